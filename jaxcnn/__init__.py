@@ -1,0 +1,44 @@
+"""jaxcnn: a research codebase for convolutional networks in JAX.
+
+```python
+import jaxcnn
+
+config = jaxcnn.default_config()
+config.data.name = "digits"
+config.model.name = "resnet20"
+config.duration = "5 epochs"
+result = jaxcnn.train(config, "runs/first")
+print(result.test["top1"])
+network = jaxcnn.Trained("runs/first")            # network.model, network.variables, network.predict([...])
+jaxcnn.write_report("runs/first")                 # runs/first/report.html
+```
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ARCHITECTURES": "jaxcnn.architectures",
+    "InputError": "jaxcnn.errors",
+    "Trained": "jaxcnn.training.trained",
+    "create": "jaxcnn.architectures",
+    "default_config": "jaxcnn.training.config",
+    "summarize": "jaxcnn.analysis",
+    "teacher_checks": "jaxcnn.training.check",
+    "train": "jaxcnn.training.loop",
+    "write_report": "jaxcnn.visualize.collect",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    """Imports a public name when it is first used: `import jaxcnn` and `--help` stay fast."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'jaxcnn' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__():
+    return [*globals(), *__all__]

@@ -1,0 +1,127 @@
+"""ResNets and plain nets for CIFAR-10 (He, Zhang, Ren and Sun 2015, arXiv:1512.03385, section 4.2).
+
+    output map size   32x32    16x16   8x8
+    layers            1 + 2n   2n      2n      depth 6n + 2, every kernel 3x3
+    channels          16       32      64
+
+A stage is n blocks of two convolutions; its first convolution halves the map, but not in the first stage. Each
+convolution has no bias and is followed by batch normalisation. Global average pooling and a linear layer end the
+network. Plain nets are the same without shortcuts, so they have the same parameters as ResNets with shortcut A.
+
+The paper draws weights as in He et al. 2015 (arXiv:1502.01852), which leaves the fan open: here N(0, 2 / n) with
+n = 3 * 3 * c_out, as in the authors' Torch release. The linear layer has variance 1 / 64 and a bias of zero.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxcnn.architectures.claim import Claim
+from jaxcnn.operators.activation import relu
+from jaxcnn.operators.convolution import HE_FAN_OUT, Conv
+from jaxcnn.operators.normalization import BatchNorm
+from jaxcnn.operators.pooling import global_average_pool
+
+WIDTHS = (16, 32, 64)
+
+VARIANTS = {
+    "resnet20": {"depth": 20, "residual": True},
+    "resnet32": {"depth": 32, "residual": True},
+    "resnet44": {"depth": 44, "residual": True},
+    "resnet56": {"depth": 56, "residual": True},
+    "resnet110": {"depth": 110, "residual": True},
+    "plain20": {"depth": 20, "residual": False},
+    "plain32": {"depth": 32, "residual": False},
+    "plain44": {"depth": 44, "residual": False},
+    "plain56": {"depth": 56, "residual": False},
+    "plain110": {"depth": 110, "residual": False},
+}
+
+PARAMETERS = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962}  # 0.27M ... 1.7M in table 6
+
+CLAIMS = {
+    name: Claim(
+        (32, 32, 3), PARAMETERS[variant["depth"]], "He et al. 2015, table 6 (rounded); from its layers, shortcut A"
+    )
+    for name, variant in VARIANTS.items()
+}
+
+SHORTCUTS = ("A", "B")
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions, and the shortcut around them where it is residual.
+
+    Shortcut A takes every second pixel and pads the new channels with zeros, half of them on either side; it has no
+    parameters. B projects by a 1x1 convolution and a norm where the shapes differ, and is the identity elsewhere.
+    """
+
+    width: int
+    stride: int
+    residual: bool
+    shortcut: str
+    norm: Callable
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+        options = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
+        y = Conv(self.width, 3, stride=self.stride, padding=1, name="conv1", **options)(x)
+        y = relu(self.norm(name="norm1")(y, train=train))
+        y = Conv(self.width, 3, padding=1, name="conv2", **options)(y)
+        y = self.norm(name="norm2")(y, train=train)  # (n, h / stride, ..., width)
+        if not self.residual:
+            return relu(y)
+        if x.shape != y.shape and self.shortcut == "A":
+            extra = self.width - x.shape[-1]
+            x = x[:, :: self.stride, :: self.stride, :]
+            x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (extra // 2, extra - extra // 2)))
+        elif x.shape != y.shape:
+            x = Conv(self.width, 1, stride=self.stride, padding=0, name="shortcut", **options)(x)
+            x = self.norm(name="shortcut_norm")(x, train=train)
+        return relu(x + y)
+
+
+class ResNetCIFAR(nn.Module):
+    """A ResNet or a plain net for small images; the paper's are 32x32x3.
+
+    Attributes:
+      depth: 6n + 2.
+      residual: False for the plain net.
+      shortcut: "A" (the paper's choice on CIFAR-10) or "B".
+      num_classes: any number.
+      norm: the normalisation after each convolution, called with train.
+      dtype: what the layers compute in; parameters, batch statistics, the linear layer and logits are float32.
+    Raises:
+      ValueError: the depth is not 6n + 2, or the shortcut is unknown.
+    """
+
+    depth: int
+    residual: bool = True
+    shortcut: str = "A"
+    num_classes: int = 10
+    norm: Callable = BatchNorm
+    dtype: Any = jnp.float32
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.depth < 8 or self.depth % 6 != 2:
+            raise ValueError(f"depth must be 6n + 2 (8, 14, 20, ...), got {self.depth}")
+        if self.shortcut not in SHORTCUTS:
+            raise ValueError(f"unknown shortcut {self.shortcut!r}; known: {', '.join(SHORTCUTS)}")
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):  # (n, 32, 32, 3)
+        common = {"residual": self.residual, "shortcut": self.shortcut, "norm": self.norm, "dtype": self.dtype}
+        features = {}
+        x = Conv(16, 3, padding=1, use_bias=False, kernel_init=HE_FAN_OUT, dtype=self.dtype, name="conv1")(x)
+        x = features["conv1"] = relu(self.norm(name="norm1")(x, train=train))  # (n, 32, 32, 16)
+        for stage, width in enumerate(WIDTHS, start=1):
+            for block in range(1, (self.depth - 2) // 6 + 1):
+                stride = 2 if stage > 1 and block == 1 else 1
+                x = Block(width, stride, name=f"stage{stage}_block{block}", **common)(x, train=train)
+            features[f"stage{stage}"] = x  # (n, 32 / 2**(stage - 1), ...)
+        x = features["pool"] = global_average_pool(x)  # (n, 64)
+        return nn.Dense(self.num_classes, name="fc")(x.astype(jnp.float32)), features

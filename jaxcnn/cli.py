@@ -1,0 +1,279 @@
+"""The command line: `python -m jaxcnn VERB ...`; each verb imports what it needs."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import traceback
+
+from jaxcnn.errors import InputError
+
+EXIT_INPUT, EXIT_PREEMPTED = 2, 143
+
+
+def main(argv=None):
+    """Runs one verb; returns the exit code: 0, 1 (some runs failed), 2 (wrong input), 143 (told to end, state saved)."""
+    arguments, rest = _parser().parse_known_args(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        if rest and arguments.verb is not _train:
+            raise InputError(
+                f"not an argument of this verb: {' '.join(rest)}; see python -m jaxcnn {arguments.name} --help"
+            )
+        arguments.config_arguments = rest
+        return arguments.verb(arguments) or 0
+    except InputError as error:
+        if os.environ.get("JAXCNN_TRACEBACK"):
+            traceback.print_exc()
+        print(f"jaxcnn: {error}", file=sys.stderr)
+        return EXIT_INPUT
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="jaxcnn",
+        allow_abbrev=False,
+        description="Trains, evaluates and compares "
+        "convolutional networks. JAXCNN_TRACEBACK=1 shows where an error came from.",
+    )
+    verbs = parser.add_subparsers(dest="name", metavar="VERB", required=True)
+
+    def verb(function, name, text):
+        added = verbs.add_parser(
+            name,
+            help=text,
+            description=function.__doc__,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(verb=function)
+        return added
+
+    _add_train(verb(_train, "train", "train a network as a config says, or resume a run"))
+    add = verb(_evaluate, "evaluate", "accuracy of a trained network on a split")
+    _add_run(add)
+    add.add_argument(
+        "--split", choices=("validation", "test", "train"), default="validation", help="default: validation"
+    )
+    add = verb(_predict, "predict", "label images with a trained network")
+    _add_run(add)
+    add.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of images")
+    add = verb(_summary, "summary", "parameters, stages and memory of an architecture")
+    add.add_argument("architecture", help="a name, or package.module:attribute")
+    add.add_argument("--input", default=None, metavar="H,W,C", help="image shape; default: the paper's")
+    add.add_argument("--batch", type=int, default=1, help="images in the batch; default: 1")
+    add.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the architecture")
+    add.add_argument("--json", action="store_true", help="print one JSON object")
+    add = verb(_prepare, "prepare", "download and prepare a TFDS data set (extra: prepare)")
+    add.add_argument("dataset", metavar="tfds:NAME", help="for example tfds:cifar10")
+    add.add_argument("--data_dir", default=None, help="where to put it; default: TFDS's own")
+    add = verb(_report, "report", "write report.html and curves.png of a run")
+    add.add_argument("--workdir", required=True, help="the run directory")
+    add = verb(_sweep, "sweep", "run a study")
+    add.add_argument("study", metavar="experiments/NAME.py", help="a file with study()")
+    add.add_argument("--workdir", required=True, help="where runs, results.csv and report.html go")
+    return parser
+
+
+def _add_run(parser):
+    parser.add_argument("--workdir", required=True, help="the run directory")
+    parser.add_argument(
+        "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_train(parser):
+    parser.add_argument("--workdir", default=None, help="the run directory; a run that is there is resumed")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="only run the teacher's checks: loss at chance, regularisation, 20 images overfitted",
+    )
+    parser.add_argument("--dry_run", action="store_true", help="only print shapes, parameters and memory")
+    parser.add_argument(
+        "--profile",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help="write a jax.profiler trace of this many steps to WORKDIR/profile",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument(
+        "--coordinator",
+        default=None,
+        metavar="HOST:PORT",
+        help="of a run of several processes; found by itself under SLURM, on TPUs and on Kubernetes",
+    )
+    parser.add_argument("--processes", type=int, default=None, help="how many processes, with --coordinator")
+    parser.add_argument("--process", type=int, default=None, help="the number of this one, with --coordinator")
+
+
+def _train(arguments):
+    """Trains as a config says:
+
+      python -m jaxcnn train --config=configs/NAME.py --config.optimizer.learning_rate=0.1 --workdir=DIR
+
+    Any key of the config can be given as --config.key=value; jaxcnn/training/config.py lists them all. The same command
+    resumes a run that was broken off. It ends with one evaluation on the test split and a report.
+    """
+    from jaxcnn.training.distributed import join_processes
+
+    join_processes(arguments.coordinator, arguments.processes, arguments.process)
+    import jax
+
+    from jaxcnn.training.config import load_config
+    from jaxcnn.training.loop import Preempted, train
+
+    config = load_config(arguments.config_arguments)
+    if arguments.check:
+        return _check(config)
+    if arguments.dry_run:
+        return _dry_run(config)
+    if not arguments.workdir:
+        raise InputError("name a run directory: --workdir=DIR")
+    try:
+        train(config, arguments.workdir, quiet=arguments.quiet, profile=arguments.profile)
+    except Preempted as stop:
+        print(f"jaxcnn: {stop}", file=sys.stderr)
+        return EXIT_PREEMPTED
+    if jax.process_index() == 0:
+        from jaxcnn.visualize.collect import write_report
+
+        print(write_report(arguments.workdir))
+
+
+def _check(config):
+    from jaxcnn.training.check import teacher_checks
+
+    return int(any(row["passed"] is False for row in teacher_checks(config)))
+
+
+def _dry_run(config):
+    from jaxcnn.training.dry_run import describe
+
+    for line in describe(config):
+        print(line)
+
+
+def _evaluate(arguments):
+    """Evaluates a trained network; the result is printed and logged in the run's evaluations.jsonl."""
+    from jaxcnn.training.trained import Trained
+
+    _, row = Trained(arguments.workdir, arguments.checkpoint).evaluate(arguments.split)
+    if arguments.json:
+        print(json.dumps(row))
+        return
+    top5 = "" if row["top5"] is None else f", top-5 {row['top5']:.4f}"
+    print(
+        f"{row['architecture']}, step {row['step']}, {row['split']}: n {row['n']}, loss {row['loss']:.4f}, "
+        f"top-1 {row['top1']:.4f}{top5}"
+    )
+    _table(
+        ("class", "accuracy"),
+        [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
+    )
+
+
+def _predict(arguments):
+    """Labels image files, or all images below folders, with a trained network."""
+    from jaxcnn.training.trained import Trained
+
+    predictions = Trained(arguments.workdir, arguments.checkpoint).predict(arguments.images)
+    if arguments.json:
+        print(json.dumps({"predictions": predictions}))
+        return
+    _table(
+        ("file", "label", "probability"),
+        [(p["file"], p["label"], f"{p['probabilities'][p['label']]:.4f}") for p in predictions],
+    )
+
+
+def _summary(arguments):
+    """Prints the stages, parameters and memory of an architecture, without running it."""
+    from jaxcnn.analysis import summarize
+    from jaxcnn.architectures import CLAIMS, create
+    from jaxcnn.errors import input_errors
+
+    with input_errors("summary"):
+        claim = CLAIMS.get(arguments.architecture)
+        if arguments.input is None and claim is None:
+            raise InputError(f"no paper states the input of {arguments.architecture}: give --input H,W,C")
+        shape = claim.input if arguments.input is None else _shape(arguments.input)
+        options = dict(_option(text) for text in arguments.option)
+        totals = summarize(create(arguments.architecture, **options), shape, batch=arguments.batch)
+    if arguments.json:
+        print(json.dumps({"architecture": arguments.architecture, **totals}))
+        return
+    _table(
+        ("stage", "shape", "bytes"),
+        [(s["stage"], "x".join(map(str, s["shape"])), f"{s['bytes']:,}") for s in totals["stages"]],
+    )
+    print(
+        f"{arguments.architecture}: {totals['parameters']:,} parameters, {totals['parameter_bytes'] / 2**20:.2f} MiB; "
+        f"input {'x'.join(map(str, totals['input']))}"
+    )
+
+
+def _shape(text):
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+        height, width, channels = numbers if len(numbers) == 3 else (numbers[0], numbers[0], 3)
+    except (ValueError, IndexError):
+        raise InputError(f"--input is '{text}'; it is H,W,C, for example 32,32,3") from None
+    return height, width, channels
+
+
+def _option(text):
+    import ast
+
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--option is '{text}'; it is KEY=VALUE, for example shortcut=B")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
+
+
+def _prepare(arguments):
+    """Downloads a data set and writes it as array_record files by tensorflow-datasets; needs the extra `prepare`."""
+    from jaxcnn.data.prepare import prepare
+
+    print(prepare(arguments.dataset, data_dir=arguments.data_dir))
+
+
+def _report(arguments):
+    """Writes report.html, one self-contained page, and curves.png into a run directory."""
+    from jaxcnn.visualize.collect import write_report
+
+    print(write_report(arguments.workdir))
+
+
+def _sweep(arguments):
+    """Runs the study of a file, one run after another, skipping what is done; ends with a table and report.html."""
+    import rich.console
+
+    from jaxcnn.sweeps import load_study, run_study
+    from jaxcnn.sweeps.runner import results_table
+
+    study, docstring = load_study(arguments.study)
+    title = docstring.strip().splitlines()[0] if docstring.strip() else arguments.study
+    cells, failed = run_study(study, arguments.workdir, title=title, docstring=docstring)
+    rich.console.Console(highlight=False).print(results_table(cells))
+    print(f"{arguments.workdir}/report.html")
+    for run, error in failed.items():
+        print(f"jaxcnn: {run} failed: {error}", file=sys.stderr)
+    return int(bool(failed))
+
+
+def _table(header, rows):
+    import rich.console
+    import rich.table
+
+    table = rich.table.Table(*header)
+    for row in rows:
+        table.add_row(*map(str, row))
+    rich.console.Console(highlight=False).print(table)

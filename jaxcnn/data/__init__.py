@@ -1,0 +1,37 @@
+"""Where images come from: tensorflow-datasets, image folders, the embedded digits, or a source of the user's own.
+
+```python
+splits = default_splits("digits")
+records = load("digits", splits["train"])
+for batch in stream(records, Order(len(records), seed=0), batch_size=128, stop=128 * steps):
+    ...                                        # image uint8 (128, 32, 32, 1), label, mask, index
+for batch in epoch(load("digits", splits["validation"]), batch_size=128):
+    ...                                        # each record once; the last batch is padded, mask 0
+```
+"""
+
+from jaxcnn.data.arrays import Arrays
+from jaxcnn.data.batches import Batches, epoch, stream
+from jaxcnn.data.decode import DataError, decode_image
+from jaxcnn.data.moments import channel_statistics, statistics
+from jaxcnn.data.order import Order
+from jaxcnn.data.records import Records, Source
+from jaxcnn.data.resident import read_all
+from jaxcnn.data.sources import default_splits, load
+
+__all__ = [
+    "Arrays",
+    "Batches",
+    "DataError",
+    "Order",
+    "Records",
+    "Source",
+    "channel_statistics",
+    "decode_image",
+    "default_splits",
+    "epoch",
+    "load",
+    "read_all",
+    "statistics",
+    "stream",
+]

@@ -1,0 +1,207 @@
+"""Batches of records, read ahead by Grain."""
+
+import os
+import weakref
+
+import numpy as np
+
+from jaxcnn.data.decode import DataError
+from jaxcnn.data.records import empty_batch
+
+ENDLESS = 2**40  # batches; Grain wants a length
+MAX_THREADS = 16  # each reads one batch ahead, which bounds the memory: 16 batches of 256 at 224x224x3 are 616 MB
+
+
+def stream(records, order, *, batch_size, start=0, stop=None, num_workers=0, process_index=0, process_count=1):
+    """Yields the batches of a training run, in the order that `order` gives.
+
+    Global batch k covers the stream positions start + k * batch_size and on; process p takes the p-th contiguous block
+    of it. What a batch holds depends on nothing else: not on the number of workers, nor on where a run was interrupted.
+
+    Args:
+      records: Records, or anything picklable with their `len`, `shape` and item access.
+      order: Order over len(records).
+      batch_size: images in a global batch; a multiple of process_count.
+      start: global stream position of the first record: the number of records that the run has consumed.
+      stop: global stream position to end before, a whole number of batches after start; None for no end.
+      num_workers: worker processes that read and decode; 0 for threads in this process, which is enough where decoding
+        dominates, because the decoders release the GIL. Workers import the program's main module: it must have the
+        `if __name__ == "__main__"` guard.
+      process_index: which block of each batch is ours.
+      process_count: number of processes that share the batch.
+    Returns:
+      Batches: an iterator of dicts, image uint8 (b, h, w, c), label int32 (b,), mask float32 (b,), index int32 (b,),
+      with b = batch_size // process_count.
+    Raises:
+      ValueError: an argument is not as above.
+      DataError: from the iterator; a record cannot be read and the records were loaded with on_error="raise".
+    """
+    _check(batch_size, num_workers, process_index, process_count)
+    if order.n != len(records):
+        raise ValueError(f"the order is over {order.n} records, but there are {len(records)}")
+    if start < 0 or (stop is not None and (stop < start or (stop - start) % batch_size)):
+        raise ValueError(f"stop={stop} must be a whole number of batches of {batch_size} after start={start} >= 0")
+    count = ENDLESS if stop is None else (stop - start) // batch_size
+    block = batch_size // process_count
+    positions = _Positions(order.records, count, start + process_index * block, block, batch_size)
+    return Batches(positions, records, num_workers)
+
+
+def epoch(records, *, batch_size, num_workers=0, process_index=0, process_count=1):
+    """Yields each record exactly once, in order, for evaluation.
+
+    Every process gets the same number of batches, all of the full size: past the last record they are padded with zeros
+    and mask 0.
+
+    Args:
+      records, batch_size, num_workers, process_index, process_count: as in `stream`.
+    Returns:
+      Batches, as in `stream`.
+    Raises:
+      ValueError, DataError: as in `stream`.
+    """
+    _check(batch_size, num_workers, process_index, process_count)
+    block = batch_size // process_count
+    sequence = _Sequence(len(records))
+    positions = _Positions(sequence.records, -(-len(records) // batch_size), process_index * block, block, batch_size)
+    return Batches(positions, records, num_workers)
+
+
+class Batches:
+    """An iterator of batches that read ahead; `close()` (or the end of a `with` block) stops its workers.
+
+    It closes itself at its end, at an error, and when it is deleted.
+    """
+
+    def __init__(self, positions, records, num_workers):
+        # At exit the list is emptied too: Grain's iterators complain when they are freed after its modules.
+        self._iterators = []
+        if len(positions):
+            self._iterators.append(iter(_pipeline(positions, records, min(num_workers, len(positions)))))
+        self._finalize = weakref.finalize(self, _close_all, self._iterators)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self._iterators:
+            raise StopIteration
+        try:
+            batch = next(self._iterators[0])
+        except DataError as error:
+            self.close()
+            # Grain's frames and those of a worker process say nothing about the file.
+            raise DataError(str(error)) from None
+        except BaseException:
+            self.close()
+            raise
+        # Grain hands out a subclass that lives in memory shared with the worker.
+        return {key: np.asarray(value) for key, value in batch.items()}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Stops reading ahead and ends the worker processes. May be called more than once."""
+        self._finalize()
+
+
+def _close_all(iterators):
+    while iterators:
+        iterators.pop().close()
+
+
+class _Positions:
+    """Batch number -> the record numbers of our block; picklable, reachable in any order."""
+
+    def __init__(self, records_at, count, start, block, stride):
+        self._records_at = records_at
+        self._count = count
+        self._start = start
+        self._block = block
+        self._stride = stride
+
+    def __len__(self):
+        return self._count
+
+    def __getitem__(self, batch):
+        start = self._start + batch * self._stride
+        return self._records_at(start, start + self._block)
+
+
+class _Sequence:
+    """The records in order, once; -1 past the end."""
+
+    def __init__(self, n):
+        self._n = n
+
+    def records(self, start, stop):
+        positions = np.arange(start, stop, dtype=np.int64)
+        return np.where(positions < self._n, positions, -1)
+
+
+class _Read:
+    """Record numbers -> batch; a negative number is padding."""
+
+    def __init__(self, records):
+        self._records = records
+
+    def __call__(self, positions):
+        present = positions >= 0
+        found = gather(self._records, positions[present])
+        if present.all():
+            return found
+        batch = empty_batch(len(positions), self._records.shape)
+        for key, value in batch.items():
+            value[present] = found[key]
+        return batch
+
+
+def gather(records, positions):
+    """Returns the batch of the records at positions, by `records.read` where there is one."""
+    if hasattr(records, "read"):
+        return records.read(positions)
+    batch = empty_batch(len(positions), records.shape)
+    for row, position in enumerate(positions):
+        record = records[int(position)]
+        for key, value in batch.items():
+            value[row] = record[key]
+    return batch
+
+
+def available_cores():
+    """Returns the number of cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _pipeline(positions, records, num_workers):
+    import grain
+
+    # An element is a whole batch from the first stage on, so that the number of workers cannot change what it holds.
+    threads = 1 if num_workers else min(MAX_THREADS, available_cores())
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+    dataset = grain.MapDataset.source(positions).map(_Read(records)).to_iter_dataset(options)
+    if not num_workers:
+        return dataset
+    _mark_flags_parsed()
+    return dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2))
+
+
+def _mark_flags_parsed():
+    # Grain sends its absl flags to the workers and fails where nobody parsed them: under pytest, in a notebook.
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+
+def _check(batch_size, num_workers, process_index, process_count):
+    if batch_size < 1 or process_count < 1 or batch_size % process_count:
+        raise ValueError(f"batch_size={batch_size} must be a positive multiple of process_count={process_count}")
+    if not 0 <= process_index < process_count:
+        raise ValueError(f"process_index={process_index} must lie in [0, process_count={process_count})")
+    if num_workers < 0:
+        raise ValueError(f"num_workers={num_workers} must not be negative")

@@ -1,0 +1,62 @@
+"""Mean and standard deviation of images, for normalisation."""
+
+import numpy as np
+
+from jaxcnn.data.batches import gather
+
+CHUNK_VALUES = 2**22  # values converted to float64 at once: 32 MB
+
+
+def statistics(batches):
+    """Computes the statistics that normalisation needs, in one pass, accumulated in float64.
+
+    Args:
+      batches: resident arrays, a dict with image (n, h, w, c) and, optionally, mask (n,); or an iterable of such dicts.
+        uint8 images count as value / 255, float images as they are. Images with mask 0 are left out.
+    Returns:
+      `{"channel_mean": (c,), "channel_std": (c,), "pixel_mean": (h, w, c)}`, float32, on the [0, 1] scale. The standard
+      deviation is that of all pixels of a channel around its mean, over n (not n - 1).
+    Raises:
+      ValueError: there is no image, or the images differ in shape.
+    """
+    total, squares, count = 0.0, 0.0, 0
+    for batch in [batches] if isinstance(batches, dict) else batches:
+        images = batch["image"]
+        kept = np.flatnonzero(batch["mask"]) if "mask" in batch else np.arange(len(images))
+        scale = 255.0 if images.dtype == np.uint8 else 1.0
+        step = max(1, CHUNK_VALUES // max(1, images[0].size)) if len(images) else 1
+        for start in range(0, len(kept), step):
+            values = images[kept[start : start + step]].astype(np.float64) / scale
+            if count and values.shape[1:] != total.shape:
+                raise ValueError(f"images of different shapes: {values.shape[1:]} after {total.shape}")
+            total = total + values.sum(axis=0)
+            squares = squares + np.square(values).sum(axis=(0, 1, 2))
+            count += len(values)
+    if not count:
+        raise ValueError("statistics of no images: there is none, or every mask is 0")
+    pixel_mean = total / count
+    channel_mean = pixel_mean.mean(axis=(0, 1))
+    variance = squares / (count * pixel_mean[..., 0].size) - np.square(channel_mean)
+    return {
+        "channel_mean": channel_mean.astype(np.float32),
+        "channel_std": np.sqrt(np.maximum(variance, 0.0)).astype(np.float32),
+        "pixel_mean": pixel_mean.astype(np.float32),
+    }
+
+
+def channel_statistics(records_or_arrays, *, limit=None):
+    """Computes `statistics` over the first records of a split, or over arrays.
+
+    Args:
+      records_or_arrays: Records, or a dict of arrays as `read_all` returns.
+      limit: number of records to use; None for all.
+    Returns:
+      As `statistics`.
+    Raises:
+      ValueError: there is no image.
+    """
+    if isinstance(records_or_arrays, dict):
+        return statistics({key: value[:limit] for key, value in records_or_arrays.items()})
+    count = len(records_or_arrays) if limit is None else min(limit, len(records_or_arrays))
+    chunks = (range(start, min(start + 256, count)) for start in range(0, count, 256))
+    return statistics(gather(records_or_arrays, chunk) for chunk in chunks)

@@ -1,0 +1,176 @@
+"""Records: one split of one data set, read by position."""
+
+import bisect
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from jaxcnn.data.decode import DataError, check_image_options, decode_image, fit_array
+from jaxcnn.data.splits import resolve_split
+
+logger = logging.getLogger(__name__)
+
+ON_ERROR = ("raise", "skip")
+
+
+class Source(Protocol):
+    """Where the stored images of a data set come from. Implement this for a data set of your own.
+
+    A source is picklable (Grain sends it to worker processes), so it opens its files lazily.
+
+    Attributes:
+      name: what errors call the data set, such as `tfds:cifar10`.
+      classes: the names of the classes, in label order.
+      split_names: the names of the splits.
+      shape: the stored (height, width, channels), None where it differs between images.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    split_names: tuple[str, ...]
+    shape: tuple[int | None, int | None, int | None]
+
+    def shard_lengths(self, split: str) -> Sequence[int]:
+        """Returns the number of records of each file of a split; `(n,)` where there are no files."""
+        ...
+
+    def fetch(self, split: str, ids: Sequence[int]) -> list[tuple[object, int]]:
+        """Returns (stored, label) for each id, in order.
+
+        `stored` is the encoded file (bytes), a uint8 array (h, w, c), or, for a record that cannot be read, the
+        DataError that says why.
+        """
+        ...
+
+    def where(self, split: str, record: int) -> str:
+        """Returns what a person calls the record: a path, or `tfds:cifar10 train record 17`."""
+        ...
+
+
+class Records:
+    """One split of one data set: a picklable sequence of uint8 images of one shape, with their labels.
+
+    `records[i]` is `{"image": uint8 (h, w, c), "label": int32 (), "mask": float32 () of 1, "index": int32 ()}`.
+    `index` is the global record id: the position in the unsliced split, so `train` and `train[90%:]` call a record by
+    the same id. (In a sum such as `train+test` each split keeps its own ids.)
+
+    Args:
+      source: a Source.
+      split: a TFDS split expression: `train`, `train[:90%]`, `train[10:20]`, `train[:50%]+test`.
+      image_size: (height, width), or None for the stored size, which must then be one for all images.
+      channels: 1, 3, or None for the stored number (3 where it differs between images).
+      fit: "crop" scales the short side to the size and crops the centre, "stretch" resizes both sides, "pad" centres
+        the unscaled image on zeros.
+      on_error: what to do with a record that cannot be read or decoded: "raise" a DataError, or "skip": it comes back
+        as zeros with mask 0 and is logged once.
+
+    Attributes:
+      classes: the names of the classes, in label order.
+      shape: (height, width, channels) of every image.
+      name: the name of the data set.
+      split: the split expression.
+
+    Raises:
+      ValueError: an option is not one of those above, the split is unknown or empty, the stored images differ in size
+        and image_size is None, or fit is "pad" and the stored images are larger than image_size.
+    """
+
+    def __init__(self, source, split, *, image_size=None, channels=None, fit="crop", on_error="raise"):
+        image_size = check_image_options(image_size, channels, fit)
+        if on_error not in ON_ERROR:
+            raise ValueError(f"data.on_error is {on_error!r}; it must be one of {', '.join(map(repr, ON_ERROR))}")
+        self.name = source.name
+        self.split = split
+        self.classes = tuple(source.classes)
+        self.shape = _output_shape(source, image_size, channels, fit)
+        self._source = source
+        self._fit = fit
+        self._on_error = on_error
+        self._parts = resolve_split(split, source)
+        self._stops = np.cumsum([stop - start for _, start, stop in self._parts])
+        self._reported = set()
+
+    def __len__(self):
+        return int(self._stops[-1])
+
+    def __repr__(self):
+        return f"<Records {self.name} {self.split}: {len(self)} images of {self.shape}, {len(self.classes)} classes>"
+
+    def __getitem__(self, i):
+        return {key: value[0] for key, value in self.read([i]).items()}
+
+    def read(self, positions):
+        """Reads many records at once, which is much cheaper than one by one where the files allow it.
+
+        Args:
+          positions: integers in [0, len(self)), any order, (n,).
+        Returns:
+          A batch: image uint8 (n, h, w, c), label int32 (n,), mask float32 (n,), index int32 (n,).
+        Raises:
+          DataError: a record cannot be read and on_error is "raise"; the message names it.
+          IndexError: a position is out of range.
+        """
+        located = [self._locate(int(i)) for i in positions]
+        batch = empty_batch(len(located), self.shape)
+        for split in dict.fromkeys(split for split, _ in located):
+            rows = [row for row, (of, _) in enumerate(located) if of == split]
+            ids = [located[row][1] for row in rows]
+            for row, record, (stored, label) in zip(rows, ids, self._source.fetch(split, ids), strict=True):
+                batch["label"][row] = label
+                batch["index"][row] = record
+                batch["mask"][row] = self._decode(stored, batch["image"][row], split, record)
+        return batch
+
+    def where(self, i):
+        """Returns what a person calls record i: a file path, or `tfds:cifar10 train record 17`."""
+        return self._source.where(*self._locate(int(i)))
+
+    def _locate(self, i):
+        if not 0 <= i < len(self):
+            raise IndexError(f"record {i} of {self.name} {self.split}, which has {len(self)} records")
+        part = bisect.bisect_right(self._stops, i)
+        split, _, stop = self._parts[part]
+        return split, stop - (int(self._stops[part]) - i)
+
+    def _decode(self, stored, image, split, record):
+        """Writes the decoded record into image; returns its mask."""
+        decode = fit_array if isinstance(stored, np.ndarray) else decode_image
+        try:
+            if isinstance(stored, DataError):
+                raise stored
+            image[...] = decode(stored, image_size=self.shape[:2], channels=self.shape[2], fit=self._fit)
+        except DataError as error:
+            message = f"{self._source.where(split, record)}: {error}"
+            if self._on_error == "raise":
+                raise DataError(f"{message}. Remove the record or set data.on_error='skip'") from error
+            if (split, record) not in self._reported:
+                self._reported.add((split, record))
+                logger.warning("skipped %s", message)
+            return 0.0
+        return 1.0
+
+
+def empty_batch(n, shape):
+    """Returns a batch of n masked records: image zeros (n, *shape), label 0, mask 0, index 0."""
+    return {
+        "image": np.zeros((n, *shape), np.uint8),
+        "label": np.zeros(n, np.int32),
+        "mask": np.zeros(n, np.float32),
+        "index": np.zeros(n, np.int32),
+    }
+
+
+def _output_shape(source, image_size, channels, fit):
+    height, width, stored_channels = source.shape
+    if image_size is None:
+        if height is None or width is None:
+            raise ValueError(f"the images of {source.name} may differ in size: set image_size, such as (224, 224)")
+        image_size = (height, width)
+    elif fit == "pad" and ((height or 0) > image_size[0] or (width or 0) > image_size[1]):
+        raise ValueError(
+            f"fit='pad' does not scale, and the {height}x{width} images of {source.name} are larger than image_size="
+            f"{image_size}: use fit='crop' or fit='stretch'"
+        )
+    return (*image_size, channels or stored_channels or 3)

@@ -1,0 +1,124 @@
+"""Names of data sets: `digits`, `tfds:<name>`, `folder:<path>`, or `package.module:attribute` of the user's own."""
+
+import difflib
+import importlib.util
+import os
+import re
+
+from jaxcnn.data.digits import IMAGE_SIZE as DIGITS_SIZE
+from jaxcnn.data.digits import digits
+from jaxcnn.data.folder import Folder
+from jaxcnn.data.records import Records
+from jaxcnn.data.tfds import TFDS
+from jaxcnn.errors import import_attribute
+
+WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "imagenette")  # offered for a slip
+NAMES = "digits, tfds:<name>, folder:<path>, or package.module:attribute of your own"
+
+
+def load(name, split, *, data_dir=None, image_size=None, channels=None, fit="crop", on_error="raise"):
+    """Loads one split of a data set.
+
+    ```python
+    records = load("tfds:cifar10", "train[:90%]", data_dir="~/tensorflow_datasets")
+    records[0]["image"].shape, records.classes[records[0]["label"]]      # (32, 32, 3), "horse"
+    ```
+
+    Args:
+      name: `digits` (embedded; 32x32 unless image_size says otherwise), `tfds:<name>` (also `tfds:<name>/<config>` and
+        `tfds:<name>:<version>`), `folder:<path>`, or `package.module:attribute`: a callable of your own that takes
+        (split, *, data_dir, image_size, channels, fit, on_error) and returns Records.
+      split: a TFDS split expression: `train`, `train[:90%]`, `train[10:20]`, `train[:50%]+test`.
+      data_dir: where the sets of tensorflow-datasets are prepared.
+      image_size: (height, width), or None for the stored size; `folder:` needs one.
+      channels: 1, 3, or None for the stored number (3 for `folder:`).
+      fit: "crop" scales the short side to the size and crops the centre, "stretch" resizes both sides, "pad" centres
+        the unscaled image on zeros.
+      on_error: "raise" a DataError for a record that cannot be read, or "skip" it: zeros with mask 0, logged once.
+    Returns:
+      Records.
+    Raises:
+      ValueError: the name, the split or an option is wrong, or the data is not there; the message says what to do.
+    """
+    options = {"image_size": image_size, "channels": channels, "fit": fit, "on_error": on_error}
+    if own := _own(name):
+        return own(split, data_dir=data_dir, **options)
+    if name == "digits" and image_size is None:
+        options["image_size"] = DIGITS_SIZE
+    return Records(_source(name, data_dir), split, **options)
+
+
+def default_splits(name, *, data_dir=None):
+    """Returns the split expressions of a run that selects on data held out of train and touches test once.
+
+    The set's own validation split is used where there is a test split too; a set of train and one other split (ILSVRC,
+    a folder of train/ and val/) is tested on that other split. A callable of your own may carry an attribute
+    `default_splits`, a dict; without it the splits are those of a set with train and test.
+
+    Args:
+      name, data_dir: as in `load`.
+    Returns:
+      `{"train": expression, "validation": expression, "test": expression}`.
+    Raises:
+      ValueError: the name is wrong, the data is not there, or it has no split `train`.
+    """
+    if own := _own(name):
+        return dict(getattr(own, "default_splits", None) or _held_out("train", 90, "test"))
+    source = _source(name, data_dir)
+    splits = source.split_names
+    validation = next((split for split in ("validation", "val", "valid") if split in splits), None)
+    if "train" not in splits:
+        raise ValueError(f"{name} has no split `train`, only {', '.join(splits)}: name the splits of the run yourself")
+    if validation and "test" in splits:
+        return {"train": "train", "validation": validation, "test": "test"}
+    if "test" in splits:
+        return _held_out("train", 90, "test")
+    if validation:
+        # 1 % of ILSVRC is 12,812 images; a folder may be far smaller.
+        return _held_out("train", 99 if name.startswith("tfds:") else 90, validation)
+    return {"train": "train[:80%]", "validation": "train[80%:90%]", "test": "train[90%:]"}
+
+
+def _held_out(split, percent, test):
+    return {"train": f"{split}[:{percent}%]", "validation": f"{split}[{percent}%:]", "test": test}
+
+
+def _source(name, data_dir):
+    kind, _, rest = name.partition(":")
+    if name == "digits":
+        return digits()
+    if kind == "tfds" and rest:
+        return TFDS(rest, data_dir)
+    if kind == "folder" and rest:
+        return Folder(rest)
+    raise ValueError(_unknown(name))
+
+
+def _own(name):
+    """Returns the user's callable for `package.module:attribute`, None for the names that are ours."""
+    if not isinstance(name, str):
+        raise ValueError(f"the name of a data set is a string ({NAMES}), not {name!r}")
+    kind = name.partition(":")[0]
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name) or kind in ("tfds", "folder"):
+        return None
+    slip = "." not in kind and difflib.get_close_matches(kind, ("tfds", "folder"), 1)
+    if slip and importlib.util.find_spec(kind) is None:
+        raise ValueError(_unknown(name))
+    own = import_attribute(name, kind=f"data set ({NAMES})")
+    if not callable(own):
+        raise ValueError(f"{name} is not callable: it must take (split, *, data_dir, ...) and return Records")
+    return own
+
+
+def _unknown(name):
+    kind, _, rest = name.partition(":")
+    known = {"digits": "digits", **{short: f"tfds:{short}" for short in WELL_KNOWN}}
+    if os.path.isdir(os.path.expanduser(name)):
+        hint = f" Did you mean folder:{name}?"
+    elif rest and (nearest := difflib.get_close_matches(kind, ("tfds", "folder"), 1)):
+        hint = f" Did you mean {nearest[0]}:{rest}?"
+    elif nearest := difflib.get_close_matches(rest or kind, known, 1):
+        hint = f" Did you mean {known[nearest[0]]}?"
+    else:
+        hint = ""
+    return f"unknown data set {name!r}.{hint} A data set is {NAMES}"

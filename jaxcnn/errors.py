@@ -1,0 +1,67 @@
+"""The error that a user can mend, and the look-up of names that the user gives."""
+
+import contextlib
+import difflib
+import importlib
+
+MANY = 40
+
+
+class InputError(ValueError):
+    """Something the user gave does not fit: the command line prints it as one paragraph, without a traceback."""
+
+
+@contextlib.contextmanager
+def input_errors(where):
+    """Turns a ValueError raised inside into an InputError that begins with where it came from."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{where}: {error}" if where else str(error)) from error
+
+
+def nearest(name, known):
+    """The end of an error message: "did you mean 'relu'?; known: elu, relu"; of many known names only the nearest."""
+    known = sorted(map(str, known))
+    close = difflib.get_close_matches(str(name), known, n=3)
+    question = f"did you mean {' or '.join(map(repr, close))}?" if close else ""
+    listing = "" if close and len(known) > MANY else f"known: {', '.join(known) or 'none'}"
+    return "; ".join(filter(None, (question, listing)))
+
+
+def look_up(name, *, table, kind):
+    """table[name]; a ValueError names the nearest ones, or all."""
+    if name not in table:
+        raise ValueError(f"unknown {kind} {name!r}; {nearest(name, table)}")
+    return table[name]
+
+
+def import_attribute(name, *, kind):
+    """The object of `package.module:attribute`, the user's own.
+
+    Args:
+      name: str.
+      kind: what it is ("architecture"), for the error.
+    Raises:
+      ValueError: no such module on the path, or no such attribute in it.
+    """
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise ValueError(f"{kind} {name!r} is not of the form package.module:attribute")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and not module.startswith(error.name):
+            raise  # the user's module was found and imports something that was not
+        raise ValueError(
+            f"{kind} {name!r}: no module {module!r} on the path; start where it can be imported, "
+            "or put its folder on PYTHONPATH"
+        ) from error
+    if not hasattr(found, attribute):
+        raise ValueError(
+            f"{kind} {name!r}: {module} has no attribute {attribute!r}; "
+            + nearest(attribute, [k for k in vars(found) if not k.startswith("_")])
+        )
+    return getattr(found, attribute)

@@ -1,0 +1,6 @@
+"""Studies: many runs that answer one question."""
+
+from jaxcnn.sweeps.runner import run_study
+from jaxcnn.sweeps.study import Run, Study, load_study
+
+__all__ = ["Run", "Study", "load_study", "run_study"]

@@ -1,0 +1,122 @@
+"""Runs what a study has not done yet, one run after another, and keeps the results."""
+
+import csv
+import json
+import pathlib
+import statistics
+import sys
+import time
+
+import rich.console
+import rich.table
+
+from jaxcnn.errors import InputError
+from jaxcnn.training.loop import train
+from jaxcnn.training.metrics import read_metrics
+from jaxcnn.training.rundir import environment, read_evaluations
+from jaxcnn.visualize.report import Cell, StudyReport, study_report
+
+
+def run_study(study, workdir, *, title, docstring="", quiet=False):
+    """Runs a study in workdir/<run id>, each run skipped where it is done, resumed where it was broken off.
+
+    A run that fails is named, with its error, and does not hide the others.
+
+    Args:
+      study: a Study.
+      workdir: where the run directories, results.csv and report.html go.
+      title, docstring: for the report.
+      quiet: print nothing.
+    Returns:
+      (list of Cell in the order of the study, {run id: error message of those that failed}).
+    """
+    workdir, runs = pathlib.Path(workdir), study.runs()
+    console = rich.console.Console(file=sys.stderr, highlight=False, quiet=quiet)
+    failed, begin = {}, time.monotonic()
+    for number, run in enumerate(runs, start=1):
+        folder = workdir / run.id
+        done = _result(folder)
+        if done is None:
+            try:
+                train(run.config, folder, quiet=True)
+            except InputError as error:
+                failed[run.id] = str(error)
+        done = _result(folder)
+        text = f"test {done['test']:.2%}, held out {done['validation']:.2%}" if done else f"failed: {failed[run.id]}"
+        left = (time.monotonic() - begin) / number * (len(runs) - number)
+        console.print(
+            f"{number}/{len(runs)}  {run.cell}, seed {run.seed}: {text}  ({left:.0f} s left)",
+            markup=False,
+            soft_wrap=True,
+        )
+    cells = _cells(workdir, runs, failed)
+    _write_csv(workdir / "results.csv", workdir, runs)
+    report = StudyReport(title, docstring, "python -m jaxcnn " + " ".join(sys.argv[1:]), cells, environment())
+    (workdir / "report.html").write_text(study_report(report))
+    return cells, failed
+
+
+def results_table(cells):
+    """The table of a study for the terminal: cell, n, mean, standard deviation and range of test accuracy."""
+    table = rich.table.Table(
+        "cell",
+        "n",
+        "test accuracy, mean",
+        "standard deviation",
+        "range",
+        "seconds a run",
+        title="test accuracy of the checkpoint that was best on the held-out slice (%)",
+    )
+    for cell in cells:
+        values = [100 * v for v in cell.test_top1]
+        mean = f"{statistics.mean(values):.2f}" if values else "n/a"
+        spread = f"{statistics.stdev(values):.2f}" if len(values) > 1 else "n/a"
+        extent = f"{min(values):.2f} to {max(values):.2f}" if values else "n/a"
+        seconds = f"{statistics.mean(cell.seconds):.1f}" if cell.seconds else "n/a"
+        table.add_row(cell.name, str(len(values)), mean, spread, extent, seconds)
+    return table
+
+
+def _result(folder):
+    """{"test", "validation", "loss", "step", "seconds"} of a finished run, None of another."""
+    test = next((row for row in reversed(read_evaluations(folder)) if row["split"] == "test"), None)
+    if test is None:
+        return None
+    rows = read_metrics(folder)
+    held_out = next(row for row in rows if row.get("split") == "validation" and row["step"] == test["step"])
+    seconds = next(row["seconds"] for row in reversed(rows) if row.get("split") == "train")
+    return {
+        "test": test["top1"],
+        "validation": held_out["top1"],
+        "loss": test["loss"],
+        "step": test["step"],
+        "seconds": seconds,
+    }
+
+
+def _cells(workdir, runs, failed):
+    cells = {}
+    for run in runs:
+        cell = cells.setdefault(run.cell, Cell(run.cell, [], [], [], [], [], []))
+        done = _result(workdir / run.id)
+        if done is None:
+            cell.failed.append(f"{run.id}: {failed.get(run.id, 'not finished')}")
+            continue
+        cell.seeds.append(run.seed)
+        cell.test_top1.append(done["test"])
+        cell.validation_top1.append(done["validation"])
+        cell.seconds.append(done["seconds"])
+        cell.rows.append(read_metrics(workdir / run.id))
+    return list(cells.values())
+
+
+def _write_csv(path, workdir, runs):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["run", "cell", "seed", "step", "validation_top1", "test_top1", "test_loss", "seconds"])
+        for run in runs:
+            done = _result(workdir / run.id)
+            row = (
+                [done[k] for k in ("step", "validation", "test", "loss", "seconds")] if done else ["failed"] + [""] * 4
+            )
+            writer.writerow([run.id, run.cell, run.seed, *(json.dumps(v) if isinstance(v, float) else v for v in row)])

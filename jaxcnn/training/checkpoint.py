@@ -1,0 +1,153 @@
+"""Checkpoints of a run by Orbax: the only file that knows its API."""
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from jaxcnn.errors import InputError
+
+
+class Checkpoints:
+    """The checkpoints of a run directory: the latest `keep` and the best on the held-out slice.
+
+    A checkpoint holds the state as arrays and, as JSON, the data position, the plateau's memory and the config. Saving
+    is asynchronous and atomic: a save that was interrupted leaves the earlier ones as they were.
+
+    Args:
+      folder: RUN/checkpoints.
+      keep: how many of the latest stay.
+      read_only: for evaluation: nothing is created or cleaned up.
+    """
+
+    def __init__(self, folder, *, keep=2, read_only=False):
+        self.folder = folder
+        if read_only and not folder.is_dir():
+            raise InputError(
+                f"there are no checkpoints in {folder}: this is no run directory, or nothing was saved yet."
+            )
+        policies = ocp.training.preservation_policies
+        best = policies.BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)
+        context = ocp.Context()
+        context.pytree.loading.partial_load = True  # load_network reads a part; load compares every name itself
+        self._checkpointer = ocp.training.Checkpointer(
+            folder.absolute(),
+            context=context,
+            cleanup_tmp_directories=not read_only,
+            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep), best]),
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._checkpointer.close()
+
+    def steps(self):
+        """The steps there are, ascending."""
+        return [c.step for c in self._checkpointer.checkpoints]
+
+    def resolve(self, which):
+        """The step of "best", "latest" or a number; InputError lists the steps there are."""
+        found = {str(c.step): c for c in self._checkpointer.checkpoints}
+        if not found:
+            raise InputError(f"there is no complete checkpoint in {self.folder}.")
+        if which == "latest":
+            return max(c.step for c in found.values())
+        if which == "best":
+            ranked = [c for c in found.values() if c.metrics]
+            return max(ranked, key=lambda c: (_rank(c.metrics), c.step)).step if ranked else self.resolve("latest")
+        if str(which) not in found:
+            raise InputError(
+                f"there is no checkpoint of step {which} in {self.folder}; there are best, latest, "
+                + ", ".join(sorted(found, key=int))
+                + "."
+            )
+        return int(which)
+
+    def save(self, state, *, memory, held_out=None):
+        """Starts to save a state; returns once it may be donated again.
+
+        Args:
+          state: a State.
+          memory: JSON: {"seed", "records", "plateau", "config"}.
+          held_out: {"top1", "loss"} of the state where it was just evaluated.
+        """
+        self._checkpointer.save_async(int(state.step), state, force=True, metrics=held_out, custom_metadata=memory)
+
+    def wait(self):
+        """Returns when what was started is on the disk; raises what went wrong."""
+        self._checkpointer.wait()
+
+    def memory(self, step):
+        """The JSON that was saved with a step."""
+        return self._checkpointer.metadata(step).custom_metadata
+
+    def held_out(self, step):
+        """{"top1", "loss"} on the held-out slice of a step that was saved with them, else {}."""
+        return next((dict(c.metrics or {}) for c in self._checkpointer.checkpoints if c.step == step), {})
+
+    def load(self, step, like):
+        """The State of a step, laid out as `like` (arrays or ShapeDtypeStructs with shardings).
+
+        Raises:
+          InputError: the checkpoint is of another architecture or optimizer; lists what differs on both sides.
+        """
+        saved = self._checkpointer.metadata(step).metadata
+        _compare(_named(saved), _named(like), f"checkpoint {self.folder / str(step)}")
+        return self._checkpointer.load(step, _abstract(like))
+
+    def load_network(self, step, like):
+        """{"params", "batch_stats"} of a step, without the optimizer's state: what the run evaluates by.
+
+        Args:
+          step: as resolve returns it.
+          like: {"params", "batch_stats"} of the model, ShapeDtypeStructs with shardings.
+        Returns:
+          As like; params are the averaged ones where the run keeps them.
+        Raises:
+          InputError: the checkpoint is of another architecture.
+        """
+        saved = self._checkpointer.metadata(step).metadata
+        source = "ema" if jax.tree.leaves(saved["ema"]) else "params"
+        part = {"params": saved[source], "batch_stats": saved["batch_stats"]}
+        _compare(_named(part), _named(like), f"checkpoint {self.folder / str(step)}")
+        wanted = {source: _abstract(like["params"]), "batch_stats": _abstract(like["batch_stats"])}
+        loaded = self._checkpointer.load(step, {name: tree for name, tree in wanted.items() if tree})
+        return {"params": loaded[source], "batch_stats": loaded.get("batch_stats", {})}
+
+
+def _rank(metrics):
+    """Higher is better: held-out top-1, then the lower loss."""
+    return metrics["top1"], -metrics["loss"]
+
+
+def _abstract(tree):
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
+
+
+def _named(tree):
+    return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def _name(path):
+    return "/".join(str(getattr(k, "name", getattr(k, "key", getattr(k, "idx", k)))) for k in path)
+
+
+def _compare(saved, wanted, where):
+    only_saved = sorted(set(saved) - set(wanted))
+    only_wanted = sorted(set(wanted) - set(saved))
+    shapes = [
+        f"{name} {tuple(saved[name].shape)} there, {tuple(wanted[name].shape)} here"
+        for name in sorted(set(saved) & set(wanted))
+        if not name.startswith("key") and tuple(saved[name].shape) != tuple(wanted[name].shape)
+    ]
+    if only_saved or only_wanted or shapes:
+        parts = [
+            f"{title}: {', '.join(rows[:8])}" + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
+            for title, rows in (
+                ("only in the checkpoint", only_saved),
+                ("only in this model", only_wanted),
+                ("other shapes", shapes),
+            )
+            if rows
+        ]
+        raise InputError(f"{where} does not fit this model and optimizer. " + "; ".join(parts) + ".")

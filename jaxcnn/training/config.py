@@ -1,0 +1,302 @@
+"""The configuration of a run: every key with its default, how values are checked, and how a file and flags become one."""
+
+import json
+import re
+
+import ml_collections
+from absl import flags
+from ml_collections import config_dict, config_flags
+
+from jaxcnn.errors import InputError, nearest
+
+DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?|%)\s*$")
+
+CHOICES = {
+    "data.fit": ("crop", "stretch", "pad"),
+    "data.on_error": ("raise", "skip"),
+    "data.resident": ("auto", "yes", "no"),
+    "model.dtype": ("float32", "bfloat16"),
+    "model.batch_norm": ("replica", "synchronized"),
+    "optimizer.name": ("sgd", "adam", "rmsprop"),
+    "optimizer.momentum_convention": ("torch", "caffe"),
+    "optimizer.rmsprop_convention": ("tensorflow", "torch"),
+    "optimizer.decay": ("l2", "decoupled"),
+    "optimizer.decay_mask": ("all", "kernels"),
+    "schedule.name": ("constant", "step", "plateau", "cosine"),
+    "parallel": ("pmap", "shard_map"),
+}
+
+# (lowest, highest) of a number; None is open.
+RANGES = {
+    "seed": (0, None),
+    "batch_size": (1, None),
+    "steps_per_call": (0, None),
+    "log_every": (1, None),
+    "data.channels": (0, 4),
+    "data.workers": (0, None),
+    "augment.pad_crop": (0, None),
+    "model.dropout": (0.0, 1.0),
+    "loss.label_smoothing": (0.0, 1.0),
+    "optimizer.learning_rate": (0.0, None),
+    "optimizer.momentum": (0.0, 1.0),
+    "optimizer.second_moment": (0.0, 1.0),
+    "optimizer.epsilon": (0.0, None),
+    "optimizer.weight_decay": (0.0, None),
+    "optimizer.clip": (0.0, None),
+    "optimizer.accumulate": (1, None),
+    "optimizer.ema": (0.0, 1.0),
+    "schedule.factor": (0.0, 1.0),
+    "schedule.patience": (0, None),
+    "checkpoint.keep": (1, None),
+    "evaluation.batch_size": (0, None),
+}
+
+DURATIONS = ("duration", "schedule.warmup", "evaluation.every", "checkpoint.every")
+
+# What a resumed run may change: where the data lie and how many processes read them, never what is computed.
+FREE_KEYS = ("data.data_dir", "data.workers", "checkpoint.keep")
+
+
+def default_config():
+    """Every key of a run with its default value, as a locked ConfigDict.
+
+    A duration is written "64000 steps", "30 epochs" or "50%" (of the whole run). An empty string or tuple, 0 for a size
+    and None mean "as the data set or the architecture has it"; the run's config.json holds what that came to.
+    """
+    config = ml_collections.ConfigDict()
+    config.seed = 0  # every random number of the run derives from it
+    config.duration = "10 epochs"
+    config.batch_size = 128  # over all devices and processes
+    config.data = ml_collections.ConfigDict(
+        {
+            "name": "digits",  # digits, tfds:<name>, folder:<path>, package.module:attribute
+            "data_dir": "",  # where TFDS sets lie; empty: TFDS's default
+            "train": "",
+            "validation": "",
+            "test": "",  # TFDS split expressions
+            "image_size": (),
+            "channels": 0,
+            "fit": "crop",  # crop: short side, then centre crop; stretch; pad: centred on zeros
+            "on_error": "raise",  # or skip: a file that cannot be read is counted and left out
+            "resident": "auto",  # yes: the set lives on the device; no: it streams; auto: by its size
+            "workers": 0,  # processes that decode a streamed set
+            "mean": "channel",
+            "std": "channel",  # channel, pixel, none, or numbers "0.48,0.46,0.41", on the [0, 1] scale
+        }
+    )
+    config.augment = ml_collections.ConfigDict({"pad_crop": 0, "flip": False})
+    config.model = ml_collections.ConfigDict(
+        {
+            "name": "lenet5_common",  # a name of ARCHITECTURES or package.module:attribute
+            "options": ml_collections.ConfigDict(),  # the architecture's own arguments
+            "dropout": config_dict.placeholder(float),
+            "dtype": "float32",  # of the computation; parameters, statistics and loss are float32
+            "batch_norm": "replica",  # statistics per replica, or synchronized over all
+        }
+    )
+    config.loss = ml_collections.ConfigDict({"name": "softmax_cross_entropy", "label_smoothing": 0.0})
+    config.optimizer = ml_collections.ConfigDict(
+        {
+            "name": "sgd",
+            "learning_rate": 0.1,
+            "momentum": 0.9,  # of sgd; Adam's first moment; RMSProp's momentum
+            "nesterov": False,
+            "momentum_convention": "torch",  # caffe: the learning rate inside the buffer
+            "second_moment": 0.999,  # Adam's second moment, RMSProp's decay
+            "rmsprop_convention": "tensorflow",  # epsilon inside the root and a buffer from 1; torch: outside, from 0
+            "epsilon": 1e-8,
+            "weight_decay": 0.0,
+            "decay": "l2",  # added to the gradient before momentum; decoupled: after, times the learning rate
+            "decay_mask": "all",  # or kernels: no biases, no batch norm
+            "clip": 0.0,  # global gradient norm; 0: none
+            "accumulate": 1,  # parts into which a batch is cut; their gradients are averaged
+            "ema": 0.0,  # decay of an average of the weights that evaluation uses; 0: none
+        }
+    )
+    config.schedule = ml_collections.ConfigDict(
+        {
+            "name": "constant",
+            "warmup": "0 steps",  # linear, from 0
+            "boundaries": (),  # step: durations at which the rate is multiplied by factor
+            "factor": 0.1,
+            "patience": 10,  # plateau: evaluations without a lower held-out error before the rate is multiplied
+        }
+    )
+    config.evaluation = ml_collections.ConfigDict({"every": "1 epoch", "batch_size": 0})
+    config.checkpoint = ml_collections.ConfigDict({"every": "1 epoch", "keep": 2})
+    config.log_every = 50  # steps
+    config.steps_per_call = 0  # steps in one compiled call; 0: 1 on CPU, 20 elsewhere
+    config.parallel = "pmap"
+    config.deterministic = False  # on a GPU: only deterministic kernels
+    config.lock()
+    config.model.options.unlock()  # which keys it takes is the architecture's to say
+    return config
+
+
+def load_config(arguments):
+    """The ConfigDict of `--config=FILE.py --config.key=value ...`.
+
+    Args:
+      arguments: a list of command-line arguments, all of them about the config.
+    Raises:
+      InputError: no --config, a file that does not load, an unknown key (names the nearest) or a value of another type.
+    """
+    values = flags.FlagValues()
+    argv = ["jaxcnn", *arguments]
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    try:
+        rest = values(argv)[1:]
+        config = values["config"].value
+    except (AttributeError, KeyError) as error:
+        raise InputError(_unknown_key(arguments, error)) from error
+    except (flags.Error, OSError, TypeError, ValueError) as error:
+        raise InputError(f"the config could not be read: {error}") from error
+    if rest:
+        raise InputError(f"not an argument of this verb: {' '.join(rest)}")
+    if config is None:
+        raise InputError("name a config: --config=configs/NAME.py, then --config.key=value to change a value of it")
+    return config
+
+
+def _unknown_key(arguments, error):
+    given = [a.split("=")[0].removeprefix("--").removeprefix("config.") for a in arguments if a.startswith("--config.")]
+    known = flatten(default_config())
+    for key in given:
+        if key not in known and not key.startswith("model.options."):
+            return f"unknown config key '{key}'; {nearest(key, known)}"
+    return (
+        f"unknown config key: {error}. An option of the architecture that the config file does not list is given as "
+        """--config.model.options="{'shortcut': 'B'}"."""
+    )
+
+
+def flatten(config, prefix=""):
+    """{"optimizer.learning_rate": 0.1, ...} of a ConfigDict or a nested dict; an empty dict is kept as a leaf."""
+    flat = {}
+    for key in sorted(config.keys()):
+        value = config[key]
+        if hasattr(value, "keys") and len(value):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value.to_dict() if isinstance(value, ml_collections.ConfigDict) else value
+    return flat
+
+
+def to_json(config):
+    """The config as the text of config.json."""
+    return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def from_json(text):
+    """The ConfigDict that to_json wrote; keys it lacks (an older run's) take their defaults."""
+    config = default_config()
+    _fill(config, json.loads(text), "")
+    return config
+
+
+def _fill(config, values, prefix):
+    for key, value in values.items():
+        if key not in config:
+            raise InputError(f"config.json: unknown key '{prefix}{key}'; {nearest(key, config.keys())}")
+        if prefix + key == "model.options":
+            config[key] = ml_collections.ConfigDict(_tuples(value))
+        elif isinstance(value, dict):
+            _fill(config[key], value, f"{prefix}{key}.")
+        elif value is not None:
+            config[key] = _tuples(value)
+
+
+def _tuples(value):
+    """JSON has no tuples: its lists were tuples."""
+    if isinstance(value, list):
+        return tuple(_tuples(v) for v in value)
+    if isinstance(value, dict):
+        return {k: _tuples(v) for k, v in value.items()}
+    return value
+
+
+def differences(old, new):
+    """[(key, old value, new value)] of two configs, leaving out what a resumed run may change."""
+    old, new = flatten(_plain(old)), flatten(_plain(new))
+    keys = sorted((set(old) | set(new)) - set(FREE_KEYS))
+    return [(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+
+
+def _plain(config):
+    return _tuples(json.loads(to_json(config)))
+
+
+def validate(config):
+    """Raises InputError for the first value that cannot be, before anything is read or compiled."""
+    known, flat = flatten(default_config()), flatten(config)
+    for key, value in flat.items():
+        if key not in known and not key.startswith("model.options"):
+            raise InputError(f"unknown config key '{key}'; {nearest(key, known)}")
+        if key in CHOICES and value not in CHOICES[key]:
+            raise InputError(f"config.{key} is '{value}'; it is one of {', '.join(CHOICES[key])}.")
+        if key in RANGES and value is not None:
+            low, high = RANGES[key]
+            if not (value >= low and (high is None or value <= high)):
+                raise InputError(
+                    f"config.{key} is {value}; it is a number from {low}"
+                    + (f" to {high}." if high is not None else ".")
+                )
+    for key in DURATIONS:
+        duration_in_steps(flat[key], key=key, steps_per_epoch=1, total=1)
+    for boundary in config.schedule.boundaries:
+        duration_in_steps(boundary, key="schedule.boundaries", steps_per_epoch=1, total=1)
+    if config.schedule.name == "step" and not config.schedule.boundaries:
+        raise InputError(
+            "config.schedule.name is 'step' but config.schedule.boundaries is empty; "
+            "give durations, as ('32000 steps', '48000 steps')."
+        )
+    if "%" in config.duration:
+        raise InputError(f"config.duration is '{config.duration}'; the whole run is given in steps or epochs.")
+    if config.optimizer.name != "sgd" and config.optimizer.nesterov:
+        raise InputError(f"config.optimizer.nesterov is for sgd, not for {config.optimizer.name}.")
+    if config.optimizer.momentum_convention == "caffe" and (
+        config.optimizer.name != "sgd" or config.optimizer.decay == "decoupled"
+    ):
+        raise InputError("config.optimizer.momentum_convention 'caffe' is for sgd with decay 'l2'.")
+    for key in ("mean", "std"):
+        if parse_statistic(config.data[key], f"data.{key}") == "pixel" and key == "std":
+            raise InputError("config.data.std is 'pixel'; a deviation is taken per channel: channel, none or numbers.")
+    size = config.data.image_size
+    if size and (len(size) != 2 or min(size) < 1):
+        raise InputError(f"config.data.image_size is {size}; it is (height, width), as (64, 64).")
+
+
+def parse_statistic(text, key):
+    """ "channel", "pixel" or "none" as they are; "0.5" or "0.48,0.46,0.41" as a tuple of floats."""
+    if text in ("channel", "pixel", "none"):
+        return text
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"config.{key} is '{text}'; it is channel, pixel, none or numbers "
+            "on the [0, 1] scale, as '0.485,0.456,0.406'."
+        ) from None
+
+
+def duration_in_steps(text, *, key, steps_per_epoch, total):
+    """Steps of "64000 steps", "30 epochs" or "50%".
+
+    Args:
+      text: the duration.
+      key: the config key it comes from, for the error.
+      steps_per_epoch: records of an epoch over the batch size, a float.
+      total: steps of the whole run, for "%".
+    Returns:
+      int, rounded to the nearest step.
+    Raises:
+      InputError: the text is not a duration.
+    """
+    match = DURATION.match(text) if isinstance(text, str) else None
+    if not match:
+        raise InputError(f"config.{key} is '{text}'; a duration is written '64000 steps', '30 epochs' or '50%'.")
+    number, unit = float(match[1]), match[2]
+    if unit.startswith("step") and number != int(number):
+        raise InputError(f"config.{key} is '{text}'; a number of steps is whole.")
+    scale = {"s": 1, "e": steps_per_epoch, "%": total / 100}[unit[0]]
+    return round(number * scale)

@@ -1,0 +1,57 @@
+"""What a run would take: shapes, parameters and memory, without training."""
+
+import math
+
+import jax
+
+from jaxcnn.analysis import summarize
+from jaxcnn.training.compilation import compiler_options, use_persistent_cache
+from jaxcnn.training.feed import Feed
+from jaxcnn.training.setup import image_statistics, set_up
+from jaxcnn.training.state import create_state
+from jaxcnn.training.step import make_chunk, make_train_step
+
+
+def describe(config):
+    """Yields lines: data, stages of the model, parameters, and the bytes of state, data and the compiled step."""
+    use_persistent_cache()
+    setup = set_up(config)
+    config = setup.config
+    for split in ("train", "validation", "test"):
+        if config.data[split]:
+            yield f"{split}: {config.data[split]}, {len(setup.records(split)):,} images of {_times(setup.train.shape)}"
+    yield (
+        f"{setup.total} steps of {config.batch_size} on {setup.replicas.count} devices, "
+        f"{setup.steps_per_epoch:.2f} steps an epoch; evaluation every {setup.steps('evaluation.every')} steps"
+    )
+    totals = summarize(setup.model, setup.train.shape, batch=config.batch_size)
+    for stage in totals["stages"]:
+        yield f"  {stage['stage']:<12} {_times(stage['shape']):<20} {_mib(stage['bytes'])}"
+    yield f"{config.model.name}: {totals['parameters']:,} parameters"
+    feed = Feed(setup.train, setup.replicas, seed=config.seed, resident=config.data.resident, workers=0)
+    optimizer = setup.optimizer()
+    state = jax.jit(
+        lambda: create_state(config, setup.model, optimizer, setup.train.shape), out_shardings=setup.replicas.replicated
+    )()
+    yield f"state (parameters, optimizer): {_mib(sum(x.nbytes for x in jax.tree.leaves(state)))} a device"
+    yield f"data: {_mib(sum(x.nbytes for x in feed.data.values()))} a device" if feed.resident else "data: streamed"
+    step = make_train_step(
+        setup.task(*image_statistics(config, feed)),
+        optimizer,
+        setup.schedule(),
+        ema=config.optimizer.ema,
+        accumulate=config.optimizer.accumulate,
+    )
+    source = feed.training(start=0, batch_size=config.batch_size)
+    lowered = setup.replicas.map(make_chunk(step, steps=1)).lower(state, feed.data, source.take(1))
+    source.close()
+    memory = lowered.compile(compiler_options=compiler_options(deterministic=config.deterministic)).memory_analysis()
+    yield f"temporary memory of a training step: {_mib(memory.temp_size_in_bytes)} a device"
+
+
+def _times(shape):
+    return "x".join(map(str, shape))
+
+
+def _mib(size):
+    return f"{size / 2**20:.2f} MiB" if math.isfinite(size) else "unknown"

@@ -1,0 +1,84 @@
+"""Evaluation on exactly the N images of a split: sums of correct over sums of seen, for any batch size and device count."""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from jaxcnn.training.compilation import compiler_options
+from jaxcnn.training.step import fetch, make_evaluation_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The result on one split.
+
+    Attributes:
+      n: images seen; those that could not be read are not among them.
+      loss: mean.
+      top1, top5: fractions; top5 is None where there are 5 classes or fewer.
+      confusion: (K, K) int64, rows the true class.
+      classes: their names.
+    """
+
+    n: int
+    loss: float
+    top1: float
+    top5: float | None
+    confusion: np.ndarray
+    classes: tuple
+
+    def per_class(self):
+        """{class: its accuracy}, None for a class without images."""
+        seen = self.confusion.sum(axis=1)
+        right = self.confusion.diagonal()
+        return {name: (float(r / s) if s else None) for name, r, s in zip(self.classes, right, seen, strict=True)}
+
+
+class Evaluator:
+    """Compiles the evaluation of a Task once, and runs it on as many states as wanted.
+
+    Args:
+      setup: a Setup.
+      task: its Task.
+      feed: the Feed of the split.
+    """
+
+    def __init__(self, setup, task, feed):
+        self.feed, self.replicas = feed, setup.replicas
+        self.batch_size = setup.config.evaluation.batch_size
+        self.classes, self.program = setup.classes, None
+        step = make_evaluation_step(task)
+
+        def mapped(sums, data, inputs):
+            variables, split = data
+            batch = fetch(split, jax.tree.map(lambda x: x[0], inputs))
+            return step(sums, variables, batch), ()
+
+        self.mapped = self.replicas.map(mapped)
+        self.options = compiler_options(deterministic=setup.config.deterministic)
+
+    def __call__(self, variables):
+        """The Evaluation of {"params", "batch_stats"}, laid out on the devices."""
+        data = (variables, self.feed.data)
+        count = len(self.classes)
+        sums = self.replicas.replicate(
+            {
+                **dict.fromkeys(("loss", "top1", "top5", "seen"), np.float32(0)),
+                "confusion": np.zeros((count, count), np.float32),
+            }
+        )
+        for inputs in self.feed.evaluation(batch_size=self.batch_size):
+            if self.program is None:
+                self.program = self.mapped.lower(sums, data, inputs).compile(compiler_options=self.options)
+            sums, _ = self.program(sums, data, inputs)
+        sums = jax.device_get(sums)
+        seen = max(float(sums["seen"]), 1.0)
+        return Evaluation(
+            int(sums["seen"]),
+            float(sums["loss"] / seen),
+            float(sums["top1"] / seen),
+            float(sums["top5"] / seen) if count > 5 else None,
+            sums["confusion"].astype(np.int64),
+            self.classes,
+        )

@@ -1,0 +1,115 @@
+"""How one split reaches the devices: whole and resident, with record numbers as inputs, or streamed batch by batch."""
+
+import math
+
+import jax
+import numpy as np
+
+from jaxcnn import data
+from jaxcnn.errors import InputError
+
+RESIDENT_BYTES = 2**31
+
+
+class Feed:
+    """One split, as inputs of mapped functions; the same images in the same order whether resident or streamed.
+
+    Attributes:
+      records: the split.
+      data: what stays on the devices, the second argument of every mapped function: the whole split or {}.
+
+    Args:
+      records: as jaxcnn.data.load returns them.
+      replicas: the Replicas to feed.
+      seed: of the shuffled order.
+      resident: "auto" (where uint8 images take at most 2 GiB), "yes" or "no".
+      workers: decoding processes of a streamed split.
+      progress: progress(done, total) while a resident split is read.
+    """
+
+    def __init__(self, records, replicas, *, seed, resident="auto", workers=0, progress=None):
+        self.records, self.replicas, self.workers = records, replicas, workers
+        self.order = data.Order(len(records), seed=seed)
+        size = len(records) * math.prod(records.shape)
+        self.resident = resident == "yes" or (resident == "auto" and size <= RESIDENT_BYTES)
+        self.arrays = data.read_all(records, progress=progress) if self.resident else None
+        self.data = replicas.replicate(self.arrays) if self.resident else {}
+
+    def unreadable(self):
+        """The number of records of a resident split that on_error="skip" left out; None for a streamed one."""
+        return int((self.arrays["mask"] == 0).sum()) if self.resident else None
+
+    def training(self, *, start, batch_size):
+        """An iterator object of training inputs from step `start`: take(steps) gives the next steps' inputs."""
+        local_size(batch_size, self.replicas)
+        if self.resident:
+            return _ResidentInputs(self, start, batch_size)
+        return _StreamedInputs(self, start, batch_size)
+
+    def evaluation(self, *, batch_size):
+        """Yields inputs of (1, batch) that hold every record once, the last batch padded and masked."""
+        local = local_size(batch_size, self.replicas)
+        if not self.resident:
+            batches = data.epoch(
+                self.records,
+                batch_size=batch_size,
+                num_workers=self.workers,
+                process_index=jax.process_index(),
+                process_count=jax.process_count(),
+            )
+            for batch in batches:
+                yield self.replicas.shard({k: v[None] for k, v in batch.items()})
+            return
+        for first in range(0, len(self.records), batch_size):
+            record = first + jax.process_index() * local + np.arange(local, dtype=np.int32)
+            mask = (record < len(self.records)).astype(np.float32)
+            record = np.minimum(record, len(self.records) - 1)
+            yield self.replicas.shard({"record": record[None], "mask": mask[None]})
+
+
+def local_size(batch_size, replicas):
+    """A process's part of a global batch; InputError where the batch does not divide over the replicas."""
+    if batch_size % replicas.count:
+        right = math.ceil(batch_size / replicas.count) * replicas.count
+        raise InputError(
+            f"batch_size is {batch_size}, which does not divide over {replicas.count} devices; {right} would."
+        )
+    return batch_size // jax.process_count()
+
+
+class _ResidentInputs:
+    def __init__(self, feed, start, batch_size):
+        self.feed, self.position, self.batch_size = feed, start * batch_size, batch_size
+
+    def take(self, steps):
+        stop = self.position + steps * self.batch_size
+        record = self.feed.order.records(self.position, stop).astype(np.int32)
+        self.position = stop
+        local = self.batch_size // jax.process_count()
+        first = jax.process_index() * local
+        record = record.reshape(steps, self.batch_size)[:, first : first + local]
+        return self.feed.replicas.shard({"record": record, "mask": np.ones(record.shape, np.float32)})
+
+    def close(self):
+        pass
+
+
+class _StreamedInputs:
+    def __init__(self, feed, start, batch_size):
+        self.feed = feed
+        self.batches = data.stream(
+            feed.records,
+            feed.order,
+            batch_size=batch_size,
+            start=start * batch_size,
+            num_workers=feed.workers,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        )
+
+    def take(self, steps):
+        batches = [next(self.batches) for _ in range(steps)]
+        return self.feed.replicas.shard({k: np.stack([b[k] for b in batches]) for k in batches[0]})
+
+    def close(self):
+        self.batches.close()

@@ -1,0 +1,411 @@
+"""The training loop: chunks of steps between evaluations and checkpoints, resumable at every chunk."""
+
+import dataclasses
+import math
+import pathlib
+import signal
+import threading
+import time
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jaxcnn.errors import InputError
+from jaxcnn.training.checkpoint import Checkpoints
+from jaxcnn.training.compilation import compiler_options, use_persistent_cache
+from jaxcnn.training.evaluate import Evaluator
+from jaxcnn.training.feed import Feed
+from jaxcnn.training.metrics import MetricsLog, Progress
+from jaxcnn.training.rundir import (
+    append_evaluation,
+    check_space,
+    open_run,
+    read_evaluations,
+    read_statistics,
+    write_data,
+    write_environment,
+    write_statistics,
+)
+from jaxcnn.training.schedule import Plateau
+from jaxcnn.training.setup import image_statistics, set_up
+from jaxcnn.training.state import create_state
+from jaxcnn.training.step import make_chunk, make_train_step
+
+
+class Diverged(InputError):
+    """The loss, the gradient or a parameter stopped being a finite number."""
+
+
+class Preempted(Exception):
+    """The process was told to end (SIGTERM); the state is saved and the same command resumes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a finished run came to.
+
+    Attributes:
+      workdir: the run directory.
+      step: updates done.
+      state: the last State.
+      validation: {"step", "top1", "loss"} of the best checkpoint on the held-out slice.
+      test: the evaluation of that checkpoint on the test split as a dict, see evaluation_row; None without one.
+    """
+
+    workdir: pathlib.Path
+    step: int
+    state: object
+    validation: dict
+    test: dict | None
+
+
+# A trace begins after this many steps, when everything is compiled and warm.
+PROFILE_AFTER = 5
+
+
+def train(config, workdir, *, quiet=False, devices=None, profile=0):
+    """Trains as the config says, or resumes the run that workdir holds, and ends with one evaluation on test.
+
+    Args:
+      config: a ConfigDict, see default_config.
+      workdir: the run directory; made if it is not there.
+      quiet: print nothing.
+      devices: the devices to use; None takes all.
+      profile: steps of a jax.profiler trace in workdir/profile.
+    Returns:
+      A Result.
+    Raises:
+      InputError: the config, the data or the directory do not fit; nothing was lost.
+      Diverged: the loss is not finite; the last good checkpoint is kept.
+      Preempted: SIGTERM came; everything is saved.
+    """
+    use_persistent_cache()
+    setup = set_up(config, devices=devices)
+    workdir = pathlib.Path(workdir)
+    open_run(workdir, setup.config)
+    with Checkpoints(workdir / "checkpoints", keep=setup.config.checkpoint.keep) as checkpoints:
+        return _Run(setup, workdir, checkpoints, quiet, profile).train()
+
+
+class _Run:
+    def __init__(self, setup, workdir, checkpoints, quiet, profile):
+        self.setup, self.config, self.workdir, self.checkpoints = setup, setup.config, workdir, checkpoints
+        self.quiet, self.profile = quiet, profile
+        self.evaluate_every = setup.steps("evaluation.every")
+        self.save_every = setup.steps("checkpoint.every")
+        self.programs, self.pending, self.plateau, self.seconds = {}, [], Plateau(), 0.0
+
+    def train(self):
+        config, setup = self.config, self.setup
+        resumed = max(self.checkpoints.steps(), default=0)
+        self.progress = Progress(setup.total, start=resumed, title=config.model.name, quiet=self.quiet)
+        self.log = MetricsLog(self.workdir, step=resumed, active=jax.process_index() == 0)
+        write_environment(self.workdir, config, step=resumed)
+        try:
+            self.feed = self._feed("train")
+            mean, std = self._statistics()
+            self.task = setup.task(mean, std)
+            self.state = self._initial(resumed)
+            self._announce(resumed)
+            validation = Evaluator(setup, self.task, self._feed("validation"))
+            with _Termination() as terminated:
+                self._steps(resumed, validation, terminated)
+            self.checkpoints.wait()
+            return self._finish()
+        finally:
+            self.log.close()
+            self.progress.close()
+
+    def _feed(self, split):
+        settings = self.config.data
+        feed = Feed(
+            self.setup.records(split),
+            self.setup.replicas,
+            seed=self.config.seed,
+            resident=settings.resident,
+            workers=settings.workers,
+        )
+        if feed.unreadable():
+            self.progress.line(f"{split}: {feed.unreadable()} records could not be read and are left out")
+        return feed
+
+    def _statistics(self):
+        found = read_statistics(self.workdir)
+        if found is None:
+            found = image_statistics(self.config, self.feed)
+            write_statistics(self.workdir, *found)
+            write_data(self.workdir, self.setup.classes, self.setup.train.shape)
+        return found
+
+    def _initial(self, resumed):
+        optimizer, replicas = self.setup.optimizer(), self.setup.replicas
+        create = jax.jit(
+            lambda: create_state(self.config, self.setup.model, optimizer, self.setup.train.shape),
+            out_shardings=replicas.replicated,
+        )
+        like = jax.eval_shape(create)
+        size = sum(math.prod(x.shape) * 4 for x in jax.tree.leaves(like))
+        check_space(self.workdir, size * (self.config.checkpoint.keep + 2))
+        if not resumed:
+            return create()
+        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicas.replicated), like)
+        memory = self.checkpoints.memory(resumed)
+        plateau = memory["plateau"]
+        self.plateau = Plateau(
+            math.inf if plateau["best"] is None else plateau["best"], plateau["count"], plateau["scale"]
+        )
+        self.seconds = memory["seconds"]
+        self.log.write({"event": "resumed", "step": resumed})
+        return self.checkpoints.load(resumed, like)
+
+    def _announce(self, resumed):
+        count = sum(math.prod(p.shape) for p in jax.tree.leaves(self.state.params))
+        device = jax.devices()[0]
+        self.progress.line(
+            f"{self.config.model.name}: {count:,} parameters; {self.setup.train.name}: {len(self.setup.train):,} images of "
+            f"{'x'.join(map(str, self.setup.train.shape))}, {len(self.setup.classes)} classes, "
+            f"{'resident' if self.feed.resident else 'streamed'}; {self.setup.total} steps of {self.config.batch_size} on "
+            f"{self.setup.replicas.count} x {device.device_kind}" + (f"; resumed at step {resumed}" if resumed else "")
+        )
+
+    def _steps(self, step, validation, terminated):
+        total, per_call, first = self.setup.total, self.config.steps_per_call, step
+        inputs = self.feed.training(start=step, batch_size=self.config.batch_size)
+        self.clock = time.monotonic()
+        try:
+            while step < total:
+                event = min(total, *(_next_multiple(step, every) for every in (self.evaluate_every, self.save_every)))
+                steps = per_call if step + per_call <= event else 1
+                self._advance(steps, inputs.take(steps))
+                before, step = step, step + steps
+                self._trace(before - first, step - first)
+                if step == event:
+                    self._event(step, validation)
+                elif step // self.config.log_every > before // self.config.log_every:
+                    self._flush(step)
+                if terminated(step) and step < total:
+                    self._flush(step)
+                    if step != max(self.checkpoints.steps(), default=0):
+                        self._save(step)
+                    self.checkpoints.wait()
+                    raise Preempted(
+                        f"told to end (SIGTERM): step {step} of {total} is saved in {self.workdir}; "
+                        "the same command resumes"
+                    )
+        finally:
+            inputs.close()
+
+    def _advance(self, steps, inputs):
+        if steps not in self.programs:
+            begin = time.monotonic()
+            step = make_train_step(
+                self.task,
+                self.setup.optimizer(),
+                self.setup.schedule(),
+                ema=self.config.optimizer.ema,
+                accumulate=self.config.optimizer.accumulate,
+            )
+            mapped = self.setup.replicas.map(make_chunk(step, steps=steps))
+            options = compiler_options(deterministic=self.config.deterministic)
+            self.programs[steps] = mapped.lower(self.state, self.feed.data, inputs).compile(compiler_options=options)
+            spent = time.monotonic() - begin
+            self.clock += spent
+            self.log.write({"event": "compiled", "steps": steps, "seconds": round(spent, 3)})
+            self.progress.line(f"compiled in {spent:.1f} s")
+        self.state, metrics = self.programs[steps](self.state, self.feed.data, inputs)
+        self.pending.append(metrics)
+
+    def _trace(self, before, done):
+        """Starts or ends the profiler's trace where this chunk of steps, counted from this start, crosses its ends."""
+        if not self.profile:
+            return
+        if before < PROFILE_AFTER <= done:
+            jax.block_until_ready(self.state)
+            jax.profiler.start_trace(str(self.workdir / "profile"))
+        elif before < PROFILE_AFTER + self.profile <= done:
+            jax.block_until_ready(self.state)
+            jax.profiler.stop_trace()
+            self.progress.line(f"profile of {self.profile} steps: {self.workdir / 'profile'}")
+
+    def _event(self, step, validation):
+        """An evaluation, a checkpoint, or the end; the clock of the images/s stands still."""
+        self._flush(step)
+        begin = time.monotonic()
+        held_out = None
+        if step % self.evaluate_every == 0 or step == self.setup.total:
+            held_out = self._evaluate(step, validation)
+        self._save(step, held_out)
+        self.clock += time.monotonic() - begin
+
+    def _evaluate(self, step, validation):
+        result = validation(_network(self.state))
+        epoch = round(step / self.setup.steps_per_epoch, 4)
+        self.log.write(
+            {
+                "split": "validation",
+                "step": step,
+                "epoch": epoch,
+                "loss": result.loss,
+                "top1": result.top1,
+                "top5": result.top5,
+            }
+        )
+        self.progress.line(f"step {step}  epoch {epoch:.2f}  held out: loss {result.loss:.4f}  top1 {result.top1:.4f}")
+        if self.config.schedule.name == "plateau":
+            scale = self.plateau.scale
+            self.plateau = self.plateau.update(
+                1 - result.top1, patience=self.config.schedule.patience, factor=self.config.schedule.factor
+            )
+            if self.plateau.scale != scale:
+                self._scale_rate(self.plateau.scale)
+        return {"top1": result.top1, "loss": result.loss}
+
+    def _scale_rate(self, scale):
+        numbers = {
+            **self.state.hyperparameters,
+            "learning_rate_scale": self.setup.replicas.replicate(np.float32(scale)),
+        }
+        self.state = self.state.replace(hyperparameters=numbers)
+        self.progress.line(f"plateau: the learning rate is now {self.config.optimizer.learning_rate * scale:g}")
+
+    def _save(self, step, held_out=None):
+        best = None if math.isinf(self.plateau.best) else self.plateau.best
+        self.checkpoints.save(
+            self.state,
+            held_out=held_out,
+            memory={
+                "seed": self.config.seed,
+                "records": step * self.config.batch_size,
+                "seconds": self.seconds,
+                "plateau": {**dataclasses.asdict(self.plateau), "best": best},
+                "config": self.config.to_dict(),
+            },
+        )
+
+    def _flush(self, step):
+        """Fetches the metrics since the last flush, checks that they are finite, and logs their mean."""
+        if not self.pending:
+            return
+        fetched = jax.device_get(self.pending)
+        self.pending = []
+        rows = {name: np.concatenate([m[name] for m in fetched]) for name in fetched[0]}
+        self._check_finite(step, rows)
+        now = time.monotonic()
+        spent, self.clock = now - self.clock, now
+        self.seconds += spent
+        steps, seen = len(rows["seen"]), float(rows["seen"].sum())
+        mean = {name: float(rows[name].sum()) / max(seen, 1.0) for name in ("loss", "top1", "top5")}
+        row = {
+            "split": "train",
+            "step": step,
+            "epoch": round(step / self.setup.steps_per_epoch, 4),
+            **mean,
+            "learning_rate": float(rows["learning_rate"][-1]),
+            "gradient_norm": float(rows["gradient_norm"][-1]),
+            "parameter_norm": float(rows["parameter_norm"][-1]),
+            "images_per_second": round(seen / spent, 1),
+            "seconds": round(self.seconds, 3),
+        }
+        if len(self.setup.classes) <= 5:
+            row["top5"] = None
+        if seen < steps * self.config.batch_size:
+            row["unreadable"] = int(steps * self.config.batch_size - seen)
+        self.log.write(row)
+        self.progress.update(step, row)
+
+    def _check_finite(self, step, rows):
+        finite = np.isfinite(rows["loss"]) & np.isfinite(rows["gradient_norm"]) & np.isfinite(rows["parameter_norm"])
+        if finite.all():
+            return
+        at = int(np.argmin(finite))
+        first = step - len(finite) + at + 1
+        self.log.write({"event": "diverged", "step": first})
+        self.checkpoints.wait()
+        saved = self.checkpoints.steps()
+        batch = max(float(rows["seen"][at]), 1.0)
+        before = (
+            (
+                f"; one step before the loss was {rows['loss'][at - 1] / batch:.4g}, the gradient norm "
+                f"{rows['gradient_norm'][at - 1]:.4g}"
+            )
+            if at
+            else ""
+        )
+        raise Diverged(
+            f"training diverged at step {first}: loss {rows['loss'][at] / batch:.4g}, gradient norm "
+            f"{rows['gradient_norm'][at]:.4g}, parameter norm {rows['parameter_norm'][at]:.4g}{before}. Likely cause: the "
+            f"learning rate, {rows['learning_rate'][at]:g}, is too high for this network; lower "
+            "config.optimizer.learning_rate, add a warm-up (config.schedule.warmup) or clip the gradient "
+            "(config.optimizer.clip=1.0). "
+            + (
+                f"The last good checkpoint is step {saved[-1]} in {self.workdir}."
+                if saved
+                else "No checkpoint was due yet."
+            )
+        )
+
+    def _finish(self):
+        best = self.checkpoints.resolve("best")
+        validation = {"step": best, **self.checkpoints.held_out(best)}
+        test = next(
+            (row for row in read_evaluations(self.workdir) if (row["split"], row["step"]) == ("test", best)), None
+        )
+        if test is None and self.config.data.test:
+            test = self._test(best)
+        return Result(self.workdir, self.setup.total, self.state, validation, test)
+
+    def _test(self, best):
+        """The one look at the test split."""
+        state = self.checkpoints.load(best, self.state)
+        result = Evaluator(self.setup, self.task, self._feed("test"))(_network(state))
+        row = evaluation_row(self.config, best, "test", result)
+        append_evaluation(self.workdir, {**row, "confusion": result.confusion.tolist()})
+        self.progress.line(
+            f"test, best checkpoint (step {best}): {result.top1:.2%} of {result.n:,} images right, "
+            f"loss {result.loss:.4f}"
+        )
+        return row
+
+
+def evaluation_row(config, step, split, evaluation):
+    """The evaluation as the JSON object that `evaluate --json` prints and evaluations.jsonl keeps."""
+    return {
+        "architecture": config.model.name,
+        "step": step,
+        "split": split,
+        "n": evaluation.n,
+        "loss": evaluation.loss,
+        "top1": evaluation.top1,
+        "top5": evaluation.top5,
+        "per_class": evaluation.per_class(),
+    }
+
+
+def _network(state):
+    """What evaluation reads of a State: its averaged weights where it keeps them."""
+    return {"params": state.params if state.ema is None else state.ema, "batch_stats": state.batch_stats}
+
+
+def _next_multiple(step, every):
+    return (step // every + 1) * every
+
+
+class _Termination:
+    """Inside, SIGTERM only sets a flag; `terminated(step)` reads it, agreed on by all processes."""
+
+    def __enter__(self):
+        self.flag = threading.Event()
+        self.old = None
+        if jax.process_count() == 1 and threading.current_thread() is threading.main_thread():
+            self.old = signal.signal(signal.SIGTERM, lambda *_: self.flag.set())
+        return self
+
+    def __exit__(self, *_):
+        if self.old is not None:
+            signal.signal(signal.SIGTERM, self.old)
+
+    def __call__(self, step):
+        if jax.process_count() > 1:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return self.flag.is_set()

@@ -1,0 +1,122 @@
+"""Where the numbers of a run go: metrics.jsonl, TensorBoard events, and a progress bar or plain lines."""
+
+import json
+import math
+import sys
+import time
+
+import rich.console
+import rich.progress
+import tensorboardX
+
+
+class MetricsLog:
+    """metrics.jsonl and TensorBoard events of one run; a process that is not the first writes nothing.
+
+    Args:
+      workdir: the run directory.
+      step: rows after this step (of a run that was killed past its last checkpoint) are dropped.
+      active: False in all processes but one.
+    """
+
+    def __init__(self, workdir, *, step, active=True):
+        self.path, self.active = workdir / "metrics.jsonl", active
+        if not active:
+            return
+        rows = [row for row in read_metrics(workdir) if row.get("step", 0) <= step]
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        temporary.replace(self.path)
+        self.file = self.path.open("a", buffering=1)
+        self.board = tensorboardX.SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
+
+    def write(self, row):
+        """Adds a row; a number that is not finite is written as null beside its name in "not_finite"."""
+        if not self.active:
+            return
+        bad = [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]
+        clean = {k: (None if k in bad else v) for k, v in row.items()}
+        self.file.write(json.dumps(clean | ({"not_finite": bad} if bad else {})) + "\n")
+        if "split" in row:
+            for name, value in clean.items():
+                if isinstance(value, float) and name != "epoch":
+                    self.board.add_scalar(f"{row['split']}/{name}", value, row["step"])
+
+    def close(self):
+        """Flushes both files."""
+        if self.active:
+            self.file.close()
+            self.board.close()
+
+
+def read_metrics(workdir):
+    """The rows of a run's metrics.jsonl, [] where there is none; a half-written last line is left out."""
+    path = workdir / "metrics.jsonl"
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+class Progress:
+    """A progress bar with rate and time left on a terminal, plain lines elsewhere, nothing when quiet.
+
+    Args:
+      total: steps of the run.
+      start: steps done already.
+      title: the name shown.
+      quiet: show nothing.
+    """
+
+    def __init__(self, total, *, start, title, quiet):
+        self.console = rich.console.Console(file=sys.stderr, highlight=False)
+        self.quiet, self.total, self.start, self.begin = quiet, total, start, time.monotonic()
+        self.bar = None
+        if self.console.is_terminal and not quiet:
+            columns = (
+                "[progress.description]{task.description}",
+                rich.progress.BarColumn(),
+                rich.progress.MofNCompleteColumn(),
+                rich.progress.TextColumn("{task.fields[text]}"),
+                rich.progress.TimeRemainingColumn(),
+            )
+            self.bar = rich.progress.Progress(*columns, console=self.console)
+            self.task = self.bar.add_task(title, total=total, completed=start, text="")
+            self.bar.start()
+
+    def line(self, text):
+        """One line of text, above the bar where there is one."""
+        if not self.quiet:
+            self.console.print(text, markup=False, soft_wrap=True)
+
+    def update(self, step, row):
+        """After a log row of the train split."""
+        if self.quiet:
+            return
+        rate = row.get("images_per_second")
+        rate = f"{rate:,.0f} images/s" if rate else ""
+        if self.bar:
+            self.bar.update(self.task, completed=step, text=f"loss {row['loss']:.4f}  {rate}")
+            return
+        done = step - self.start
+        left = (time.monotonic() - self.begin) / max(done, 1) * (self.total - step)
+        self.line(
+            f"step {step}/{self.total}  epoch {row['epoch']:.2f}  loss {row['loss']:.4f}  "
+            f"top1 {row['top1']:.4f}  {rate}  {_clock(left)} left"
+        )
+
+    def close(self):
+        """Ends the bar."""
+        if self.bar:
+            self.bar.stop()
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

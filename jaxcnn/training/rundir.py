@@ -1,0 +1,171 @@
+"""The run directory: what lies in it, and whether a run may start or resume there."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+from safetensors import numpy as safetensors
+
+from jaxcnn.errors import InputError
+from jaxcnn.training.config import differences, from_json, to_json
+
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "tensorflow-datasets",
+    "ml-collections",
+    "grain",
+    "numpy",
+)
+STATISTICS = "preprocessing.safetensors"
+DATA = "data.json"
+
+
+def open_run(workdir, config):
+    """Makes or reopens a run directory for a resolved config.
+
+    Raises:
+      InputError: the directory holds a run of another config (shows the differences), or cannot be written.
+    """
+    path = workdir / "config.json"
+    if path.exists():
+        changed = differences(from_json(path.read_text()), config)
+        if changed:
+            rows = "; ".join(f"{key}: {old!r} there, {new!r} here" for key, old, new in changed)
+            raise InputError(
+                f"{workdir} holds a run of another config. {rows}. Give another --workdir, or the config "
+                "that it was started with, to resume it."
+            )
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        if jax.process_index() == 0:
+            _write(path, to_json(config))
+    except OSError as error:
+        raise InputError(
+            f"the run directory {workdir} cannot be written: {error.strerror}. Give another --workdir."
+        ) from error
+
+
+def _write(path, text):
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def check_space(workdir, needed):
+    """Raises InputError where the disk has not the bytes that the checkpoints of this run will take."""
+    free = shutil.disk_usage(workdir).free
+    if free < needed:
+        raise InputError(
+            f"{workdir} has {free / 2**20:.0f} MiB free; the checkpoints of this run take "
+            f"{needed / 2**20:.0f} MiB. Free some space, give another --workdir or lower config.checkpoint.keep."
+        )
+
+
+def read_config(workdir):
+    """The resolved config of an existing run.
+
+    Raises:
+      InputError: the directory is not a run's.
+    """
+    path = pathlib.Path(workdir) / "config.json"
+    if not path.is_file():
+        raise InputError(f"{workdir} is not a run directory: it has no config.json.")
+    return from_json(path.read_text())
+
+
+def write_environment(workdir, config, *, step):
+    """Adds this start of the run to environment.json: commit, versions, devices, seed, command; the latest comes last."""
+    if jax.process_index():
+        return
+    path = workdir / "environment.json"
+    starts = json.loads(path.read_text())["starts"] if path.exists() else []
+    starts.append(
+        {
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "from_step": step,
+            **environment(),
+            "seed": config.seed,
+            "deterministic": config.deterministic or jax.default_backend() == "cpu",
+        }
+    )
+    _write(path, json.dumps({"starts": starts}, indent=2) + "\n")
+
+
+def environment():
+    """Where this process runs: command, git commit, versions, devices, processes."""
+    return {
+        "command": " ".join(sys.argv),
+        "git_commit": git_commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "devices": [f"{d.platform}:{d.device_kind}" for d in jax.devices()],
+        "processes": jax.process_count(),
+    }
+
+
+def git_commit():
+    """The commit of the checkout that jaxcnn runs from, "+" behind it where files differ; None outside one."""
+    here = pathlib.Path(__file__).parent
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def write_data(workdir, classes, shape):
+    """Keeps the names of the classes and the shape of the images, so that the network can be used without its data."""
+    if jax.process_index() == 0:
+        _write(workdir / DATA, json.dumps({"classes": list(classes), "shape": list(shape)}, indent=1) + "\n")
+
+
+def read_data(workdir):
+    """(classes, shape) of a run."""
+    found = json.loads((pathlib.Path(workdir) / DATA).read_text())
+    return tuple(found["classes"]), tuple(found["shape"])
+
+
+def write_statistics(workdir, mean, std):
+    """Keeps what the images are normalised by, for every later use of the network."""
+    if jax.process_index() == 0:
+        temporary = workdir / (STATISTICS + ".tmp")
+        safetensors.save_file({"mean": np.asarray(mean, np.float32), "std": np.asarray(std, np.float32)}, temporary)
+        temporary.replace(workdir / STATISTICS)
+
+
+def read_statistics(workdir):
+    """(mean, std) that the run's images are normalised by, or None before its first start computed them."""
+    path = pathlib.Path(workdir) / STATISTICS
+    if not path.exists():
+        return None
+    tensors = safetensors.load_file(path)
+    return tensors["mean"], tensors["std"]
+
+
+def append_evaluation(workdir, evaluation):
+    """Logs an evaluation of the run in evaluations.jsonl."""
+    if jax.process_index() == 0:
+        row = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), **evaluation}
+        with (pathlib.Path(workdir) / "evaluations.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def read_evaluations(workdir):
+    """The logged evaluations of a run, oldest first."""
+    path = pathlib.Path(workdir) / "evaluations.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -1,0 +1,236 @@
+"""From a config to what a run is made of: data, model, loss, optimizer, devices; every mistake is found here."""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcnn import architectures, data
+from jaxcnn.augment import make_augment
+from jaxcnn.errors import InputError, import_attribute, input_errors, look_up
+from jaxcnn.operators import LOSSES, BatchNorm
+from jaxcnn.training.config import duration_in_steps, parse_statistic, validate
+from jaxcnn.training.optimizer import make_optimizer
+from jaxcnn.training.parallel import AXIS, Replicas
+from jaxcnn.training.schedule import make_schedule
+from jaxcnn.training.step import Task
+
+# Statistics of a streamed set are taken over its first records in the shuffled order.
+STATISTICS_RECORDS = 20_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """A resolved run, before anything is compiled.
+
+    Attributes:
+      config: the config with every "as the data set has it" filled in.
+      train: Records of the training slice.
+      model: the Linen module.
+      loss: f(logits, targets) -> (n,).
+      replicas: the devices.
+      steps_per_epoch: float.
+      total: steps of the run.
+    """
+
+    config: Any
+    train: Any
+    model: Any
+    loss: Any
+    replicas: Replicas
+    steps_per_epoch: float
+    total: int
+
+    @property
+    def classes(self):
+        """The names of the classes, in the order of the labels."""
+        return self.train.classes
+
+    def records(self, split):
+        """Records of "train", "validation" or "test"."""
+        return self.train if split == "train" else load_records(self.config, split)
+
+    def steps(self, key):
+        """A duration of the config, as "evaluation.every", in steps; at least 1."""
+        text = functools.reduce(lambda c, k: c[k], key.split("."), self.config)
+        return max(1, duration_in_steps(text, key=key, steps_per_epoch=self.steps_per_epoch, total=self.total))
+
+    def schedule(self):
+        """The learning rate as a function of the step, before its scale."""
+        return make_schedule(self.config, steps_per_epoch=self.steps_per_epoch, total=self.total)
+
+    def optimizer(self):
+        """The update rule as a function of the hyperparameters."""
+        return make_optimizer(self.config, self.schedule())
+
+    def task(self, mean, std):
+        """The Task of the step, for these statistics of the images."""
+        return Task(
+            self.model, self.loss, make_augment(self.config.augment), make_normalise(mean, std), len(self.classes)
+        )
+
+
+def make_normalise(mean, std):
+    """f(images on the [0, 1] scale) -> (images - mean) / std."""
+    mean, std = (jnp.asarray(x).reshape((1,) * (4 - np.ndim(x)) + np.shape(x)) for x in (mean, std))
+    return lambda images: (images - mean) / std
+
+
+def load_records(config, split):
+    """Records of "train", "validation" or "test" as the config describes them."""
+    settings = config.data
+    if not settings[split]:
+        raise InputError(f"config.data.{split} is empty: this data set has no such split; name one.")
+    with input_errors(""):
+        return data.load(
+            settings.name,
+            settings[split],
+            data_dir=settings.data_dir or None,
+            image_size=tuple(settings.image_size) or None,
+            channels=settings.channels or None,
+            fit=settings.fit,
+            on_error=settings.on_error,
+        )
+
+
+def set_up(config, *, devices=None):
+    """Resolves a config and checks that its parts fit together.
+
+    Args:
+      config: a ConfigDict with the keys of default_config; it is copied.
+      devices: the devices to use; None takes all.
+    Raises:
+      InputError: the first thing that does not fit.
+    """
+    validate(config)
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        with input_errors(""):
+            splits = data.default_splits(config.data.name, data_dir=config.data.data_dir or None)
+        for split, expression in splits.items():
+            config.data[split] = config.data[split] or expression or ""
+        train = load_records(config, "train")
+        config.data.image_size, config.data.channels = tuple(train.shape[:2]), train.shape[2]
+    model = make_model(config, train.shape, len(train.classes))
+    replicas = Replicas(config.parallel, devices)
+    _check_batch(config, replicas)
+    steps_per_epoch = len(train) / config.batch_size
+    total = duration_in_steps(config.duration, key="duration", steps_per_epoch=steps_per_epoch, total=0)
+    if total < 1:
+        raise InputError(
+            f"config.duration is '{config.duration}', which is less than one step of {config.batch_size} images."
+        )
+    with config.unlocked():
+        config.steps_per_call = config.steps_per_call or (1 if jax.default_backend() == "cpu" else 20)
+        config.evaluation.batch_size = config.evaluation.batch_size or _round_up(config.batch_size, replicas.count)
+    config.lock()
+    return Setup(config, train, model, _loss(config), replicas, steps_per_epoch, total)
+
+
+def _round_up(number, unit):
+    return math.ceil(number / unit) * unit
+
+
+def _check_batch(config, replicas):
+    unit = replicas.count * config.optimizer.accumulate
+    for key, size in (("batch_size", config.batch_size), ("evaluation.batch_size", config.evaluation.batch_size)):
+        unit = unit if key == "batch_size" else replicas.count
+        if size % unit:
+            parts = (
+                f" in {config.optimizer.accumulate} parts each" if key == "batch_size" and unit > replicas.count else ""
+            )
+            raise InputError(
+                f"config.{key} is {size}, which does not divide over {replicas.count} devices{parts}; "
+                f"{_round_up(size, unit)} would."
+            )
+
+
+def _loss(config):
+    name = config.loss.name
+    with input_errors("config.loss.name"):
+        return import_attribute(name, kind="loss") if ":" in name else look_up(name, table=LOSSES, kind="loss")
+
+
+def make_model(config, shape, classes):
+    """The config's Linen module for images of `shape` and a number of classes, checked by tracing it.
+
+    Raises:
+      InputError: the name, an option, the image's shape or the number of classes does not fit.
+    """
+    settings = config.model
+    options = {**_plain(settings.options)}
+    with input_errors("config.model"):
+        model = architectures.create(settings.name, **options)
+    fields = {}
+    if hasattr(model, "num_classes") and "num_classes" not in options:
+        fields["num_classes"] = classes
+    fields["dtype"] = jnp.dtype(settings.dtype)
+    if settings.batch_norm == "synchronized":
+        fields["norm"] = functools.partial(BatchNorm, axis_name=AXIS)
+    if settings.dropout is not None:
+        fields["dropout_rate"] = settings.dropout
+    for name, default in (("dtype", jnp.dtype("float32")), ("norm", None), ("dropout_rate", None)):
+        if name in fields and not hasattr(model, name):
+            if fields.pop(name) != default:
+                raise InputError(
+                    f"architecture {settings.name} has no attribute '{name}', which "
+                    f"config.model.{ {'norm': 'batch_norm', 'dropout_rate': 'dropout'}.get(name, name) } sets."
+                )
+    model = model.clone(**fields)
+    _check_model(settings.name, model, shape, classes)
+    return model
+
+
+def _plain(options):
+    return {k: (v.to_dict() if hasattr(v, "to_dict") else v) for k, v in options.items()}
+
+
+def _check_model(name, model, shape, classes):
+    """Traces the model on one batch, without compiling, and checks what it returns."""
+    image = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    with input_errors(f"architecture {name} does not fit images of {shape} and {classes} classes"):
+        result, _ = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), image)
+    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+        raise InputError(
+            f"architecture {name} returns {type(result).__name__}; a model returns (logits, features), "
+            "features a dict from stage names to arrays."
+        )
+    if result[0].shape != (2, classes):
+        raise InputError(
+            f"architecture {name} gives logits of shape {result[0].shape} for 2 images, but the data set has "
+            f"{classes} classes: (2, {classes}) would be right. Give its head {classes} classes, for example "
+            f"by config.model.options.num_classes."
+        )
+
+
+def image_statistics(config, feed):
+    """(mean, std) by which images on the [0, 1] scale are normalised, float32 (c,) or (h, w, c), from the training slice."""
+    kinds = {key: parse_statistic(config.data[key], f"data.{key}") for key in ("mean", "std")}
+    channels = config.data.channels
+    measured = {}
+    if {"channel", "pixel"} & {k for k in kinds.values() if isinstance(k, str)}:
+        measured = data.statistics(feed.arrays if feed.resident else _sample(feed))
+    mean = {"channel": measured.get("channel_mean"), "pixel": measured.get("pixel_mean"), "none": np.zeros(channels)}
+    std = {"channel": measured.get("channel_std"), "none": np.ones(channels)}
+    found = []
+    for key, table in (("mean", mean), ("std", std)):
+        kind = kinds[key]
+        if isinstance(kind, tuple) and len(kind) not in (1, channels):
+            raise InputError(f"config.data.{key} has {len(kind)} numbers, the images have {channels} channels.")
+        value = np.full(channels, kind) if isinstance(kind, tuple) else table[kind]
+        found.append(np.asarray(value, np.float32))
+    return found[0], np.maximum(found[1], 1e-6)
+
+
+def _sample(feed):
+    batch = min(256, len(feed.records))
+    stop = min(len(feed.records), STATISTICS_RECORDS) // batch * batch
+    batches = data.stream(feed.records, feed.order, batch_size=batch, stop=stop, num_workers=feed.workers)
+    try:
+        yield from batches
+    finally:
+        batches.close()

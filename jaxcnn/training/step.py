@@ -1,0 +1,174 @@
+"""The one step of training, the one of evaluation, and the chunk of steps that is compiled."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxcnn.operators import loss as losses
+from jaxcnn.training.parallel import AXIS
+
+
+class Task(NamedTuple):
+    """What varies between experiments, all of it functions and static numbers; the step itself never changes.
+
+    Attributes:
+      model: Linen module; apply(variables, x, train=...) returns (logits, features).
+      loss: f(logits, targets (n, K)) -> (n,) float32.
+      augment: f(key, image float32 (h, w, c) in [0, 1]) -> image.
+      normalise: f(images (n, h, w, c) in [0, 1]) -> images.
+      num_classes: K.
+    """
+
+    model: Any
+    loss: Callable
+    augment: Callable
+    normalise: Callable
+    num_classes: int
+
+
+def fetch(data, inputs):
+    """The batch of a step: streamed inputs are one already; resident data are gathered by record number."""
+    if "image" in inputs:
+        return inputs
+    batch = {name: array[inputs["record"]] for name, array in data.items()}
+    return {**batch, "mask": batch["mask"] * inputs["mask"]}
+
+
+def as_float(images):
+    """uint8 images to float32 in [0, 1]; float images pass."""
+    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images.astype(jnp.float32)
+
+
+def top_k_correct(logits, labels, *, k):
+    """1.0 where fewer than k classes stand before the label's, (n,) float32.
+
+    A class stands before another with a larger logit, or an equal one and a smaller number; a row with a NaN is wrong.
+    """
+    own = jnp.take_along_axis(logits, labels[:, None], axis=1)
+    earlier = jnp.arange(logits.shape[1])[None] < labels[:, None]
+    before = jnp.sum((logits > own) | ((logits == own) & earlier), axis=1)
+    return ((before < k) & ~jnp.isnan(logits).any(axis=1)).astype(jnp.float32)
+
+
+def make_train_step(task, optimizer, schedule, *, ema=0.0, accumulate=1):
+    """`train_step(state, batch) -> (state, metrics)` of one replica, to be mapped over AXIS.
+
+    The loss is the mean over the images of the global batch whose mask is 1; gradients are summed over replicas and
+    running statistics averaged. Every image's keys come from (key, step, its position in the global batch).
+
+    Args:
+      task: a Task.
+      optimizer, schedule: as make_optimizer and make_schedule return them.
+      ema: decay of the averaged weights; 0 for none.
+      accumulate: parts into which a replica's batch is cut, one after another, to save memory.
+    Returns:
+      The step. Its metrics are float32 scalars: loss, top1, top5, seen (sums over the global batch), learning_rate,
+      gradient_norm, parameter_norm.
+    """
+
+    def train_step(state, batch):
+        total = jnp.maximum(lax.psum(jnp.sum(batch["mask"]), AXIS), 1.0)
+        size = batch["label"].shape[0]
+        batch = {**batch, "position": lax.axis_index(AXIS) * size + jnp.arange(size)}
+        gradient = jax.value_and_grad(_objective, has_aux=True)
+
+        def part(carry, batch):
+            stats, grads, sums = carry
+            (_, (stats, new)), g = gradient(state.params, stats, task, state, batch, total)
+            return (stats, jax.tree.map(jnp.add, grads, g), jax.tree.map(jnp.add, sums, new)), None
+
+        zeros = (
+            jax.tree.map(jnp.zeros_like, state.params),
+            dict.fromkeys(("loss", "top1", "top5", "seen"), jnp.float32(0)),
+        )
+        if accumulate == 1:
+            carry, _ = part((state.batch_stats, *zeros), batch)
+        else:
+            parts = {k: v.reshape(accumulate, size // accumulate, *v.shape[1:]) for k, v in batch.items()}
+            carry, _ = lax.scan(part, (state.batch_stats, *zeros), parts)
+        stats, grads, sums = carry
+        grads, sums = lax.psum((grads, sums), AXIS)
+        state = _update(state, optimizer, grads, lax.pmean(stats, AXIS), ema)
+        rate = schedule(state.step - 1) * state.hyperparameters["learning_rate_scale"]
+        return state, {
+            **sums,
+            "learning_rate": rate,
+            "gradient_norm": optax.global_norm(grads),
+            "parameter_norm": optax.global_norm(state.params),
+        }
+
+    return train_step
+
+
+def _update(state, optimizer, grads, stats, ema):
+    updates, opt_state = optimizer(state.hyperparameters).update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    average = optax.incremental_update(params, state.ema, 1 - ema) if ema else state.ema
+    return state.replace(step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state, ema=average)
+
+
+def _objective(params, stats, task, state, batch, total):
+    """The replica's share of the mean loss, with (statistics, metric sums)."""
+    step_key = jax.random.fold_in(state.key, state.step)
+    augment_key, dropout_key = jax.random.split(step_key)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(augment_key, batch["position"])
+    images = task.normalise(jax.vmap(task.augment)(keys, as_float(batch["image"])))
+    model = task.model
+    if "dropout" in state.hyperparameters:
+        model = model.clone(dropout_rate=state.hyperparameters["dropout"])
+    variables = {"params": params, "batch_stats": stats, "batch": {"position": batch["position"]}}
+    (logits, _), changed = model.apply(
+        variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": dropout_key}
+    )
+    targets = losses.smooth_labels(
+        jax.nn.one_hot(batch["label"], task.num_classes), smoothing=state.hyperparameters["label_smoothing"]
+    )
+    loss = jnp.sum(batch["mask"] * task.loss(logits, targets))
+    return loss / total, (changed.get("batch_stats", {}), {**_counts(logits, batch), "loss": lax.stop_gradient(loss)})
+
+
+def _counts(logits, batch):
+    return {
+        "top1": jnp.sum(batch["mask"] * top_k_correct(logits, batch["label"], k=1)),
+        "top5": jnp.sum(batch["mask"] * top_k_correct(logits, batch["label"], k=5)),
+        "seen": jnp.sum(batch["mask"]),
+    }
+
+
+def make_evaluation_step(task):
+    """`step(sums, variables, batch) -> sums` of one replica: adds the masked sums of a batch over all replicas.
+
+    sums: loss, top1, top5, seen, and confusion (K, K), rows the true class.
+    """
+
+    def evaluation_step(sums, variables, batch):
+        images = task.normalise(as_float(batch["image"]))
+        logits, _ = task.model.apply(variables, images, train=False)
+        targets = jax.nn.one_hot(batch["label"], task.num_classes)
+        confusion = jnp.zeros((task.num_classes, task.num_classes))
+        confusion = confusion.at[batch["label"], jnp.argmax(logits, axis=1)].add(batch["mask"])
+        # A masked image is zeros: its loss may be anything, NaN too.
+        loss = jnp.sum(jnp.where(batch["mask"] > 0, task.loss(logits, targets), 0.0))
+        new = {**_counts(logits, batch), "loss": loss, "confusion": confusion}
+        return jax.tree.map(jnp.add, sums, lax.psum(new, AXIS))
+
+    return evaluation_step
+
+
+def make_chunk(train_step, *, steps):
+    """`chunk(state, data, inputs) -> (state, metrics)`: `steps` steps, inputs and metrics with a leading axis of steps."""
+
+    def chunk(state, data, inputs):
+        def one(state, inputs):
+            return train_step(state, fetch(data, inputs))
+
+        if steps > 1:
+            return lax.scan(one, state, inputs)
+        state, metrics = one(state, jax.tree.map(lambda x: x[0], inputs))
+        return state, jax.tree.map(lambda x: x[None], metrics)
+
+    return chunk

@@ -1,0 +1,140 @@
+"""A trained network as it comes out of a run directory: predictions and evaluations, without the training."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcnn import data
+from jaxcnn.errors import InputError
+from jaxcnn.training.checkpoint import Checkpoints
+from jaxcnn.training.evaluate import Evaluator
+from jaxcnn.training.feed import Feed
+from jaxcnn.training.loop import evaluation_row
+from jaxcnn.training.rundir import append_evaluation, read_config, read_data, read_statistics
+from jaxcnn.training.setup import make_model, make_normalise, set_up
+from jaxcnn.training.step import as_float
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+class Trained:
+    """The network of a run at one checkpoint.
+
+    Args:
+      workdir: a run directory; the data set of the run need not be there.
+      checkpoint: "best" on the held-out slice, "latest" or a step.
+
+    Attributes:
+      config, classes, shape, step: of the run; shape is (h, w, c).
+      model, variables: `model.apply(variables, images, train=False)`; averaged weights where the run keeps them.
+      mean, std: what images on the [0, 1] scale are normalised by.
+
+    Raises:
+      InputError: no run, no such checkpoint, or one of another architecture.
+    """
+
+    def __init__(self, workdir, checkpoint="best"):
+        self.workdir = pathlib.Path(workdir)
+        self.config = read_config(workdir)
+        with Checkpoints(self.workdir / "checkpoints", read_only=True) as checkpoints:
+            self.step = checkpoints.resolve(checkpoint)
+            self.classes, self.shape = read_data(workdir)
+            self.mean, self.std = read_statistics(workdir)
+            self.model = make_model(self.config, self.shape, len(self.classes))
+            init = jax.eval_shape(lambda: self.model.init(jax.random.key(0), jnp.zeros((1, *self.shape)), train=False))
+            sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+            like = {
+                name: jax.tree.map(
+                    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), init.get(name, {})
+                )
+                for name in ("params", "batch_stats")
+            }
+            self.variables = checkpoints.load_network(self.step, like)
+        normalise = make_normalise(self.mean, self.std)
+
+        @jax.jit
+        def probabilities(variables, images):
+            logits, _ = self.model.apply(variables, normalise(as_float(images)), train=False)
+            return jax.nn.softmax(logits)
+
+        self._probabilities = probabilities
+
+    def parameters(self):
+        """The number of trained parameters."""
+        return sum(p.size for p in jax.tree.leaves(self.variables["params"]))
+
+    def probabilities(self, images, *, batch_size=64):
+        """Softmax outputs (n, K) float32 of uint8 images (n, h, w, c), computed in batches."""
+        found = []
+        for first in range(0, len(images), batch_size):
+            part = images[first : first + batch_size]
+            padded = np.concatenate([part, np.zeros((batch_size - len(part), *part.shape[1:]), part.dtype)])
+            found.append(np.asarray(self._probabilities(self.variables, padded))[: len(part)])
+        return np.concatenate(found)
+
+    def predict(self, paths):
+        """Labels image files, and the images below folders.
+
+        Returns:
+          [{"file", "label", "probabilities": {class: p}}], in the order of the files.
+        Raises:
+          InputError: a path is not there or a folder has no image.
+          DataError: a file is not a readable image.
+        """
+        files = [file for path in paths for file in _image_files(pathlib.Path(path))]
+        found = []
+        for first in range(0, len(files), 256):
+            part = files[first : first + 256]
+            images = np.stack([self._read(file) for file in part])
+            for file, row in zip(part, self.probabilities(images), strict=True):
+                found.append(
+                    {
+                        "file": str(file),
+                        "label": self.classes[int(row.argmax())],
+                        "probabilities": dict(zip(self.classes, row.tolist(), strict=True)),
+                    }
+                )
+        return found
+
+    def _read(self, file):
+        try:
+            return data.decode_image(
+                file.read_bytes(), image_size=self.shape[:2], channels=self.shape[2], fit=self.config.data.fit
+            )
+        except ValueError as error:
+            raise InputError(f"{file}: {error}") from error
+
+    def evaluate(self, split):
+        """Evaluates on "validation", "test" or "train" and logs the result in the run.
+
+        Returns:
+          An Evaluation, and the dict that is logged.
+        """
+        setup = set_up(self.config)
+        records = setup.records(split)
+        if records.classes != self.classes:
+            raise InputError(
+                f"the classes of {records.name} are not those that this network was trained on: "
+                f"{', '.join(sorted(set(records.classes) ^ set(self.classes)))}."
+            )
+        feed = Feed(
+            records, setup.replicas, seed=0, resident=self.config.data.resident, workers=self.config.data.workers
+        )
+        variables = setup.replicas.replicate(self.variables)
+        result = Evaluator(setup, setup.task(self.mean, self.std), feed)(variables)
+        row = evaluation_row(self.config, self.step, split, result)
+        append_evaluation(self.workdir, {**row, "confusion": result.confusion.tolist()})
+        return result, row
+
+
+def _image_files(path):
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"there is no file or folder {path}.")
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise InputError(f"there is no image in {path}; images end in {', '.join(IMAGE_SUFFIXES)}.")
+    return files

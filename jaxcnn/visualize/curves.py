@@ -1,0 +1,241 @@
+"""Learning curves: one run (train against held-out), the cells of a study, and their seeds one by one."""
+
+import math
+
+import numpy as np
+
+from jaxcnn.visualize.figure import HELD_OUT, QUIET, TRAIN, literal, new_figure, plain_axes, save_figure, style
+from jaxcnn.visualize.history import (
+    best_row,
+    finite_values,
+    first_bad_row,
+    number,
+    positions,
+    read_history,
+    series,
+    train_at_evaluations,
+)
+
+
+def draw_curves(rows, *, path=None):
+    """Draws loss, error and learning rate of one run against its epochs.
+
+    The train line of a panel goes through the mean of the train rows since the previous evaluation, and the area from
+    there to the held-out line is the gap; every train row is drawn too, faintly. Without evaluations the train rows
+    are the line. The held-out row of highest top1 is marked. Numbers that are not finite leave a hole; the first train
+    row whose loss is not finite is marked.
+
+    Args:
+      rows: dicts of metrics.jsonl, in file order; events are passed over; may be empty.
+      path: where to write the figure too, in the format its suffix names.
+    Returns:
+      A matplotlib Figure of three axes: loss, error in percent, learning rate.
+    """
+    history = read_history(rows)
+    figure = new_figure(11, 5.6)
+    panels = figure.subplot_mosaic([["loss", "error"], ["rate", "rate"]], height_ratios=[3.6, 1])
+    xlabel, (at_train, at_held_out) = positions(history.train, history.held_out)
+    for panel, key, convert in (("loss", "loss", _same), ("error", "top1", _error)):
+        _draw_panel(panels[panel], history, key, convert, at_train, at_held_out)
+    plain_axes(panels["loss"], title="Loss", xlabel=xlabel)
+    plain_axes(panels["error"], title="Top-1 error (%)", xlabel=xlabel)
+    panels["error"].set_ylim(bottom=0)
+    _log_scale(panels["loss"], beyond=300)
+    _mark_best(panels["error"], history, xlabel)
+    _draw_rate(panels["rate"], series(history.train, "learning_rate"), at_train)
+    plain_axes(panels["rate"], title="Learning rate", xlabel=xlabel)
+    bad = first_bad_row(history)
+    for axes in panels.values():
+        if bad is not None and axes is not panels["rate"]:
+            axes.axvline(number(bad, xlabel), color=QUIET, linestyle=":", label="loss not finite", gid="bad")
+        _share_range(axes, at_train, at_held_out)
+        _explain(axes)
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def draw_comparison(curves, *, split="validation", band="range", path=None):
+    """Draws held-out accuracy and train loss of a study: one mean line a cell, over a band of its seeds.
+
+    Seeds are set on the epochs that any of them logged (linear in between), over the epochs that all of them cover:
+    where the first seed of a cell ends or diverges, the cell's line ends. A seed without one finite number is left
+    out; the legend says how many are drawn.
+
+    Args:
+      curves: {cell name: [rows of metrics.jsonl of one seed, ...]}.
+      split: the held-out split.
+      band: "range" (minimum to maximum) or "std" (mean plus and minus one sample standard deviation); one seed has
+        no band.
+      path: where to write the figure too.
+    Returns:
+      A matplotlib Figure of two axes: accuracy in percent, train loss.
+    Raises:
+      ValueError: band is neither of the two.
+    """
+    if band not in ("range", "std"):
+        raise ValueError(f"band must be 'range' or 'std', not {band!r}")
+    figure = new_figure(11, 4.4 + 0.22 * math.ceil(len(curves) / 3))
+    accuracy, loss = figure.subplots(1, 2)
+    handles, labels = [], []
+    for index, (name, runs) in enumerate(curves.items()):
+        _draw_cell(loss, runs, "train", "loss", _same, band, style(index))
+        line, drawn = _draw_cell(accuracy, runs, split, "top1", _percent, band, style(index))
+        handles.append(line)
+        labels.append(f"{name} (n = {drawn})" if drawn == len(runs) else f"{name} (n = {drawn} of {len(runs)})")
+    plain_axes(accuracy, title=f"{split.capitalize()} accuracy (%)", xlabel="epoch")
+    plain_axes(loss, title="Train loss", xlabel="epoch")
+    _log_scale(loss, beyond=300)
+    if handles:
+        _name_cells(figure, handles, labels, band)
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def draw_seeds(values, *, label="test accuracy (%)", path=None):
+    """Draws every seed of every cell as a dot, with a tick at the cell's mean.
+
+    Args:
+      values: {cell name: fractions in [0, 1], one a seed}; None and what is not finite is left out.
+      label: of the x axis, in percent.
+      path: where to write the figure too.
+    Returns:
+      A matplotlib Figure of one axes, the first cell on top.
+    """
+    figure = new_figure(11, 1.1 + 0.36 * max(len(values), 1))
+    axes = figure.subplots()
+    for index, fractions in enumerate(values.values()):
+        percent = 100 * finite_values(fractions)
+        color = style(index)["color"]
+        axes.plot(percent, np.full(len(percent), index), "o", color=color, alpha=0.65, markersize=7, markeredgewidth=0)
+        if len(percent):
+            axes.plot([percent.mean()], [index], "|", color=color, markersize=20, markeredgewidth=2)
+    plain_axes(axes, xlabel=label)
+    axes.grid(axis="y", visible=False)
+    axes.set_yticks(range(len(values)), [literal(name, limit=40) for name in values], fontsize=10)
+    axes.set_ylim(len(values) - 0.5 if values else 0.5, -0.5)
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def _same(values):
+    return values
+
+
+def _percent(values):
+    return 100 * values
+
+
+def _error(values):
+    return 100 * (1 - values)
+
+
+def _draw_panel(axes, history, key, convert, at_train, at_held_out):
+    every = convert(series(history.train, key))
+    held_out = convert(series(history.held_out, key))
+    train = convert(train_at_evaluations(history, key))
+    both = np.isfinite(train) & np.isfinite(held_out)
+    if both.sum() > 1:
+        axes.plot(at_train, every, color=TRAIN, alpha=0.3, linewidth=0.8, gid="train rows")
+        axes.plot(at_held_out, train, color=TRAIN, linewidth=1.8, label="train", gid="train")
+        axes.fill_between(at_held_out, train, held_out, color=HELD_OUT, alpha=0.1, linewidth=0, label="gap")
+    elif np.isfinite(every).any():
+        axes.plot(at_train, every, color=TRAIN, linewidth=1.8, marker=_dot(every), label="train", gid="train rows")
+    if np.isfinite(held_out).any():
+        look = {"color": HELD_OUT, "linewidth": 1.8, "marker": _dot(held_out)}
+        axes.plot(at_held_out, held_out, label=history.split, gid="held-out", **look)
+
+
+def _draw_rate(axes, values, at_train):
+    if np.isfinite(values).any():
+        look = {"color": TRAIN, "drawstyle": "steps-post", "linewidth": 1.4, "marker": _dot(values)}
+        axes.plot(at_train, values, gid="rate", **look)
+    _log_scale(axes, beyond=3)
+
+
+def _explain(axes):
+    """A legend where something in it has a name, and a word where nothing is drawn."""
+    handles, _ = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(fontsize=9.5, loc="best", framealpha=0.85, edgecolor="none")
+    if not axes.has_data():
+        axes.text(0.5, 0.5, "no rows", transform=axes.transAxes, ha="center", va="center", color=QUIET)
+
+
+def _dot(values):
+    """A marker where a line would be too short to see."""
+    return "o" if np.isfinite(values).sum() < 3 else ""
+
+
+def _mark_best(axes, history, xlabel):
+    best = best_row(history)
+    if best is None:
+        return
+    x, y = number(best, xlabel), float(_error(number(best, "top1")))
+    label = f"best: {100 - y:.2f} % right, {xlabel} {x:.4g}"
+    look = {"color": HELD_OUT, "markerfacecolor": "white", "markersize": 8, "markeredgewidth": 2}
+    axes.plot([x], [y], "o", label=label, gid="best", **look)
+
+
+def _share_range(axes, *groups):
+    x = np.concatenate(groups)
+    x = x[np.isfinite(x)]
+    if x.size and x.max() > 0:
+        axes.set_xlim(0, 1.01 * x.max())
+
+
+def _log_scale(axes, *, beyond):
+    """A log axis where the lines' positive numbers span more than `beyond` times; zeros leave a hole there."""
+    lines = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
+    y = np.concatenate(lines) if lines else np.zeros(0)
+    y = y[np.isfinite(y) & (y > 0)]
+    if y.size and y.max() > beyond * y.min():
+        axes.set_yscale("log", nonpositive="mask")
+
+
+def _draw_cell(axes, runs, split, key, convert, band, look):
+    """Draws one cell; returns (its line, the number of seeds in it)."""
+    x, values = _aligned(runs, split, key)
+    values = convert(values)
+    if not len(values):
+        return axes.plot([], [], **look)[0], 0
+    mean = values.mean(axis=0)
+    line = axes.plot(x, mean, linewidth=1.8, marker="o" if x.size < 3 else "", **look)[0]
+    if len(values) > 1:
+        spread = values.std(axis=0, ddof=1)
+        low, high = (values.min(axis=0), values.max(axis=0)) if band == "range" else (mean - spread, mean + spread)
+        axes.fill_between(x, low, high, color=look["color"], alpha=0.16, linewidth=0)
+    return line, len(values)
+
+
+def _name_cells(figure, handles, labels, band):
+    words = {"range": "minimum to maximum", "std": "± 1 standard deviation"}[band]
+    legend = figure.legend(
+        handles,
+        [str(index) for index in range(len(handles))],
+        loc="outside lower center",
+        ncols=min(3, len(handles)),
+        frameon=False,
+        fontsize=10,
+        title=f"mean of n seeds, band: {words}",
+        title_fontsize=9.5,
+    )
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(literal(label))  # set afterwards: a label that begins with "_" would be dropped
+
+
+def _aligned(runs, split, key):
+    """(x (m,), values (seeds, m)): the seeds of a cell on the epochs that all of them cover."""
+    lines = []
+    for rows in runs:
+        latest = {number(row, "epoch"): number(row, key) for row in rows if row.get("split") == split}
+        finite = sorted((x, y) for x, y in latest.items() if math.isfinite(x) and math.isfinite(y))
+        if finite:
+            lines.append(np.array(finite).T)
+    if not lines:
+        return np.zeros(0), np.zeros((0, 0))
+    x = np.unique(np.concatenate([line[0] for line in lines]))
+    x = x[(x >= max(line[0][0] for line in lines)) & (x <= min(line[0][-1] for line in lines))]
+    return x, np.stack([np.interp(x, *line) for line in lines])

@@ -1,0 +1,365 @@
+"""The report of one run and the report of a study, each one HTML page that needs no other file."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from jaxcnn.visualize import page
+from jaxcnn.visualize.confusion import draw_confusion, most_confused
+from jaxcnn.visualize.curves import draw_comparison, draw_curves, draw_seeds
+from jaxcnn.visualize.examples import Example, class_name, example_grids
+from jaxcnn.visualize.history import (
+    best_row,
+    finite_values,
+    first_bad_row,
+    number,
+    read_history,
+    series,
+    train_at_evaluations,
+)
+
+__all__ = ["Cell", "Example", "RunReport", "StudyReport", "run_report", "study_report"]
+
+LAST_ROWS = 12
+LOWEST_CLASSES = 40
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RunReport:
+    """What the report of a run is made of; `rows` are those of metrics.jsonl, `evaluations` those of the evaluate verb.
+
+    confusion is (K, K), a row a true class, counted on `confusion_split`; None where nobody counted. `parameters` is
+    the number of trained parameters, left out where None.
+    """
+
+    name: str
+    config: dict
+    environment: dict
+    rows: list[dict]
+    evaluations: list[dict]
+    classes: tuple[str, ...]
+    confusion: np.ndarray | None
+    confusion_split: str
+    examples: list[Example]
+    checkpoint_step: int
+    parameters: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cell:
+    """One cell of a study: seeds, their scores (fractions) and times, what failed, and the rows of each seed."""
+
+    name: str
+    seeds: list[int]
+    test_top1: list[float]
+    validation_top1: list[float]
+    seconds: list[float]
+    failed: list[str]
+    rows: list[list[dict]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StudyReport:
+    """What the report of a study is made of; `docstring` states claim and protocol, `command` runs it again."""
+
+    title: str
+    docstring: str
+    command: str
+    cells: list[Cell]
+    environment: dict
+
+
+def run_report(run: RunReport) -> str:
+    """The HTML page of one run. A piece that is missing leaves its section out; numbers not finite show as NaN."""
+    history = read_history(run.rows)
+    bad = first_bad_row(history)
+    notice = (
+        None
+        if bad is None
+        else (
+            f"The train loss is not a finite number at step {bad['step']} (epoch {page.compact(number(bad, 'epoch'))})."
+        )
+    )
+    return page.page(
+        run.name,
+        subtitle=f"jaxcnn run, checkpoint of step {run.checkpoint_step}",
+        tiles=list(_run_tiles(run, history)),
+        notices=[notice] if notice else [],
+        sections=[
+            ("Learning curves", _curves(run, history)),
+            ("By epoch" if history.held_out else "By step", _progress(history)),
+            ("Evaluations", _evaluations(run)),
+            ("Predictions", example_grids(run.examples, run.classes) if run.examples else None),
+            ("Confusion", _confusion(run)),
+            ("Accuracy by class", _per_class(run)),
+            ("Configuration", _folded("keys", run.config)),
+            ("Environment", _folded("entries", run.environment)),
+        ],
+    )
+
+
+def study_report(study: StudyReport) -> str:
+    """The HTML page of a study: n, mean and spread of every cell in the order given; no cell is set apart as best."""
+    return page.page(
+        study.title,
+        subtitle=f"jaxcnn study, {len(study.cells)} cells, {sum(len(cell.seeds) for cell in study.cells)} runs",
+        sections=[
+            ("Claim and protocol", page.element("pre", study.docstring.strip()) if study.docstring.strip() else None),
+            ("Results", _results(study)),
+            ("Curves", _study_curves(study)),
+            ("Every run", _every_run(study)),
+            ("How to repeat", page.element("pre", study.command) if study.command else None),
+            ("Environment", _folded("entries", study.environment)),
+        ],
+    )
+
+
+def spread(values) -> tuple[str, str, str, str]:
+    """(n, mean, sample standard deviation, minimum to maximum) of fractions, as text in percent.
+
+    Values that are not finite do not count into n. The spread of one value is "n/a", and so is the mean of none.
+    """
+    values = 100 * finite_values(values)
+    mean = f"{values.mean():.2f} %" if values.size else "n/a"
+    if values.size < 2:
+        return str(values.size), mean, "n/a", "n/a"
+    return str(values.size), mean, f"{values.std(ddof=1):.2f}", f"{values.min():.2f} to {values.max():.2f}"
+
+
+def _run_tiles(run, history):
+    best = best_row(history)
+    if best is not None:
+        where = f"best of {history.split}, epoch {page.compact(number(best, 'epoch'))}, step {best['step']}"
+        yield "Held-out accuracy", page.percent(best["top1"]), where
+    tests = [row for row in run.evaluations if row.get("split") == "test"]
+    if tests:
+        test = next((row for row in reversed(tests) if row.get("step") == run.checkpoint_step), tests[-1])
+        note = f"n = {page.whole(test.get('n'))}, step {test.get('step')}"
+        yield "Test accuracy", page.percent(test.get("top1")), note
+    if run.parameters is not None:
+        yield "Parameters", page.whole(run.parameters), ""
+    rate = series(history.train, "images_per_second")
+    if np.isfinite(rate).any():
+        yield "Images per second", page.whole(np.nanmedian(rate)), "median of the train rows"
+    if math.isfinite(history.seconds):
+        yield "Training time", page.duration(history.seconds), "steps only"
+    compiled = series([row for row in history.events if row["event"] == "compiled"], "seconds")
+    if np.isfinite(compiled).any():
+        programs = np.isfinite(compiled).sum()
+        yield "Compile time", page.duration(np.nansum(compiled)), f"{programs} program{'s' if programs > 1 else ''}"
+
+
+def _curves(run, history):
+    if not history.train and not history.held_out:
+        return page.element("p", "This run has logged no metrics.", class_="quiet")
+    gap = _gap_words(history)
+    caption = "Train: mean of the rows since the previous evaluation, each row faintly. " if gap else ""
+    alt = f"Loss, top-1 error and learning rate of {run.name}, train against {history.split or 'nothing'}"
+    return page.figure(draw_curves(run.rows), alt, caption=f"{caption}{gap}")
+
+
+def _gap_words(history):
+    train, held_out = train_at_evaluations(history, "top1"), series(history.held_out, "top1")
+    both = np.flatnonzero(np.isfinite(train) & np.isfinite(held_out))
+    if not both.size:
+        return ""
+    last = both[-1]
+    return (
+        f"At the last evaluation train accuracy is {100 * train[last]:.2f} % and {history.split} accuracy "
+        f"{100 * held_out[last]:.2f} %: a gap of {100 * (train[last] - held_out[last]):.2f} points."
+    )
+
+
+def _progress(history):
+    header, lines = _held_out_lines(history) if history.held_out else _train_lines(history)
+    if not lines:
+        return None
+    numeric = range(len(header))
+    last = page.table(header, lines[-LAST_ROWS:], numeric=numeric)
+    if len(lines) <= LAST_ROWS:
+        return last
+    words = f"The last {LAST_ROWS} of {len(lines)} rows."
+    every = page.details(f"All {len(lines)} rows", page.table(header, lines, numeric=numeric))
+    return page.join(page.element("p", words, class_="quiet"), last, every)
+
+
+def _held_out_lines(history):
+    split = history.split
+    header = (
+        "epoch",
+        "step",
+        "train loss",
+        f"{split} loss",
+        "train top-1",
+        f"{split} top-1",
+        f"{split} top-5",
+        "learning rate",
+    )
+    loss, top1 = train_at_evaluations(history, "loss"), train_at_evaluations(history, "top1")
+    rate_steps = series(history.train, "step")
+    lines = []
+    for row, train_loss, train_top1 in zip(history.held_out, loss, top1, strict=True):
+        before = int(np.searchsorted(rate_steps, row["step"], side="right")) - 1
+        rate = history.train[before].get("learning_rate") if before >= 0 else None
+        lines.append(
+            (
+                page.compact(row.get("epoch")),
+                row["step"],
+                page.decimal(train_loss),
+                page.decimal(row.get("loss")),
+                page.percent(train_top1),
+                page.percent(row.get("top1")),
+                page.percent(row.get("top5")),
+                page.compact(rate),
+            )
+        )
+    return header, lines
+
+
+def _train_lines(history):
+    header = ("epoch", "step", "train loss", "train top-1", "train top-5", "learning rate", "gradient norm", "images/s")
+    lines = [
+        (
+            page.compact(row.get("epoch")),
+            row["step"],
+            page.decimal(row.get("loss")),
+            page.percent(row.get("top1")),
+            page.percent(row.get("top5")),
+            page.compact(row.get("learning_rate")),
+            page.compact(row.get("gradient_norm")),
+            page.whole(row.get("images_per_second")),
+        )
+        for row in history.train
+    ]
+    return header, lines
+
+
+def _evaluations(run):
+    if not run.evaluations:
+        return None
+    header = ("architecture", "split", "step", "n", "loss", "top-1", "top-5")
+    lines = [
+        (
+            row.get("architecture"),
+            row.get("split"),
+            row.get("step"),
+            page.whole(row.get("n")),
+            page.decimal(row.get("loss")),
+            page.percent(row.get("top1")),
+            page.percent(row.get("top5")),
+        )
+        for row in run.evaluations
+    ]
+    return page.table(header, lines, numeric=range(2, 7))
+
+
+def _confusion(run):
+    if run.confusion is None or not run.classes:
+        return None
+    total = int(np.sum(run.confusion))
+    drawn = draw_confusion(run.confusion, run.classes)
+    caption = f"{run.confusion_split}, {page.whole(total)} images; each row divided by its sum. A click enlarges."
+    picture = page.figure(drawn, f"Confusion matrix on {run.confusion_split}", caption=caption)
+    pairs = [
+        (class_name(run.classes, i), class_name(run.classes, j), count, page.percent(share, 1))
+        for i, j, count, share in most_confused(run.confusion)
+    ]
+    if not pairs:
+        return picture
+    header = ("true class", "predicted class", "images", "of the true class")
+    return page.join(picture, page.element("h3", "Most frequent confusions"), page.table(header, pairs, numeric=(2, 3)))
+
+
+def _per_class(run):
+    split, entries = _class_accuracies(run)
+    if not entries:
+        return None
+    entries.sort(key=lambda entry: (math.isnan(entry[1]), entry[1]))
+    bars = [page.bar(name, accuracy, f"{page.percent(accuracy, 1)} {counts}") for name, accuracy, counts in entries]
+    words = page.element("p", f"{split}, {len(entries)} classes, the lowest first.", class_="quiet")
+    lowest, rest = bars[:LOWEST_CLASSES], bars[LOWEST_CLASSES:]
+    others = page.element("div", *rest, class_="bars")
+    return page.join(
+        words,
+        page.element("div", *lowest, class_="bars"),
+        page.details(f"The other {len(rest)} classes", others) if rest else None,
+    )
+
+
+def _class_accuracies(run):
+    """(split, [(class, accuracy, its counts)]) of the confusion matrix, else of the last evaluation that has them."""
+    if run.confusion is not None and run.classes:
+        right, seen = np.diagonal(run.confusion).tolist(), np.sum(run.confusion, axis=1).tolist()
+        return run.confusion_split, [
+            (name, hits / count if count else math.nan, f"({hits:g} of {count:g})")
+            for name, hits, count in zip(run.classes, right, seen, strict=True)
+        ]
+    scored = next((row for row in reversed(run.evaluations) if row.get("per_class")), {"per_class": {}})
+    per_class = scored["per_class"]
+    return scored.get("split"), [(name, number(per_class, name), "") for name in per_class]
+
+
+def _folded(what, values):
+    if not values:
+        return None
+    return page.details(f"{len(page.flatten(values))} {what}", page.settings(values))
+
+
+def _results(study):
+    if not study.cells:
+        return page.element("p", "This study has no cells.", class_="quiet")
+    words = "n counts the runs with a finite accuracy; std is the standard deviation of a sample, in points."
+    failures = [(cell.name, message) for cell in study.cells for message in cell.failed]
+    validated = any(finite_values(cell.validation_top1).size for cell in study.cells)
+    return page.join(
+        page.element("p", words, class_="quiet"),
+        _scores("test", [(cell, cell.test_top1) for cell in study.cells]),
+        _scores("validation", [(cell, cell.validation_top1) for cell in study.cells]) if validated else None,
+        page.element("h3", "Failed runs") if failures else None,
+        page.table(("cell", "failure"), failures) if failures else None,
+    )
+
+
+def _scores(split, scores):
+    """The table of one split: [(cell, accuracies)], time and failures beside them."""
+    lines = []
+    for cell, accuracies in scores:
+        seconds = finite_values(cell.seconds)
+        time = page.duration(seconds.mean()) if seconds.size else "n/a"
+        lines.append((cell.name, *spread(accuracies), time, len(cell.failed)))
+    header = ("cell", "n", "mean", "std", "minimum to maximum", "mean time", "failed")
+    heading = page.element("h3", f"{split.capitalize()} accuracy")
+    return page.join(heading, page.table(header, lines, numeric=range(1, len(header))))
+
+
+def _study_curves(study):
+    curves = {cell.name: cell.rows for cell in study.cells if any(cell.rows)}
+    seeds = {cell.name: cell.test_top1 for cell in study.cells}
+    drawn = []
+    if any(finite_values(values).size for values in seeds.values()):
+        caption = "Each dot a run; the tick is the mean."
+        drawn.append(page.figure(draw_seeds(seeds), "Test accuracy of every run, by cell", caption=caption))
+    if curves:
+        splits = (read_history(rows).split for runs in curves.values() for rows in runs)
+        comparison = draw_comparison(curves, split=next(filter(None, splits), "validation"))
+        drawn.append(page.figure(comparison, "Held-out accuracy and train loss by epoch, by cell"))
+    return page.join(*drawn)
+
+
+def _every_run(study):
+    lines = []
+    for cell in study.cells:
+        for index, seed in enumerate(cell.seeds):
+            test, validation = _at(cell.test_top1, index), _at(cell.validation_top1, index)
+            time = page.duration(_at(cell.seconds, index))
+            lines.append((cell.name, seed, page.percent(test), page.percent(validation), time))
+    if not lines:
+        return None
+    header = ("cell", "seed", "test top-1", "validation top-1", "time")
+    return page.details(f"{len(lines)} runs", page.table(header, lines, numeric=range(1, 5)))
+
+
+def _at(values, index):
+    """The index-th value; None past the end (a study that has not touched its test split has no test values)."""
+    return values[index] if index < len(values) else None

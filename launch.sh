@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Environment, then `python -m jaxcnn <verb>`.
+#
+#   ./launch.sh                      installs jaxcnn and runs the default study on the embedded digits
+#   ./launch.sh test [pytest args]   installs the test extra and runs the tests
+#   ./launch.sh <verb> [arguments]   any verb: train, evaluate, predict, sweep, ...; ./launch.sh --help lists them
+#
+# JAXCNN_EXTRAS=cuda (or tpu, prepare, dev) installs extras, separated by commas. Under srun each task runs the same
+# line; the processes find each other.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+extras=${JAXCNN_EXTRAS:-}
+if [ "${1:-}" = test ]; then
+    extras=${extras:+$extras,}test
+fi
+
+find_python() {
+    local candidate
+    for candidate in python3 python3.13 python3.12 python3.11 python; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "launch.sh: jaxcnn needs Python 3.11 or newer; none was found on PATH" >&2
+    return 1
+}
+
+install() {
+    local target=$root${extras:+[$extras]}
+    echo "launch.sh: installing jaxcnn${extras:+[$extras]} into $VIRTUAL_ENV" >&2
+    if command -v uv >/dev/null; then
+        uv pip install --quiet --constraint "$root/requirements.lock" --editable "$target"
+    else
+        python -m pip install --quiet --disable-pip-version-check --constraint "$root/requirements.lock" --editable "$target"
+    fi
+}
+
+if [ -z "${VIRTUAL_ENV:-}" ]; then
+    export VIRTUAL_ENV=$root/.venv
+    python=$(find_python)
+fi
+mkdir -p "$VIRTUAL_ENV"
+# One at a time: the tasks of a cluster job share the environment. What was installed is remembered with its extras.
+exec 9>"$VIRTUAL_ENV/.jaxcnn-lock"
+if command -v flock >/dev/null; then flock 9; fi
+if [ ! -x "$VIRTUAL_ENV/bin/python" ]; then
+    if command -v uv >/dev/null; then
+        uv venv --quiet --allow-existing --python "$python" "$VIRTUAL_ENV"
+    else
+        "$python" -m venv "$VIRTUAL_ENV"
+    fi
+fi
+export PATH=$VIRTUAL_ENV/bin:$PATH
+wanted="$root $(cksum <"$root/pyproject.toml") $(cksum <"$root/requirements.lock")"
+stamp=$VIRTUAL_ENV/.jaxcnn-installed
+for extra in base ${extras//,/ }; do
+    if ! grep -qxF "$extra $wanted" "$stamp" 2>/dev/null; then
+        install
+        for done in base ${extras//,/ }; do echo "$done $wanted" >>"$stamp"; done
+        break
+    fi
+done
+exec 9>&-
+
+# glibc on Linux: keep freed memory, in huge pages; XLA on CPU allocates large buffers at every step.
+if [ "$(uname -s)" = Linux ]; then
+    export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184}
+fi
+
+case ${1:-} in
+'')
+    exec python -m jaxcnn sweep "$root/experiments/digits.py" --workdir runs/digits
+    ;;
+test)
+    shift
+    cd "$root"
+    exec python -m pytest -n 2 "$@"
+    ;;
+*)
+    exec python -m jaxcnn "$@"
+    ;;
+esac

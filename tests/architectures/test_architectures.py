@@ -1,0 +1,107 @@
+"""What every named architecture claims: its count, its contract, and that each of its parameters matters."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcnn.architectures import ARCHITECTURES, CLAIMS, create
+from jaxcnn.architectures.resnet_cifar import ResNetCIFAR
+from jaxcnn.operators import BatchNorm, rbf_loss, softmax_cross_entropy
+
+
+def shapes(model, size, *, train=False):
+    return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=train))
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def test_every_architecture_has_a_claim():
+    assert list(CLAIMS) and set(CLAIMS) == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_exact_parameters_and_contract(name):
+    (logits, features), variables = shapes(create(name), CLAIMS[name].input)
+    assert count(variables["params"]) == CLAIMS[name].parameters
+    assert (logits.shape, logits.dtype) == ((2, 10), jnp.float32)
+    assert all(feature.shape[0] == 2 for feature in features.values())
+    assert set(variables) <= {"params", "batch_stats"}
+
+
+@pytest.mark.parametrize("name", ["convnet", "lenet5_common", "plain20", "resnet20"])
+def test_any_number_of_classes(name):
+    (logits, _), variables = shapes(create(name, num_classes=37), CLAIMS[name].input)
+    assert logits.shape == (2, 37)
+    last = max(variables["params"].items(), key=lambda item: item[0] in ("output", "fc"))[1]
+    assert count(variables["params"]) - CLAIMS[name].parameters == 27 * (last["kernel"].shape[0] + 1)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, "bfloat16"])
+@pytest.mark.parametrize("name", ["lenet5", "lenet5_common", "convnet", "resnet20", "plain20"])
+def test_bfloat16_computes_in_bfloat16_only(name, dtype):
+    (logits, features), variables = shapes(create(name, dtype=dtype), CLAIMS[name].input)
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    assert logits.dtype == jnp.float32
+    assert {feature.dtype for feature in features.values()} == {jnp.dtype("bfloat16")}
+
+
+SMALL = {  # the code of every architecture, at a size that compiles fast
+    "lenet5": (create("lenet5"), (32, 32, 1)),
+    "lenet5_common": (create("lenet5_common", pooling="max", activation="relu"), (32, 32, 3)),
+    "convnet": (create("convnet", widths=(4, 6), hidden=(8,)), (8, 8, 3)),
+    "convnet_norm": (create("convnet", widths=(4, 6), hidden=(8,), batch_norm=True), (8, 8, 3)),
+    "resnet": (ResNetCIFAR(depth=8), (8, 8, 3)),
+    "resnet_B": (ResNetCIFAR(depth=8, shortcut="B"), (8, 8, 3)),
+    "plain": (ResNetCIFAR(depth=8, residual=False), (8, 8, 3)),
+}
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def trial(request, draw):
+    """(params, loss_and_gradient(params) on a batch) of a small model that trains."""
+    model, size = SMALL[request.param]
+    x = np.random.default_rng(1).normal(size=(6, *size)).astype(np.float32)
+    variables, targets = draw(model, size), jnp.eye(10)[:6]
+
+    def loss(params):
+        (logits, _), _ = model.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
+        return jnp.mean((rbf_loss if request.param == "lenet5" else softmax_cross_entropy)(logits, targets))
+
+    return variables["params"], jax.jit(jax.value_and_grad(loss))
+
+
+def test_every_parameter_gets_a_gradient(trial):
+    params, loss_and_gradient = trial
+    _, gradients = loss_and_gradient(params)
+    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 1e-6, jax.tree_util.keystr(path)
+
+
+def test_without_any_of_its_parameters_the_output_is_another(trial):
+    params, loss_and_gradient = trial
+    before, _ = loss_and_gradient(params)
+    leaves, structure = jax.tree.flatten(params)
+    for i, (path, leaf) in enumerate(jax.tree_util.tree_leaves_with_path(params)):
+        without = jax.tree.unflatten(structure, [*leaves[:i], np.zeros_like(leaf), *leaves[i + 1 :]])
+        assert abs(loss_and_gradient(without)[0] - before) > 1e-5, jax.tree_util.keystr(path)
+
+
+@pytest.mark.parametrize("name", ["convnet_norm", "resnet_B"])
+def test_training_can_synchronise_every_norm(name):
+    model, size = SMALL[name]
+    model = model.clone(norm=functools.partial(BatchNorm, axis_name="batch"))
+    variables = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((2, *size)))
+
+    def apply(variables, x):
+        return model.apply(variables, x, train=True, mutable=["batch_stats"])
+
+    images = jax.ShapeDtypeStruct((2, 3, *size), jnp.float32)
+    program = jax.make_jaxpr(jax.vmap(apply, (None, 0), axis_name="batch", axis_size=2))
+    assert program(variables, images)
+    with pytest.raises(NameError, match="batch"):
+        jax.eval_shape(apply, variables, jnp.zeros((2, *size)))
