@@ -10,7 +10,7 @@ from jaxcnn import default_config
 
 
 def get_config():
-    """A small network that trains in minutes; raise data.image_size, augment.pad_crop and duration with your patience."""
+    """A small network that trains in minutes; raise data.image_size and duration with your patience."""
     config = default_config()
     config.data.name = "folder:photos"
     config.data.image_size = (64, 64)

@@ -13,7 +13,7 @@ EXIT_INPUT, EXIT_PREEMPTED = 2, 143
 
 
 def main(argv=None):
-    """Runs one verb; returns the exit code: 0, 1 (some runs failed), 2 (wrong input), 143 (told to end, state saved)."""
+    """Runs one verb; returns the exit code: 0, 1 (a run failed), 2 (wrong input), 143 (told to end, state saved)."""
     arguments, rest = _parser().parse_known_args(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)

@@ -21,7 +21,7 @@ def horizontal_flip(key, image, *, probability=0.5):
 def pad_crop(key, image, *, padding):
     """Pads every side with zeros and cuts a window of the original size at a uniformly random place.
 
-    Top and left corner are uniform on 0..2*padding (He et al. 2015, section 4.2: padding 4 on CIFAR-10; Lee et al. 2014).
+    Top and left corner are uniform on 0..2*padding (He et al. 2015, section 4.2: padding 4 on CIFAR-10).
 
     Args:
       key: PRNG key of this image.

@@ -1,4 +1,4 @@
-"""The configuration of a run: every key with its default, how values are checked, and how a file and flags become one."""
+"""The configuration of a run: every key with its default, the checks of values, and how a file and flags become one."""
 
 import json
 import re

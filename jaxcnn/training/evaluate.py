@@ -1,4 +1,4 @@
-"""Evaluation on exactly the N images of a split: sums of correct over sums of seen, for any batch size and device count."""
+"""Evaluation on exactly the N images of a split, for any batch size and device count: sums of correct over seen."""
 
 import dataclasses
 

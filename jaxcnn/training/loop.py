@@ -161,12 +161,13 @@ class _Run:
 
     def _announce(self, resumed):
         count = sum(math.prod(p.shape) for p in jax.tree.leaves(self.state.params))
-        device = jax.devices()[0]
+        train, kind = self.setup.train, jax.devices()[0].device_kind
         self.progress.line(
-            f"{self.config.model.name}: {count:,} parameters; {self.setup.train.name}: {len(self.setup.train):,} images of "
-            f"{'x'.join(map(str, self.setup.train.shape))}, {len(self.setup.classes)} classes, "
-            f"{'resident' if self.feed.resident else 'streamed'}; {self.setup.total} steps of {self.config.batch_size} on "
-            f"{self.setup.replicas.count} x {device.device_kind}" + (f"; resumed at step {resumed}" if resumed else "")
+            f"{self.config.model.name}: {count:,} parameters; {train.name}: {len(train):,} images of "
+            f"{'x'.join(map(str, train.shape))}, {len(train.classes)} classes, "
+            f"{'resident' if self.feed.resident else 'streamed'}; "
+            f"{self.setup.total} steps of {self.config.batch_size} on {self.setup.replicas.count} x {kind}"
+            + (f"; resumed at step {resumed}" if resumed else "")
         )
 
     def _steps(self, step, validation, terminated):
@@ -334,8 +335,8 @@ class _Run:
         )
         raise Diverged(
             f"training diverged at step {first}: loss {rows['loss'][at] / batch:.4g}, gradient norm "
-            f"{rows['gradient_norm'][at]:.4g}, parameter norm {rows['parameter_norm'][at]:.4g}{before}. Likely cause: the "
-            f"learning rate, {rows['learning_rate'][at]:g}, is too high for this network; lower "
+            f"{rows['gradient_norm'][at]:.4g}, parameter norm {rows['parameter_norm'][at]:.4g}{before}. "
+            f"Likely cause: the learning rate, {rows['learning_rate'][at]:g}, is too high for this network; lower "
             "config.optimizer.learning_rate, add a warm-up (config.schedule.warmup) or clip the gradient "
             "(config.optimizer.clip=1.0). "
             + (

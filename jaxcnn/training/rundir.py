@@ -86,7 +86,7 @@ def read_config(workdir):
 
 
 def write_environment(workdir, config, *, step):
-    """Adds this start of the run to environment.json: commit, versions, devices, seed, command; the latest comes last."""
+    """Adds this start of the run to environment.json: commit, versions, devices, seed, command; the latest is last."""
     if jax.process_index():
         return
     path = workdir / "environment.json"

@@ -208,7 +208,7 @@ def _check_model(name, model, shape, classes):
 
 
 def image_statistics(config, feed):
-    """(mean, std) by which images on the [0, 1] scale are normalised, float32 (c,) or (h, w, c), from the training slice."""
+    """(mean, std) of images on the [0, 1] scale, float32 (c,) or (h, w, c), from the training slice."""
     kinds = {key: parse_statistic(config.data[key], f"data.{key}") for key in ("mean", "std")}
     channels = config.data.channels
     measured = {}

@@ -18,8 +18,8 @@ class State:
       opt_state: the state of the optax transformation.
       ema: average of the parameters, or None where config.optimizer.ema is 0.
       key: the run's typed PRNG key; a step folds its number into it and never replaces it.
-      hyperparameters: float32 scalars that the step reads as traced values: learning_rate_scale, momentum, weight_decay,
-        label_smoothing and, where the model has it, dropout.
+      hyperparameters: float32 scalars that the step reads as traced values: learning_rate_scale, momentum,
+        weight_decay, label_smoothing and, where the model has it, dropout.
     """
 
     step: jax.Array

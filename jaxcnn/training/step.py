@@ -160,7 +160,7 @@ def make_evaluation_step(task):
 
 
 def make_chunk(train_step, *, steps):
-    """`chunk(state, data, inputs) -> (state, metrics)`: `steps` steps, inputs and metrics with a leading axis of steps."""
+    """`chunk(state, data, inputs) -> (state, metrics)`: inputs and metrics have a leading axis of `steps`."""
 
     def chunk(state, data, inputs):
         def one(state, inputs):
