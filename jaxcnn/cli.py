@@ -9,11 +9,11 @@ import traceback
 
 from jaxcnn.errors import InputError
 
-EXIT_INPUT, EXIT_PREEMPTED = 2, 143
+EXIT_INPUT, EXIT_INTERRUPTED = 2, 130
 
 
 def main(argv=None):
-    """Runs one verb; returns the exit code: 0, 1 (a run failed), 2 (wrong input), 143 (told to end, state saved)."""
+    """Runs one verb; returns the exit code: 0, 1 (a run failed), 2 (wrong input), 143 or 130 (SIGTERM, Ctrl-C)."""
     arguments, rest = _parser().parse_known_args(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)
@@ -29,6 +29,9 @@ def main(argv=None):
             traceback.print_exc()
         print(f"jaxcnn: {error}", file=sys.stderr)
         return EXIT_INPUT
+    except KeyboardInterrupt:
+        print("jaxcnn: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 def _parser():
@@ -138,7 +141,7 @@ def _train(arguments):
         train(config, arguments.workdir, quiet=arguments.quiet, profile=arguments.profile)
     except Preempted as stop:
         print(f"jaxcnn: {stop}", file=sys.stderr)
-        return EXIT_PREEMPTED
+        return 128 + stop.signal
     if jax.process_index() == 0:
         from jaxcnn.visualize.collect import write_report
 

@@ -3,13 +3,10 @@
 import dataclasses
 import math
 import pathlib
-import signal
-import threading
 import time
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 from jaxcnn.errors import InputError
 from jaxcnn.training.checkpoint import Checkpoints
@@ -17,6 +14,7 @@ from jaxcnn.training.compilation import compiler_options, use_persistent_cache
 from jaxcnn.training.evaluate import Evaluator
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.metrics import MetricsLog, Progress
+from jaxcnn.training.preemption import Preempted, Termination
 from jaxcnn.training.rundir import (
     append_evaluation,
     check_space,
@@ -35,10 +33,6 @@ from jaxcnn.training.step import make_chunk, make_train_step
 
 class Diverged(InputError):
     """The loss, the gradient or a parameter stopped being a finite number."""
-
-
-class Preempted(Exception):
-    """The process was told to end (SIGTERM); the state is saved and the same command resumes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +72,7 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0):
     Raises:
       InputError: the config, the data or the directory do not fit; nothing was lost.
       Diverged: the loss is not finite; the last good checkpoint is kept.
-      Preempted: SIGTERM came; everything is saved.
+      Preempted: SIGTERM or Ctrl-C came; everything is saved.
     """
     use_persistent_cache()
     setup = set_up(config, devices=devices)
@@ -109,8 +103,8 @@ class _Run:
             self.state = self._initial(resumed)
             self._announce(resumed)
             validation = Evaluator(setup, self.task, self._feed("validation"))
-            with _Termination() as terminated:
-                self._steps(resumed, validation, terminated)
+            with Termination() as termination:
+                self._steps(resumed, validation, termination)
             self.checkpoints.wait()
             return self._finish()
         finally:
@@ -170,7 +164,7 @@ class _Run:
             + (f"; resumed at step {resumed}" if resumed else "")
         )
 
-    def _steps(self, step, validation, terminated):
+    def _steps(self, step, validation, termination):
         total, per_call, first = self.setup.total, self.config.steps_per_call, step
         inputs = self.feed.training(start=step, batch_size=self.config.batch_size)
         self.clock = time.monotonic()
@@ -185,14 +179,15 @@ class _Run:
                     self._event(step, validation)
                 elif step // self.config.log_every > before // self.config.log_every:
                     self._flush(step)
-                if terminated(step) and step < total:
+                if termination.pending(step) and step < total:
                     self._flush(step)
                     if step != max(self.checkpoints.steps(), default=0):
                         self._save(step)
                     self.checkpoints.wait()
                     raise Preempted(
-                        f"told to end (SIGTERM): step {step} of {total} is saved in {self.workdir}; "
-                        "the same command resumes"
+                        f"told to end ({termination.received.name}): step {step} of {total} is saved in {self.workdir}; "
+                        "the same command resumes",
+                        termination.received,
                     )
         finally:
             inputs.close()
@@ -390,23 +385,3 @@ def _network(state):
 
 def _next_multiple(step, every):
     return (step // every + 1) * every
-
-
-class _Termination:
-    """Inside, SIGTERM only sets a flag; `terminated(step)` reads it, agreed on by all processes."""
-
-    def __enter__(self):
-        self.flag = threading.Event()
-        self.old = None
-        if jax.process_count() == 1 and threading.current_thread() is threading.main_thread():
-            self.old = signal.signal(signal.SIGTERM, lambda *_: self.flag.set())
-        return self
-
-    def __exit__(self, *_):
-        if self.old is not None:
-            signal.signal(signal.SIGTERM, self.old)
-
-    def __call__(self, step):
-        if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(step)
-        return self.flag.is_set()

@@ -110,11 +110,20 @@ def environment():
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
+        "cpu": f"{os.cpu_count()} x {_cpu_model()}",
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "devices": [f"{d.platform}:{d.device_kind}" for d in jax.devices()],
         "processes": jax.process_count(),
     }
+
+
+def _cpu_model():
+    """The processor's name; platform.processor() is empty on most Linux systems."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def git_commit():
