@@ -185,8 +185,8 @@ class _Run:
                         self._save(step)
                     self.checkpoints.wait()
                     raise Preempted(
-                        f"told to end ({termination.received.name}): step {step} of {total} is saved in {self.workdir}; "
-                        "the same command resumes",
+                        f"told to end ({termination.received.name}): step {step} of {total} is saved in "
+                        f"{self.workdir}; the same command resumes",
                         termination.received,
                     )
         finally:
