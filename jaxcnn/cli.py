@@ -201,12 +201,13 @@ def _summary(arguments):
     from jaxcnn.errors import input_errors
 
     with input_errors("summary"):
+        options = dict(_option(text) for text in arguments.option)
+        model = create(arguments.architecture, **options)
         claim = CLAIMS.get(arguments.architecture)
         if arguments.input is None and claim is None:
             raise InputError(f"no paper states the input of {arguments.architecture}: give --input H,W,C")
         shape = claim.input if arguments.input is None else _shape(arguments.input)
-        options = dict(_option(text) for text in arguments.option)
-        totals = summarize(create(arguments.architecture, **options), shape, batch=arguments.batch)
+        totals = summarize(model, shape, batch=arguments.batch)
     if arguments.json:
         print(json.dumps({"architecture": arguments.architecture, **totals}))
         return
@@ -222,10 +223,11 @@ def _summary(arguments):
 
 def _shape(text):
     try:
-        numbers = tuple(int(part) for part in text.split(","))
-        height, width, channels = numbers if len(numbers) == 3 else (numbers[0], numbers[0], 3)
-    except (ValueError, IndexError):
-        raise InputError(f"--input is '{text}'; it is H,W,C, for example 32,32,3") from None
+        height, width, channels = (int(part) for part in text.split(","))
+    except ValueError:
+        height = width = channels = 0
+    if min(height, width, channels) < 1:
+        raise InputError(f"--input is '{text}'; it is H,W,C, for example 32,32,3")
     return height, width, channels
 
 
@@ -261,10 +263,15 @@ def _sweep(arguments):
 
     from jaxcnn.sweeps import load_study, run_study
     from jaxcnn.sweeps.runner import results_table
+    from jaxcnn.training.preemption import Preempted
 
     study, docstring = load_study(arguments.study)
     title = docstring.strip().splitlines()[0] if docstring.strip() else arguments.study
-    cells, failed = run_study(study, arguments.workdir, title=title, docstring=docstring)
+    try:
+        cells, failed = run_study(study, arguments.workdir, title=title, docstring=docstring)
+    except Preempted as stop:
+        print(f"jaxcnn: {stop}", file=sys.stderr)
+        return 128 + stop.signal
     rich.console.Console(highlight=False).print(results_table(cells))
     print(f"{arguments.workdir}/report.html")
     for run, error in failed.items():

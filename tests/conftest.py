@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 
@@ -24,3 +25,50 @@ def shared():
 def one_device():
     """A list of one device."""
     return jax.devices()[:1]
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """make({"optimizer.clip": 1.0}) is the config of a run of a second: 20 steps of 690 parameters on 8x8 digits."""
+    from jaxcnn import default_config
+
+    def make(changes=None):
+        config = default_config()
+        config.data.image_size = (8, 8)
+        config.model.name = "convnet"
+        config.model.options.update({"widths": (4,), "convolutions": 1, "hidden": ()})
+        config.batch_size = 32
+        config.duration = "20 steps"
+        config.evaluation.every = config.checkpoint.every = "10 steps"
+        config.update_from_flattened_dict(changes or {})
+        return config
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_config, tmp_path_factory):
+    """The directory of a finished run of tiny_config on one device; tests that write into it copy it."""
+    from jaxcnn import train
+
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    train(tiny_config(), workdir, quiet=True, devices=jax.devices()[:1])
+    return workdir
+
+
+@pytest.fixture
+def user_package(tmp_path, monkeypatch):
+    """write("name", "source") puts a module of a user's own on the path; it is forgotten after the test."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    written = []
+
+    def write(name, source):
+        (folder / f"{name}.py").write_text(source)
+        written.append(name)
+        return folder
+
+    yield write
+    for name in written:
+        sys.modules.pop(name, None)

@@ -20,13 +20,18 @@ def summarize(model, shape, *, batch=1):
       ValueError: the images do not fit the model.
     """
     images = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
-    (logits, features), variables = jax.eval_shape(
-        lambda x: model.init_with_output(jax.random.key(0), x, train=False), images
-    )
+    order = []
+
+    def trace(x):
+        (logits, features), variables = model.init_with_output(jax.random.key(0), x, train=False)
+        order.extend(features)  # a dict that leaves a trace comes back sorted
+        return logits, features, variables
+
+    logits, features, variables = jax.eval_shape(trace, images)
     leaves = jax.tree.leaves(variables["params"])
     stages = [
         {"stage": name, "shape": tuple(x.shape), "bytes": _bytes(x)}
-        for name, x in [*features.items(), ("logits", logits)]
+        for name, x in [*((name, features[name]) for name in order), ("logits", logits)]
     ]
     return {
         "input": tuple(images.shape),

@@ -3,21 +3,57 @@
 from jaxcnn.operators.activation import (
     ACTIVATIONS,
     INITIALIZERS,
+    PReLU,
     activation,
     elu,
     identity,
     initializer,
     leaky_relu,
+    maxout,
+    prelu,
     relu,
     scaled_tanh,
     sigmoid,
+    softmax,
     tanh,
 )
 from jaxcnn.operators.convolution import HE_FAN_IN, HE_FAN_OUT, Conv, PartialConv, conv2d, partially_connected_conv2d
-from jaxcnn.operators.loss import LOSSES, rbf_loss, smooth_labels, softmax_cross_entropy, squared_error
+from jaxcnn.operators.dense import Dense, Maxout, dense
+from jaxcnn.operators.geometry import (
+    conv_macs,
+    conv_parameters,
+    dense_macs,
+    dense_parameters,
+    fitting_padding,
+    output_size,
+)
+from jaxcnn.operators.im2col import conv2d_as_product, im2col
+from jaxcnn.operators.locally_connected import LocallyConnected, locally_connected_conv2d
+from jaxcnn.operators.loss import (
+    LOSSES,
+    distillation,
+    multi_head,
+    rbf_loss,
+    smooth_labels,
+    softmax_cross_entropy,
+    squared_error,
+)
 from jaxcnn.operators.normalization import BatchNorm, batch_statistics, normalize
-from jaxcnn.operators.pooling import SubSampling, average_pool, global_average_pool, max_pool, sub_sampling
+from jaxcnn.operators.pooling import (
+    SubSampling,
+    average_pool,
+    global_average_pool,
+    global_max_pool,
+    l2_pool,
+    l2_pool_features,
+    max_pool,
+    sub_sampling,
+)
+from jaxcnn.operators.pyramid import spatial_pyramid_pool
 from jaxcnn.operators.regularization import Dropout, dropout
+from jaxcnn.operators.response import local_contrast_norm, local_response_norm
+from jaxcnn.operators.separable import DepthwiseConv, FactorizedConv, SeparableConv, depthwise_conv2d
+from jaxcnn.operators.switches import max_pool_with_switches, unpool
 
 __all__ = [
     "ACTIVATIONS",
@@ -27,29 +63,60 @@ __all__ = [
     "LOSSES",
     "BatchNorm",
     "Conv",
+    "Dense",
+    "DepthwiseConv",
     "Dropout",
+    "FactorizedConv",
+    "LocallyConnected",
+    "Maxout",
+    "PReLU",
     "PartialConv",
+    "SeparableConv",
     "SubSampling",
     "activation",
     "average_pool",
     "batch_statistics",
     "conv2d",
+    "conv2d_as_product",
+    "conv_macs",
+    "conv_parameters",
+    "dense",
+    "dense_macs",
+    "dense_parameters",
+    "depthwise_conv2d",
+    "distillation",
     "dropout",
     "elu",
+    "fitting_padding",
     "global_average_pool",
+    "global_max_pool",
     "identity",
+    "im2col",
     "initializer",
+    "l2_pool",
+    "l2_pool_features",
     "leaky_relu",
+    "local_contrast_norm",
+    "local_response_norm",
+    "locally_connected_conv2d",
     "max_pool",
+    "max_pool_with_switches",
+    "maxout",
+    "multi_head",
     "normalize",
+    "output_size",
     "partially_connected_conv2d",
+    "prelu",
     "rbf_loss",
     "relu",
     "scaled_tanh",
     "sigmoid",
     "smooth_labels",
+    "softmax",
     "softmax_cross_entropy",
+    "spatial_pyramid_pool",
     "squared_error",
     "sub_sampling",
     "tanh",
+    "unpool",
 ]

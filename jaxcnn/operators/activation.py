@@ -1,11 +1,14 @@
 """Nonlinearities by name, and the initialisation that keeps a signal alive through each."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxcnn.errors import look_up
 from jaxcnn.operators.convolution import HE_FAN_IN
+from jaxcnn.operators.precision import wide
 
 
 def identity(x):
@@ -33,6 +36,8 @@ def relu(x):
 def leaky_relu(x, *, slope=0.01):
     """y = x where x >= 0, slope * x elsewhere (Maas et al. 2013).
 
+    The paper prints the slope as 1 / 100; lectures often draw 0.1, which is `slope=0.1`.
+
     Args:
       x: any shape, any float type.
       slope: the factor below zero.
@@ -40,6 +45,68 @@ def leaky_relu(x, *, slope=0.01):
       The shape and dtype of x.
     """
     return jax.nn.leaky_relu(x, negative_slope=slope)
+
+
+def prelu(x, slopes):
+    """y_c = x_c where x_c > 0, slopes_c * x_c elsewhere (He et al. 2015, arXiv:1502.01852, eq. 1).
+
+    Args:
+      x: (..., c), any float type.
+      slopes: (c,), or (1,) for one that all channels share; brought to the dtype of x.
+    Returns:
+      The shape and dtype of x; the gradient at 0 is that of below.
+    Raises:
+      ValueError: the slopes are not those of the channels.
+    """
+    if slopes.shape not in ((1,), x.shape[-1:]):
+        raise ValueError(f"expected slopes {x.shape[-1:]} or (1,) for input {x.shape}, got {slopes.shape}")
+    return jnp.where(x > 0, x, slopes.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,)) * x)
+
+
+class PReLU(nn.Module):
+    """`prelu` with trained `slopes`, (c,) float32. The paper gives them no weight decay.
+
+    Attributes:
+      slope_init: 0.25 in the paper.
+      shared: one slope (1,) for all channels, the paper's channel-shared variant.
+    """
+
+    slope_init: Callable = nn.initializers.constant(0.25)
+    shared: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        return prelu(x, self.param("slopes", self.slope_init, (1,) if self.shared else x.shape[-1:], jnp.float32))
+
+
+def maxout(x, *, pieces):
+    """Keeps the largest of each group of neighbour channels (Goodfellow et al. 2013, arXiv:1302.4389, section 2).
+
+    y_c = max_{j < pieces} x_{c * pieces + j}
+
+    Args:
+      x: (..., c * pieces), any float type.
+      pieces: the number of channels in a group.
+    Returns:
+      (..., c), the dtype of x; where several are largest they share the gradient.
+    Raises:
+      ValueError: pieces does not divide the channels.
+    """
+    if pieces < 1 or x.shape[-1] % pieces:
+        raise ValueError(f"{x.shape[-1]} channels are no whole number of groups of {pieces}: input {x.shape}")
+    return jnp.max(x.reshape(*x.shape[:-1], -1, pieces), axis=-1)
+
+
+def softmax(x, *, axis=-1):
+    """y_k = exp(x_k - max_j x_j) / sum_i exp(x_i - max_j x_j); without the maximum exp would overflow at 89.
+
+    Args:
+      x: any shape, any float type; computed in float32 at least.
+      axis: along which the result sums to 1.
+    Returns:
+      The shape and dtype of x, from 0 to 1.
+    """
+    return jax.nn.softmax(wide(x), axis=axis).astype(x.dtype)
 
 
 def elu(x, *, alpha=1.0):

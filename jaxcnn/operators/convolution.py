@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxcnn.operators.window import check_fits, check_image, explicit_padding, pair
+from jaxcnn.operators.window import check_exact, check_fits, check_image, explicit_padding, pair
 
 # He et al. 2015 (arXiv:1502.01852): N(0, 2 / n), not truncated. n = h * w * c_in keeps the variance of the
 # activations (eq. 10), n = h * w * c_out that of the gradients (eq. 14); the paper finds either sufficient.
@@ -17,7 +17,7 @@ HE_FAN_IN = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
-def conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, groups=1):
+def conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, groups=1, exact=False):
     """Slides a kernel over an image (a cross-correlation, as every network paper means it).
 
     y[i, j, o] = b[o] + sum_{u, v, c} x[i * stride + u * dilation, j * stride + v * dilation, c] * kernel[u, v, c, o]
@@ -34,17 +34,21 @@ def conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, groups=1):
       stride, dilation: int or (vertical, horizontal).
       padding: as above.
       groups: int, a divisor of c_in and c_out.
+      exact: refuses a stride that would leave out the last rows or columns, see `geometry.output_size`.
     Returns:
       (n, h', w', c_out), the dtype of x; h' = floor((h + top + bottom - dilation * (kh - 1) - 1) / stride) + 1.
     Raises:
-      ValueError: the channels do not match, the kernel is larger than the padded image, or a padding is unknown.
+      ValueError: the channels do not match, the kernel is larger than the padded image, a padding is unknown, or
+        exact and the stride does not divide; the message has the nearest padding that fits.
       TypeError: x and kernel differ in dtype.
     """
-    _check_channels(x.shape, kernel.shape, None if bias is None else bias.shape, groups)
+    check_channels(x.shape, kernel.shape, None if bias is None else bias.shape, groups=groups)
     stride, dilation = pair(stride), pair(dilation)
     window = kernel.shape[:2]
     padding = explicit_padding(padding, size=x.shape[1:3], window=window, stride=stride, dilation=dilation)
     check_fits(x.shape, window=window, padding=padding, dilation=dilation)
+    if exact:
+        check_exact(x.shape, window=window, stride=stride, padding=padding, dilation=dilation)
     y = lax.conv_general_dilated(
         x,
         kernel,
@@ -57,7 +61,17 @@ def conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, groups=1):
     return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
 
-def _check_channels(x_shape, kernel_shape, bias_shape, groups):
+def check_channels(x_shape, kernel_shape, bias_shape, *, groups):
+    """Refuses shapes of image, kernel and bias that do not belong together.
+
+    Args:
+      x_shape: (n, h, w, c_in).
+      kernel_shape: (kh, kw, c_in / groups, c_out).
+      bias_shape: (c_out,) or None.
+      groups: int.
+    Raises:
+      ValueError: they do not match.
+    """
     check_image(x_shape)
     if len(kernel_shape) != 4:
         raise ValueError(f"expected a kernel (h, w, c_in, c_out), got shape {kernel_shape}")
@@ -111,7 +125,7 @@ class Conv(nn.Module):
     Attributes:
       features: number of output channels.
       kernel_size, stride, dilation: int or (vertical, horizontal).
-      padding: as in `conv2d`; by default kernel_size // 2 on every side.
+      padding, exact: as in `conv2d`; by default kernel_size // 2 on every side, and rows or columns may be left out.
       kernel_init: He with the fan-in; HE_FAN_OUT is the other convention.
       dtype: what it computes in; None promotes the dtypes of the input and the parameters.
     """
@@ -126,6 +140,7 @@ class Conv(nn.Module):
     kernel_init: Callable = HE_FAN_IN
     bias_init: Callable = nn.initializers.zeros_init()
     dtype: Any = None
+    exact: bool = False
 
     @nn.compact
     def __call__(self, x):
@@ -141,6 +156,7 @@ class Conv(nn.Module):
             padding=self.padding,
             dilation=self.dilation,
             groups=self.groups,
+            exact=self.exact,
         )
 
 

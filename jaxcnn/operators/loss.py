@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 
 def _wide(logits, targets):
@@ -83,6 +84,56 @@ def rbf_loss(logits, targets, *, rejection=1.0):
     rubbish = jnp.full_like(logits[:, :1], -jnp.asarray(rejection, logits.dtype))
     competition = jax.nn.logsumexp(jnp.concatenate([rubbish, logits], axis=-1), axis=-1)
     return competition - jnp.sum(targets * logits, axis=-1)
+
+
+def distillation(logits, teacher_logits, *, temperature=2.0, squared_temperature=True):
+    """Takes the cross-entropy of a network against another one's softened outputs (Hinton et al. 2015, eq. 1).
+
+    L = -T**2 * sum_k softmax(v / T)_k * log softmax(z / T)_k, v of the teacher
+
+    The gradient of the softened cross-entropy shrinks with 1 / T**2; Hinton et al. (arXiv:1503.02531, section 2) give
+    that back by the factor where hard targets are learned beside. Learning without forgetting (Li and Hoiem 2016,
+    arXiv:1606.09282, eq. 2) has T = 2 and no factor: squared_temperature=False. Its recorded probabilities p, raised
+    to 1 / T, are teacher_logits = log p. No gradient flows to the teacher; the least loss is its entropy, not 0.
+
+    Args:
+      logits: (n, K), of the student, any float type; computed in float32 at least.
+      teacher_logits: (n, K), of the teacher.
+      temperature: T, a number or a traced scalar.
+      squared_temperature: whether the factor T**2 is there.
+    Returns:
+      (n,), float32 (float64 for float64).
+    Raises:
+      ValueError: the shapes differ or are not (n, K), or temperature is not positive.
+    """
+    if isinstance(temperature, (int, float)) and temperature <= 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")
+    logits, teacher_logits = _wide(logits, lax.stop_gradient(teacher_logits))
+    temperature = jnp.asarray(temperature, logits.dtype)
+    loss = softmax_cross_entropy(logits / temperature, jax.nn.softmax(teacher_logits / temperature, axis=-1))
+    return jnp.square(temperature) * loss if squared_temperature else loss
+
+
+def multi_head(heads, targets, *, weights, loss=softmax_cross_entropy):
+    """Adds up the losses of several outputs of one network (Szegedy et al. 2014, arXiv:1409.4842, section 5).
+
+    L = sum_h weights_h * loss(logits_h, targets)
+
+    GoogLeNet's heads are the output and two auxiliary ones: weights (1, 0.3, 0.3).
+
+    Args:
+      heads: sequence of logits, (n, K) each.
+      targets: (n, K), probabilities.
+      weights: sequence of numbers or traced scalars, one for each head.
+      loss: a function from (n, K) and (n, K) to (n,).
+    Returns:
+      (n,), float32 (float64 for float64).
+    Raises:
+      ValueError: there are not as many weights as heads, or none.
+    """
+    if len(heads) != len(weights) or not len(heads):
+        raise ValueError(f"expected one weight for each head, got {len(heads)} heads and {len(weights)} weights")
+    return sum(weight * loss(logits, targets) for logits, weight in zip(heads, weights, strict=True))
 
 
 LOSSES = {

@@ -54,11 +54,20 @@ class BatchNorm(nn.Module):
 
     momentum is the fraction that is kept, as in Flax; torch's momentum 0.1 is 0.9 here. The biased variance is
     stored, as in Flax: x = [1, 2, 3, 4] moves a running variance of 1 to 1.025 (torch stores the unbiased one and
-    gets 1.066667). Parameters `scale` and `bias`, `batch_stats` `mean` and `var`: (c,), float32, whatever the dtype.
+    gets 1.066667: bessel=True). Parameters `scale` and `bias`, `batch_stats` `mean` and `var`: (c,), float32, whatever
+    the dtype.
+
+    Ghost batch norm (Hoffer et al. 2017, arXiv:1705.08741, algorithm 1) takes the statistics over groups of
+    consecutive images and updates the running ones by each group in turn, as if the groups had come one after the
+    other.
 
     Attributes:
       momentum, epsilon: as above and in `normalize`.
       axis_name: synchronises the statistics over that mapped axis; None leaves them to each replica.
+      bessel: stores the unbiased variance, m / (m - 1) of the biased one for m values; the biased one normalises.
+      groups: number of ghost batches in the batch; a divisor of n.
+    Raises:
+      ValueError: groups does not divide n, or bessel and there is one value.
     """
 
     momentum: float = 0.9
@@ -66,6 +75,8 @@ class BatchNorm(nn.Module):
     axis_name: str | Sequence[str] | None = None
     scale_init: Callable = nn.initializers.ones_init()
     bias_init: Callable = nn.initializers.zeros_init()
+    bessel: bool = False
+    groups: int = 1
 
     @nn.compact
     def __call__(self, x, *, train: bool):
@@ -77,9 +88,28 @@ class BatchNorm(nn.Module):
         if not train:
             return normalize(x, running_mean.value, running_variance.value, scale, bias, epsilon=self.epsilon)
         # there is no mapped axis while the parameters are made, and nothing to learn from that image
-        initializing = self.is_initializing()
-        mean, variance = batch_statistics(x, axis_name=None if initializing else self.axis_name)
-        if not initializing:
+        if self.is_initializing():
+            return normalize(x, *batch_statistics(x), scale, bias, epsilon=self.epsilon)
+        y, statistics = [], []
+        for ghost in self._ghosts(x):
+            mean, variance = batch_statistics(ghost, axis_name=self.axis_name)
+            y.append(normalize(ghost, mean, variance, scale, bias, epsilon=self.epsilon))
+            statistics.append((mean, self._correction(ghost) * variance))
+        for mean, variance in statistics:
             for running, batch in ((running_mean, mean), (running_variance, variance)):
                 running.value = self.momentum * running.value + (1 - self.momentum) * batch.astype(jnp.float32)
-        return normalize(x, mean, variance, scale, bias, epsilon=self.epsilon)
+        return y[0] if self.groups == 1 else jnp.concatenate(y)
+
+    def _ghosts(self, x):
+        if self.groups < 1 or x.shape[0] % self.groups:
+            raise ValueError(f"{self.groups} ghost batches do not divide a batch of {x.shape[0]} images")
+        return [x] if self.groups == 1 else jnp.split(x, self.groups)
+
+    def _correction(self, x):
+        if not self.bessel:
+            return 1.0
+        replicas = 1 if self.axis_name is None else lax.axis_size(self.axis_name)
+        values = replicas * x.size // x.shape[-1]
+        if values < 2:
+            raise ValueError(f"one value has no unbiased variance: input {x.shape}")
+        return values / (values - 1)

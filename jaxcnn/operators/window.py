@@ -2,6 +2,8 @@
 
 import numbers
 
+from jaxcnn.operators.geometry import fitting_padding, output_size
+
 PADDINGS = ("VALID", "SAME", "SAME_TORCH")
 
 
@@ -77,6 +79,49 @@ def check_fits(x_shape, *, window, padding, dilation=(1, 1)):
                 f"a window of {window} (dilation {dilation}) is larger than the image: input {tuple(x_shape)}, "
                 f"padding {padding}"
             )
+
+
+def check_exact(x_shape, *, window, stride, padding, dilation=(1, 1)):
+    """Refuses a stride that does not divide (size - reach + padding), where a window would leave out the last pixels.
+
+    Args:
+      x_shape: (n, h, w, c).
+      window, stride, dilation: (vertical, horizontal).
+      padding: ((top, bottom), (left, right)).
+    Raises:
+      ValueError: it does not divide on either axis; the message has the nearest padding that fits.
+    """
+    axes = tuple(zip(x_shape[1:3], window, stride, padding, dilation, strict=True))
+    free = [size + sum(sides) - spread * (reach - 1) - 1 for size, reach, _, sides, spread in axes]
+    if any(rest % step for rest, step in zip(free, stride, strict=True)):
+        nearest = tuple(
+            fitting_padding(size, kernel=reach, stride=step, padding=sides, dilation=spread)
+            for size, reach, step, sides, spread in axes
+        )
+        raise ValueError(
+            f"a window of {tuple(window)} at stride {tuple(stride)} (dilation {tuple(dilation)}) does not fit input "
+            f"{tuple(x_shape)} with padding {padding}: size - reach + padding is {tuple(free)}, not a multiple of the "
+            f"stride; the nearest fitting padding is {nearest}"
+        )
+
+
+def ceil_padding(x_shape, *, window, stride, padding):
+    """Widens a padding at its end so that the windows that `output_size` counts under ceil all fit.
+
+    Args:
+      x_shape: (n, h, w, c).
+      window, stride: (vertical, horizontal).
+      padding: ((top, bottom), (left, right)).
+    Returns:
+      ((top, bottom), (left, right)); less at the end where the last windows would have started in that padding.
+    Raises:
+      ValueError: there is no window.
+    """
+    widened = []
+    for size, reach, step, (before, after) in zip(x_shape[1:3], window, stride, padding, strict=True):
+        windows = output_size(size, kernel=reach, stride=step, padding=(before, after), ceil=True)
+        widened.append((before, max((windows - 1) * step + reach - size - before, 0)))
+    return tuple(widened)
 
 
 def check_image(x_shape):

@@ -6,6 +6,7 @@ import pathlib
 import statistics
 import sys
 import time
+import traceback
 
 import rich.console
 import rich.table
@@ -13,6 +14,7 @@ import rich.table
 from jaxcnn.errors import InputError
 from jaxcnn.training.loop import train
 from jaxcnn.training.metrics import read_metrics
+from jaxcnn.training.preemption import Preempted
 from jaxcnn.training.rundir import environment, read_evaluations
 from jaxcnn.visualize.report import Cell, StudyReport, study_report
 
@@ -31,17 +33,17 @@ def run_study(study, workdir, *, title, docstring="", quiet=False):
       (list of Cell in the order of the study, {run id: error message of those that failed}).
     """
     workdir, runs = pathlib.Path(workdir), study.runs()
+    _make(workdir)
     console = rich.console.Console(file=sys.stderr, highlight=False, quiet=quiet)
     failed, begin = {}, time.monotonic()
     for number, run in enumerate(runs, start=1):
         folder = workdir / run.id
         done = _result(folder)
         if done is None:
-            try:
-                train(run.config, folder, quiet=True)
-            except InputError as error:
-                failed[run.id] = str(error)
-        done = _result(folder)
+            error = _train(run.config, folder)
+            if error:
+                failed[run.id] = error
+            done = _result(folder)
         text = f"test {done['test']:.2%}, held out {done['validation']:.2%}" if done else f"failed: {failed[run.id]}"
         left = (time.monotonic() - begin) / number * (len(runs) - number)
         console.print(
@@ -54,6 +56,27 @@ def run_study(study, workdir, *, title, docstring="", quiet=False):
     report = StudyReport(title, docstring, "python -m jaxcnn " + " ".join(sys.argv[1:]), cells, environment())
     (workdir / "report.html").write_text(study_report(report))
     return cells, failed
+
+
+def _make(workdir):
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the directory {workdir} cannot be written: {error.strerror}. Give another.") from error
+
+
+def _train(config, folder):
+    """Trains one run; returns what went wrong, "" for nothing."""
+    try:
+        result = train(config, folder, quiet=True)
+    except Preempted:
+        raise
+    except InputError as error:
+        return str(error)
+    except Exception as error:  # a fault of one run, of the user's network say, must not hide the others
+        traceback.print_exc()
+        return f"{type(error).__name__}: {error}"
+    return "" if result.test else "it has no test accuracy, because config.data.test is empty."
 
 
 def results_table(cells):
@@ -79,7 +102,8 @@ def results_table(cells):
 
 def _result(folder):
     """{"test", "validation", "loss", "step", "seconds"} of a finished run, None of another."""
-    test = next((row for row in reversed(read_evaluations(folder)) if row["split"] == "test"), None)
+    # The first is the one at the end of training; later ones are a person's, of any checkpoint.
+    test = next((row for row in read_evaluations(folder) if row["split"] == "test"), None)
     if test is None:
         return None
     rows = read_metrics(folder)

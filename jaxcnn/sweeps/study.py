@@ -57,6 +57,8 @@ class Study:
 
     def _levels(self, key):
         known = flatten(self.base)
+        if key == "seed":
+            raise InputError("factor 'seed': the seeds of a study are its `seeds`.")
         if key not in known and not key.startswith("model.options."):
             raise InputError(f"factor '{key}' is not a key of the config; {nearest(key, known)}")
         if not self.factors[key]:
@@ -65,16 +67,22 @@ class Study:
 
     def _run(self, levels, seed):
         config = self.base.copy_and_resolve_references()
-        config.update_from_flattened_dict({k: v for k, v in levels.items() if not k.startswith("model.options.")})
+        for key, level in levels.items():
+            if not key.startswith("model.options."):
+                try:
+                    config.update_from_flattened_dict({key: level})
+                except (TypeError, ValueError) as error:
+                    raise InputError(f"factor '{key}': {level!r} is no level of it: {error}") from error
         with config.unlocked():
             for key, level in levels.items():
                 if key.startswith("model.options."):
                     config.model.options[key.removeprefix("model.options.")] = level
         config.seed = seed
-        cell = ", ".join(f"{key.rpartition('.')[2]}={level}" for key, level in levels.items()) or "base"
+        parts = {key: f"{key.rpartition('.')[2]}={level}" for key, level in levels.items()}
         digest = hashlib.sha256(to_json(config).encode()).hexdigest()[:10]
-        name = "".join(c if c.isalnum() or c in "=.-" else "_" for c in cell.replace(", ", "-"))
-        return Run(f"{name}-seed={seed}-{digest}", cell, seed, config)
+        name = "-".join(parts[key] for key in sorted(parts)) or "base"
+        name = "".join(c if c.isalnum() or c in "=.-" else "_" for c in name)
+        return Run(f"{name}-seed={seed}-{digest}", ", ".join(parts.values()) or "base", seed, config)
 
 
 def load_study(path):

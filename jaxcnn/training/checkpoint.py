@@ -24,54 +24,70 @@ class Checkpoints:
             raise InputError(
                 f"there are no checkpoints in {folder}: this is no run directory, or nothing was saved yet."
             )
+        self._context = ocp.Context()
+        self._context.pytree.loading.partial_load = True  # load_network reads a part; load compares every name itself
+        self._checkpointer = None
+        if read_only:  # by this process alone, even in a run of several: no barrier waits for the others
+            here = jax.process_index()
+            self._context.multiprocessing.primary_host = here
+            self._context.multiprocessing.active_processes = {here}
+            self._context.multiprocessing.barrier_sync_key_prefix = f"process{here}"
+            return
         policies = ocp.training.preservation_policies
         best = policies.BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)
-        context = ocp.Context()
-        context.pytree.loading.partial_load = True  # load_network reads a part; load compares every name itself
         self._checkpointer = ocp.training.Checkpointer(
             folder.absolute(),
-            context=context,
-            cleanup_tmp_directories=not read_only,
+            context=self._context,
+            cleanup_tmp_directories=True,
             preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep), best]),
         )
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self._checkpointer.close()
+    def __exit__(self, error, *_):
+        if not self._checkpointer:
+            return
+        try:
+            self._checkpointer.close()
+        except Exception:
+            if error is None:  # else it is the same failed save once more
+                raise
 
     def steps(self):
         """The steps there are, ascending."""
-        return [c.step for c in self._checkpointer.checkpoints]
+        if self._checkpointer:
+            return [c.step for c in self._checkpointer.checkpoints]
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdigit())
 
     def resolve(self, which):
         """The step of "best", "latest" or a number; InputError lists the steps there are."""
-        found = {str(c.step): c for c in self._checkpointer.checkpoints}
-        if not found:
+        steps = self.steps()
+        if not steps:
             raise InputError(f"there is no complete checkpoint in {self.folder}.")
-        if which == "latest":
-            return max(c.step for c in found.values())
         if which == "best":
-            ranked = [c for c in found.values() if c.metrics]
-            return max(ranked, key=lambda c: (_rank(c.metrics), c.step)).step if ranked else self.resolve("latest")
-        if str(which) not in found:
+            ranked = [(_rank(held_out), step) for step in steps if (held_out := self.held_out(step))]
+            return max(ranked)[1] if ranked else steps[-1]
+        if which == "latest":
+            return steps[-1]
+        if str(which) not in map(str, steps):
             raise InputError(
                 f"there is no checkpoint of step {which} in {self.folder}; there are best, latest, "
-                + ", ".join(sorted(found, key=int))
-                + "."
+                f"{', '.join(map(str, steps))}."
             )
         return int(which)
 
-    def save(self, state, *, memory, held_out=None):
+    def save(self, step, state, *, memory, held_out=None):
         """Starts to save a state; returns once it may be donated again.
 
         Args:
+          step: updates done.
           state: a State.
-          memory: JSON: {"seed", "records", "plateau", "config"}.
+          memory: JSON: {"seed", "records", "seconds", "unlogged", "metrics", "plateau", "config"}.
           held_out: {"top1", "loss"} of the state where it was just evaluated.
         """
-        self._checkpointer.save_async(int(state.step), state, force=True, metrics=held_out, custom_metadata=memory)
+        memory = {**memory, "held_out": held_out or {}}
+        self._checkpointer.save_async(step, state, force=True, metrics=held_out, custom_metadata=memory)
 
     def wait(self):
         """Returns when what was started is on the disk; raises what went wrong."""
@@ -79,11 +95,11 @@ class Checkpoints:
 
     def memory(self, step):
         """The JSON that was saved with a step."""
-        return self._checkpointer.metadata(step).custom_metadata
+        return self._metadata(step).custom_metadata
 
     def held_out(self, step):
         """{"top1", "loss"} on the held-out slice of a step that was saved with them, else {}."""
-        return next((dict(c.metrics or {}) for c in self._checkpointer.checkpoints if c.step == step), {})
+        return self.memory(step)["held_out"]
 
     def load(self, step, like):
         """The State of a step, laid out as `like` (arrays or ShapeDtypeStructs with shardings).
@@ -91,9 +107,8 @@ class Checkpoints:
         Raises:
           InputError: the checkpoint is of another architecture or optimizer; lists what differs on both sides.
         """
-        saved = self._checkpointer.metadata(step).metadata
-        _compare(_named(saved), _named(like), f"checkpoint {self.folder / str(step)}")
-        return self._checkpointer.load(step, _abstract(like))
+        _compare(_named(self._metadata(step).metadata), _named(like), f"checkpoint {self._path(step)}")
+        return self._load(step, _abstract(like))
 
     def load_network(self, step, like):
         """{"params", "batch_stats"} of a step, without the optimizer's state: what the run evaluates by.
@@ -106,13 +121,24 @@ class Checkpoints:
         Raises:
           InputError: the checkpoint is of another architecture.
         """
-        saved = self._checkpointer.metadata(step).metadata
+        saved = self._metadata(step).metadata
         source = "ema" if jax.tree.leaves(saved["ema"]) else "params"
         part = {"params": saved[source], "batch_stats": saved["batch_stats"]}
-        _compare(_named(part), _named(like), f"checkpoint {self.folder / str(step)}")
+        _compare(_named(part), _named(like), f"checkpoint {self._path(step)}")
         wanted = {source: _abstract(like["params"]), "batch_stats": _abstract(like["batch_stats"])}
-        loaded = self._checkpointer.load(step, {name: tree for name, tree in wanted.items() if tree})
+        loaded = self._load(step, {name: tree for name, tree in wanted.items() if tree})
         return {"params": loaded[source], "batch_stats": loaded.get("batch_stats", {})}
+
+    def _path(self, step):
+        return self.folder.absolute() / str(step)
+
+    def _metadata(self, step):
+        with self._context:
+            return ocp.metadata(self._path(step))
+
+    def _load(self, step, like):
+        with self._context:
+            return ocp.load(self._path(step), like)
 
 
 def _rank(metrics):

@@ -1,7 +1,10 @@
 """The configuration of a run: every key with its default, the checks of values, and how a file and flags become one."""
 
+import argparse
 import json
+import pathlib
 import re
+import runpy
 
 import ml_collections
 from absl import flags
@@ -50,6 +53,9 @@ RANGES = {
     "checkpoint.keep": (1, None),
     "evaluation.batch_size": (0, None),
 }
+
+# Where the highest itself makes no sense: a division by 1 - value.
+OPEN_RANGES = ("model.dropout", "optimizer.momentum", "optimizer.second_moment", "optimizer.ema")
 
 DURATIONS = ("duration", "schedule.warmup", "evaluation.every", "checkpoint.every")
 
@@ -141,20 +147,41 @@ def load_config(arguments):
     Raises:
       InputError: no --config, a file that does not load, an unknown key (names the nearest) or a value of another type.
     """
-    values = flags.FlagValues()
-    argv = ["jaxcnn", *arguments]
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    named, overrides = parser.parse_known_args(arguments)
+    if named.config is None:
+        raise InputError("name a config: --config=configs/NAME.py, then --config.key=value to change a value of it")
+    config, values = _run_file(pathlib.Path(named.config)), flags.FlagValues()
+    argv = ["jaxcnn", *overrides]
     try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
         rest = values(argv)[1:]
-        config = values["config"].value
     except (AttributeError, KeyError) as error:
-        raise InputError(_unknown_key(arguments, error)) from error
-    except (flags.Error, OSError, TypeError, ValueError) as error:
-        raise InputError(f"the config could not be read: {error}") from error
+        raise InputError(_unknown_key(overrides, error)) from error
+    except (flags.Error, TypeError, ValueError) as error:
+        raise InputError(f"the config could not be read: {_reason(error)}") from error
     if rest:
         raise InputError(f"not an argument of this verb: {' '.join(rest)}")
-    if config is None:
-        raise InputError("name a config: --config=configs/NAME.py, then --config.key=value to change a value of it")
+    return values["config"].value
+
+
+def _run_file(path):
+    """What get_config() of a file returns."""
+    if not path.is_file():
+        there = (p.name for p in path.parent.glob("*.py"))
+        raise InputError(f"there is no config file {path}; {nearest(path.name, there)}")
+    try:
+        file = runpy.run_path(str(path))
+        if "get_config" not in file:
+            raise InputError(f"{path} has no function get_config() that returns a config.")
+        config = file["get_config"]()
+    except (AttributeError, KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
+        raise InputError(f"the config {path} could not be read: {_reason(error)}") from error
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise InputError(
+            f"get_config() of {path} returns {type(config).__name__}; it returns a changed default_config()."
+        )
     return config
 
 
@@ -164,10 +191,21 @@ def _unknown_key(arguments, error):
     for key in given:
         if key not in known and not key.startswith("model.options."):
             return f"unknown config key '{key}'; {nearest(key, known)}"
-    return (
-        f"unknown config key: {error}. An option of the architecture that the config file does not list is given as "
+    hint = (
+        """ An option of the architecture that the config file does not list is given as """
         """--config.model.options="{'shortcut': 'B'}"."""
+        if any(key.startswith("model.options.") for key in given)
+        else ""
     )
+    return f"the config could not be read: {_reason(error)}{hint}"
+
+
+def _reason(error):
+    """One paragraph, without the list of all other keys that ml_collections adds."""
+    while error.args and isinstance(error.args[0], Exception):
+        error = error.args[0]
+    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    return " ".join(re.sub(r"Other fields present: .*", "", text).split())
 
 
 def flatten(config, prefix=""):
@@ -236,11 +274,10 @@ def validate(config):
             raise InputError(f"config.{key} is '{value}'; it is one of {', '.join(CHOICES[key])}.")
         if key in RANGES and value is not None:
             low, high = RANGES[key]
-            if not (value >= low and (high is None or value <= high)):
-                raise InputError(
-                    f"config.{key} is {value}; it is a number from {low}"
-                    + (f" to {high}." if high is not None else ".")
-                )
+            below = key in OPEN_RANGES
+            if not (value >= low and (high is None or (value < high if below else value <= high))):
+                limit = f" to {'below ' if below else ''}{high}" if high is not None else ""
+                raise InputError(f"config.{key} is {value}; it is a number from {low}{limit}.")
     for key in DURATIONS:
         duration_in_steps(flat[key], key=key, steps_per_epoch=1, total=1)
     for boundary in config.schedule.boundaries:

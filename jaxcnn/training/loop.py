@@ -18,6 +18,7 @@ from jaxcnn.training.preemption import Preempted, Termination
 from jaxcnn.training.rundir import (
     append_evaluation,
     check_space,
+    disk_is_full,
     open_run,
     read_evaluations,
     read_statistics,
@@ -78,25 +79,35 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0):
     setup = set_up(config, devices=devices)
     workdir = pathlib.Path(workdir)
     open_run(workdir, setup.config)
-    with Checkpoints(workdir / "checkpoints", keep=setup.config.checkpoint.keep) as checkpoints:
-        return _Run(setup, workdir, checkpoints, quiet, profile).train()
+    try:
+        with Checkpoints(workdir / "checkpoints", keep=setup.config.checkpoint.keep) as checkpoints:
+            return _Run(setup, workdir, checkpoints, quiet, profile).train()
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError) or not disk_is_full(error):
+            raise
+        raise InputError(
+            f"the disk of {workdir} is full. Checkpoints that were complete are kept: free some space, and the same "
+            "command resumes."
+        ) from error
 
 
 class _Run:
     def __init__(self, setup, workdir, checkpoints, quiet, profile):
         self.setup, self.config, self.workdir, self.checkpoints = setup, setup.config, workdir, checkpoints
-        self.quiet, self.profile = quiet, profile
+        self.quiet, self.profile = quiet or jax.process_index() > 0, profile
         self.evaluate_every = setup.steps("evaluation.every")
         self.save_every = setup.steps("checkpoint.every")
-        self.programs, self.pending, self.plateau, self.seconds = {}, [], Plateau(), 0.0
+        self.programs, self.plateau = {}, Plateau()
+        self.seconds = 0.0  # of training, up to the last row of the log
+        self.pending, self.unlogged = [], 0.0  # metrics that no row of the log holds yet, and the seconds they took
 
     def train(self):
         config, setup = self.config, self.setup
         resumed = max(self.checkpoints.steps(), default=0)
         self.progress = Progress(setup.total, start=resumed, title=config.model.name, quiet=self.quiet)
         self.log = MetricsLog(self.workdir, step=resumed, active=jax.process_index() == 0)
-        write_environment(self.workdir, config, step=resumed)
         try:
+            write_environment(self.workdir, config, step=resumed)
             self.feed = self._feed("train")
             mean, std = self._statistics()
             self.task = setup.task(mean, std)
@@ -128,8 +139,8 @@ class _Run:
         found = read_statistics(self.workdir)
         if found is None:
             found = image_statistics(self.config, self.feed)
-            write_statistics(self.workdir, *found)
             write_data(self.workdir, self.setup.classes, self.setup.train.shape)
+            write_statistics(self.workdir, *found)  # last: where it is found, the other is there too
         return found
 
     def _initial(self, resumed):
@@ -140,7 +151,8 @@ class _Run:
         )
         like = jax.eval_shape(create)
         size = sum(math.prod(x.shape) * 4 for x in jax.tree.leaves(like))
-        check_space(self.workdir, size * (self.config.checkpoint.keep + 2))
+        # The latest, the best and the one being written; on resuming most of them are there.
+        check_space(self.workdir, size * max(1, self.config.checkpoint.keep + 2 - len(self.checkpoints.steps())))
         if not resumed:
             return create()
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicas.replicated), like)
@@ -149,7 +161,9 @@ class _Run:
         self.plateau = Plateau(
             math.inf if plateau["best"] is None else plateau["best"], plateau["count"], plateau["scale"]
         )
-        self.seconds = memory["seconds"]
+        self.seconds, self.unlogged = memory["seconds"], memory["unlogged"]
+        if memory["metrics"]:
+            self.pending = [{name: np.asarray(values, np.float32) for name, values in memory["metrics"].items()}]
         self.log.write({"event": "resumed", "step": resumed})
         return self.checkpoints.load(resumed, like)
 
@@ -167,7 +181,7 @@ class _Run:
     def _steps(self, step, validation, termination):
         total, per_call, first = self.setup.total, self.config.steps_per_call, step
         inputs = self.feed.training(start=step, batch_size=self.config.batch_size)
-        self.clock = time.monotonic()
+        self.clock = time.monotonic() - self.unlogged
         try:
             while step < total:
                 event = min(total, *(_next_multiple(step, every) for every in (self.evaluate_every, self.save_every)))
@@ -179,16 +193,8 @@ class _Run:
                     self._event(step, validation)
                 elif step // self.config.log_every > before // self.config.log_every:
                     self._flush(step)
-                if termination.pending(step) and step < total:
-                    self._flush(step)
-                    if step != max(self.checkpoints.steps(), default=0):
-                        self._save(step)
-                    self.checkpoints.wait()
-                    raise Preempted(
-                        f"told to end ({termination.received.name}): step {step} of {total} is saved in "
-                        f"{self.workdir}; the same command resumes",
-                        termination.received,
-                    )
+                if termination.pending() and step < total:
+                    self._stop(step, termination.received)
         finally:
             inputs.close()
 
@@ -211,6 +217,18 @@ class _Run:
             self.progress.line(f"compiled in {spent:.1f} s")
         self.state, metrics = self.programs[steps](self.state, self.feed.data, inputs)
         self.pending.append(metrics)
+
+    def _stop(self, step, signal):
+        """Saves where the run stands, with the metrics that no row of the log holds yet."""
+        self._fetch(step)
+        if step != max(self.checkpoints.steps(), default=0):
+            self._save(step)
+        self.checkpoints.wait()
+        raise Preempted(
+            f"told to end ({signal.name}): step {step} of {self.setup.total} is saved in {self.workdir}; "
+            "the same command resumes",
+            signal,
+        )
 
     def _trace(self, before, done):
         """Starts or ends the profiler's trace where this chunk of steps, counted from this start, crosses its ends."""
@@ -268,25 +286,35 @@ class _Run:
     def _save(self, step, held_out=None):
         best = None if math.isinf(self.plateau.best) else self.plateau.best
         self.checkpoints.save(
+            step,
             self.state,
             held_out=held_out,
             memory={
                 "seed": self.config.seed,
                 "records": step * self.config.batch_size,
                 "seconds": self.seconds,
+                "unlogged": time.monotonic() - self.clock,
+                "metrics": {name: rows.tolist() for name, rows in self.pending[0].items()} if self.pending else {},
                 "plateau": {**dataclasses.asdict(self.plateau), "best": best},
                 "config": self.config.to_dict(),
             },
         )
 
-    def _flush(self, step):
-        """Fetches the metrics since the last flush, checks that they are finite, and logs their mean."""
-        if not self.pending:
-            return
+    def _fetch(self, step):
+        """Fetches the metrics since the last row of the log and checks that they are finite."""
         fetched = jax.device_get(self.pending)
+        rows = {name: np.concatenate([m[name] for m in fetched]) for name in fetched[0]} if fetched else {}
+        self.pending = [rows] if rows else []
+        if rows:
+            self._check_finite(step, rows)
+        return rows
+
+    def _flush(self, step):
+        """Logs the mean of the metrics since the last row."""
+        rows = self._fetch(step)
+        if not rows:
+            return
         self.pending = []
-        rows = {name: np.concatenate([m[name] for m in fetched]) for name in fetched[0]}
-        self._check_finite(step, rows)
         now = time.monotonic()
         spent, self.clock = now - self.clock, now
         self.seconds += spent
@@ -344,9 +372,8 @@ class _Run:
     def _finish(self):
         best = self.checkpoints.resolve("best")
         validation = {"step": best, **self.checkpoints.held_out(best)}
-        test = next(
-            (row for row in read_evaluations(self.workdir) if (row["split"], row["step"]) == ("test", best)), None
-        )
+        found = (row for row in read_evaluations(self.workdir) if (row["split"], row["step"]) == ("test", best))
+        test = next(({k: v for k, v in row.items() if k not in ("time", "confusion")} for row in found), None)
         if test is None and self.config.data.test:
             test = self._test(best)
         return Result(self.workdir, self.setup.total, self.state, validation, test)

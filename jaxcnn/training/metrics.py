@@ -1,13 +1,18 @@
 """Where the numbers of a run go: metrics.jsonl, TensorBoard events, and a progress bar or plain lines."""
 
+import contextlib
 import json
 import math
+import os
+import socket
 import sys
 import time
 
 import rich.console
 import rich.progress
-import tensorboardX
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.record_writer import RecordWriter
+from tensorboardX.summary import scalar
 
 
 class MetricsLog:
@@ -28,7 +33,7 @@ class MetricsLog:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
         temporary.replace(self.path)
         self.file = self.path.open("a", buffering=1)
-        self.board = tensorboardX.SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
+        self.board = _Board(workdir / "tensorboard", step=step + 1)
 
     def write(self, row):
         """Adds a row; a number that is not finite is written as null beside its name in "not_finite"."""
@@ -40,13 +45,45 @@ class MetricsLog:
         if "split" in row:
             for name, value in clean.items():
                 if isinstance(value, float) and name != "epoch":
-                    self.board.add_scalar(f"{row['split']}/{name}", value, row["step"])
+                    self.board.scalar(f"{row['split']}/{name}", value, step=row["step"])
 
     def close(self):
         """Flushes both files."""
         if self.active:
-            self.file.close()
+            with contextlib.suppress(OSError):  # the disk is full: `write` has said so
+                self.file.close()
             self.board.close()
+
+
+class _Board:
+    """TensorBoard events of one start of a run; those of earlier starts from `step` on are hidden.
+
+    tensorboardX's own SummaryWriter hands them to a thread, which a full disk ends, and the run then waits for it.
+    """
+
+    FLUSH_SECONDS = 10
+
+    def __init__(self, folder, *, step):
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{step}"
+        self.writer = RecordWriter(str(folder / name))
+        self.flushed = time.monotonic()
+        self._write(Event(file_version="brain.Event:2"))
+        self._write(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
+
+    def scalar(self, name, value, *, step):
+        self._write(Event(step=step, summary=scalar(name, value)))
+
+    def _write(self, event):
+        event.wall_time = time.time()
+        self.writer.write(event.SerializeToString())
+        if time.monotonic() - self.flushed > self.FLUSH_SECONDS:
+            self.writer.flush()
+            self.flushed = time.monotonic()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.writer.close()
 
 
 def read_metrics(workdir):

@@ -20,13 +20,13 @@ class Preempted(Exception):
 
 
 class Termination:
-    """A context in which SIGTERM, and the first Ctrl-C, only take note; `pending(step)` reads it.
+    """A context in which SIGTERM, and the first Ctrl-C, only take note; `pending()` reads it.
 
     Of several processes all agree on the step at which they stop, as JAX's coordination service has it.
     """
 
     def __init__(self):
-        self.received, self._old = None, {}
+        self.received, self._old, self._calls = None, {}, 0
 
     def __enter__(self):
         if jax.process_count() == 1 and threading.current_thread() is threading.main_thread():
@@ -43,8 +43,9 @@ class Termination:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
 
-    def pending(self, step):
-        """Whether to stop after this step."""
-        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
+    def pending(self):
+        """Whether to stop here; called after every chunk, equally often by all processes."""
+        self._calls += 1  # JAX waits for exactly the number after the highest it has seen; steps would skip it
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(self._calls):
             self.received = signal.SIGTERM
         return self.received is not None

@@ -30,6 +30,7 @@ class Setup:
     Attributes:
       config: the config with every "as the data set has it" filled in.
       train: Records of the training slice.
+      held_out: {"validation": Records, "test": Records}, those that the config names.
       model: the Linen module.
       loss: f(logits, targets) -> (n,).
       replicas: the devices.
@@ -39,6 +40,7 @@ class Setup:
 
     config: Any
     train: Any
+    held_out: dict
     model: Any
     loss: Any
     replicas: Replicas
@@ -52,7 +54,9 @@ class Setup:
 
     def records(self, split):
         """Records of "train", "validation" or "test"."""
-        return self.train if split == "train" else load_records(self.config, split)
+        if split == "train":
+            return self.train
+        return self.held_out[split] if split in self.held_out else load_records(self.config, split)
 
     def steps(self, key):
         """A duration of the config, as "evaluation.every", in steps; at least 1."""
@@ -115,6 +119,8 @@ def set_up(config, *, devices=None):
             config.data[split] = config.data[split] or expression or ""
         train = load_records(config, "train")
         config.data.image_size, config.data.channels = tuple(train.shape[:2]), train.shape[2]
+        # Now, not when they are first read: a slip in the name of the test split must not wait for the end of the run.
+        held_out = {split: load_records(config, split) for split in ("validation", "test") if config.data[split]}
     model = make_model(config, train.shape, len(train.classes))
     replicas = Replicas(config.parallel, devices)
     _check_batch(config, replicas)
@@ -128,7 +134,7 @@ def set_up(config, *, devices=None):
         config.steps_per_call = config.steps_per_call or (1 if jax.default_backend() == "cpu" else 20)
         config.evaluation.batch_size = config.evaluation.batch_size or _round_up(config.batch_size, replicas.count)
     config.lock()
-    return Setup(config, train, model, _loss(config), replicas, steps_per_epoch, total)
+    return Setup(config, train, held_out, model, _loss(config), replicas, steps_per_epoch, total)
 
 
 def _round_up(number, unit):
@@ -180,7 +186,8 @@ def make_model(config, shape, classes):
                     f"architecture {settings.name} has no attribute '{name}', which "
                     f"config.model.{ {'norm': 'batch_norm', 'dropout_rate': 'dropout'}.get(name, name) } sets."
                 )
-    model = model.clone(**fields)
+    with input_errors("config.model"):
+        model = model.clone(**fields)
     _check_model(settings.name, model, shape, classes)
     return model
 

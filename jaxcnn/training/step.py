@@ -97,8 +97,8 @@ def make_train_step(task, optimizer, schedule, *, ema=0.0, accumulate=1):
         return state, {
             **sums,
             "learning_rate": rate,
-            "gradient_norm": optax.global_norm(grads),
-            "parameter_norm": optax.global_norm(state.params),
+            "gradient_norm": optax.tree.norm(grads),
+            "parameter_norm": optax.tree.norm(state.params),
         }
 
     return train_step

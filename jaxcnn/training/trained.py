@@ -1,5 +1,6 @@
 """A trained network as it comes out of a run directory: predictions and evaluations, without the training."""
 
+import math
 import pathlib
 
 import jax
@@ -112,7 +113,7 @@ class Trained:
         Returns:
           An Evaluation, and the dict that is logged.
         """
-        setup = set_up(self.config)
+        setup = set_up(_for_these_devices(self.config))
         records = setup.records(split)
         if records.classes != self.classes:
             raise InputError(
@@ -127,6 +128,16 @@ class Trained:
         row = evaluation_row(self.config, self.step, split, result)
         append_evaluation(self.workdir, {**row, "confusion": result.confusion.tolist()})
         return result, row
+
+
+def _for_these_devices(config):
+    """The config with batches that divide over the devices here, which may be more than those of the training."""
+    config = config.copy_and_resolve_references()
+    size = math.ceil(config.evaluation.batch_size / jax.device_count()) * jax.device_count()
+    with config.unlocked():
+        config.batch_size = config.evaluation.batch_size = size
+        config.optimizer.accumulate, config.duration = 1, "1 steps"
+    return config
 
 
 def _image_files(path):

@@ -55,7 +55,7 @@ def write_report(workdir):
 def _examples(trained):
     try:
         records = load_records(trained.config, "validation")
-    except InputError:
+    except (InputError, OSError):  # a loader of the user's own may say so by any OSError
         return []
     chosen = np.random.default_rng(0).permutation(len(records))[:EXAMPLE_IMAGES]
     batch = records.read(np.sort(chosen))

@@ -78,7 +78,7 @@ def run_report(run: RunReport) -> str:
         None
         if bad is None
         else (
-            f"The train loss is not a finite number at step {bad['step']} (epoch {page.compact(number(bad, 'epoch'))})."
+            f"The train loss is not a finite number at step {bad['step']} (epoch {_epoch(bad)})."
         )
     )
     return page.page(
@@ -127,10 +127,15 @@ def spread(values) -> tuple[str, str, str, str]:
     return str(values.size), mean, f"{values.std(ddof=1):.2f}", f"{values.min():.2f} to {values.max():.2f}"
 
 
+def _epoch(row):
+    """Evaluations fall on whole steps, which are near whole epochs: two decimals."""
+    return page.compact(round(number(row, "epoch"), 2))
+
+
 def _run_tiles(run, history):
     best = best_row(history)
     if best is not None:
-        where = f"best of {history.split}, epoch {page.compact(number(best, 'epoch'))}, step {best['step']}"
+        where = f"best of {history.split}, epoch {_epoch(best)}, step {best['step']}"
         yield "Held-out accuracy", page.percent(best["top1"]), where
     tests = [row for row in run.evaluations if row.get("split") == "test"]
     if tests:
@@ -204,7 +209,7 @@ def _held_out_lines(history):
         rate = history.train[before].get("learning_rate") if before >= 0 else None
         lines.append(
             (
-                page.compact(row.get("epoch")),
+                _epoch(row),
                 row["step"],
                 page.decimal(train_loss),
                 page.decimal(row.get("loss")),
@@ -221,7 +226,7 @@ def _train_lines(history):
     header = ("epoch", "step", "train loss", "train top-1", "train top-5", "learning rate", "gradient norm", "images/s")
     lines = [
         (
-            page.compact(row.get("epoch")),
+            _epoch(row),
             row["step"],
             page.decimal(row.get("loss")),
             page.percent(row.get("top1")),

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jaxcnn.operators import LOSSES, rbf_loss, smooth_labels, softmax_cross_entropy, squared_error
+from jaxcnn.operators import (
+    LOSSES,
+    distillation,
+    multi_head,
+    rbf_loss,
+    smooth_labels,
+    softmax_cross_entropy,
+    squared_error,
+)
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(5, 4)) * 3
@@ -47,7 +55,7 @@ def test_losses(name):
     np.testing.assert_allclose(one_by_one, loss(logits, targets), rtol=1e-6)
     assert loss(logits.astype(jnp.bfloat16), targets).dtype == jnp.float32
     with jax.enable_x64(True):
-        check_grads(jax.jit(loss), (jnp.asarray(LOGITS), jnp.asarray(TARGETS)), order=1)
+        check_grads(jax.jit(loss), (jnp.asarray(LOGITS), jnp.asarray(TARGETS)), order=1, modes=["rev"])
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -85,3 +93,71 @@ def test_rbf_loss_at_far_penalties():
 def test_rbf_loss_pulls_the_right_class_and_pushes_the_others():
     gradient = jax.grad(lambda z: rbf_loss(z, jnp.array([[1.0, 0, 0]]))[0])(jnp.array([[-2.0, -1.0, -5.0]]))[0]
     assert gradient[0] < 0 < gradient[2] < gradient[1]  # by minus the penalty; the nearest rival is pushed most
+
+
+TEACHER = RNG.normal(size=(5, 4)) * 3
+
+
+def distillation_by_loops(logits, teacher, temperature):
+    losses = []
+    for z, v in zip(logits, teacher, strict=True):
+        p = [np.exp(a / temperature) / sum(np.exp(b / temperature) for b in v) for a in v]
+        q = [np.exp(a / temperature) / sum(np.exp(b / temperature) for b in z) for a in z]
+        losses.append(-sum(a * np.log(b) for a, b in zip(p, q, strict=True)))
+    return np.array(losses)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_distillation(temperature):
+    logits, teacher = jnp.asarray(LOGITS, jnp.float32), jnp.asarray(TEACHER, jnp.float32)
+    expected = distillation_by_loops(LOGITS, TEACHER, temperature)
+    np.testing.assert_allclose(
+        distillation(logits, teacher, temperature=temperature, squared_temperature=False), expected, rtol=1e-5
+    )
+    traced = jax.jit(lambda z, v, t: distillation(z, v, temperature=t))(logits, teacher, temperature)
+    np.testing.assert_allclose(traced, temperature**2 * expected, rtol=1e-5)
+    one_by_one = jax.vmap(lambda z, v: distillation(z[None], v[None], temperature=temperature)[0])(logits, teacher)
+    np.testing.assert_allclose(one_by_one, traced, rtol=1e-5)
+    assert distillation(logits.astype(jnp.bfloat16), teacher).dtype == jnp.float32
+    with jax.enable_x64(True):
+        teacher = jnp.asarray(TEACHER)
+        check_grads(
+            jax.jit(lambda z: distillation(z, teacher, temperature=temperature)), (jnp.asarray(LOGITS),), order=1
+        )
+        np.testing.assert_array_equal(jax.grad(lambda v: jnp.sum(distillation(jnp.asarray(LOGITS), v)))(teacher), 0)
+
+
+def test_recorded_probabilities_are_softened_by_their_power():
+    """Li and Hoiem 2016, eq. 3: y'_k = y_k ** (1 / T) / sum_j y_j ** (1 / T)."""
+    softened = TARGETS**0.5 / (TARGETS**0.5).sum(-1, keepdims=True)
+    logits = jnp.asarray(LOGITS, jnp.float32)
+    expected = softmax_cross_entropy(logits / 2, jnp.asarray(softened, jnp.float32))
+    recorded = jnp.log(jnp.asarray(TARGETS, jnp.float32))
+    np.testing.assert_allclose(distillation(logits, recorded, squared_temperature=False), expected, rtol=1e-4)
+
+
+def test_the_squared_temperature_keeps_the_size_of_the_gradient():
+    logits, teacher = jnp.zeros((1, 4)), jnp.asarray(TEACHER[:1], jnp.float32)
+    gradients = [
+        jax.jit(jax.grad(lambda z, t=t: distillation(z, teacher - teacher.mean(), temperature=t)[0]))(logits)
+        for t in (100.0, 1000.0)
+    ]
+    np.testing.assert_allclose(*gradients, rtol=0.1)
+    np.testing.assert_allclose(gradients[1], -(teacher - teacher.mean()) / 4, rtol=0.05)  # Hinton et al., eq. 4
+    with pytest.raises(ValueError, match="temperature must be positive"):
+        distillation(logits, teacher, temperature=0)
+
+
+def test_three_untrained_heads_of_googlenet():
+    heads, targets = [jnp.zeros((2, 1000))] * 3, jnp.eye(1000)[:2]
+    np.testing.assert_allclose(multi_head(heads, targets, weights=(1, 0.3, 0.3)), 1.6 * np.log(1000), rtol=1e-6)
+
+
+def test_heads_are_added_by_their_weights():
+    heads = [jnp.asarray(LOGITS, jnp.float32), jnp.asarray(TEACHER, jnp.float32)]
+    targets = jnp.asarray(TARGETS, jnp.float32)
+    total = jax.jit(lambda h, t, w: multi_head(h, t, weights=w, loss=squared_error))(heads, targets, (0.5, 2.0))
+    first, second = (squared_error(head, targets) for head in heads)
+    np.testing.assert_allclose(total, 0.5 * first + 2 * second, rtol=1e-5)
+    with pytest.raises(ValueError, match="2 heads and 1 weights"):
+        multi_head(heads, targets, weights=(1,))

@@ -21,6 +21,43 @@ def test_one_update_of_1_2_3_4():
     assert changed["batch_stats"]["mean"][0] == pytest.approx(0.25)
 
 
+def test_the_unbiased_variance_is_stored_and_the_biased_one_normalises():
+    x = jnp.array([1.0, 2, 3, 4]).reshape(4, 1, 1, 1)
+    module = BatchNorm(bessel=True)
+    variables = module.init(jax.random.key(0), x, train=False)
+    y, changed = module.apply(variables, x, train=True, mutable=["batch_stats"])
+    assert changed["batch_stats"]["var"][0] == pytest.approx(1.066667)
+    expected, _ = BatchNorm().apply(variables, x, train=True, mutable=["batch_stats"])
+    np.testing.assert_array_equal(y, expected)
+    halves = jax.vmap(  # four values in all, though two on a replica
+        lambda half: BatchNorm(axis_name="batch", bessel=True).apply(
+            variables, half, train=True, mutable=["batch_stats"]
+        )[1],
+        axis_name="batch",
+    )(x.reshape(2, 2, 1, 1, 1))
+    np.testing.assert_allclose(halves["batch_stats"]["var"], jnp.full((2, 1), 1.066667), rtol=1e-6)
+    with pytest.raises(ValueError, match="one value has no unbiased variance"):
+        module.apply(variables, x[:1], train=True, mutable=["batch_stats"])
+
+
+def test_ghost_batches_are_normalised_alone_and_counted_in_turn():
+    x = images(7, (6, 2, 2, 2))
+    variables = BatchNorm().init(jax.random.key(0), x, train=False)
+
+    def apply(module, variables, x):
+        y, changed = module.apply(variables, x, train=True, mutable=["batch_stats"])
+        return y, {**variables, **changed}
+
+    y, changed = jax.jit(lambda x: apply(BatchNorm(groups=3), variables, x))(x)
+    for first in (0, 2, 4):
+        alone, variables = apply(BatchNorm(), variables, x[first : first + 2])
+        np.testing.assert_allclose(y[first : first + 2], alone, rtol=1e-5, atol=1e-6)
+    for name in ("mean", "var"):
+        np.testing.assert_allclose(changed["batch_stats"][name], variables["batch_stats"][name], rtol=1e-5)
+    with pytest.raises(ValueError, match="4 ghost batches do not divide a batch of 6 images"):
+        apply(BatchNorm(groups=4), variables, x)
+
+
 def test_normalize_equals_numpy():
     x, rng = images(0), np.random.default_rng(1)
     mean, scale, bias = (rng.normal(size=2).astype(np.float32) for _ in range(3))
@@ -49,7 +86,7 @@ def test_gradients_go_through_the_statistics():
 
     with jax.enable_x64(True):
         x = jnp.asarray(images(3, (2, 3, 2, 2), np.float64))
-        check_grads(jax.jit(norm), (x, jnp.array([2.0, -1.0]), jnp.array([0.5, 0.0])), order=1)
+        check_grads(jax.jit(norm), (x, jnp.array([2.0, -1.0]), jnp.array([0.5, 0.0])), order=1, modes=["rev"])
 
 
 def test_initialising_learns_nothing_and_needs_no_mapped_axis():

@@ -10,9 +10,11 @@ from jaxcnn import operators
 
 PUBLIC = {name: getattr(operators, name) for name in operators.__all__}
 FUNCTIONS = {name: f for name, f in PUBLIC.items() if inspect.isfunction(f) and f.__module__.startswith("jaxcnn")}
-MODULES = {name: m for name, m in PUBLIC.items() if inspect.isclass(m)}
+MODULES = {name: m for name, m in PUBLIC.items() if inspect.isclass(m) and m.__module__.startswith("jaxcnn")}
 LOOK_UPS = {"activation", "initializer"}
-ARRAYS = {"x", "kernel", "bias", "keys", "mean", "variance", "scale", "coefficient", "logits", "targets"}
+ARRAYS = {"x", "kernel", "bias", "slopes", "keys", "mean", "variance", "scale", "coefficient"}
+ARRAYS |= {"logits", "teacher_logits", "heads", "targets", "pooled", "switches"}
+OF_ONE_AXIS = {"output_size", "fitting_padding"}  # arithmetic on a size, which comes first like an array
 
 
 def test_all_is_everything():
@@ -27,7 +29,7 @@ def test_functions_take_arrays_first_and_options_by_keyword(name):
     for parameter in inspect.signature(FUNCTIONS[name]).parameters.values():
         if name in LOOK_UPS:
             assert parameter.name == "name"
-        elif parameter.name in ARRAYS:
+        elif parameter.name in ({"size"} if name in OF_ONE_AXIS else ARRAYS):
             assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         else:
             assert parameter.kind is parameter.KEYWORD_ONLY, f"option {parameter.name} of {name} can be positional"

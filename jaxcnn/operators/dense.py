@@ -1,0 +1,64 @@
+"""Full connections: every output sees every input.
+
+The module is Flax's own `Dense`: parameters `kernel` (inputs, features) and `bias` (features,) in float32, a dtype to
+compute in, an initialiser. One of ours would have the same names and the same numbers and be a second thing to know.
+It maps the last axis; behind a convolution flatten first: x.reshape(n, -1).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from flax.linen import Dense
+
+from jaxcnn.operators.activation import maxout
+from jaxcnn.operators.convolution import HE_FAN_IN
+
+__all__ = ["Dense", "Maxout", "dense"]
+
+
+def dense(x, kernel, bias=None):
+    """y = x W + b along the last axis.
+
+    Args:
+      x: (..., inputs), any float type.
+      kernel: (inputs, outputs), the dtype of x.
+      bias: (outputs,), the dtype of x, or None.
+    Returns:
+      (..., outputs), the dtype of x.
+    Raises:
+      ValueError: the shapes do not match.
+    """
+    if kernel.ndim != 2 or kernel.shape[0] != x.shape[-1] or (bias is not None and bias.shape != kernel.shape[1:]):
+        shapes = f"input {x.shape}, kernel {kernel.shape}" + ("" if bias is None else f", bias {bias.shape}")
+        raise ValueError(f"expected (..., inputs), (inputs, outputs) and (outputs,), got {shapes}")
+    y = jnp.matmul(x, kernel)
+    return y if bias is None else y + bias.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+class Maxout(nn.Module):
+    """`maxout` of a full connection with trained `kernel` (inputs, features * pieces) and `bias`, both float32.
+
+    A convolutional maxout is `maxout` of `Conv(features * pieces, ...)`.
+
+    Attributes:
+      features: number of outputs.
+      pieces: linear functions of which each output is the largest.
+      kernel_init: as in `Conv`.
+      dtype: what it computes in; None promotes the dtypes of the input and the parameters.
+    """
+
+    features: int
+    pieces: int
+    kernel_init: Callable = HE_FAN_IN
+    bias_init: Callable = nn.initializers.zeros_init()
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        outputs = self.features * self.pieces
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], outputs), jnp.float32)
+        bias = self.param("bias", self.bias_init, (outputs,), jnp.float32)
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        return maxout(dense(x, kernel, bias), pieces=self.pieces)

@@ -1,0 +1,47 @@
+"""Totals of a model against counts made by hand."""
+
+import jax.numpy as jnp
+import pytest
+
+from jaxcnn import create, summarize
+from jaxcnn.architectures import CLAIMS
+
+
+def test_totals_of_a_network_counted_by_hand():
+    model = create("convnet", widths=(4, 6), convolutions=1, hidden=(5,), num_classes=3)
+    convolutions = (3 * 3 * 2 * 4 + 4) + (3 * 3 * 4 * 6 + 6)
+    connections = (2 * 2 * 6 * 5 + 5) + (5 * 3 + 3)
+    found = summarize(model, (8, 8, 2), batch=7)
+    assert set(found) == {"input", "parameters", "parameter_bytes", "stages"}
+    assert found["input"] == (7, 8, 8, 2)
+    assert found["parameters"] == convolutions + connections
+    assert found["parameter_bytes"] == 4 * (convolutions + connections)
+    shapes = {"conv1_1": (7, 8, 8, 4), "pool1": (7, 4, 4, 4), "conv2_1": (7, 4, 4, 6), "pool2": (7, 2, 2, 6)}
+    shapes |= {"fc1": (7, 5), "logits": (7, 3)}
+    assert {stage["stage"]: stage["shape"] for stage in found["stages"]} == shapes
+    assert [stage["bytes"] for stage in found["stages"]] == [4 * 7 * n for n in (256, 64, 96, 24, 5, 3)]
+
+
+def test_stages_come_in_the_order_of_the_network():
+    stages = [stage["stage"] for stage in summarize(create("resnet20"), (32, 32, 3))["stages"]]
+    assert stages == ["conv1", "stage1", "stage2", "stage3", "pool", "logits"]
+    stages = [stage["stage"] for stage in summarize(create("lenet5"), (32, 32, 1))["stages"]]
+    assert stages == ["C1", "S2", "C3", "S4", "C5", "F6", "logits"]
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_parameters_are_those_that_the_architecture_claims(name):
+    assert summarize(create(name), CLAIMS[name].input)["parameters"] == CLAIMS[name].parameters
+
+
+def test_half_precision_halves_the_stages_and_not_the_parameters():
+    model = create("convnet", widths=(4,), convolutions=1, hidden=())
+    full, half = summarize(model, (8, 8, 1)), summarize(model.clone(dtype=jnp.bfloat16), (8, 8, 1))
+    assert half["parameter_bytes"] == full["parameter_bytes"]
+    assert [stage["bytes"] for stage in half["stages"]] == [512, 128, 40]  # the logits are float32
+    assert [stage["bytes"] for stage in full["stages"]] == [1024, 256, 40]
+
+
+def test_images_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="32x32"):
+        summarize(create("lenet5_common"), (8, 8, 1))

@@ -1,0 +1,143 @@
+"""Running a study: what is done is skipped, what was broken off is resumed, what fails hides nothing."""
+
+import csv
+import json
+import shutil
+import signal
+
+import pytest
+
+from jaxcnn.errors import InputError
+from jaxcnn.sweeps import Study, run_study
+from jaxcnn.training.metrics import MetricsLog
+from jaxcnn.training.preemption import Preempted
+
+STARTED = "environment.json"
+
+
+def starts(folder):
+    return json.loads((folder / STARTED).read_text())["starts"]
+
+
+def events(folder):
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if row.get("event") == "resumed"]
+
+
+def table(workdir):
+    with (workdir / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def study(tiny_config):
+    factors = {"optimizer.learning_rate": (0.1, 1e30, 0.05)}
+    return Study(tiny_config({"optimizer.momentum": 0.0}), factors, seeds=(0,))
+
+
+@pytest.fixture(scope="module")
+def finished(study, tmp_path_factory):
+    """(workdir, cells, failed) of a study of which the second level diverges."""
+    workdir = tmp_path_factory.mktemp("study") / "deep"
+    return workdir, *run_study(study, workdir, title="Which rate?", docstring="A claim.", quiet=True)
+
+
+def test_a_failing_run_is_named_and_hides_no_other(study, finished):
+    workdir, cells, failed = finished
+    good, bad, other = study.runs()
+    assert list(failed) == [bad.id] and "diverged" in failed[bad.id]
+    assert [cell.name for cell in cells] == [run.cell for run in study.runs()]
+    assert [len(cell.test_top1) for cell in cells] == [1, 0, 1]
+    assert "diverged" in cells[1].failed[0] and cells[1].failed[0].startswith(bad.id)
+    assert cells[0].seeds == cells[2].seeds == [0]
+    for run, cell in ((good, cells[0]), (other, cells[2])):
+        logged = json.loads((workdir / run.id / "evaluations.jsonl").read_text())
+        assert cell.test_top1 == [logged["top1"]] and logged["split"] == "test"
+        assert cell.seconds[0] > 0 and cell.rows[0]
+
+
+def test_results_csv_holds_every_run(study, finished):
+    workdir, cells, _ = finished
+    rows = table(workdir)
+    assert [row["run"] for row in rows] == [run.id for run in study.runs()]
+    assert [row["cell"] for row in rows] == [run.cell for run in study.runs()]
+    assert rows[1]["step"] == "failed" and rows[1]["test_top1"] == ""
+    for row, cell in ((rows[0], cells[0]), (rows[2], cells[2])):
+        assert float(row["test_top1"]) == cell.test_top1[0]
+        assert float(row["validation_top1"]) == cell.validation_top1[0]
+        assert int(row["step"]) in (10, 20)
+
+
+def test_the_report_is_written(finished, study):
+    workdir, cells, _ = finished
+    source = (workdir / "report.html").read_text()
+    assert "Which rate?" in source and "A claim." in source and "diverged" in source
+    assert f"{100 * cells[0].test_top1[0]:.2f}" in source
+    assert all(run.cell in source for run in study.runs())
+
+
+def test_what_is_done_is_skipped(study, finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "study")
+    good, bad, _ = study.runs()
+    before = (workdir / "results.csv").read_text()
+    cells, failed = run_study(study, workdir, title="Again", quiet=True)
+    assert len(starts(workdir / good.id)) == 1
+    assert len(starts(workdir / bad.id)) == 2 and list(failed) == [bad.id]
+    assert (workdir / "results.csv").read_text() == before
+    assert [cell.test_top1 for cell in cells] == [cell.test_top1 for cell in finished[1]]
+
+
+def test_a_later_look_at_another_checkpoint_changes_no_result(study, finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "study")
+    good, _, other = study.runs()
+    row = json.loads((workdir / good.id / "evaluations.jsonl").read_text())
+    with (workdir / good.id / "evaluations.jsonl").open("a") as file:
+        file.write(json.dumps({**row, "step": 10, "top1": 0.0}) + "\n")
+    only = Study(study.base, {"optimizer.learning_rate": (0.1, 0.05)}, seeds=(0,))
+    cells, failed = run_study(only, workdir, title="Again", quiet=True)
+    assert not failed and cells[0].test_top1 == [row["top1"]]
+    assert [run.id for run in only.runs()] == [good.id, other.id]
+
+
+def test_a_broken_off_run_is_resumed(tiny_config, tmp_path, monkeypatch):
+    study = Study(tiny_config(), {}, seeds=(0, 1))
+    first, second = study.runs()
+    write = MetricsLog.write
+
+    def write_and_end(log, row):
+        write(log, row)
+        if row.get("split") == "validation" and row["step"] == 10:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(MetricsLog, "write", write_and_end)
+    with pytest.raises(Preempted):
+        run_study(study, tmp_path, title="", quiet=True)
+    monkeypatch.undo()
+    assert not (tmp_path / second.id).exists()
+    cells, failed = run_study(study, tmp_path, title="", quiet=True)
+    assert not failed and len(cells[0].test_top1) == 2
+    assert [row["step"] for row in events(tmp_path / first.id)] == [10]
+    assert events(tmp_path / second.id) == []
+    assert [start["from_step"] for start in starts(tmp_path / first.id)] == [0, 10]
+
+
+def test_all_runs_may_fail(tiny_config, tmp_path):
+    study = Study(tiny_config(), {"model.options.activation": ("rel",)}, seeds=(0,))
+    cells, failed = run_study(study, tmp_path / "study", title="", quiet=True)
+    assert "'relu'" in next(iter(failed.values())) and cells[0].test_top1 == []
+    assert table(tmp_path / "study")[0]["step"] == "failed"
+
+
+def test_a_fault_in_the_users_own_network_hides_no_other_run(tiny_config, tmp_path, user_package, capsys):
+    user_package("jaxcnn_test_fault", "def build(**options):\n    raise RuntimeError('a slip of mine')\n")
+    study = Study(tiny_config({"duration": "2 steps"}), {"model.name": ("jaxcnn_test_fault:build", "convnet")}, (0,))
+    cells, failed = run_study(study, tmp_path / "study", title="", quiet=True)
+    assert list(failed.values()) == ["RuntimeError: a slip of mine"]
+    assert "RuntimeError: a slip of mine" in capsys.readouterr().err  # with its traceback
+    assert [len(cell.test_top1) for cell in cells] == [0, 1]
+
+
+def test_a_place_that_cannot_be_written(tiny_config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        run_study(Study(tiny_config(), {}, (0,)), tmp_path / "file" / "study", title="", quiet=True)

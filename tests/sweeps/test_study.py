@@ -1,0 +1,80 @@
+"""A study's runs and their names."""
+
+import pytest
+
+from jaxcnn.errors import InputError
+from jaxcnn.sweeps import Study, load_study
+from jaxcnn.training.config import differences
+
+
+def runs(tiny_config, factors, seeds=(0,), **changes):
+    return Study(tiny_config(changes), factors, seeds).runs()
+
+
+def test_every_combination_and_every_seed(tiny_config):
+    factors = {"optimizer.learning_rate": (0.1, 0.2), "optimizer.name": ("sgd", "adam")}
+    found = runs(tiny_config, factors, seeds=(3, 4))
+    cells = [f"learning_rate={rate}, name={name}" for rate in (0.1, 0.2) for name in ("sgd", "adam")]
+    assert [(run.cell, run.seed) for run in found] == [(cell, seed) for cell in cells for seed in (3, 4)]
+    for run in found:
+        config = run.config
+        assert run.cell == f"learning_rate={config.optimizer.learning_rate}, name={config.optimizer.name}"
+        assert config.seed == run.seed
+    assert len({run.id for run in found}) == 8
+    base = tiny_config()
+    assert [key for key, _, _ in differences(base, found[0].config)] == ["seed"]
+    assert base.seed == 0 and base.optimizer.learning_rate == 0.1  # untouched
+
+
+def test_the_same_config_has_the_same_id(tiny_config):
+    factors = {"optimizer.learning_rate": (0.1, 0.2), "optimizer.momentum": (0.5,)}
+    turned = dict(reversed(factors.items()))
+    first = {run.id for run in runs(tiny_config, factors)}
+    assert first == {run.id for run in runs(tiny_config, factors)} == {run.id for run in runs(tiny_config, turned)}
+
+
+def test_any_other_config_has_another_id(tiny_config):
+    factors = {"optimizer.learning_rate": (0.1,)}
+    (run,), (other,) = runs(tiny_config, factors), runs(tiny_config, factors, batch_size=16)
+    assert run.id != other.id and run.cell == other.cell
+    (seeded,) = runs(tiny_config, factors, seeds=(1,))
+    assert len({run.id, other.id, seeded.id}) == 3
+
+
+def test_options_of_the_architecture_are_factors(tiny_config):
+    found = runs(tiny_config, {"model.options.activation": ("tanh", "relu"), "model.options.widths": ((2,), (4,))})
+    assert [run.config.model.options.activation for run in found] == ["tanh", "tanh", "relu", "relu"]
+    assert [run.config.model.options.widths for run in found] == [(2,), (4,)] * 2
+    assert all(c.isalnum() or c in "=.-_" for run in found for c in run.id)  # a folder's name
+
+
+def test_without_factors_there_is_one_cell(tiny_config):
+    assert [run.cell for run in runs(tiny_config, {}, seeds=(0, 1))] == ["base", "base"]
+
+
+@pytest.mark.parametrize(
+    ("factors", "words"),
+    [
+        ({"optimizer.learning_rat": (0.1,)}, "'optimizer.learning_rate'"),
+        ({"optimizer": (0.1,)}, "not a key"),
+        ({"optimizer.learning_rate": ()}, "no levels"),
+        ({"optimizer.learning_rate": ("high",)}, "'high'"),
+        ({"batch_size": (0.5,)}, "0.5"),
+        ({"seed": (1, 2)}, "seeds"),
+    ],
+)
+def test_factors_that_cannot_be_are_refused(tiny_config, factors, words):
+    with pytest.raises(InputError, match=words):
+        runs(tiny_config, factors)
+
+
+def test_load_study(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text('"""Why?"""\nfrom jaxcnn import default_config\nfrom jaxcnn.sweeps import Study\n\n')
+    with pytest.raises(InputError, match="no function study"):
+        load_study(path)
+    path.write_text(path.read_text() + "def study():\n    return Study(default_config(), {}, (7,))\n")
+    study, docstring = load_study(path)
+    assert docstring == "Why?" and study.runs()[0].seed == 7
+    with pytest.raises(InputError, match=r"mine\.py"):
+        load_study(tmp_path / "min.py")

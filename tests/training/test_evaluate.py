@@ -1,0 +1,124 @@
+"""Evaluation on exactly N images, against NumPy, for any batch size, device count and way of the images."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxcnn.data import Arrays, Records
+from jaxcnn.training.evaluate import Evaluation, Evaluator
+from jaxcnn.training.feed import Feed
+from jaxcnn.training.setup import set_up
+from jaxcnn.training.state import create_state
+
+DATA = """
+import numpy as np
+from jaxcnn.data import Arrays, Records
+
+def load(split, *, data_dir, **options):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8)
+    labels = np.arange(60) % 3
+    splits = {"train": (images, labels), "test": (images[:9], labels[:9])}
+    return Records(Arrays("shapes", splits, "abc"), split, **options)
+"""
+
+
+def evaluate(config, records, *, devices=1, resident="auto", variables=None):
+    """(Evaluation of the network before its first step, or of variables; the Setup; the variables)."""
+    setup = set_up(config, devices=jax.devices()[:devices])
+    if variables is None:
+        state = create_state(setup.config, setup.model, setup.optimizer(), setup.train.shape)
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+    feed = Feed(records, setup.replicas, seed=0, resident=resident)
+    evaluator = Evaluator(setup, setup.task(np.full(1, 0.3), np.full(1, 0.5)), feed)
+    return evaluator(setup.replicas.replicate(variables)), setup, variables
+
+
+def by_numpy(setup, variables, images, labels, classes):
+    """(loss, top1, top5, confusion) of images, by the model's logits alone."""
+    pixels = (images.astype(np.float32) / 255 - 0.3) / 0.5
+    logits = np.asarray(setup.model.apply(variables, pixels, train=False)[0], np.float64)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    ranked = np.argsort(-logits, axis=1)
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (labels, ranked[:, 0]), 1)
+    return (
+        -log_p[np.arange(len(labels)), labels].mean(),
+        (ranked[:, 0] == labels).mean(),
+        (ranked[:, :5] == labels[:, None]).any(axis=1).mean(),
+        confusion,
+    )
+
+
+@pytest.fixture(scope="module")
+def images():
+    generator = np.random.default_rng(1)
+    return generator.integers(0, 256, (37, 8, 8, 1), dtype=np.uint8), generator.integers(0, 9, 37)  # none of class 9
+
+
+@pytest.fixture(scope="module")
+def records(images):
+    return Records(Arrays("noise", {"split": images}, map(str, range(10))), "split")
+
+
+@pytest.mark.parametrize(
+    ("devices", "batch_size", "resident"),
+    [*itertools.product([1], [7, 50], ["yes", "no"]), *itertools.product([8], [16, 48], ["yes", "no"])],
+)
+def test_equals_numpy_on_exactly_n_images(tiny_config, images, records, devices, batch_size, resident):
+    config = tiny_config({"evaluation.batch_size": batch_size})
+    found, setup, variables = evaluate(config, records, devices=devices, resident=resident)
+    loss, top1, top5, confusion = by_numpy(setup, variables, *images, 10)
+    assert found.n == 37 and type(found.n) is int
+    assert found.loss == pytest.approx(loss, rel=1e-5)
+    assert (found.top1, found.top5) == (pytest.approx(top1), pytest.approx(top5))
+    np.testing.assert_array_equal(found.confusion, confusion)
+    assert found.confusion.sum() == 37 and found.confusion.dtype == np.int64
+
+
+def test_one_evaluator_serves_many_networks(tiny_config, records):
+    config = tiny_config({"evaluation.batch_size": 10})
+    setup = set_up(config, devices=jax.devices()[:1])
+    evaluator = Evaluator(setup, setup.task(np.zeros(1), np.ones(1)), Feed(records, setup.replicas, seed=0))
+    results = []
+    for seed in (0, 1, 0):
+        state = create_state(tiny_config({"seed": seed}), setup.model, setup.optimizer(), (8, 8, 1))
+        results.append(evaluator(setup.replicas.replicate({"params": state.params, "batch_stats": {}})).loss)
+    assert results[0] == results[2] != results[1]
+
+
+def test_per_class():
+    confusion = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])
+    found = Evaluation(6, 1.0, 5 / 6, None, confusion, ("cat", "dog", "none")).per_class()
+    assert found == {"cat": 0.75, "dog": 1.0, "none": None}
+
+
+def test_top5_of_five_classes_or_fewer_says_nothing(tiny_config, user_package):
+    user_package("jaxcnn_test_shapes", DATA)
+    config = tiny_config({"data.name": "jaxcnn_test_shapes:load", "batch_size": 6, "evaluation.batch_size": 4})
+    setup = set_up(config, devices=jax.devices()[:1])
+    found, _, _ = evaluate(config, setup.records("test"))
+    assert setup.classes == found.classes == ("a", "b", "c")
+    assert found.n == 9 and found.top5 is None
+    assert found.confusion.shape == (3, 3) and found.confusion.sum(axis=1).tolist() == [3, 3, 3]
+    assert found.top1 == pytest.approx(found.confusion.diagonal().sum() / 9)
+
+
+@pytest.mark.parametrize("resident", ["yes", "no"])
+def test_what_cannot_be_read_is_not_counted(tiny_config, tmp_path, resident):
+    generator = np.random.default_rng(0)
+    for label, i in itertools.product(("a", "b"), range(6)):
+        (tmp_path / label).mkdir(exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (8, 8, 3), np.uint8)).save(tmp_path / label / f"{i}.png")
+    for path in (tmp_path / "a" / "3.png", tmp_path / "b" / "0.png", tmp_path / "b" / "1.png"):
+        path.write_bytes(path.read_bytes()[:40])
+    config = tiny_config({"data.name": f"folder:{tmp_path}", "data.on_error": "skip", "batch_size": 4})
+    config.update_from_flattened_dict({"data.train": "train", "data.validation": "train", "evaluation.batch_size": 5})
+    records = set_up(config, devices=jax.devices()[:1]).records("train")
+    found, _, _ = evaluate(config, records, resident=resident)
+    assert found.n == 9
+    assert found.confusion.sum(axis=1).tolist() == [5, 4]

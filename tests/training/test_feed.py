@@ -1,0 +1,86 @@
+"""Every image exactly as often, in the same order, however it reaches the devices."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxcnn import data
+from jaxcnn.training.feed import Feed
+from jaxcnn.training.parallel import Replicas
+
+
+@pytest.fixture(scope="module")
+def records():
+    return data.load("digits", "train[:24]", image_size=(8, 8))
+
+
+@pytest.fixture
+def make_feed(records):
+    """make(resident, method, devices) is a Feed of the 24 records."""
+
+    def make(resident, method="pmap", devices=8, **options):
+        return Feed(records, Replicas(method, jax.devices()[:devices]), seed=3, resident=resident, **options)
+
+    return make
+
+
+def taken(feed, *, start, chunks, batch_size=16):
+    """The record numbers of steps from `start` on, (steps, batch), in the order of the global batch."""
+    inputs = feed.training(start=start, batch_size=batch_size)
+    rows = []
+    for steps in chunks:
+        found = inputs.take(steps)
+        ids = np.asarray(found["record" if feed.resident else "index"])
+        np.testing.assert_array_equal(np.asarray(found["mask"]), np.ones_like(ids))
+        # pmap has (devices, steps, part), shard_map (steps, batch)
+        rows.append(np.concatenate(list(ids), axis=1) if ids.ndim == 3 else ids)
+    inputs.close()
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize("method", ["pmap", "shard_map"])
+@pytest.mark.parametrize(("resident", "workers"), [("yes", 0), ("no", 0), ("no", 1)])
+def test_every_record_comes_once_an_epoch_across_a_break(resident, workers, method, make_feed):
+    feed = make_feed(resident, method, workers=workers)
+    before = taken(feed, start=0, chunks=(2, 1, 2))  # 80 records: breaks off in the fourth epoch
+    after = taken(make_feed(resident, method, workers=workers), start=5, chunks=(1, 3))
+    stream = np.concatenate([before, after]).ravel()
+    assert len(stream) == 6 * 24
+    for epoch in np.split(stream, 6):
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(24))
+    np.testing.assert_array_equal(stream, data.Order(24, seed=3).records(0, 6 * 24))
+    assert (stream[:24] != stream[24:48]).any()
+
+
+def test_streamed_and_resident_records_are_the_same_images(make_feed):
+    resident, streamed = make_feed("yes"), make_feed("no")
+    one = resident.training(start=1, batch_size=16).take(2)
+    inputs = streamed.training(start=1, batch_size=16)
+    other = inputs.take(2)
+    inputs.close()
+    for name in ("image", "label", "mask", "index"):
+        np.testing.assert_array_equal(np.asarray(resident.data[name])[np.asarray(one["record"])], other[name])
+    assert streamed.data == {}
+
+
+@pytest.mark.parametrize("method", ["pmap", "shard_map"])
+@pytest.mark.parametrize("resident", ["yes", "no"])
+def test_evaluation_sees_every_record_once_and_masks_the_rest(resident, method, make_feed):
+    feed = make_feed(resident, method)
+    batches = list(feed.evaluation(batch_size=16))
+    name = "record" if feed.resident else "index"
+    ids = np.concatenate([np.asarray(batch[name]).ravel() for batch in batches])
+    mask = np.concatenate([np.asarray(batch["mask"]).ravel() for batch in batches])
+    assert mask.shape == (32,)
+    np.testing.assert_array_equal(np.sort(ids[mask == 1]), np.arange(24))
+
+
+def test_a_set_is_resident_by_its_size(make_feed, monkeypatch):
+    assert make_feed("auto").resident
+    monkeypatch.setattr("jaxcnn.training.feed.RESIDENT_BYTES", 24 * 64 - 1)
+    assert not make_feed("auto").resident
+
+
+def test_a_batch_that_does_not_divide_names_one_that_does(make_feed):
+    with pytest.raises(ValueError, match=r"batch_size is 12, which does not divide over 8 devices; 16 would\."):
+        make_feed("yes").training(start=0, batch_size=12)

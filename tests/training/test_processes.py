@@ -1,0 +1,82 @@
+"""Two processes train what one trains, stop together and go on together."""
+
+import json
+import re
+import signal
+import socket
+
+import pytest
+
+import jaxcnn
+
+ROUNDING = 1e-5  # of a number of order one, after fourteen steps
+FEW_EVENTS = {
+    "model.batch_norm": "synchronized",
+    "optimizer.learning_rate": 0.05,
+    "evaluation.every": "50%",
+    "checkpoint.every": "50%",
+    "steps_per_call": 2,
+}
+LAST = {"yes": 40, "no": 12}
+
+
+@pytest.fixture
+def pair(cli):
+    """pair(config, workdir) starts two processes of one CPU device each; both print their progress."""
+
+    def start(config, workdir):
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        arguments = ("--workdir", workdir, "--coordinator", f"localhost:{port}", "--processes", 2, "--process")
+        return [cli(config, *arguments, number, flags="") for number in range(2)]
+
+    return start
+
+
+def end(processes):
+    """[(exit code, standard error)]."""
+    errors = [process.communicate()[1] for process in processes]
+    return [(process.returncode, text) for process, text in zip(processes, errors, strict=True)]
+
+
+def assert_agree(one, other, numbers, rows):
+    """Of two Results, to rounding."""
+    first, second = numbers(one.state), numbers(other.state)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert second[name] == pytest.approx(first[name], rel=ROUNDING, abs=ROUNDING), name
+    for row, same in zip(rows(one.workdir), rows(other.workdir), strict=True):
+        assert row.pop("split") == same.pop("split")
+        assert same == pytest.approx(row, rel=ROUNDING)
+
+
+@pytest.mark.parametrize("resident", ["yes", "no"])
+def test_two_processes_agree_with_one_and_go_on_after_sigterm(
+    resident, stateful_config, tmp_path, pair, one_device, numbers, rows
+):
+    # Chunks of 2 steps: the processes agree on a chunk to stop after, not on a number of steps.
+    config = stateful_config({**FEW_EVENTS, "data.resident": resident, "duration": f"{LAST[resident]} steps"})
+    workdir = tmp_path / "pair"
+    if resident == "yes":
+        processes = pair(config, workdir)
+        for line in processes[0].stderr:
+            if line.startswith("step 4/"):
+                processes[1].send_signal(signal.SIGTERM)
+                break
+        ends = end(processes)
+        assert [code for code, _ in ends] == [143, 143], ends
+        stops = [re.search(r"step (\d+) of 40 is saved", text)[1] for _, text in ends]
+        assert stops[0] == stops[1]
+    ends = end(pair(config, workdir))
+    assert [code for code, _ in ends] == [0, 0], ends
+    assert ends[1][1] == "" or "step" not in ends[1][1], "the second process prints too"
+    steps = [row["step"] for row in rows(workdir)]
+    assert steps == sorted(steps), "two processes have written the metrics"
+    assert (workdir / "report.html").exists()
+    starts = json.loads((workdir / "environment.json").read_text())["starts"]
+    assert starts[-1]["processes"] == 2
+    assert len(starts) == (2 if resident == "yes" else 1)
+    whole = jaxcnn.train(config, tmp_path / "whole", quiet=True, devices=one_device)
+    loaded = jaxcnn.train(config, workdir, quiet=True, devices=one_device)  # finished: only loaded
+    assert_agree(whole, loaded, numbers, rows)

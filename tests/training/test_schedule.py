@@ -1,0 +1,92 @@
+"""Learning rates step by step, and what a plateau decides."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcnn import default_config
+from jaxcnn.training.schedule import Plateau, make_schedule
+
+
+def rates(changes, steps, *, steps_per_epoch=2.5, total=10):
+    config = default_config()
+    config.optimizer.learning_rate = 0.8
+    config.update_from_flattened_dict({f"schedule.{key}": value for key, value in changes.items()})
+    schedule = make_schedule(config, steps_per_epoch=steps_per_epoch, total=total)
+    traced = jax.jit(lambda step: jnp.float32(schedule(step)))
+    found = [float(traced(step)) for step in range(steps)]
+    np.testing.assert_allclose([float(schedule(step)) for step in range(steps)], found, rtol=1e-5, atol=1e-7)
+    return found
+
+
+def test_constant_and_plateau_keep_the_rate():
+    for name in ("constant", "plateau"):
+        np.testing.assert_allclose(rates({"name": name}, 12), [0.8] * 12, rtol=1e-6)
+
+
+def test_a_step_drops_at_its_boundary_counted_from_zero():
+    found = rates({"name": "step", "boundaries": ("3 steps", "5 steps"), "factor": 0.5}, 7)
+    np.testing.assert_allclose(found, [0.8, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("boundary", ["5 steps", "2 epochs", "50%"])
+def test_boundaries_in_steps_epochs_and_percent(boundary):
+    found = rates({"name": "step", "boundaries": (boundary,)}, 8)
+    np.testing.assert_allclose(found, [0.8] * 5 + [0.08] * 3, rtol=1e-6)
+
+
+def test_warmup_is_linear_from_zero():
+    found = rates({"name": "constant", "warmup": "4 steps"}, 7)
+    np.testing.assert_allclose(found, [0, 0.2, 0.4, 0.6, 0.8, 0.8, 0.8], rtol=1e-6)
+
+
+def test_boundaries_count_from_the_start_of_the_run_with_the_warmup():
+    found = rates({"name": "step", "warmup": "2 steps", "boundaries": ("4 steps", "6 steps")}, 8)
+    np.testing.assert_allclose(found, [0, 0.4, 0.8, 0.8, 0.08, 0.08, 0.008, 0.008], rtol=1e-6)
+
+
+def test_a_boundary_at_or_inside_the_warmup_counts_after_it():
+    found = rates({"name": "step", "warmup": "3 steps", "boundaries": ("2 steps", "3 steps"), "factor": 0.5}, 5)
+    np.testing.assert_allclose(found[3:], [0.2, 0.2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("warmup", [0, 4])
+def test_cosine_ends_at_zero(warmup):
+    found = rates({"name": "cosine", "warmup": f"{warmup} steps"}, 13)
+    expected = [0.8 * step / 4 for step in range(warmup)]
+    length = 10 - warmup
+    expected += [0.4 * (1 + math.cos(math.pi * min(step, length) / length)) for step in range(13 - warmup)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    assert found[9] > 0.01 and found[10] == pytest.approx(0, abs=1e-7)
+
+
+def follow(errors, *, patience, factor=0.1):
+    plateau, scales = Plateau(), []
+    for error in errors:
+        plateau = plateau.update(error, patience=patience, factor=factor)
+        scales.append(plateau.scale)
+    return plateau, scales
+
+
+def test_plateau_decays_after_patience_evaluations_without_a_lower_error():
+    plateau, scales = follow([0.5, 0.4, 0.4, 0.45, 0.4, 0.41, 0.42], patience=3)
+    np.testing.assert_allclose(scales, [1, 1, 1, 1, 0.1, 0.1, 0.1])
+    assert (plateau.best, plateau.count) == (0.4, 2)
+
+
+def test_a_lower_error_starts_the_count_again():
+    plateau, scales = follow([0.5, 0.6, 0.4, 0.6, 0.3, 0.6], patience=2)
+    assert scales == [1] * 6 and plateau == Plateau(0.3, 1, 1.0)
+
+
+def test_plateau_decays_again_and_again():
+    _, scales = follow([0.5] * 7, patience=2, factor=0.5)
+    assert scales == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125]
+
+
+def test_patience_one_and_a_lost_error():
+    assert follow([0.5, 0.5, 0.4], patience=1)[1] == pytest.approx([1, 0.1, 0.1])
+    assert follow([0.5, math.nan, math.nan], patience=2)[1] == pytest.approx([1, 1, 0.1])
