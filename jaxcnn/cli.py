@@ -283,7 +283,9 @@ def _table(header, rows):
     import rich.console
     import rich.table
 
-    table = rich.table.Table(*header)
+    table = rich.table.Table()
+    for name in header:
+        table.add_column(name, overflow="fold")  # a long path is needed whole
     for row in rows:
         table.add_row(*map(str, row))
     rich.console.Console(highlight=False).print(table)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxcnn.architectures.claim import Claim
 from jaxcnn.operators.activation import activation, initializer
 from jaxcnn.operators.convolution import Conv
+from jaxcnn.operators.dense import HEAD_INIT
 from jaxcnn.operators.normalization import BatchNorm
 from jaxcnn.operators.pooling import max_pool
 from jaxcnn.operators.regularization import Dropout
@@ -84,7 +85,7 @@ class ConvNet(nn.Module):
             x = nn.Dense(width, name=stage, **options)(x)
             x = features[stage] = self._activate(x, stage, train)  # (n, width)
         x = Dropout(self.dropout_rate, name="dropout_output")(x, train=train)
-        return nn.Dense(self.num_classes, name="output")(x.astype(jnp.float32)), features
+        return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="output")(x.astype(jnp.float32)), features
 
     def _activate(self, x, stage, train):
         if self.batch_norm:

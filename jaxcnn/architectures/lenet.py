@@ -26,6 +26,7 @@ from jaxcnn.architectures.digit_bitmaps import DIGIT_BITMAPS
 from jaxcnn.errors import look_up
 from jaxcnn.operators.activation import activation, initializer, scaled_tanh
 from jaxcnn.operators.convolution import Conv, PartialConv
+from jaxcnn.operators.dense import HEAD_INIT
 from jaxcnn.operators.pooling import SubSampling, average_pool, max_pool
 
 C3_TABLE = (  # the maps of S2 that each of the 16 maps of C3 sees: table I, by column
@@ -101,8 +102,8 @@ def _penalties(x):
 class LeNet5Common(nn.Module):
     """The network commonly called LeNet-5: full C3, pooling without parameters, a linear output for a softmax.
 
-    Weights are initialised to suit the activation, see `jaxcnn.operators.initializer`; those of the output have
-    variance 1 / fan-in.
+    Weights are initialised to suit the activation, see `jaxcnn.operators.initializer`; those of the output are
+    N(0, 0.01**2).
 
     Attributes:
       num_classes: any number.
@@ -137,4 +138,4 @@ class LeNet5Common(nn.Module):
         x = features["C5"] = act(Conv(120, 5, padding=0, name="C5", **options)(x))  # (n, 1, 1, 120)
         x = x.reshape(x.shape[0], -1)
         x = features["F6"] = act(nn.Dense(84, name="F6", **options)(x))  # (n, 84)
-        return nn.Dense(self.num_classes, name="output")(x.astype(jnp.float32)), features
+        return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="output")(x.astype(jnp.float32)), features

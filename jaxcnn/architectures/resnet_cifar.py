@@ -9,7 +9,8 @@ convolution has no bias and is followed by batch normalisation. Global average p
 network. Plain nets are the same without shortcuts, so they have the same parameters as ResNets with shortcut A.
 
 The paper draws weights as in He et al. 2015 (arXiv:1502.01852), which leaves the fan open: here N(0, 2 / n) with
-n = 3 * 3 * c_out, as in the authors' Torch release. The linear layer has variance 1 / 64 and a bias of zero.
+n = 3 * 3 * c_out, as in the authors' Torch release. The linear layer, of which it says
+nothing, is N(0, 0.01**2) with a bias of zero, so that training starts at the loss of guessing.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 from jaxcnn.architectures.claim import Claim
 from jaxcnn.operators.activation import relu
 from jaxcnn.operators.convolution import HE_FAN_OUT, Conv
+from jaxcnn.operators.dense import HEAD_INIT
 from jaxcnn.operators.normalization import BatchNorm
 from jaxcnn.operators.pooling import global_average_pool
 
@@ -124,4 +126,4 @@ class ResNetCIFAR(nn.Module):
                 x = Block(width, stride, name=f"stage{stage}_block{block}", **common)(x, train=train)
             features[f"stage{stage}"] = x  # (n, 32 / 2**(stage - 1), ...)
         x = features["pool"] = global_average_pool(x)  # (n, 64)
-        return nn.Dense(self.num_classes, name="fc")(x.astype(jnp.float32)), features
+        return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="fc")(x.astype(jnp.float32)), features

@@ -1,4 +1,4 @@
-"""Convolution as a JAX primitive, bilinear in image and kernel, with its two gradients; each backend lowers it its own way.
+"""Convolution as a JAX primitive, bilinear in image and kernel, with its two gradients, lowered per backend.
 
     conv2d          y  = x * k
     conv2d_input    dx, the gradient of <x * k, dy> in x: bilinear in dy and k

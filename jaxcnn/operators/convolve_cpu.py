@@ -1,7 +1,7 @@
 """Convolution on CPU: the formulation of each gradient and shape that was measured to be fast.
 
-XLA's convolution on CPU is slow where a product over pixels says the same (1x1), where it is strided and transposed, where
-channels are grouped, and in weight gradients whose inputs it recomputes inside the loop: hence the barriers.
+XLA's convolution on CPU is slow where a product over pixels says the same (1x1), where it is strided and transposed,
+where channels are grouped, and in weight gradients whose inputs it recomputes inside the loop: hence the barriers.
 experiments/results/operators holds the measurements.
 """
 
@@ -100,7 +100,9 @@ def _product_of_images(x, dy):
 
 def _scattered(dy, kernel, window):
     """One product a tap, each laid out at the stride and summed."""
-    return _sum(_laid_out(lax.dot_general(dy, kernel[tap], (((3,), (1,)), ((), ()))), tap, window) for tap in _taps(window))
+    return _sum(
+        _laid_out(lax.dot_general(dy, kernel[tap], (((3,), (1,)), ((), ()))), tap, window) for tap in _taps(window)
+    )
 
 
 def _is_depthwise(window, channels):
@@ -120,7 +122,7 @@ def _blocks(window, channels):
 
 
 def _block_diagonal(kernel, size, blocks):
-    """The dense kernels (kh, kw, size * c, size * f) of all blocks, zeros between groups; kernel has f last, by group."""
+    """The dense kernels (kh, kw, size * c, size * f) of all blocks, with zeros between groups."""
     kh, kw, c, features = kernel.shape
     f = features // (size * blocks)
     parts = kernel.reshape(kh, kw, c, blocks, size, f)

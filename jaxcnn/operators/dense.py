@@ -15,7 +15,11 @@ from flax.linen import Dense
 from jaxcnn.operators.activation import maxout
 from jaxcnn.operators.convolution import HE_FAN_IN
 
-__all__ = ["Dense", "Maxout", "dense"]
+# For the layer before a softmax: logits near zero, so that the loss starts at ln K (Krizhevsky et al. 2012, section 5;
+# Goyal et al. 2017, arXiv:1706.02677, section 5.1, for ResNets).
+HEAD_INIT = nn.initializers.normal(0.01)
+
+__all__ = ["HEAD_INIT", "Dense", "Maxout", "dense"]
 
 
 def dense(x, kernel, bias=None):

@@ -82,7 +82,7 @@ def _train(config, folder):
 def results_table(cells):
     """The table of a study for the terminal: cell, n, mean, standard deviation and range of test accuracy."""
     table = rich.table.Table(
-        "cell",
+        rich.table.Column("cell", overflow="fold"),
         "n",
         "test accuracy, mean",
         "standard deviation",
@@ -102,8 +102,8 @@ def results_table(cells):
 
 def _result(folder):
     """{"test", "validation", "loss", "step", "seconds"} of a finished run, None of another."""
-    # The first is the one at the end of training; later ones are a person's, of any checkpoint.
-    test = next((row for row in read_evaluations(folder) if row["split"] == "test"), None)
+    # The one at the end of training; others are a person's, of any checkpoint.
+    test = next((row for row in read_evaluations(folder) if row.get("final")), None)
     if test is None:
         return None
     rows = read_metrics(folder)

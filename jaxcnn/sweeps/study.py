@@ -78,7 +78,11 @@ class Study:
                 if key.startswith("model.options."):
                     config.model.options[key.removeprefix("model.options.")] = level
         config.seed = seed
-        parts = {key: f"{key.rpartition('.')[2]}={level}" for key, level in levels.items()}
+        short = [key.rpartition(".")[2] for key in levels]
+        parts = {
+            key: f"{last if short.count(last) == 1 else key}={level}"
+            for (key, level), last in zip(levels.items(), short, strict=True)
+        }
         digest = hashlib.sha256(to_json(config).encode()).hexdigest()[:10]
         name = "-".join(parts[key] for key in sorted(parts)) or "base"
         name = "".join(c if c.isalnum() or c in "=.-" else "_" for c in name)

@@ -30,6 +30,7 @@ from jaxcnn.training.schedule import Plateau
 from jaxcnn.training.setup import image_statistics, set_up
 from jaxcnn.training.state import create_state
 from jaxcnn.training.step import make_chunk, make_train_step
+from jaxcnn.training.trace import Trace
 
 
 class Diverged(InputError):
@@ -53,10 +54,6 @@ class Result:
     state: object
     validation: dict
     test: dict | None
-
-
-# A trace begins after this many steps, when everything is compiled and warm.
-PROFILE_AFTER = 5
 
 
 def train(config, workdir, *, quiet=False, devices=None, profile=0):
@@ -181,6 +178,7 @@ class _Run:
     def _steps(self, step, validation, termination):
         total, per_call, first = self.setup.total, self.config.steps_per_call, step
         inputs = self.feed.training(start=step, batch_size=self.config.batch_size)
+        trace = Trace(self.workdir / "profile", self.profile)
         self.clock = time.monotonic() - self.unlogged
         try:
             while step < total:
@@ -188,7 +186,8 @@ class _Run:
                 steps = per_call if step + per_call <= event else 1
                 self._advance(steps, inputs.take(steps))
                 before, step = step, step + steps
-                self._trace(before - first, step - first)
+                if trace.advance(before - first, step - first, self.state):
+                    self.progress.line(f"profile of {self.profile} steps: {trace.folder}")
                 if step == event:
                     self._event(step, validation)
                 elif step // self.config.log_every > before // self.config.log_every:
@@ -197,6 +196,7 @@ class _Run:
                     self._stop(step, termination.received)
         finally:
             inputs.close()
+            trace.close()
 
     def _advance(self, steps, inputs):
         if steps not in self.programs:
@@ -229,18 +229,6 @@ class _Run:
             "the same command resumes",
             signal,
         )
-
-    def _trace(self, before, done):
-        """Starts or ends the profiler's trace where this chunk of steps, counted from this start, crosses its ends."""
-        if not self.profile:
-            return
-        if before < PROFILE_AFTER <= done:
-            jax.block_until_ready(self.state)
-            jax.profiler.start_trace(str(self.workdir / "profile"))
-        elif before < PROFILE_AFTER + self.profile <= done:
-            jax.block_until_ready(self.state)
-            jax.profiler.stop_trace()
-            self.progress.line(f"profile of {self.profile} steps: {self.workdir / 'profile'}")
 
     def _event(self, step, validation):
         """An evaluation, a checkpoint, or the end; the clock of the images/s stands still."""
@@ -373,7 +361,7 @@ class _Run:
         best = self.checkpoints.resolve("best")
         validation = {"step": best, **self.checkpoints.held_out(best)}
         found = (row for row in read_evaluations(self.workdir) if (row["split"], row["step"]) == ("test", best))
-        test = next(({k: v for k, v in row.items() if k not in ("time", "confusion")} for row in found), None)
+        test = next(({k: v for k, v in row.items() if k not in ("time", "confusion", "final")} for row in found), None)
         if test is None and self.config.data.test:
             test = self._test(best)
         return Result(self.workdir, self.setup.total, self.state, validation, test)
@@ -383,7 +371,7 @@ class _Run:
         state = self.checkpoints.load(best, self.state)
         result = Evaluator(self.setup, self.task, self._feed("test"))(_network(state))
         row = evaluation_row(self.config, best, "test", result)
-        append_evaluation(self.workdir, {**row, "confusion": result.confusion.tolist()})
+        append_evaluation(self.workdir, {**row, "final": True, "confusion": result.confusion.tolist()})
         self.progress.line(
             f"test, best checkpoint (step {best}): {result.top1:.2%} of {result.n:,} images right, "
             f"loss {result.loss:.4f}"

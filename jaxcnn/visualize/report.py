@@ -75,11 +75,7 @@ def run_report(run: RunReport) -> str:
     history = read_history(run.rows)
     bad = first_bad_row(history)
     notice = (
-        None
-        if bad is None
-        else (
-            f"The train loss is not a finite number at step {bad['step']} (epoch {_epoch(bad)})."
-        )
+        None if bad is None else (f"The train loss is not a finite number at step {bad['step']} (epoch {_epoch(bad)}).")
     )
     return page.page(
         run.name,

@@ -57,7 +57,6 @@ def test_resnet_learns(resnet):
     assert resnet[1:] == (True, True)
 
 
-@pytest.mark.xfail(strict=True, reason="its last layer, of variance 1 / 64: 10 to 15 % above ln 10 on digits")
 def test_resnet_starts_at_chance(resnet):
     assert resnet[0] is True
 

@@ -1,0 +1,38 @@
+"""A jax.profiler trace of a few warm steps."""
+
+import jax
+
+# The trace begins after this many steps of a start, when everything is compiled and warm.
+WARM = 5
+
+
+class Trace:
+    """Traces `steps` steps into a folder; 0 steps trace nothing. A shorter run ends the trace early.
+
+    Args:
+      folder: where the trace goes.
+      steps: how many.
+    """
+
+    def __init__(self, folder, steps):
+        self.folder, self.steps, self.running = folder, steps, False
+
+    def advance(self, before, done, state):
+        """After the chunk that took this start from `before` to `done` steps; True where it ended the trace."""
+        if not self.steps:
+            return False
+        if before < WARM <= done:
+            jax.block_until_ready(state)
+            jax.profiler.start_trace(str(self.folder))
+            self.running = True
+        elif before < WARM + self.steps <= done:
+            jax.block_until_ready(state)
+            return self.close()
+        return False
+
+    def close(self):
+        """Writes the trace if one is running, and says whether it did."""
+        if self.running:
+            jax.profiler.stop_trace()
+        ended, self.running = self.running, False
+        return ended
