@@ -81,15 +81,11 @@ def _train(config, folder):
 
 def results_table(cells):
     """The table of a study for the terminal: cell, n, mean, standard deviation and range of test accuracy."""
-    table = rich.table.Table(
-        rich.table.Column("cell", overflow="fold"),
-        "n",
-        "test accuracy, mean",
-        "standard deviation",
-        "range",
-        "seconds a run",
-        title="test accuracy of the checkpoint that was best on the held-out slice (%)",
-    )
+    numbers = [
+        rich.table.Column(name, justify="right", no_wrap=True) for name in ("n", "mean", "std", "min to max", "s/run")
+    ]
+    title = "test accuracy (%) of the best held-out checkpoint"
+    table = rich.table.Table(rich.table.Column("cell", overflow="fold"), *numbers, title=title)
     for cell in cells:
         values = [100 * v for v in cell.test_top1]
         mean = f"{statistics.mean(values):.2f}" if values else "n/a"

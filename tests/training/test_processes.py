@@ -71,12 +71,11 @@ def test_two_processes_agree_with_one_and_go_on_after_sigterm(
     ends = end(pair(config, workdir))
     assert [code for code, _ in ends] == [0, 0], ends
     assert ends[1][1] == "" or "step" not in ends[1][1], "the second process prints too"
-    steps = [row["step"] for row in rows(workdir)]
-    assert steps == sorted(steps), "two processes have written the metrics"
     assert (workdir / "report.html").exists()
     starts = json.loads((workdir / "environment.json").read_text())["starts"]
     assert starts[-1]["processes"] == 2
     assert len(starts) == (2 if resident == "yes" else 1)
+    assert len(list((workdir / "tensorboard").iterdir())) == len(starts), "the second process logs too"
     whole = jaxcnn.train(config, tmp_path / "whole", quiet=True, devices=one_device)
     loaded = jaxcnn.train(config, workdir, quiet=True, devices=one_device)  # finished: only loaded
     assert_agree(whole, loaded, numbers, rows)

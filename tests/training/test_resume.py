@@ -1,5 +1,6 @@
 """Broken off by a signal and started again, a run ends with the same bits as one that was left alone."""
 
+import json
 import os
 import re
 import signal
@@ -55,6 +56,8 @@ def test_everything_that_a_run_remembers_comes_back(
     terminate_at(6 * 16, 12 * 16)  # neither step is one of the log or of a checkpoint
     broken, stops = run(stateful_config(), tmp_path, one_device)
     assert stops == [7, 13]
+    starts = json.loads((tmp_path / "environment.json").read_text())["starts"]
+    assert [start["from_step"] for start in starts] == [0, 7, 13]
     assert_same_runs(whole({}), broken)
 
 
