@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+from jaxcnn.operators.convolve import convolve
 from jaxcnn.operators.window import check_exact, check_fits, check_image, explicit_padding, pair
 
 # He et al. 2015 (arXiv:1502.01852): N(0, 2 / n), not truncated. n = h * w * c_in keeps the variance of the
@@ -43,21 +43,15 @@ def conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, groups=1, e
       TypeError: x and kernel differ in dtype.
     """
     check_channels(x.shape, kernel.shape, None if bias is None else bias.shape, groups=groups)
+    if x.dtype != kernel.dtype:
+        raise TypeError(f"x is {x.dtype} and kernel {kernel.dtype}: convert one of them")
     stride, dilation = pair(stride), pair(dilation)
     window = kernel.shape[:2]
     padding = explicit_padding(padding, size=x.shape[1:3], window=window, stride=stride, dilation=dilation)
     check_fits(x.shape, window=window, padding=padding, dilation=dilation)
     if exact:
         check_exact(x.shape, window=window, stride=stride, padding=padding, dilation=dilation)
-    y = lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=stride,
-        padding=padding,
-        rhs_dilation=dilation,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
-    )
+    y = convolve(x, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups)
     return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
 
