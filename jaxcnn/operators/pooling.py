@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxcnn.operators.max_pooling import max_of_windows
 from jaxcnn.operators.precision import root, wide
 from jaxcnn.operators.window import ceil_padding, check_exact, check_fits, check_image, explicit_padding, pair
 
@@ -56,8 +57,8 @@ def max_pool(x, *, window, stride=None, padding=0, ceil=False, exact=False):
     y[i, j, c] = max_{u, v < window} x[i * stride + u, j * stride + v, c]
 
     A stride smaller than the window makes the windows overlap (AlexNet: window 3, stride 2). Where several are
-    largest, the first of them, row by row, gets the whole gradient; the papers leave this open. Windows of nothing but
-    -inf, or with a NaN, have the right value but no defined gradient: `max_pool_with_switches` has one.
+    largest, the first of them, row by row, gets the whole gradient; the papers leave this open. The
+    gradient of a window of nothing but -inf is not defined: `max_pool_with_switches` has one.
 
     Args:
       x: (n, h, w, c), any float type.
@@ -75,7 +76,7 @@ def max_pool(x, *, window, stride=None, padding=0, ceil=False, exact=False):
     """
     options = {"window": window, "stride": stride, "padding": padding, "ceil": ceil, "exact": exact}
     window, stride, _, padding = read_window(x.shape, **options)
-    return _reduce(x, -np.inf, lax.max, window, stride, padding)
+    return max_of_windows(x, window=window, stride=stride, padding=padding)
 
 
 def average_pool(x, *, window, stride=None, padding=0, count_padding=True, ceil=False, exact=False):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import random
 import signal
@@ -30,11 +31,12 @@ def last_begun(workdir):
 
 
 def kill_at(process, step, reached, workdir):
-    """Kills the process where reached(workdir) is the step or a later one; it is held still for the look that counts."""
+    """Kills the process where reached(workdir) is the step or a later one; for the look that counts it stands still."""
     while process.poll() is None:
         with contextlib.suppress(FileNotFoundError):
             if reached(workdir) >= step:
                 process.send_signal(signal.SIGSTOP)
+                os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
                 if reached(workdir) >= step:
                     process.send_signal(signal.SIGKILL)
                     break
