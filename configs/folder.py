@@ -3,7 +3,7 @@
 Command: python -m jaxcnn train --config=configs/folder.py --config.data.name=folder:PHOTOS --workdir=runs/photos
     PHOTOS/cats/*.jpg, PHOTOS/dogs/*.jpg ..., or PHOTOS/train/cats/..., PHOTOS/val/cats/...
 Recipe: short side to 64, centre crop, pad-crop by 8 and flip, ResNet-20 from scratch, batch 64, 30 epochs.
-Hardware and time: 1,000 photographs take about ten minutes on 2 CPU cores.
+Hardware and time: about 20 seconds an epoch for 1,000 photographs on 2 CPU cores.
 """
 
 from jaxcnn import default_config

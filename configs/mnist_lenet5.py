@@ -3,7 +3,8 @@
 Command: python -m jaxcnn train --config=configs/mnist_lenet5.py --config.data.data_dir=DIR --workdir=runs/mnist
     (DIR holds TFDS's mnist; python -m jaxcnn prepare tfds:mnist --data_dir DIR makes it)
 Recipe: images padded from 28 to 32, tanh, batch 128, SGD momentum 0.9, rate 0.05 with cosine decay over 6 epochs.
-Hardware and time: under two minutes on 2 CPU cores.
+Result: test accuracy 98.95 %, n = 1 (experiments/results).
+Hardware and time: one minute on 2 CPU cores.
 """
 
 from jaxcnn import default_config

@@ -3,7 +3,7 @@
 Command: python -m jaxcnn train --config=configs/mnist_lenet5_1998.py --config.data.data_dir=DIR --workdir=runs/lenet5
 Recipe: trained sub-sampling, C3's table, RBF outputs and their discriminative loss; pixels from -0.1 (background) to
     1.175 (ink). The paper trains by stochastic diagonal Levenberg-Marquardt on single images; here SGD with momentum.
-Paper: 0.95 % test error after 20 passes.
+Paper: 0.95 % test error after 20 passes. Not yet run here to the end.
 Hardware and time: about three minutes on 2 CPU cores.
 """
 
