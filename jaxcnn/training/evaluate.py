@@ -82,3 +82,17 @@ class Evaluator:
             sums["confusion"].astype(np.int64),
             self.classes,
         )
+
+
+def evaluation_row(config, step, split, evaluation):
+    """The evaluation as the JSON object that `evaluate --json` prints and evaluations.jsonl keeps."""
+    return {
+        "architecture": config.model.name,
+        "step": step,
+        "split": split,
+        "n": evaluation.n,
+        "loss": evaluation.loss,
+        "top1": evaluation.top1,
+        "top5": evaluation.top5,
+        "per_class": evaluation.per_class(),
+    }

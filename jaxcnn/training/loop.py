@@ -11,7 +11,8 @@ import numpy as np
 from jaxcnn.errors import InputError
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.compilation import compiler_options, use_persistent_cache
-from jaxcnn.training.evaluate import Evaluator
+from jaxcnn.training.divergence import Diverged, divergence
+from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.metrics import MetricsLog, Progress
 from jaxcnn.training.preemption import Preempted, Termination
@@ -31,10 +32,6 @@ from jaxcnn.training.setup import image_statistics, set_up
 from jaxcnn.training.state import create_state
 from jaxcnn.training.step import make_chunk, make_train_step
 from jaxcnn.training.trace import Trace
-
-
-class Diverged(InputError):
-    """The loss, the gradient or a parameter stopped being a finite number."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,8 +291,17 @@ class _Run:
         rows = {name: np.concatenate([m[name] for m in fetched]) for name in fetched[0]} if fetched else {}
         self.pending = [rows] if rows else []
         if rows:
-            self._check_finite(step, rows)
+            diverged = divergence(rows, step)
+            if diverged:
+                self._give_up(*diverged)
         return rows
+
+    def _give_up(self, first, reason):
+        self.log.write({"event": "diverged", "step": first})
+        self.checkpoints.wait()
+        saved = self.checkpoints.steps()
+        kept = f"The last good checkpoint is step {saved[-1]} in {self.workdir}." if saved else "None was saved yet."
+        raise Diverged(f"{reason} {kept}")
 
     def _flush(self, step):
         """Logs the mean of the metrics since the last row."""
@@ -326,41 +332,10 @@ class _Run:
         self.log.write(row)
         self.progress.update(step, row)
 
-    def _check_finite(self, step, rows):
-        finite = np.isfinite(rows["loss"]) & np.isfinite(rows["gradient_norm"]) & np.isfinite(rows["parameter_norm"])
-        if finite.all():
-            return
-        at = int(np.argmin(finite))
-        first = step - len(finite) + at + 1
-        self.log.write({"event": "diverged", "step": first})
-        self.checkpoints.wait()
-        saved = self.checkpoints.steps()
-        batch = max(float(rows["seen"][at]), 1.0)
-        before = (
-            (
-                f"; one step before the loss was {rows['loss'][at - 1] / batch:.4g}, the gradient norm "
-                f"{rows['gradient_norm'][at - 1]:.4g}"
-            )
-            if at
-            else ""
-        )
-        raise Diverged(
-            f"training diverged at step {first}: loss {rows['loss'][at] / batch:.4g}, gradient norm "
-            f"{rows['gradient_norm'][at]:.4g}, parameter norm {rows['parameter_norm'][at]:.4g}{before}. "
-            f"Likely cause: the learning rate, {rows['learning_rate'][at]:g}, is too high for this network; lower "
-            "config.optimizer.learning_rate, add a warm-up (config.schedule.warmup) or clip the gradient "
-            "(config.optimizer.clip=1.0). "
-            + (
-                f"The last good checkpoint is step {saved[-1]} in {self.workdir}."
-                if saved
-                else "No checkpoint was due yet."
-            )
-        )
-
     def _finish(self):
         best = self.checkpoints.resolve("best")
         validation = {"step": best, **self.checkpoints.held_out(best)}
-        found = (row for row in read_evaluations(self.workdir) if (row["split"], row["step"]) == ("test", best))
+        found = (row for row in read_evaluations(self.workdir) if row.get("final"))
         test = next(({k: v for k, v in row.items() if k not in ("time", "confusion", "final")} for row in found), None)
         if test is None and self.config.data.test:
             test = self._test(best)
@@ -377,20 +352,6 @@ class _Run:
             f"loss {result.loss:.4f}"
         )
         return row
-
-
-def evaluation_row(config, step, split, evaluation):
-    """The evaluation as the JSON object that `evaluate --json` prints and evaluations.jsonl keeps."""
-    return {
-        "architecture": config.model.name,
-        "step": step,
-        "split": split,
-        "n": evaluation.n,
-        "loss": evaluation.loss,
-        "top1": evaluation.top1,
-        "top5": evaluation.top5,
-        "per_class": evaluation.per_class(),
-    }
 
 
 def _network(state):

@@ -10,9 +10,8 @@ import numpy as np
 from jaxcnn import data
 from jaxcnn.errors import InputError
 from jaxcnn.training.checkpoint import Checkpoints
-from jaxcnn.training.evaluate import Evaluator
+from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
-from jaxcnn.training.loop import evaluation_row
 from jaxcnn.training.rundir import append_evaluation, read_config, read_data, read_statistics
 from jaxcnn.training.setup import make_model, make_normalise, set_up
 from jaxcnn.training.step import as_float

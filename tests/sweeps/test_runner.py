@@ -56,6 +56,19 @@ def test_a_failing_run_is_named_and_hides_no_other(study, finished):
         assert cell.seconds[0] > 0 and cell.rows[0]
 
 
+def test_a_persons_own_look_at_the_test_split_is_not_the_end_of_a_run(study, finished, tmp_path):
+    workdir, cells, _ = finished
+    run = study.runs()[0]
+    shutil.copytree(workdir / run.id, tmp_path / run.id)
+    log = tmp_path / run.id / "evaluations.jsonl"
+    looked = {**json.loads(log.read_text()), "top1": -1.0}
+    looked.pop("final")
+    log.write_text(json.dumps(looked) + "\n")
+    levels = Study(study.base, {"optimizer.learning_rate": (0.1,)}, seeds=(0,))
+    again, failed = run_study(levels, tmp_path, title="", quiet=True)
+    assert not failed and again[0].test_top1 == cells[0].test_top1
+
+
 def test_results_csv_holds_every_run(study, finished):
     workdir, cells, _ = finished
     rows = table(workdir)
