@@ -2,9 +2,9 @@
 
 XLA's convolution on CPU is slow where a product over pixels says the same (1x1), where it is strided and transposed,
 where channels are grouped, and in weight gradients whose inputs it recomputes inside the loop: hence the barriers.
-Measured on 2 cores of an AMD EPYC with jaxlib 0.10.2, XLA's YNN fusions off (training/compilation.py): a 1x1 product takes
-0.9 to 1.1 of PyTorch's time, the input gradient of a 3x3 at stride 2 1.25 instead of 3.4; for 3x3 at stride 1 im2col and
-products by tap were 1.5 to 8 times slower than XLA's own.
+Measured on 2 cores of an AMD EPYC with jaxlib 0.10.2, XLA's YNN fusions off (training/compilation.py): a 1x1 product
+takes 0.9 to 1.1 of PyTorch's time, the input gradient of a 3x3 at stride 2 1.25 instead of 3.4; for 3x3 at stride 1
+im2col and products by tap were 1.5 to 8 times slower than XLA's own.
 """
 
 import jax.numpy as jnp
