@@ -35,7 +35,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False):
     workdir, runs = pathlib.Path(workdir), study.runs()
     _make(workdir)
     console = rich.console.Console(file=sys.stderr, highlight=False, quiet=quiet)
-    failed, begin = {}, time.monotonic()
+    results, failed, begin = {}, {}, time.monotonic()
     for number, run in enumerate(runs, start=1):
         folder = workdir / run.id
         done = _result(folder)
@@ -44,6 +44,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False):
             if error:
                 failed[run.id] = error
             done = _result(folder)
+        results[run.id] = done
         text = f"test {done['test']:.2%}, held out {done['validation']:.2%}" if done else f"failed: {failed[run.id]}"
         left = (time.monotonic() - begin) / number * (len(runs) - number)
         console.print(
@@ -51,8 +52,8 @@ def run_study(study, workdir, *, title, docstring="", quiet=False):
             markup=False,
             soft_wrap=True,
         )
-    cells = _cells(workdir, runs, failed)
-    _write_csv(workdir / "results.csv", workdir, runs)
+    cells = _cells(workdir, runs, results, failed)
+    _write_csv(workdir / "results.csv", runs, results)
     report = StudyReport(title, docstring, "python -m jaxcnn " + " ".join(sys.argv[1:]), cells, environment())
     (workdir / "report.html").write_text(study_report(report))
     return cells, failed
@@ -114,11 +115,11 @@ def _result(folder):
     }
 
 
-def _cells(workdir, runs, failed):
+def _cells(workdir, runs, results, failed):
     cells = {}
     for run in runs:
         cell = cells.setdefault(run.cell, Cell(run.cell, [], [], [], [], [], []))
-        done = _result(workdir / run.id)
+        done = results[run.id]
         if done is None:
             cell.failed.append(f"{run.id}: {failed.get(run.id, 'not finished')}")
             continue
@@ -130,12 +131,12 @@ def _cells(workdir, runs, failed):
     return list(cells.values())
 
 
-def _write_csv(path, workdir, runs):
+def _write_csv(path, runs, results):
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["run", "cell", "seed", "step", "validation_top1", "test_top1", "test_loss", "seconds"])
         for run in runs:
-            done = _result(workdir / run.id)
+            done = results[run.id]
             row = (
                 [done[k] for k in ("step", "validation", "test", "loss", "seconds")] if done else ["failed"] + [""] * 4
             )

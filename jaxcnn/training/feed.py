@@ -24,15 +24,14 @@ class Feed:
       seed: of the shuffled order.
       resident: "auto" (where uint8 images take at most 2 GiB), "yes" or "no".
       workers: decoding processes of a streamed split.
-      progress: progress(done, total) while a resident split is read.
     """
 
-    def __init__(self, records, replicas, *, seed, resident="auto", workers=0, progress=None):
+    def __init__(self, records, replicas, *, seed, resident="auto", workers=0):
         self.records, self.replicas, self.workers = records, replicas, workers
         self.order = data.Order(len(records), seed=seed)
         size = len(records) * math.prod(records.shape)
         self.resident = resident == "yes" or (resident == "auto" and size <= RESIDENT_BYTES)
-        self.arrays = data.read_all(records, progress=progress) if self.resident else None
+        self.arrays = data.read_all(records) if self.resident else None
         self.data = replicas.replicate(self.arrays) if self.resident else {}
 
     def unreadable(self):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn import data
+from jaxcnn.data.folder import EXTENSIONS
 from jaxcnn.errors import InputError
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.evaluate import Evaluator, evaluation_row
@@ -15,8 +16,6 @@ from jaxcnn.training.feed import Feed
 from jaxcnn.training.rundir import append_evaluation, read_config, read_data, read_statistics
 from jaxcnn.training.setup import make_model, make_normalise, set_up
 from jaxcnn.training.step import as_float
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 class Trained:
@@ -144,7 +143,7 @@ def _image_files(path):
         return [path]
     if not path.is_dir():
         raise InputError(f"there is no file or folder {path}.")
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
     if not files:
-        raise InputError(f"there is no image in {path}; images end in {', '.join(IMAGE_SUFFIXES)}.")
+        raise InputError(f"there is no image in {path}; images end in {', '.join(sorted(EXTENSIONS))}.")
     return files
