@@ -8,6 +8,7 @@ import sys
 import traceback
 
 from jaxcnn.errors import InputError
+from jaxcnn.process import tune_for_cpu
 
 EXIT_INPUT, EXIT_INTERRUPTED = 2, 130
 
@@ -15,6 +16,7 @@ EXIT_INPUT, EXIT_INTERRUPTED = 2, 130
 def main(argv=None):
     """Runs one verb; returns the exit code: 0, 1 (a run failed), 2 (wrong input), 143 or 130 (SIGTERM, Ctrl-C)."""
     arguments, rest = _parser().parse_known_args(sys.argv[1:] if argv is None else argv)
+    tune_for_cpu()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs a traceback before it raises
     try:
@@ -77,6 +79,11 @@ def _parser():
     add = verb(_sweep, "sweep", "run a study")
     add.add_argument("study", metavar="experiments/NAME.py", help="a file with study()")
     add.add_argument("--workdir", required=True, help="where runs, results.csv and report.html go")
+    add = verb(_benchmark, "benchmark", "time operators side by side with plain XLA and PyTorch")
+    add.add_argument("kind", choices=("operators",), help="what to time")
+    add.add_argument("--only", default="", metavar="TEXT", help="the rows with this text: a network, operator or shape")
+    add.add_argument("--rounds", type=int, default=7, help="measurements of each; default: 7")
+    add.add_argument("--output", default=None, metavar="FILE.json", help="write rows, versions and devices there too")
     return parser
 
 
@@ -277,6 +284,29 @@ def _sweep(arguments):
     for run, error in failed.items():
         print(f"jaxcnn: {run} failed: {error}", file=sys.stderr)
     return int(bool(failed))
+
+
+def _benchmark(arguments):
+    """Times each operator on shapes of real networks: ours, ours inside lax.scan (per iteration), XLA's plain lowering,
+    and the better of PyTorch's two layouts where PyTorch is installed. All run in turn in every round; a ratio is the
+    median over the rounds, its quartiles in brackets. Above 1 is slower.
+    """
+    from jaxcnn.benchmark.operators import benchmark_operators, summarize
+    from jaxcnn.benchmark.report import line, write
+
+    if arguments.rounds < 1:
+        raise InputError(f"--rounds is {arguments.rounds}; it is at least 1")
+    if arguments.output:
+        write(arguments.output, [])  # a path that cannot be written is found now
+    rows = benchmark_operators(
+        only=arguments.only, rounds=arguments.rounds, report=lambda row: print(line(row), flush=True)
+    )
+    if not rows:
+        raise InputError(f"no row has '{arguments.only}' in it; without --only all are shown")
+    totals = summarize(rows)
+    print("geometric means over", totals.pop("n"), "rows:", ", ".join(f"{k} {v:.2f}" for k, v in totals.items() if v))
+    if arguments.output:
+        write(arguments.output, rows)
 
 
 def _table(header, rows):

@@ -9,6 +9,10 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 import jax
 import pytest
 
+from jaxcnn.process import tune_for_cpu
+
+tune_for_cpu()  # as the command line does
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 

@@ -1,93 +1,50 @@
 """Convolution on CPU: the formulation of each gradient and shape that was measured to be fast.
 
 XLA's convolution on CPU is slow where a product over pixels says the same (1x1), where it is strided and transposed,
-where channels are grouped, and in weight gradients whose inputs it recomputes inside the loop: hence the barriers.
-Measured on 2 cores of an AMD EPYC with jaxlib 0.10.2, XLA's YNN fusions off (training/compilation.py): a 1x1 product
-takes 0.9 to 1.1 of PyTorch's time, the input gradient of a 3x3 at stride 2 1.25 instead of 3.4; for 3x3 at stride 1
-im2col and products by tap were 1.5 to 8 times slower than XLA's own.
+where channels are few or grouped. Inside a loop it is a hundred times slower unless its operands lie as the library
+wants them that XLA calls, (n, h, w, c) and (h, w, c, f): XLA brings them there outside loops only. So both gradients
+are written as convolutions of that form, their flips and transposes spelled out, and cost the same in a loop.
+
+`python -m jaxcnn benchmark operators` measures it all; the tables are in experiments/results/operators.
 """
 
 import jax.numpy as jnp
 from jax import lax
 
+from jaxcnn.operators import convolve_xla
+from jaxcnn.operators.taps import Window, laid_out, met, total
+
 # Groups of this many channels and fewer are merged into blocks, with zeros between the groups.
 BLOCK = 32
+# Strided kernels of this many taps and fewer have their input gradient scattered tap by tap.
+SCATTERED = 25
 
 
-def output(x, kernel, *, window, plain):
-    """y of x and kernel; plain is XLA's formulation."""
+def output(x, kernel, *, window):
+    """y of x and kernel."""
     if window.groups > 1:
-        return _grouped_output(x, kernel, window, plain)
-    if window.kernel == (1, 1) and _unpadded(window):
-        return _product(_strided(x, window), kernel[0, 0])
-    x, kernel = lax.optimization_barrier((x, kernel))
-    return plain(x, kernel, window=window)
+        return _grouped_output(x, kernel, window)
+    if window.kernel == (1, 1):
+        return _product(met(x, window)[0], kernel[0, 0])
+    return _columns_together(x, kernel, window, _together(kernel, window))
 
 
-def input_gradient(dy, kernel, *, window, plain):
+def input_gradient(dy, kernel, *, window):
     """dx of dy and kernel."""
     if window.groups > 1:
-        return _grouped_input(dy, kernel, window, plain)
-    if (window.kernel == (1, 1) and _unpadded(window)) or max(window.stride) > 1:
+        return _grouped_input(dy, kernel, window)
+    if window.kernel == (1, 1) or (max(window.stride) > 1 and len(window.taps) <= SCATTERED):
         return _scattered(dy, kernel, window)
-    dy, kernel = lax.optimization_barrier((dy, kernel))
-    return plain(dy, kernel, window=window)
+    return _turned(dy, kernel, window)
 
 
-def kernel_gradient(x, dy, *, window, plain):
+def kernel_gradient(x, dy, *, window):
     """dk of x and dy."""
     if window.groups > 1:
-        return _grouped_kernel(x, dy, window, plain)
-    if window.kernel == (1, 1) and _unpadded(window):
-        return _product_of_images(_strided(x, window), dy)[None, None]
-    x, dy = lax.optimization_barrier((x, dy))
-    return plain(x, dy, window=window)
-
-
-def _unpadded(window):
-    return window.padding == ((0, 0), (0, 0))
-
-
-def _taps(window):
-    return [(i, j) for i in range(window.kernel[0]) for j in range(window.kernel[1])]
-
-
-def _padded(x, window):
-    if _unpadded(window):
-        return x
-    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*pad, 0) for pad in window.padding), (0, 0, 0)))
-
-
-def _seen_by(tap, padded, window):
-    """The pixels of the padded image that a tap of the kernel meets, (n, oh, ow, c)."""
-    start = [at * step for at, step in zip(tap, window.dilation, strict=True)]
-    stop = [a + (size - 1) * stride + 1 for a, size, stride in zip(start, window.output, window.stride, strict=True)]
-    n, _, _, c = padded.shape
-    return lax.slice(padded, (0, *start, 0), (n, *stop, c), (1, *window.stride, 1))
-
-
-def _strided(x, window):
-    return _seen_by((0, 0), x, window)
-
-
-def _laid_out(y, tap, window):
-    """The transpose of _seen_by and the padding: (n, oh, ow, c) put on the image (n, h, w, c), zeros elsewhere.
-
-    Negative padding cuts off what falls outside the image.
-    """
-    config = [(0, 0, 0)]
-    axes = zip(tap, window.dilation, window.stride, window.padding, window.image, window.output, strict=True)
-    for at, step, stride, (before, _), size, out in axes:
-        low = at * step - before
-        config.append((low, size - low - ((out - 1) * stride + 1), stride - 1))
-    return lax.pad(y, jnp.zeros((), y.dtype), (*config, (0, 0, 0)))
-
-
-def _sum(terms):
-    total = None
-    for term in terms:
-        total = term if total is None else total + term
-    return total
+        return _grouped_kernel(x, dy, window)
+    if window.kernel == (1, 1):
+        return _product_of_images(met(x, window)[0], dy)[None, None]
+    return _images_as_channels(x, dy, window)
 
 
 def _product(x, matrix):
@@ -100,15 +57,67 @@ def _product_of_images(x, dy):
     return jnp.sum(lax.dot_general(x, dy, (((1,), (1,)), ((0,), (0,)))), axis=0)
 
 
+def _together(kernel, window):
+    """How many neighbour columns of the output are worth computing as one."""
+    few = kernel.shape[3] <= 16 or kernel.shape[2] <= 4
+    if not few or window.dilation[1] > 1 or window.kernel[1] == 1:
+        return 1
+    wanted = 4 if kernel.shape[2] == 1 else 2
+    return wanted if window.output[1] % wanted == 0 else 1
+
+
+def _columns_together(x, kernel, window, count):
+    """Neighbour columns of the output as channels of one, from a kernel wider by their strides: fewer, larger rows."""
+    if count == 1:
+        return convolve_xla.output(x, kernel, window=window)
+    stride = window.stride[1]
+    more = (count - 1) * stride
+    sides = [(at * stride, more - at * stride) for at in range(count)]
+    kernels = jnp.concatenate([jnp.pad(kernel, ((0, 0), side, (0, 0), (0, 0))) for side in sides], axis=3)
+    left, width = window.padding[1][0], window.kernel[1] + more
+    right = (window.output[1] // count - 1) * count * stride + width - window.image[1] - left
+    wide = window._replace(
+        kernel=(window.kernel[0], width),
+        stride=(window.stride[0], count * stride),
+        padding=(window.padding[0], (left, right)),
+    )
+    y = convolve_xla.output(x, kernels, window=wide)
+    return y.reshape(x.shape[0], *window.output, kernel.shape[3])
+
+
 def _scattered(dy, kernel, window):
     """One product a tap, each laid out at the stride and summed."""
-    return _sum(
-        _laid_out(lax.dot_general(dy, kernel[tap], (((3,), (1,)), ((), ()))), tap, window) for tap in _taps(window)
-    )
+    products = (lax.dot_general(dy, kernel[tap], (((3,), (1,)), ((), ()))) for tap in window.taps)
+    return total(laid_out(product, tap, window) for product, tap in zip(products, window.taps, strict=True))
 
 
-def _is_depthwise(window, channels):
-    return channels == window.groups
+def _turned(dy, kernel, window):
+    """The convolution of dy, zeros between its pixels for a stride, with the kernel turned by 180 degrees."""
+    zeros = jnp.zeros((), dy.dtype)
+    dy = lax.pad(dy, zeros, ((0, 0, 0), *((0, 0, stride - 1) for stride in window.stride), (0, 0, 0)))
+    turned = lax.transpose(lax.rev(kernel, (0, 1)), (0, 1, 3, 2))
+    return output(dy, turned, window=_there_and_back(window)._replace(image=dy.shape[1:3]))
+
+
+def _there_and_back(window):
+    """The window at stride 1 that goes over this one's spread output and ends on its image."""
+    padding = []
+    axes = zip(window.kernel, window.dilation, window.stride, window.padding, window.image, window.output, strict=True)
+    for taps, step, stride, (before, _), size, out in axes:
+        low = step * (taps - 1) - before
+        padding.append((low, size - ((out - 1) * stride + 1) - low + step * (taps - 1)))
+    return Window(window.output, window.kernel, (1, 1), tuple(padding), window.dilation)
+
+
+def _images_as_channels(x, dy, window):
+    """The convolution of x with dy as its kernel, channels as images and images as channels; (kh, kw, c, f)."""
+    padding = []
+    axes = zip(window.kernel, window.dilation, window.stride, window.padding, window.image, window.output, strict=True)
+    for taps, step, stride, (before, _), size, out in axes:
+        padding.append((before, step * (taps - 1) + (out - 1) * stride + 1 - size - before))
+    images, kernel = lax.transpose(x, (3, 1, 2, 0)), lax.transpose(dy, (1, 2, 0, 3))
+    swapped = Window(window.image, window.output, window.dilation, tuple(padding), window.stride)
+    return lax.transpose(convolve_xla.output(images, kernel, window=swapped), (1, 2, 0, 3))
 
 
 def _repeated(x, times):
@@ -138,35 +147,38 @@ def _each_block(function, a, b, blocks):
     return jnp.concatenate(parts, axis=3) if blocks > 1 else parts[0]
 
 
-def _grouped_output(x, kernel, window, plain):
-    if _is_depthwise(window, x.shape[3]):
-        wide, weights = _repeated(_padded(x, window), kernel.shape[3] // x.shape[3]), kernel[:, :, None]
-        return _sum(_seen_by(tap, wide, window) * weights[tap][None] for tap in _taps(window))
+def _grouped_output(x, kernel, window):
+    if x.shape[3] == window.groups:
+        x = _repeated(x, kernel.shape[3] // x.shape[3])
+        if window.stride == (1, 1):  # as the input gradient is: the products are shifted, not the image
+            return _grouped_input(x, lax.rev(kernel, (0, 1)), _there_and_back(window)._replace(groups=x.shape[3]))
+        pixels, weights = met(x, window), kernel[:, :, None]
+        return total(pixel * weights[tap][None] for pixel, tap in zip(pixels, window.taps, strict=True))
     size, blocks = _blocks(window, x.shape[3])
     dense, one = _block_diagonal(kernel, size, blocks), window._replace(groups=1)
-    return _each_block(lambda x, k: output(x, k, window=one, plain=plain), x, dense, blocks)
+    return _each_block(lambda x, k: output(x, k, window=one), x, dense, blocks)
 
 
-def _grouped_input(dy, kernel, window, plain):
+def _grouped_input(dy, kernel, window):
     if kernel.shape[2] == 1:
         weights = kernel[:, :, None]
-        wide = _sum(_laid_out(dy * weights[tap][None], tap, window) for tap in _taps(window))
+        wide = total(laid_out(dy * weights[tap][None], tap, window) for tap in window.taps)
         times = dy.shape[3] // window.groups
         return wide if times == 1 else jnp.sum(wide.reshape(*wide.shape[:3], window.groups, times), axis=4)
     size, blocks = _blocks(window, kernel.shape[2] * window.groups)
     dense, one = _block_diagonal(kernel, size, blocks), window._replace(groups=1)
-    return _each_block(lambda dy, k: input_gradient(dy, k, window=one, plain=plain), dy, dense, blocks)
+    return _each_block(lambda dy, k: input_gradient(dy, k, window=one), dy, dense, blocks)
 
 
-def _grouped_kernel(x, dy, window, plain):
-    if _is_depthwise(window, x.shape[3]):
-        wide = _repeated(_padded(x, window), dy.shape[3] // x.shape[3])
-        sums = [jnp.sum(_seen_by(tap, wide, window) * dy, axis=(0, 1, 2)) for tap in _taps(window)]
+def _grouped_kernel(x, dy, window):
+    if x.shape[3] == window.groups:
+        pixels = met(_repeated(x, dy.shape[3] // x.shape[3]), window)
+        sums = [jnp.sum(pixel * dy, axis=(0, 1, 2)) for pixel in pixels]
         return jnp.stack(sums).reshape(*window.kernel, 1, dy.shape[3])
     size, blocks = _blocks(window, x.shape[3])
     one, c, f = window._replace(groups=1), x.shape[3] // window.groups, dy.shape[3] // window.groups
     parts = []
     for x_block, dy_block in zip(jnp.split(x, blocks, axis=3), jnp.split(dy, blocks, axis=3), strict=True):
-        dense = kernel_gradient(x_block, dy_block, window=one, plain=plain).reshape(*window.kernel, size, c, size, f)
+        dense = kernel_gradient(x_block, dy_block, window=one).reshape(*window.kernel, size, c, size, f)
         parts.append(jnp.einsum("hwgcgf->hwcgf", dense).reshape(*window.kernel, c, size * f))
     return jnp.concatenate(parts, axis=3)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from jaxcnn.operators.convolution import check_channels
-from jaxcnn.operators.geometry import output_size
+from jaxcnn.operators.taps import Window, met
 from jaxcnn.operators.window import check_exact, check_fits, check_image, explicit_padding, pair
 
 
@@ -18,18 +18,8 @@ def windows(x, *, window, stride, padding, dilation=(1, 1), fill=0):
     Returns:
       (n, h', w', window[0] * window[1], c), the dtype of x; the pixels of a window row by row.
     """
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=fill)
-    rows, columns = (
-        output_size(size, kernel=reach, stride=step, dilation=spread)
-        for size, reach, step, spread in zip(x.shape[1:3], window, stride, dilation, strict=True)
-    )
-    seen = []
-    for u in range(window[0]):
-        for v in range(window[1]):
-            top, left = u * dilation[0], v * dilation[1]
-            bottom, right = top + (rows - 1) * stride[0] + 1, left + (columns - 1) * stride[1] + 1
-            seen.append(x[:, top : bottom : stride[0], left : right : stride[1]])
-    return jnp.stack(seen, axis=3)
+    window = Window(x.shape[1:3], window, stride, padding, dilation)
+    return jnp.stack(met(x, window, fill), axis=3)
 
 
 def im2col(x, *, kernel_size, stride=1, padding=0, dilation=1, exact=False):

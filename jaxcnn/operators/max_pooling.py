@@ -8,7 +8,7 @@ On CPU everything is shifted slices: XLA's select-and-scatter is ten times slowe
 gradient are XLA's own, and the taps, which then nothing reads, are not computed.
 """
 
-from typing import NamedTuple
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -17,25 +17,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-
-class Pool(NamedTuple):
-    """A pooling's geometry, all static."""
-
-    image: tuple[int, int]
-    window: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[tuple[int, int], tuple[int, int]]
-
-    @property
-    def output(self):
-        """(h, w) of the result."""
-        axes = zip(self.image, self.window, self.stride, self.padding, strict=True)
-        return tuple((size + sum(pad) - taps) // stride + 1 for size, taps, stride, pad in axes)
-
-    @property
-    def taps(self):
-        """(row, column) of the pixels of a window, in the order of their numbers."""
-        return [(i, j) for i in range(self.window[0]) for j in range(self.window[1])]
+from jaxcnn.operators.taps import Window, laid_out, met, total
 
 
 def max_of_windows(x, *, window, stride, padding):
@@ -48,32 +30,36 @@ def max_of_windows(x, *, window, stride, padding):
     Returns:
       (n, oh, ow, c), the dtype of x.
     """
-    return pool_p.bind(x, pool=Pool(x.shape[1:3], window, stride, padding))[0]
+    return pool_p.bind(x, pool=Window(x.shape[1:3], window, stride, padding))[0]
 
 
 def plain_value(x, *, pool):
     """XLA's own max pooling."""
-    window, stride, padding = (1, *pool.window, 1), (1, *pool.stride, 1), ((0, 0), *pool.padding, (0, 0))
+    window, stride, padding = (1, *pool.kernel, 1), (1, *pool.stride, 1), ((0, 0), *pool.padding, (0, 0))
     return lax.reduce_window(x, -np.inf, lax.max, window, stride, padding)
 
 
-def _shifted(x, pool, fill):
-    """The pixels that each tap meets: an array (n, oh, ow, c) a tap."""
-    x = lax.pad(x, jnp.array(fill, x.dtype), ((0, 0, 0), *((*pad, 0) for pad in pool.padding), (0, 0, 0)))
-    n, _, _, c = x.shape
-    for tap in pool.taps:
-        stop = [at + (size - 1) * step + 1 for at, size, step in zip(tap, pool.output, pool.stride, strict=True)]
-        yield lax.slice(x, (0, *tap, 0), (n, *stop, c), (1, *pool.stride, 1))
-
-
 def _value_and_tap(x, *, pool):
-    shifted = _shifted(x, pool, -np.inf)
-    value = next(shifted)
-    tap = jnp.zeros(value.shape, _tap_dtype(pool))
-    for number, pixel in enumerate(shifted, start=1):
-        better = (pixel > value) | (jnp.isnan(pixel) & ~jnp.isnan(value))
-        value, tap = jnp.where(better, pixel, value), jnp.where(better, jnp.array(number, tap.dtype), tap)
-    return value, tap
+    """The largest pixel, NaN before all others, and the number of the first tap that meets it."""
+    value = functools.reduce(lax.max, met(x, pool, -np.inf))
+    # behind the barrier the slices are others to XLA, which would compute shared ones by themselves and keep them
+    pixels = list(enumerate(met(lax.optimization_barrier(x), pool, -np.inf)))
+    tap = jnp.full(value.shape, len(pixels) - 1, _tap_dtype(pool))
+    for number, pixel in reversed(pixels[:-1]):
+        tap = jnp.where((pixel == value) | jnp.isnan(pixel), jnp.array(number, tap.dtype), tap)
+    return value, _kept(tap) if len(pixels) > 4 else tap
+
+
+def _kept(tap):
+    """The taps themselves, as the maximum over each and a padded zero: XLA never computes a reduce_window again.
+
+    Everything else it computes anew in each of its readers, and the gradient reads every tap.
+    """
+    n = tap.shape[0]
+    window, ones, padding = (2, 1, 1, 1), (1, 1, 1, 1), ((n, 0), (0, 0), (0, 0), (0, 0))
+    return lax.reduce_window(
+        tap, jnp.zeros((), tap.dtype), lax.max, window, ones, padding, window_dilation=(n, 1, 1, 1)
+    )
 
 
 def _tap_dtype(pool):
@@ -81,28 +67,14 @@ def _tap_dtype(pool):
 
 
 def _tangent(x, tap, dx, *, pool):
-    total = jnp.zeros(tap.shape, dx.dtype)
-    for number, pixel in enumerate(_shifted(dx, pool, 0)):
-        total = jnp.where(tap == number, pixel, total)
-    return total
+    won = jnp.zeros(tap.shape, dx.dtype)
+    for number, pixel in enumerate(met(dx, pool)):
+        won = jnp.where(tap == number, pixel, won)
+    return won
 
 
 def _gradient(x, tap, dy, *, pool):
-    total = None
-    for number, place in enumerate(pool.taps):
-        part = lax.pad(
-            jnp.where(tap == number, dy, 0), jnp.zeros((), dy.dtype), ((0, 0, 0), *_places(place, pool), (0, 0, 0))
-        )
-        total = part if total is None else total + part
-    return total
-
-
-def _places(tap, pool):
-    """lax.pad's (low, high, interior) that puts an output pixel where its tap is in the image."""
-    axes = zip(tap, pool.stride, pool.padding, pool.image, pool.output, strict=True)
-    for at, step, (before, _), size, out in axes:
-        low = at - before
-        yield low, size - low - ((out - 1) * step + 1), step - 1
+    return total(laid_out(jnp.where(tap == number, dy, 0), at, pool) for number, at in enumerate(pool.taps))
 
 
 def _plain_gradient(x, tap, dy, *, pool):

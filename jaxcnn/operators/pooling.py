@@ -10,10 +10,10 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jaxcnn.operators.max_pooling import max_of_windows
 from jaxcnn.operators.precision import root, wide
+from jaxcnn.operators.sum_pooling import sum_of_windows
 from jaxcnn.operators.window import ceil_padding, check_exact, check_fits, check_image, explicit_padding, pair
 
 
@@ -44,11 +44,6 @@ def read_window(x_shape, *, window, stride, padding, ceil, exact):
         return window, stride, padding, ceil_padding(x_shape, window=window, stride=stride, padding=padding)
     check_fits(x_shape, window=window, padding=padding)
     return window, stride, padding, padding
-
-
-def _reduce(x, initial, reducer, window, stride, padding):
-    # an initial value that is not a plain scalar hides from lax which reducer this is, and with it the gradient
-    return lax.reduce_window(x, initial, reducer, (1, *window, 1), (1, *stride, 1), ((0, 0), *padding, (0, 0)))
 
 
 def max_pool(x, *, window, stride=None, padding=0, ceil=False, exact=False):
@@ -100,7 +95,7 @@ def average_pool(x, *, window, stride=None, padding=0, count_padding=True, ceil=
     """
     options = {"window": window, "stride": stride, "padding": padding, "ceil": ceil, "exact": exact}
     window, stride, padding, reach = read_window(x.shape, **options)
-    total = _reduce(wide(x), 0.0, lax.add, window, stride, reach)
+    total = sum_of_windows(wide(x), window=window, stride=stride, padding=reach)
     if count_padding and reach == padding:
         return (total / np.prod(window)).astype(x.dtype)
     ones = jnp.ones((1, *x.shape[1:3], 1), total.dtype)
@@ -108,7 +103,7 @@ def average_pool(x, *, window, stride=None, padding=0, count_padding=True, ceil=
         existing = tuple((before, min(after, end)) for (before, after), (_, end) in zip(padding, reach, strict=True))
         ones = jnp.pad(ones, ((0, 0), *existing, (0, 0)), constant_values=1)
         reach = tuple((0, end - after) for (_, after), (_, end) in zip(existing, reach, strict=True))
-    return (total / _reduce(ones, 0.0, lax.add, window, stride, reach)).astype(x.dtype)
+    return (total / sum_of_windows(ones, window=window, stride=stride, padding=reach)).astype(x.dtype)
 
 
 def l2_pool(x, *, window, stride=None, padding=0, average=False, ceil=False, exact=False):
@@ -133,7 +128,7 @@ def l2_pool(x, *, window, stride=None, padding=0, average=False, ceil=False, exa
     """
     options = {"window": window, "stride": stride, "padding": padding, "ceil": ceil, "exact": exact}
     window, stride, _, padding = read_window(x.shape, **options)
-    energy = _reduce(jnp.square(wide(x)), 0.0, lax.add, window, stride, padding)
+    energy = sum_of_windows(jnp.square(wide(x)), window=window, stride=stride, padding=padding)
     return root(energy / np.prod(window) if average else energy).astype(x.dtype)
 
 
@@ -206,7 +201,7 @@ def sub_sampling(x, coefficient, bias, *, window=2):
       ValueError: the window is larger than the image.
     """
     window, stride, _, padding = read_window(x.shape, window=window, stride=None, padding=0, ceil=False, exact=False)
-    total = _reduce(x, 0.0, lax.add, window, stride, padding)
+    total = sum_of_windows(x, window=window, stride=stride, padding=padding)
     return total * coefficient.reshape(1, 1, 1, -1) + bias.reshape(1, 1, 1, -1)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from jax import lax
 
 from jaxcnn.operators.precision import root, wide
+from jaxcnn.operators.taps import total
 from jaxcnn.operators.window import check_image
 
 
@@ -32,9 +33,18 @@ def local_response_norm(x, *, size=5, k=2.0, alpha=1e-4, beta=0.75, divide_by_si
     if isinstance(k, (int, float)) and k <= 0:
         raise ValueError(f"local_response_norm needs a positive k, got {k}")
     values = wide(x)
-    ends = ((0, 0), (0, 0), (0, 0), (size // 2, size // 2))
-    energy = lax.reduce_window(jnp.square(values), 0.0, lax.add, (1, 1, 1, size), (1, 1, 1, 1), ends)
-    return (values * (k + (alpha / size if divide_by_size else alpha) * energy) ** -beta).astype(x.dtype)
+    squares = jnp.pad(jnp.square(values), ((0, 0), (0, 0), (0, 0), (size // 2, size // 2)))
+    energy = total(lax.slice_in_dim(squares, j, j + x.shape[3], axis=3) for j in range(size))
+    divisor = k + (alpha / size if divide_by_size else alpha) * energy
+    return (values * _power(divisor, beta)).astype(x.dtype)
+
+
+def _power(divisor, beta):
+    """divisor ** -beta; by roots at the papers' beta of 3/4, where a power costs five times as much."""
+    if isinstance(beta, float) and beta == 0.75:
+        half = lax.rsqrt(divisor)
+        return half * jnp.sqrt(half)
+    return divisor**-beta
 
 
 def local_contrast_norm(x, *, window=9, sigma=None, across_features=True, epsilon=1e-4):

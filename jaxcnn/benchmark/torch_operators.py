@@ -1,0 +1,83 @@
+"""PyTorch's side of the benchmark: the same passes on the same arrays, contiguous and channels_last."""
+
+import torch
+import torch.nn.functional as F
+
+LAYOUTS = {"torch contiguous": torch.contiguous_format, "torch channels_last": torch.channels_last}
+
+
+def contenders(case, kind, arrays):
+    """Functions of a case's pass.
+
+    Args:
+      case: a Case.
+      kind: one of its passes.
+      arrays: as random_arrays gives them, channels last and kernels (kh, kw, c, features).
+    Returns:
+      dict from "torch contiguous" and "torch channels_last" to a function without arguments; full connections have
+      only the first.
+    """
+    if case.operator == "dense":
+        return {"torch contiguous": _dense(kind, *map(torch.from_numpy, arrays))}
+    made = {}
+    for name, layout in LAYOUTS.items():
+        tensors = [_tensor(a, layout, is_kernel=a.shape == case.kernel) for a in arrays]
+        if case.kernel is not None:
+            made[name] = _convolution(case, kind, tensors, layout)
+        else:
+            made[name] = _reduction(case, kind, *tensors)
+    return made
+
+
+def _tensor(array, layout, *, is_kernel):
+    order = (3, 2, 0, 1) if is_kernel else (0, 3, 1, 2)
+    return torch.from_numpy(array).permute(order).contiguous(memory_format=layout)
+
+
+def _dense(kind, a, b):
+    if kind == "forward":
+        return lambda: torch.mm(a, b)
+    if kind == "input":
+        return lambda: torch.mm(a, b.t())
+    return lambda: torch.mm(a.t(), b)
+
+
+def _convolution(case, kind, tensors, layout):
+    a, b = tensors
+    stride, padding = case.options.get("stride", 1), case.options.get("padding", 0)
+    groups = case.options.get("groups", 1)
+    if kind == "forward":
+        return lambda: F.conv2d(a, b, stride=stride, padding=padding, groups=groups)
+    n, h, w, c = case.image
+    kh, kw, part, features = case.kernel
+    x = a if kind == "kernel" else torch.empty(n, c, h, w).contiguous(memory_format=layout)
+    kernel = b if kind == "input" else torch.empty(features, part, kh, kw).contiguous(memory_format=layout)
+    dy = a if kind == "input" else b
+    wanted = (kind == "input", kind == "kernel", False)
+    padding = [padding, padding] if isinstance(padding, int) else list(padding)
+    backward = torch.ops.aten.convolution_backward
+    return lambda: backward(dy, x, kernel, None, [stride, stride], padding, [1, 1], False, [0, 0], groups, wanted)
+
+
+def _reduction(case, kind, x, dy=None):
+    options = case.options
+    window = {"stride": options.get("stride"), "padding": options.get("padding", 0)}
+    if case.operator == "max_pool":
+        function = lambda x: F.max_pool2d(x, options["window"], **window)  # noqa: E731
+    elif case.operator == "average_pool":
+        function = lambda x: F.avg_pool2d(x, options["window"], **window)  # noqa: E731
+    elif case.operator == "local_response_norm":
+        size, alpha = options["size"], options["alpha"] * options["size"]
+        function = lambda x: F.local_response_norm(x, size, alpha, options["beta"], options["k"])  # noqa: E731
+    else:
+        ones, zeros = torch.ones(x.shape[1]), torch.zeros(x.shape[1])
+        function = lambda x: F.batch_norm(x, None, None, ones, zeros, training=True)  # noqa: E731
+    if kind == "forward":
+        return torch.no_grad()(lambda: function(x))
+    x.requires_grad_()
+
+    def both():
+        y = function(x)
+        return torch.autograd.grad(y, x, dy)
+
+    return both

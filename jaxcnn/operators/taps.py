@@ -1,0 +1,77 @@
+"""What each tap of a sliding window meets in an image, and the way back: convolution and pooling by shifted slices."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+
+
+class Window(NamedTuple):
+    """A sliding window over images of one size, all static.
+
+    Attributes:
+      image, kernel, stride: (vertical, horizontal).
+      padding: ((top, bottom), (left, right)); a negative end cuts off.
+      dilation: (vertical, horizontal).
+      groups: of channels, for a convolution.
+    """
+
+    image: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[tuple[int, int], tuple[int, int]]
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    @property
+    def output(self):
+        """(h, w) of the result."""
+        axes = zip(self.image, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        return tuple((size + sum(pad) - step * (taps - 1) - 1) // stride + 1 for size, taps, stride, pad, step in axes)
+
+    @property
+    def taps(self):
+        """(row, column) of the kernel's pixels, row by row."""
+        return [(i, j) for i in range(self.kernel[0]) for j in range(self.kernel[1])]
+
+
+def met(x, window, fill=0):
+    """What each tap meets as the window slides over the padded image: one array (n, *window.output, c) a tap."""
+    if window.stride == (1, 1):  # a shift, which XLA reads from the image itself and not from a padded copy
+        return [_shifted(x, tap, window, fill) for tap in window.taps]
+    if window.padding != ((0, 0), (0, 0)):
+        x = lax.pad(x, jnp.array(fill, x.dtype), ((0, 0, 0), *((*pad, 0) for pad in window.padding), (0, 0, 0)))
+    return [_strided(x, tap, window) for tap in window.taps]
+
+
+def _shifted(x, tap, window, fill):
+    config = [(0, 0, 0)]
+    axes = zip(tap, window.kernel, window.dilation, window.padding, strict=True)
+    for at, taps, step, (before, after) in axes:
+        config.append((before - at * step, after - (taps - 1 - at) * step, 0))
+    return lax.pad(x, jnp.array(fill, x.dtype), (*config, (0, 0, 0)))
+
+
+def _strided(x, tap, window):
+    start = [at * step for at, step in zip(tap, window.dilation, strict=True)]
+    stop = [a + (size - 1) * stride + 1 for a, size, stride in zip(start, window.output, window.stride, strict=True)]
+    n, _, _, c = x.shape
+    return lax.slice(x, (0, *start, 0), (n, *stop, c), (1, *window.stride, 1))
+
+
+def laid_out(y, tap, window):
+    """The transpose of met: what a tap met, (n, *window.output, c), put back on the image (n, h, w, c) among zeros."""
+    config = [(0, 0, 0)]
+    axes = zip(tap, window.dilation, window.stride, window.padding, window.image, window.output, strict=True)
+    for at, step, stride, (before, _), size, out in axes:
+        low = at * step - before
+        config.append((low, size - low - ((out - 1) * stride + 1), stride - 1))
+    return lax.pad(y, jnp.zeros((), y.dtype), (*config, (0, 0, 0)))
+
+
+def total(terms):
+    """The sum of an iterable of arrays, in its order."""
+    sum_ = None
+    for term in terms:
+        sum_ = term if sum_ is None else sum_ + term
+    return sum_

@@ -1,0 +1,38 @@
+"""How a process that computes on the CPU is set up, before JAX starts: its memory, and XLA's fusions."""
+
+import ctypes
+import importlib.metadata
+import importlib.util
+import os
+import sys
+
+# One fusion writes all that it computes instead of each reader computing it again: batch norm and relu were computed
+# anew, in a strided order, for every weight gradient. ResNet-20's training step takes half the time with it, and its
+# temporary memory is 1.4 times larger (jaxlib 0.10.2). It cannot be given as an option of one compilation.
+FUSION = "xla_cpu_use_multi_output_fusion"
+# glibc returns large arrays to the system after each step and then pays a page fault for every 4 KiB of the next.
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+
+
+def tune_for_cpu():
+    """Keeps memory between steps and sets XLA's flags, where the machine has no accelerator that JAX would use.
+
+    To be called before JAX makes its first array; later, or on another system than Linux, it has no effect. What the
+    user has set in XLA_FLAGS stays.
+    """
+    if _has_accelerator():
+        return
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_backend_extra_options" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options={FUSION}".strip()
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1)):
+            mallopt(parameter, value)
+
+
+def _has_accelerator():
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    if platforms:
+        return platforms != "cpu"
+    return bool(importlib.metadata.entry_points(group="jax_plugins")) or importlib.util.find_spec("libtpu") is not None
