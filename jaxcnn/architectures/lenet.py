@@ -39,8 +39,8 @@ C3_TABLE = (  # the maps of S2 that each of the 16 maps of C3 sees: table I, by 
 POOLINGS = {"average": average_pool, "max": max_pool}
 
 CLAIMS = {
-    "lenet5": Claim((32, 32, 1), 60_000, "the sum of the layers in LeCun et al. 1998, section II.B"),
-    "lenet5_common": Claim((32, 32, 1), 61_706, "156 + 2,416 + 48,120 + 10,164 + 850"),
+    "lenet5": Claim((32, 32, 1), 60_000, 325_680, "the sum of the layers in LeCun et al. 1998, section II.B"),
+    "lenet5_common": Claim((32, 32, 1), 61_706, 416_520, "156 + 2,416 + 48,120 + 10,164 + 850"),
 }
 
 

@@ -42,10 +42,14 @@ VARIANTS = {
 }
 
 PARAMETERS = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962}  # 0.27M ... 1.7M in table 6
+MACS = {20: 40_551_040, 32: 68_862_592, 44: 97_174_144, 56: 125_485_696, 110: 252_887_680}
 
 CLAIMS = {
     name: Claim(
-        (32, 32, 3), PARAMETERS[variant["depth"]], "He et al. 2015, table 6 (rounded); from its layers, shortcut A"
+        (32, 32, 3),
+        PARAMETERS[variant["depth"]],
+        MACS[variant["depth"]],
+        "He et al. 2015, table 6 (rounded); from its layers, shortcut A",
     )
     for name, variant in VARIANTS.items()
 }
