@@ -43,7 +43,7 @@ def kernel_gradient(x, dy, *, window):
     if window.groups > 1:
         return _grouped_kernel(x, dy, window)
     if window.kernel == (1, 1):
-        return _product_of_images(met(x, window)[0], dy)[None, None]
+        return _product_of_pixels(met(x, window)[0], dy)[None, None]
     return _images_as_channels(x, dy, window)
 
 
@@ -51,10 +51,10 @@ def _product(x, matrix):
     return lax.dot_general(x, matrix, (((3,), (0,)), ((), ())))
 
 
-def _product_of_images(x, dy):
-    """sum over pixels of x dy^T, (c, f): one product an image, then their sum."""
-    x, dy = (a.reshape(a.shape[0], -1, a.shape[3]) for a in (x, dy))
-    return jnp.sum(lax.dot_general(x, dy, (((1,), (1,)), ((0,), (0,)))), axis=0)
+def _product_of_pixels(x, dy):
+    """sum over pixels of x dy^T, (c, f): behind the barrier the transpose stays one, which the product is faster for."""
+    x, dy = (a.reshape(-1, a.shape[3]) for a in (x, dy))
+    return lax.dot(lax.optimization_barrier(x.T), dy)
 
 
 def _together(kernel, window):
