@@ -52,7 +52,7 @@ def _product(x, matrix):
 
 
 def _product_of_pixels(x, dy):
-    """sum over pixels of x dy^T, (c, f): behind the barrier the transpose stays one, which the product is faster for."""
+    """sum over pixels of x dy^T, (c, f); the barrier keeps the transpose a copy, from which the product is faster."""
     x, dy = (a.reshape(-1, a.shape[3]) for a in (x, dy))
     return lax.dot(lax.optimization_barrier(x.T), dy)
 
