@@ -65,12 +65,11 @@ def _parser():
     add = verb(_predict, "predict", "label images with a trained network")
     _add_run(add)
     add.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of images")
-    add = verb(_summary, "summary", "parameters, stages and memory of an architecture")
-    add.add_argument("architecture", help="a name, or package.module:attribute")
-    add.add_argument("--input", default=None, metavar="H,W,C", help="image shape; default: the paper's")
-    add.add_argument("--batch", type=int, default=1, help="images in the batch; default: 1")
-    add.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the architecture")
-    add.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_summary(verb(_summary, "summary", "layers, parameters, MACs, memory and receptive fields of architectures"))
+    add = verb(_frontier, "frontier", "draw error against operations")
+    add.add_argument("--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format")
+    add.add_argument("--workdir", nargs="+", default=[], metavar="RUN", help="these runs, not the published errors")
+    add.add_argument("--json", action="store_true", help="print the points as one JSON object")
     add = verb(_prepare, "prepare", "download and prepare a TFDS data set (extra: prepare)")
     add.add_argument("dataset", metavar="tfds:NAME", help="for example tfds:cifar10")
     add.add_argument("--data_dir", default=None, help="where to put it; default: TFDS's own")
@@ -92,6 +91,19 @@ def _add_run(parser):
     parser.add_argument(
         "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_summary(parser):
+    parser.add_argument(
+        "architecture", nargs="+", help="a name, or package.module:attribute; several are compared side by side"
+    )
+    parser.add_argument("--input", default=None, metavar="H,W,C", help="image shape, or its side; default: the paper's")
+    parser.add_argument("--batch", type=int, default=1, help="images in the batch; default: 1")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the architecture"
+    )
+    parser.add_argument("--flops", action="store_true", help="print FLOPs, 2 x MAC")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -202,40 +214,81 @@ def _predict(arguments):
 
 
 def _summary(arguments):
-    """Prints the stages, parameters and memory of an architecture, without running it."""
+    """Prints layer by layer what an architecture costs and sees, without running it:
+
+      python -m jaxcnn summary vgg_d
+      python -m jaxcnn summary resnet50 --input 256 --batch 32 --option shortcut=C
+      python -m jaxcnn summary alexnet vgg_d resnet50
+
+    output: shape with the batch. memory: of the output. MACs: multiply-adds of one image, of convolutions and linear
+    layers, on the path to the main logits. field: side of the receptive field, "image" where every output sees the
+    whole image; stride: pixels between neighbours; padding: how far the field reaches beyond the image, before and
+    after (negative: pixels that nothing sees). All pairs are (vertical, horizontal).
+    """
+    from jaxcnn.analysis.summary import comparison_table, layer_table
+
+    found = {name: _totals(name, arguments) for name in arguments.architecture}
+    if arguments.flops:
+        found = {name: {**totals, "flops": 2 * totals["macs"]} for name, totals in found.items()}
+    objects = [{"architecture": name, **totals} for name, totals in found.items()]
+    if arguments.json:
+        print(json.dumps(objects[0] if len(objects) == 1 else {"architectures": objects}))
+    elif len(objects) > 1:
+        print("\n".join(comparison_table(found, flops=arguments.flops)))
+    else:
+        (name,) = found
+        print(name, "", *layer_table(found[name], flops=arguments.flops), sep="\n")
+
+
+def _totals(name, arguments):
     from jaxcnn.analysis import summarize
     from jaxcnn.architectures import CLAIMS, create
     from jaxcnn.errors import input_errors
 
+    if arguments.batch < 1:
+        raise InputError(f"--batch is {arguments.batch}; it is at least 1")
     with input_errors("summary"):
-        options = dict(_option(text) for text in arguments.option)
-        model = create(arguments.architecture, **options)
-        claim = CLAIMS.get(arguments.architecture)
+        model = create(name, **dict(_option(text) for text in arguments.option))
+        claim = CLAIMS.get(name)
         if arguments.input is None and claim is None:
-            raise InputError(f"no paper states the input of {arguments.architecture}: give --input H,W,C")
-        shape = claim.input if arguments.input is None else _shape(arguments.input)
-        totals = summarize(model, shape, batch=arguments.batch)
-    if arguments.json:
-        print(json.dumps({"architecture": arguments.architecture, **totals}))
-        return
-    _table(
-        ("stage", "shape", "bytes"),
-        [(s["stage"], "x".join(map(str, s["shape"])), f"{s['bytes']:,}") for s in totals["stages"]],
-    )
-    print(
-        f"{arguments.architecture}: {totals['parameters']:,} parameters, {totals['parameter_bytes'] / 2**20:.2f} MiB; "
-        f"input {'x'.join(map(str, totals['input']))}"
-    )
+            raise InputError(f"no paper states the input of {name}: give --input H,W,C")
+        channels = 3 if claim is None else claim.input[2]
+        shape = claim.input if arguments.input is None else _shape(arguments.input, channels)
+        return summarize(model, shape, batch=arguments.batch)
 
 
-def _shape(text):
+def _shape(text, channels):
+    """H,W,C; one number is the side of a square with the channels of the paper."""
     try:
-        height, width, channels = (int(part) for part in text.split(","))
+        numbers = [int(part) for part in text.split(",")]
+        height, width, channels = (*numbers * 2, channels) if len(numbers) == 1 else numbers
     except ValueError:
         height = width = channels = 0
     if min(height, width, channels) < 1:
-        raise InputError(f"--input is '{text}'; it is H,W,C, for example 32,32,3")
+        raise InputError(f"--input is '{text}'; it is H,W,C, for example 32,32,3, or the side of a square")
     return height, width, channels
+
+
+def _frontier(arguments):
+    """Draws top-1 error against multiply-adds, with the area of a point for parameters (Canziani et al. 2016):
+
+      python -m jaxcnn frontier --output frontier.png
+      python -m jaxcnn frontier --output mine.png --workdir runs/a runs/b
+
+    Published errors are those of one crop where the paper has one, else of ten crops or dense evaluation (hollow).
+    Of a run it is the latest evaluation, on the test split where there is one.
+    """
+    from jaxcnn.analysis.frontier import draw_frontier, published_points, run_points
+
+    points = run_points(arguments.workdir) if arguments.workdir else published_points()
+    try:
+        draw_frontier(points, arguments.output)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{arguments.output} cannot be drawn: {error}") from error
+    if arguments.json:
+        print(json.dumps({"output": arguments.output, "points": [point._asdict() for point in points]}))
+    else:
+        print(arguments.output)
 
 
 def _option(text):

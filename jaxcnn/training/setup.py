@@ -74,7 +74,12 @@ class Setup:
     def task(self, mean, std):
         """The Task of the step, for these statistics of the images."""
         return Task(
-            self.model, self.loss, make_augment(self.config.augment), make_normalise(mean, std), len(self.classes)
+            self.model,
+            self.loss,
+            make_augment(self.config.augment),
+            make_normalise(mean, std),
+            len(self.classes),
+            self.config.loss.auxiliary_weight,
         )
 
 
@@ -176,7 +181,7 @@ def make_model(config, shape, classes):
         fields["num_classes"] = classes
     fields["dtype"] = jnp.dtype(settings.dtype)
     if settings.batch_norm == "synchronized":
-        fields["norm"] = functools.partial(BatchNorm, axis_name=AXIS)
+        fields["norm"] = functools.partial(getattr(model, "norm", BatchNorm), axis_name=AXIS)  # its epsilon stays
     if settings.dropout is not None:
         fields["dropout_rate"] = settings.dropout
     for name, default in (("dtype", jnp.dtype("float32")), ("norm", None), ("dropout_rate", None)):

@@ -21,6 +21,7 @@ class Task(NamedTuple):
       augment: f(key, image float32 (h, w, c) in [0, 1]) -> image.
       normalise: f(images (n, h, w, c) in [0, 1]) -> images.
       num_classes: K.
+      auxiliary_weight: of the loss of each auxiliary head: the features named aux1, aux2, ... are logits.
     """
 
     model: Any
@@ -28,6 +29,7 @@ class Task(NamedTuple):
     augment: Callable
     normalise: Callable
     num_classes: int
+    auxiliary_weight: float = 0.3
 
 
 def fetch(data, inputs):
@@ -57,8 +59,8 @@ def top_k_correct(logits, labels, *, k):
 def make_train_step(task, optimizer, schedule, *, ema=0.0, accumulate=1):
     """`train_step(state, batch) -> (state, metrics)` of one replica, to be mapped over AXIS.
 
-    The loss is the mean over the images of the global batch whose mask is 1; gradients are summed over replicas and
-    running statistics averaged. Every image's keys come from (key, step, its position in the global batch).
+    The loss is the mean over the images of the global batch whose mask is 1; what is minimised adds those of auxiliary
+    heads, with their weight. Gradients are summed over replicas and running statistics averaged. Every image's keys come from (key, step, its position in the global batch).
 
     Args:
       task: a Task.
@@ -121,14 +123,20 @@ def _objective(params, stats, task, state, batch, total):
     if "dropout" in state.hyperparameters:
         model = model.clone(dropout_rate=state.hyperparameters["dropout"])
     variables = {"params": params, "batch_stats": stats, "batch": {"position": batch["position"]}}
-    (logits, _), changed = model.apply(
+    (logits, features), changed = model.apply(
         variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": dropout_key}
     )
     targets = losses.smooth_labels(
         jax.nn.one_hot(batch["label"], task.num_classes), smoothing=state.hyperparameters["label_smoothing"]
     )
     loss = jnp.sum(batch["mask"] * task.loss(logits, targets))
-    return loss / total, (changed.get("batch_stats", {}), {**_counts(logits, batch), "loss": lax.stop_gradient(loss)})
+    auxiliary = sum(jnp.sum(batch["mask"] * task.loss(head, targets)) for head in auxiliary_logits(features))
+    return (loss + task.auxiliary_weight * auxiliary) / total, (changed.get("batch_stats", {}), {**_counts(logits, batch), "loss": lax.stop_gradient(loss)})
+
+
+def auxiliary_logits(features):
+    """The logits of a network's auxiliary heads, aux1, aux2, ..., by their names among its features."""
+    return [features[name] for name in sorted(features) if name.startswith("aux") and name[3:].isdigit()]
 
 
 def _counts(logits, batch):

@@ -1,11 +1,15 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxcnn.architectures import CLAIMS, create
-from jaxcnn.architectures.resnet_cifar import Block, ResNetCIFAR
+from jaxcnn.architectures.resnet_cifar import MODELS, Block, ResNetCIFAR
 from jaxcnn.operators import BatchNorm
+
+LONGEST = pytest.param("resnet1202", marks=pytest.mark.long)
 
 
 def build(model, size=(32, 32, 3)):
@@ -17,20 +21,55 @@ def parameters(n, shortcut="A"):
     total = 9 * 3 * 16 + 2 * 16
     for c_in, c in ((16, 16), (16, 32), (32, 64)):
         total += 9 * c_in * c + (2 * n - 1) * 9 * c * c + 2 * n * 2 * c
-        if shortcut == "B" and c_in != c:
+        if shortcut == "C" or (shortcut == "B" and c_in != c):
             total += c_in * c + 2 * c
+        if shortcut == "C":
+            total += (n - 1) * (c * c + 2 * c)
     return total + 650
 
 
-@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
-@pytest.mark.parametrize("family", ["resnet", "plain"])
-def test_claims_follow_from_the_paper(family, depth):
-    assert CLAIMS[f"{family}{depth}"].parameters == parameters((depth - 2) // 6)
+def macs(n):
+    """Half the side and twice the channels cost the same, so every 3x3 behind conv1 costs 9 * 16 * 16 at 32x32.
+
+    The first of stages 2 and 3 see half of the channels and cost half of it.
+    """
+    return 27 * 16 * 1024 + 9 * 256 * 1024 * (6 * n - 1) + 640
 
 
-def test_shortcut_b_adds_two_projections():
-    _, variables = build(create("resnet20", shortcut="B"))
-    assert sum(p.size for p in jax.tree.leaves(variables["params"])) == parameters(3, "B") == 272_474
+def multiply_adds(jaxpr):
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "conv2d":
+            total += equation.outvars[0].aval.size * math.prod(equation.invars[1].aval.shape[:3])
+        if equation.primitive.name == "dot_general":
+            total += equation.outvars[0].aval.size * equation.invars[1].aval.shape[0]
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
+            total += multiply_adds(getattr(inner, "jaxpr", inner)) if hasattr(inner, "eqns") else 0
+    return total
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_claims_follow_from_the_paper(name):
+    n = (int(name.lstrip("resntplai")) - 2) // 6
+    assert (CLAIMS[name].parameters, CLAIMS[name].macs) == (parameters(n), macs(n))
+
+
+@pytest.mark.parametrize("name", [*(name for name in MODELS if "1202" not in name), LONGEST])
+def test_claims_hold(name):
+    model = MODELS[name]()
+    closed, (_, variables) = jax.make_jaxpr(
+        lambda x: model.init_with_output(jax.random.key(0), x, train=False), return_shape=True
+    )(jnp.zeros((1, 32, 32, 3)))
+    assert sum(p.size for p in jax.tree.leaves(variables["params"])) == CLAIMS[name].parameters
+    assert multiply_adds(closed.jaxpr) == CLAIMS[name].macs
+
+
+@pytest.mark.parametrize("shortcut, count", [("B", 272_474), ("C", 283_962)])
+def test_projections_of_shortcuts_b_and_c(shortcut, count):
+    _, variables = build(create("resnet20", shortcut=shortcut))
+    assert sum(p.size for p in jax.tree.leaves(variables["params"])) == parameters(3, shortcut) == count
+    projected = [block for block, layers in variables["params"].items() if "shortcut" in layers]
+    assert len(projected) == {"B": 2, "C": 9}[shortcut]
 
 
 @pytest.mark.parametrize("depth", [20, 110])
@@ -63,32 +102,35 @@ def norm(x, layer):
     return (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5) * layer["scale"] + layer["bias"]
 
 
-def resnet_in_numpy(params, x, residual, shortcut):
+def resnet_in_numpy(params, x, residual):
     """Depth 8 while it trains: one block a stage."""
     x = np.maximum(norm(convolve(x, params["conv1"]["kernel"], 1), params["norm1"]), 0)
     for stage in (1, 2, 3):
         block, stride = params[f"stage{stage}_block1"], 1 if stage == 1 else 2
         y = np.maximum(norm(convolve(x, block["conv1"]["kernel"], stride), block["norm1"]), 0)
         y = norm(convolve(y, block["conv2"]["kernel"], 1), block["norm2"])
-        if residual and stage == 1:
+        if "shortcut" in block:
+            y += norm(convolve(x, block["shortcut"]["kernel"], stride), block["shortcut_norm"])
+        elif residual and stage == 1:
             y += x
-        elif residual and shortcut == "A":
+        elif residual:
             quarter = y.shape[-1] // 4
             y[..., quarter:-quarter] += x[:, ::2, ::2]
-        elif residual:
-            y += norm(convolve(x, block["shortcut"]["kernel"], 2), block["shortcut_norm"])
         x = np.maximum(y, 0)
     return x.mean((1, 2)) @ params["fc"]["kernel"] + params["fc"]["bias"]
 
 
-@pytest.mark.parametrize("options", [{}, {"shortcut": "B"}, {"residual": False}], ids=["A", "B", "plain"])
+@pytest.mark.parametrize(
+    "options", [{}, {"shortcut": "B"}, {"shortcut": "C"}, {"residual": False}], ids=["A", "B", "C", "plain"]
+)
 def test_logits_are_those_of_the_equations(options, draw):
     model = ResNetCIFAR(depth=8, **options)
     x = np.random.default_rng(0).normal(size=(4, 8, 12, 3)).astype(np.float32)
     variables = draw(model, x.shape[1:])
     (logits, _), _ = jax.jit(lambda v: model.apply(v, x, train=True, mutable=["batch_stats"]))(variables)
     wide = jax.tree.map(lambda p: p.astype(np.float64), variables["params"])
-    expected = resnet_in_numpy(wide, x.astype(np.float64), options.get("residual", True), options.get("shortcut", "A"))
+    assert sum("shortcut" in layers for layers in wide.values()) == {"B": 2, "C": 3}.get(options.get("shortcut"), 0)
+    expected = resnet_in_numpy(wide, x.astype(np.float64), options.get("residual", True))
     np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-4)
 
 
@@ -114,8 +156,34 @@ def test_depth_must_be_one_of_the_family(options, said):
 
 
 def test_an_unknown_shortcut_is_refused():
-    with pytest.raises(ValueError, match="unknown shortcut 'C'; known: A, B"):
-        create("resnet20", shortcut="C")
+    with pytest.raises(ValueError, match="unknown shortcut 'D'; known: A, B, C"):
+        create("resnet20", shortcut="D")
+
+
+def loss_of(model, variables, x):
+    def loss(params):
+        (logits, _), _ = model.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
+        return jnp.sum(jnp.square(logits))
+
+    return loss
+
+
+def test_remat_is_in_the_program_and_leaves_the_variables(draw):
+    plain, again = ResNetCIFAR(depth=8), ResNetCIFAR(depth=8, remat=True)
+    assert jax.tree.structure(build(plain)) == jax.tree.structure(build(again))
+    variables, x = draw(plain, (8, 8, 3)), np.ones((2, 8, 8, 3), np.float32)
+    for model, blocks in ((plain, 0), (again, 3)):
+        program = jax.make_jaxpr(loss_of(model, variables, x))(variables["params"])
+        assert str(program).count("prevent_cse") == blocks
+
+
+@pytest.mark.long
+def test_remat_changes_no_gradient(draw):
+    plain, again = ResNetCIFAR(depth=8), ResNetCIFAR(depth=8, remat=True)
+    variables = draw(plain, (8, 8, 3))
+    x = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype(np.float32)
+    expected, found = (jax.jit(jax.grad(loss_of(m, variables, x)))(variables["params"]) for m in (plain, again))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), found, expected)
 
 
 def test_he_initialisation_by_fan_out():

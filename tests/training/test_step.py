@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxcnn.operators import softmax_cross_entropy
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
 from jaxcnn.training.step import Task, make_chunk, make_train_step, top_k_correct
@@ -258,3 +259,31 @@ def test_a_chunk_of_steps_is_its_steps_one_by_one(tiny_config):
     np.testing.assert_allclose(metrics["loss"], rows, rtol=1e-5)
     assert_same(together.params, state.params, rtol=1e-4, atol=1e-6)
     assert int(together.step) == 3
+
+
+class TwoHeads(nn.Module):
+    """Two constants for logits: those of the output and those of an auxiliary head."""
+
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        heads = [
+            jnp.broadcast_to(self.param(name, nn.initializers.zeros, (1, 10)), (x.shape[0], 10))
+            for name in ("main", "aux")
+        ]
+        return heads[0], {"aux1": heads[1], "auxiliary": x}
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+def test_an_auxiliary_head_learns_with_its_weight_and_the_loss_is_that_of_the_output(tiny_config, weight):
+    config = tiny_config({"optimizer.momentum": 0.0, "optimizer.learning_rate": 1.0})
+    task = Task(TwoHeads(), softmax_cross_entropy, lambda key, x: x, lambda images: images, 10, weight)
+    bench, batch = Bench(config, task=task), make_batch(4)
+    state = create_state(bench.setup.config, TwoHeads(), bench.setup.optimizer(), (8, 8, 1))
+    moved, metrics = bench.step(batch, bench.setup.replicas.replicate(state))
+    # the gradient of the mean cross-entropy at equal logits: 1 / 10 minus the share of the class
+    step = np.bincount(batch["label"], minlength=10)[None] / 4 - 0.1
+    np.testing.assert_allclose(moved.params["main"], step, atol=1e-6)
+    np.testing.assert_allclose(moved.params["aux"], weight * step, atol=1e-6)
+    assert metrics["loss"] == pytest.approx(4 * np.log(10), rel=1e-5)

@@ -1,0 +1,210 @@
+"""Recomputes every number of the ledger that can be recomputed, without compiling or allocating.
+
+A row is "match", "erratum" or "protocol" as the ledger says; "drift" where the recomputed value no longer rounds to
+what is printed, or the true value of an erratum is no longer found; "missing" where the architecture, or the layer or
+stage that the number is of, does not exist.
+"""
+
+import functools
+import json
+import math
+import sys
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import rich.box
+import rich.console
+import rich.markup
+import rich.table
+
+from jaxcnn.analysis.ledger import LEDGER, Entry
+from jaxcnn.analysis.summary import summarize
+from jaxcnn.architectures import CLAIMS, create
+from jaxcnn.errors import InputError, nearest
+
+FAULTS = ("drift", "missing")
+WIDTH = 200  # columns of a table that goes into a file or a pipe
+STYLES = {"match": "green", "erratum": "yellow", "protocol": "dim", "drift": "bold red", "missing": "bold red"}
+
+
+class Missing(Exception):
+    """An architecture, a layer or a stage that a number is of does not exist."""
+
+
+class Row(NamedTuple):
+    """An entry, its recomputed value (None where nothing recomputes it) and the verdict; detail says what is gone."""
+
+    entry: Entry
+    recomputed: Any
+    verdict: str
+    detail: str = ""
+
+
+class Network:
+    """Counts and shapes of a named architecture at its paper's input, each traced when it is first asked for.
+
+    A part is the path of a module, "inception_3a" or "inception_3a/5x5"; what lies below it counts. Asking for a part
+    or a stage that does not exist is Missing.
+
+    Attributes:
+      name: a key of CLAIMS.
+      options: of the architecture.
+    """
+
+    def __init__(self, name, options=()):
+        self.name, self.options = name, dict(options)
+        self.input = CLAIMS[name].input
+
+    def parameters(self, *parts, without=(), weights=False):
+        """Number of trainable parameters below the parts, or of all, without some; weights leaves out the biases."""
+        return sum(
+            size
+            for path, size in self._below(self._variables, parts)
+            if not _is_below(path, without) and (not weights or path.endswith("/kernel"))
+        )
+
+    def macs(self, *parts):
+        """Multiply-adds of an image below the parts, or on the whole path to the main logits."""
+        if not parts:
+            return self._summary["macs"]
+        rows = [(row["layer"], row["macs"]) for row in self._summary["layers"]]
+        return sum(macs for _, macs in self._below(rows, parts))
+
+    def shape(self, stage):
+        """(h, w, c) or (c,) that a stage of the features, or "logits", puts out for an image."""
+        if stage not in self._stages:
+            raise Missing(f"{self.name} has no stage {stage}")
+        return self._stages[stage]
+
+    def units(self, *stages):
+        """Number of activations of an image in the stages; without any, in the input and all stages."""
+        shapes = [self.shape(stage) for stage in stages] or [self.input, *self._stages.values()]
+        return sum(map(math.prod, shapes))
+
+    def receptive_field(self, stage):
+        """Side in pixels of what a unit of the stage sees."""
+        field = self._summary["receptive_field"]
+        if not field.get(stage):
+            raise Missing(f"{self.name} has no receptive field of a stage {stage}")
+        return max(field[stage]["size"])
+
+    def _below(self, rows, parts):
+        for part in parts:
+            if not any(_is_below(path, (part,)) for path, _ in rows):
+                raise Missing(f"{self.name} has no layer {part}")
+        return [row for row in rows if not parts or _is_below(row[0], parts)]
+
+    @functools.cached_property
+    def _traced(self):
+        images = jax.ShapeDtypeStruct((1, *self.input), jnp.float32)
+        model = create(self.name, **self.options)
+
+        def run(x):
+            (logits, features), variables = model.init_with_output(jax.random.key(0), x, train=False)
+            return {**features, "logits": logits}, variables["params"]
+
+        return jax.eval_shape(run, images)
+
+    @property
+    def _variables(self):
+        leaves = jax.tree_util.tree_leaves_with_path(self._traced[1])
+        return [("/".join(key.key for key in path), math.prod(leaf.shape)) for path, leaf in leaves]
+
+    @property
+    def _stages(self):
+        return {stage: tuple(x.shape[1:]) for stage, x in self._traced[0].items()}
+
+    @functools.cached_property
+    def _summary(self):
+        return summarize(create(self.name, **self.options), self.input)
+
+
+def _is_below(path, parts):
+    return any(path == part or path.startswith(f"{part}/") for part in parts)
+
+
+def audit(names=None, *, ledger=LEDGER):
+    """Recomputes the ledger.
+
+    Args:
+      names: the architectures, or "lectures", whose numbers to recompute; None or empty for all.
+      ledger: sequence of Entry.
+    Returns:
+      A list of Row, in the order of the ledger.
+    Raises:
+      InputError: nothing in the ledger is of such a name.
+    """
+    subjects = {entry.subject for entry in ledger}
+    for name in names or ():
+        if name not in subjects:
+            raise InputError(f"no printed numbers of {name!r}; {nearest(name, subjects)}")
+    networks = {}
+    return [_row(entry, networks) for entry in ledger if not names or entry.subject in names]
+
+
+def _row(entry, networks):
+    if entry.subject != "lectures" and entry.subject not in CLAIMS:
+        return Row(entry, None, "missing", f"there is no architecture {entry.subject}")
+    if entry.measure is None and entry.formula is None:
+        return Row(entry, None, entry.status)
+    if entry.formula:
+        recomputed = entry.formula()
+        return Row(entry, recomputed, entry.verdict(recomputed))
+    key = entry.subject, json.dumps(dict(entry.options), sort_keys=True)
+    try:
+        if key not in networks:
+            networks[key] = Network(entry.subject, entry.options)
+        recomputed = entry.measure(networks[key])
+    except Missing as error:
+        return Row(entry, None, "missing", str(error))
+    return Row(entry, recomputed, entry.verdict(recomputed))
+
+
+def run(names=None, *, as_json=False, ledger=LEDGER):
+    """Prints the audit as a table, or as one JSON object; the exit code is 1 where a number drifted or is missing."""
+    rows = audit(names, ledger=ledger)
+    faults = [row for row in rows if row.verdict in FAULTS]
+    if as_json:
+        print(json.dumps({"rows": [as_dict(row) for row in rows], "faults": len(faults)}))
+        return int(bool(faults))
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    for column in ("number", "source", "quantity", "printed", "recomputed", "status"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(rich.markup.escape, cells(row)), style=STYLES[row.verdict])
+    console = rich.console.Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    console.print(table)
+    for row in rows:
+        if row.verdict in ("erratum", *FAULTS):
+            why = row.detail or row.entry.reason
+            console.print(
+                rich.markup.escape(f"{row.verdict}: {row.entry.name}: printed {row.entry.printed}, {why}"),
+                soft_wrap=True,
+            )
+    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in STYLES}
+    console.print(", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n or verdict in ("match", "drift")))
+    return int(bool(faults))
+
+
+def cells(row):
+    """The texts of a row of the table."""
+    entry = row.entry
+    source = f"{entry.source} ({entry.data}, {entry.protocol}, {entry.images:,})" if entry.images else entry.source
+    return entry.name, source, entry.quantity, entry.printed, _text(row.recomputed), row.verdict
+
+
+def as_dict(row):
+    """A row as plain values, for JSON."""
+    entry = row.entry
+    fields = ("name", "subject", "quantity", "printed", "source", "true", "reason", "data", "protocol", "images")
+    values = {field: getattr(entry, field) for field in fields}
+    return {**values, "recomputed": row.recomputed, "status": row.verdict, "detail": row.detail}
+
+
+def _text(value):
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

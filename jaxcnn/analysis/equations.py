@@ -1,0 +1,196 @@
+"""A traced function as one flat list of equations: calls are opened, loops unrolled."""
+
+import math
+from typing import Any, NamedTuple
+
+from jax.extend import core
+
+from jaxcnn.analysis.multiply_adds import multiply_adds
+
+# Calls that mean what is inside them, and the parameter that holds it.
+CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
+REMAT = ("remat", "remat2", "checkpoint")
+# Operators whose lowering is their own affair: one call by name, read by its arguments and never inside.
+NAMED = ("partially_connected_conv2d",)
+UNROLL_UP_TO = 2048  # iterations of a scan
+
+
+class Equation(NamedTuple):
+    """One operation.
+
+    Attributes:
+      name: of the primitive, or of the operator that is one named call.
+      inputs, outputs: numbers of values, see `Program`.
+      params: of the primitive.
+      path: the names of the modules that it belongs to, outermost first.
+      remat: the number of the rematerialised block that it is in, or None.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    params: dict
+    path: tuple[str, ...]
+    remat: int | None
+
+
+class Program:
+    """A closed jaxpr, flat.
+
+    Attributes:
+      equations: in the order of the trace; each value is made once.
+      values: what abstract value each number stands for.
+      inputs, outputs: numbers.
+      constants: numbers of the arrays that the function closes over.
+      notes: what was approximated, a sentence each.
+    """
+
+    def __init__(self, closed):
+        self.equations: list[Equation] = []
+        self.values: list[Any] = []
+        self.constants: set[int] = set()
+        self.notes: list[str] = []
+        self._remats = 0
+        self.inputs = [self._new(v.aval) for v in closed.jaxpr.invars]
+        self.outputs = self._open(closed, self.inputs, (), None)
+
+    def needed(self, outputs):
+        """The positions of the equations that the given outputs depend on."""
+        wanted, kept = set(outputs), set()
+        for position in range(len(self.equations) - 1, -1, -1):
+            equation = self.equations[position]
+            if not wanted.isdisjoint(equation.outputs):
+                kept.add(position)
+                wanted.update(equation.inputs)
+        return kept
+
+    def shapes(self, numbers):
+        return [self.values[number].shape for number in numbers]
+
+    def _new(self, aval):
+        self.values.append(aval)
+        return len(self.values) - 1
+
+    def _constant(self, aval):
+        number = self._new(aval)
+        self.constants.add(number)
+        return number
+
+    def _open(self, jaxpr, arguments, path, remat):
+        """Adds the equations of a jaxpr called with these values; returns the numbers of its results."""
+        jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+        known = dict(zip(jaxpr.invars, arguments, strict=True))
+        known |= {v: self._constant(v.aval) for v in jaxpr.constvars}
+
+        def read(atom):
+            return self._new(atom.aval) if isinstance(atom, core.Literal) else known[atom]
+
+        for eqn in jaxpr.eqns:
+            inputs = [read(atom) for atom in eqn.invars]
+            results = self._step(eqn, inputs, (*path, *_scopes(eqn)), remat)
+            known |= dict(zip(eqn.outvars, results, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+    def _step(self, eqn, inputs, path, remat):
+        name, params = eqn.primitive.name, eqn.params
+        if name in CALLS and params.get("name") in NAMED:
+            return self._add(params["name"], inputs, eqn.outvars, {"window": _window(_inner(params))}, path, remat)
+        if name in CALLS:
+            return self._open(_inner(params), inputs, path, remat)
+        if name in REMAT:
+            if remat is None:
+                self._remats, remat = self._remats + 1, self._remats
+            return self._open(_inner(params), inputs, path, remat)
+        if name == "scan" and params["length"] <= UNROLL_UP_TO:
+            return self._unroll(eqn, inputs, path, remat)
+        if _insides(params):
+            params = {"macs": self._inside(eqn, path)}
+        return self._add(name, inputs, eqn.outvars, params, path, remat)
+
+    def _add(self, name, inputs, outvars, params, path, remat):
+        outputs = [self._new(v.aval) for v in outvars]
+        self.equations.append(Equation(name, tuple(inputs), tuple(outputs), params, path, remat))
+        return outputs
+
+    def _unroll(self, eqn, inputs, path, remat):
+        """A scan as its iterations, one after another; what it stacks comes out as one `stack`."""
+        params, body = eqn.params, eqn.params["jaxpr"]
+        constants, carried = params["num_consts"], params["num_carry"]
+        fixed, carry = inputs[:constants], inputs[constants : constants + carried]
+        stacked, slices = inputs[constants + carried :], body.jaxpr.invars[constants + carried :]
+        rows = []
+        for _ in range(params["length"]):
+            here = [self._add("unstack", [x], [v], {}, path, remat)[0] for x, v in zip(stacked, slices, strict=True)]
+            results = self._open(body, [*fixed, *carry, *here], path, remat)
+            carry = results[:carried]
+            rows.append(results[carried:])
+        ends = zip(eqn.outvars[carried:], zip(*rows, strict=True) if rows else (), strict=True)
+        return [*carry, *(self._add("stack", column, [v], {}, path, remat)[0] for v, column in ends)]
+
+    def _inside(self, eqn, path):
+        """Multiply-adds of an equation that stays closed: of a loop or a branch, or of a call of an unknown kind."""
+        name, params = eqn.primitive.name, eqn.params
+        inside = [_products(jaxpr) for jaxpr in _insides(params)]
+        where = f"{name} in {'/'.join(path) or 'the function'}"
+        if not any(inside):
+            return 0
+        if name == "cond":
+            self.notes.append(f"{where}: the multiply-adds are those of its most expensive branch")
+            return max(inside)
+        if name == "scan":
+            self.notes.append(f"{where}: {params['length']} iterations are not unrolled, they are one layer")
+            return params["length"] * sum(inside)
+        self.notes.append(f"{where}: how often it runs is not known, its multiply-adds are counted once")
+        return sum(inside)
+
+
+def _scopes(eqn):
+    """The names of a name stack as Linen leaves them; `Module.method` is the module itself."""
+    path, method = [], None
+    for scope in eqn.source_info.name_stack.stack:
+        if type(scope).__name__ != "Scope":  # the trace of a transformation: jvp, transpose, vmap
+            continue
+        name, dot, _ = scope.name.partition(".")
+        if (dot and path and path[-1] == name) or (not dot and method == name):
+            method = None
+            continue
+        path.append(name)
+        method = name if dot else None
+    return tuple(path)
+
+
+def _inner(params):
+    return next(params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params)
+
+
+def _insides(params):
+    """Every jaxpr among an equation's parameters but those of a scalar (the update of a scatter, a reducer)."""
+    found = []
+    for key, value in params.items():
+        for jaxpr in value if isinstance(value, (tuple, list)) else (value,):
+            if hasattr(jaxpr, "eqns") and key not in ("update_jaxpr", "jvp_jaxpr_fun"):
+                found.append(getattr(jaxpr, "jaxpr", jaxpr))
+    return found
+
+
+def _products(jaxpr):
+    total = 0
+    for eqn in jaxpr.eqns:
+        inside = [_products(j) for j in _insides(eqn.params)]
+        if eqn.primitive.name == "cond":
+            total += max(inside)
+        elif inside:
+            total += eqn.params.get("length", 1) * sum(inside)
+        else:
+            shapes = ([v.aval.shape for v in atoms] for atoms in (eqn.invars, eqn.outvars))
+            total += multiply_adds(eqn.primitive.name, *shapes, eqn.params)
+    return total
+
+
+def _window(jaxpr):
+    """The window of the one convolution inside a named operator."""
+    return next(eqn.params["window"] for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns if "window" in eqn.params)
+
+
+def size_in_bytes(aval):
+    return math.prod(aval.shape) * aval.dtype.itemsize

@@ -1,0 +1,179 @@
+"""Error against operations, with area for parameters (Canziani, Paszke and Culurciello 2016, arXiv:1605.07678, fig. 2).
+
+The one file of this folder that looks at runs and draws.
+"""
+
+import math
+import pathlib
+import re
+from typing import NamedTuple
+
+from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.transforms import Bbox
+
+from jaxcnn.analysis.published import PUBLISHED
+from jaxcnn.analysis.summary import summarize
+from jaxcnn.architectures import ARCHITECTURES, CLAIMS
+from jaxcnn.errors import InputError
+from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes, save_figure
+
+ONE = "one crop"
+# Of a network with several numbers the first of these is drawn.
+PROTOCOLS = (ONE, "10 crops", "12 crops", "dense")
+AREA_OF_A_MILLION = 11.0  # points squared
+KEY = (5e6, 50e6, 140e6)
+
+
+class Point(NamedTuple):
+    """One network: its error in per cent, multiply-adds of an image, parameters, and how the error was measured."""
+
+    name: str
+    error: float
+    macs: int
+    parameters: int
+    protocol: str
+
+
+def published_points():
+    """A point for each architecture of this library with a published top-1 error: of one crop, where there is one."""
+    found = {}
+    for protocol in PROTOCOLS:
+        for row in PUBLISHED:
+            known = row.architecture in ARCHITECTURES and row.architecture in CLAIMS
+            if row.protocol == protocol and row.top1 is not None and known and row.architecture not in found:
+                claim = CLAIMS[row.architecture]
+                found[row.architecture] = Point(row.architecture, row.top1, claim.macs, claim.parameters, protocol)
+    return list(found.values())
+
+
+def run_points(workdirs):
+    """A point for each run directory: its latest evaluation, on the test split where there is one.
+
+    Raises:
+      InputError: a directory is not a run's, or nothing was evaluated in it.
+    """
+    from jaxcnn.training.rundir import read_config, read_data, read_evaluations
+    from jaxcnn.training.setup import make_model
+
+    found = []
+    for workdir in workdirs:
+        config, rows = read_config(workdir), read_evaluations(workdir)
+        if not rows:
+            raise InputError(f"{workdir} has no evaluation: python -m jaxcnn evaluate --workdir={workdir}")
+        row = next((row for row in reversed(rows) if row["split"] == "test"), rows[-1])
+        classes, shape = read_data(workdir)
+        totals = summarize(make_model(config, shape, len(classes)), shape)
+        name = f"{row['architecture']} ({pathlib.Path(workdir).name})"
+        found.append(
+            Point(name, 100 * (1 - row["top1"]), totals["macs"], totals["parameters"], f"{row['split']}, n {row['n']}")
+        )
+    return found
+
+
+def draw_frontier(points, path, *, title="Error against operations, area for parameters"):
+    """Draws points and, dotted, their frontier.
+
+    Args:
+      points: a sequence of `Point`.
+      path: where to write the figure; the suffix names the format.
+      title: str.
+    Returns:
+      A matplotlib Figure.
+    """
+    figure = new_figure(10, 6.6)
+    axes = figure.subplots()
+    plain_axes(axes, title=title, xlabel="multiply-adds of an image", ylabel="top-1 error (%)")
+    families = list(dict.fromkeys(family(point.name) for point in points))
+    axes.set_xscale("log")
+    low, high = min(p.macs for p in points), max(p.macs for p in points)
+    axes.set_xlim(low / 1.6, high * 1.9)
+    edge = frontier(points)
+    axes.plot([p.macs for p in edge], [p.error for p in edge], color=QUIET, linewidth=1, linestyle=":", zorder=1)
+    for point in sorted(points, key=lambda p: -p.parameters):  # the small ones on top
+        color = PALETTE[families.index(family(point.name)) % len(PALETTE)]
+        face = color if point.protocol not in PROTOCOLS[1:] else "none"
+        circle = {"s": _area(point.parameters), "edgecolors": color, "linewidths": 1.2, "zorder": 2}
+        axes.scatter(point.macs, point.error, facecolors=face, alpha=0.5 if face == color else 0.9, **circle)
+        axes.scatter(point.macs, point.error, s=6, color=color, zorder=3)
+    errors = [p.error for p in points]
+    margin = max(0.12 * (max(errors) - min(errors)), 0.5)
+    axes.set_ylim(max(min(errors) - margin, 0) if min(errors) >= 0 else None, max(errors) + margin)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: count(value))
+    _key(axes, points)
+    _label(figure, axes, points)
+    save_figure(figure, path)
+    return figure
+
+
+def frontier(points):
+    """The points that no other one beats in both error and operations, by operations; errors of several crops, which
+    are lower, are left out.
+    """
+    same = [p for p in points if p.protocol not in PROTOCOLS[1:]]
+    edge = [p for p in same if not any(q.error <= p.error and q.macs <= p.macs and q != p for q in same)]
+    return sorted(edge, key=lambda p: p.macs)
+
+
+def _key(axes, points):
+    """What the area and the filling mean."""
+    handles = []
+    largest = max(p.parameters for p in points)
+    for number in KEY if largest > KEY[0] else (largest,):
+        label = f"{count(number)} parameters"
+        handles.append(axes.scatter([], [], s=_area(number), color=QUIET, alpha=0.4, label=label))
+    protocols = {p.protocol for p in points}
+    if protocols & set(PROTOCOLS):
+        ring = {"s": 60, "edgecolors": QUIET}
+        handles.append(axes.scatter([], [], facecolors=QUIET, alpha=0.5, label="one crop", **ring))
+        handles.append(axes.scatter([], [], facecolors="none", label="10 crops or dense", **ring))
+    options = {"frameon": False, "fontsize": 9, "labelspacing": 2.4, "borderpad": 1.2, "handletextpad": 1.4}
+    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), **options)
+
+
+def _label(figure, axes, points):
+    """Writes each name outside its circle, where it covers no other name and no centre."""
+    figure.draw_without_rendering()
+    centres = axes.transData.transform([(p.macs, p.error) for p in points])
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in centres]
+    for point in sorted(points, key=lambda p: (p.parameters, p.name)):
+        radius = math.sqrt(_area(point.parameters) / math.pi)
+        for dx, dy, align in _places(radius):
+            text = axes.annotate(
+                literal(point.name), (point.macs, point.error), (dx, dy), textcoords="offset points", fontsize=8.5,
+                ha=align, va="center", zorder=4,
+            )  # fmt: skip
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+            text.set_visible(False)
+        text.set_visible(True)  # the last place, where none is free
+        taken.append(box)
+
+
+def _places(radius):
+    """Offsets in points to try, near ones first."""
+    for distance in (3, 9, 16, 25, 36):
+        for dx, dy in ((1, 0), (-1, 0), (0.75, 0.75), (0.75, -0.75), (-0.75, 0.75), (-0.75, -0.75), (0, 1), (0, -1)):
+            align = "center" if dx == 0 else "left" if dx > 0 else "right"
+            yield dx * (radius + distance), dy * (radius + distance + 3), align
+
+
+def _area(parameters):
+    return max(AREA_OF_A_MILLION * parameters / 1e6, 12)
+
+
+def family(name):
+    """resnet50 and resnet101 are one family, and so are vgg_a and vgg_d."""
+    return re.split(r"[\d_ (]", name, maxsplit=1)[0]
+
+
+def count(number):
+    """1.8G, 138M, 650: a number for a reader."""
+    for letter, power in (("G", 9), ("M", 6), ("k", 3)):
+        if number >= 10**power:
+            value = number / 10**power
+            whole = value >= 10 or math.isclose(value, round(value))
+            return f"{value:.0f}{letter}" if whole else f"{value:.1f}{letter}"
+    return f"{number:.0f}"

@@ -1,0 +1,35 @@
+"""Every number that papers and lectures print about these networks, as data; `jaxcnn.analysis.audit` recomputes them.
+
+One paper or family a file. What is not in a table that we could check is left out rather than guessed.
+"""
+
+from jaxcnn.analysis.ledger import (
+    alexnet,
+    densenet,
+    googlenet,
+    inception,
+    lectures,
+    lenet,
+    nin,
+    resnet,
+    vgg,
+    zfnet,
+)
+from jaxcnn.analysis.ledger.entry import QUANTITIES, STATUSES, Entry
+
+__all__ = ["LEDGER", "QUANTITIES", "STATUSES", "UNPRINTED", "Entry"]
+
+_FILES = (lenet, alexnet, zfnet, vgg, nin, googlenet, inception, resnet, densenet, lectures)
+
+LEDGER = tuple(entry for file in _FILES for entry in file.ENTRIES)
+
+UNPRINTED = {  # architectures of which nobody prints a number; a name that ends in _small is one too
+    "convnet": "a family of the lectures' notes, without numbers",
+    "mlp": "no paper's",
+    "lenet5_common": "not the network of the paper",
+    "googlenet_naive": "the paper draws the module only; the lectures' example of it is under googlenet",
+    "googlenet_bn": "a library's",
+    "resnet50_v1_5": "a library's",
+    "resnet101_v1_5": "a library's",
+    "resnet152_v1_5": "a library's",
+}

@@ -1,0 +1,137 @@
+"""A printed number, and what printing it to so many digits claims."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+QUANTITIES = (
+    "parameters", "macs", "shape", "receptive_field", "error", "recipe", "activations", "connections",
+)  # fmt: skip
+STATUSES = ("match", "erratum", "protocol")
+
+_NUMBER = re.compile(r"(?P<below><?)(?P<digits>[\d,]+(?:\.\d+)?)(?:e(?P<exponent>\d+))?(?P<unit>[KMG]?)(?P<rest>\D*)")
+_ILSVRC = "ILSVRC-2012 validation"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One number of a paper or a lecture.
+
+    Attributes:
+      name: unique, "subject/what".
+      subject: the architecture, or "lectures" for an example of no named network.
+      quantity: one of QUANTITIES.
+      printed: the number as it is printed: "0.27M", "<25M", "1.8e9", "28x28x6", for errors "top-1/top-5" in percent
+        with "-" for what is not printed, for recipes text.
+      source: paper or lecture, and the table, figure or section in it.
+      status: "match", the recomputed value rounds to what is printed; "erratum", it does not, and `true` is right;
+        "protocol", it cannot be recomputed here.
+      measure: what recomputes it from an `audit.Network` of the subject.
+      formula: what recomputes it from nothing; only one of the two.
+      true: the right value of an erratum.
+      reason: why an erratum is one.
+      to: what it is rounded to, where that is not the last digit that is printed: 10e6 for the "60M" of AlexNet.
+      kilo: 1000, or 1024 where the K of the source is that.
+      options: of the architecture, where the number is of another variant than the default.
+      data, protocol, images: of an error: data set and split, how it is tested, on how many images.
+    """
+
+    name: str
+    subject: str
+    quantity: str
+    printed: str
+    source: str
+    status: str
+    measure: Callable | None = None
+    formula: Callable | None = None
+    true: Any = None
+    reason: str = ""
+    to: float | None = None
+    kilo: int = 1000
+    options: Mapping = dataclasses.field(default_factory=dict)
+    data: str = ""
+    protocol: str = ""
+    images: int | None = None
+
+    @property
+    def value(self):
+        """What is printed, as a number; a shape as a tuple, errors as (top-1, top-5) in percent, a recipe as None."""
+        if self.quantity == "recipe":
+            return None
+        if self.quantity == "shape":
+            return tuple(int(side) for side in self.printed.split("x"))
+        if self.quantity == "error":
+            return tuple(None if part == "-" else float(part) for part in self.printed.split("/"))
+        return self._parse()[1]
+
+    def agrees(self, value):
+        """Whether a recomputed value is what is printed, to its digits."""
+        if self.quantity in ("shape", "error"):
+            return value == self.value
+        below, printed, step = self._parse()
+        return value < printed if below else abs(value - printed) <= step / 2
+
+    def verdict(self, recomputed):
+        """ "match", "erratum" or "protocol", or "drift" where the recomputed value no longer gives the status."""
+        if self.status == "protocol":
+            return "protocol"
+        if self.status == "match":
+            return "match" if self.agrees(recomputed) else "drift"
+        if isinstance(self.true, float):
+            kept = math.isclose(recomputed, self.true, rel_tol=1e-3)
+        else:
+            kept = recomputed == self.true
+        return "erratum" if kept and not self.agrees(self.true) else "drift"  # an erratum that agrees is none
+
+    def _parse(self):
+        found = _NUMBER.fullmatch(self.printed)
+        if not found:
+            raise ValueError(f"{self.name}: {self.printed!r} is not a number")
+        digits = found["digits"].replace(",", "")
+        scale = 10 ** int(found["exponent"] or 0) * self.kilo ** " KMG".index(found["unit"] or " ")
+        step = self.to or scale * 10 ** -len(digits.partition(".")[2])
+        return bool(found["below"]), float(digits) * scale, step
+
+
+def match(subject, what, quantity, printed, source, measure=None, **options):
+    """An entry whose recomputed value rounds to the printed one."""
+    name = f"{subject}/{what}"
+    return Entry(name, subject, quantity, printed, source, "match", measure=measure, **options)
+
+
+def erratum(subject, what, quantity, printed, source, measure=None, *, true, reason, **options):
+    """An entry whose printed value is not the right one."""
+    name = f"{subject}/{what}"
+    options = {"true": true, "reason": reason, **options}
+    return Entry(name, subject, quantity, printed, source, "erratum", measure=measure, **options)
+
+
+def error(subject, printed, source, protocol, *, data=_ILSVRC, images=50_000):
+    """A published error, "top-1/top-5" or one number, in percent."""
+    name = f"{subject}/error/{data}/{protocol}"
+    options = {"data": data, "protocol": protocol, "images": images}
+    return Entry(name, subject, "error", printed, source, "protocol", **options)
+
+
+def recipe(subject, printed, source, what="recipe"):
+    """How it was trained, in words."""
+    return Entry(f"{subject}/{what}", subject, "recipe", printed, source, "protocol", protocol="training")
+
+
+def shapes(subject, source, rows, **options):
+    """Entries of what stages put out.
+
+    Args:
+      rows: dict from the stage's name in the features to the shape that is printed, "28x28x6"; where no channels are
+        printed, "28x28".
+    """
+    return [
+        match(subject, f"{stage}/shape", "shape", printed, source, _shape(stage, printed.count("x") + 1), **options)
+        for stage, printed in rows.items()
+    ]
+
+
+def _shape(stage, sides):
+    return lambda network: network.shape(stage)[:sides]

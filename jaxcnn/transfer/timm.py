@@ -1,0 +1,93 @@
+"""The names of timm's models: Inception-v4, Inception-ResNet-v2, and those that it shares with torchvision.
+
+    ours                        theirs
+    inception_v4                inception_v4: features.0 ... features.21, last_linear
+    inception_resnet_v2         inception_resnet_v2: conv2d_1a ..., repeat.0 ..., classif (elsewhere last_linear)
+    resnet18, resnet34,         resnet18, ..., densenet121, ..., with torchvision's names
+    resnet50_v1_5, ...,
+    densenet121, ...
+
+timm has many weights for one ResNet, prepared in many ways: the preprocessing here is its default.
+"""
+
+from jaxcnn.architectures import inception_resnet, inception_v4
+from jaxcnn.transfer.inception import convolutions
+from jaxcnn.transfer.layout import HALF, IMAGENET_MEAN, IMAGENET_STD, Layout, Preprocessing
+from jaxcnn.transfer.mapping import convolution, linear, renamed
+from jaxcnn.transfer.torchvision import conv_norm, densenets, resnets
+
+DEFAULT = Preprocessing((224, 224), 256, IMAGENET_MEAN, IMAGENET_STD, "bicubic")
+INCEPTION_V4 = Preprocessing((299, 299), 341, HALF, HALF, "bicubic")  # 299 / 0.875
+INCEPTION_RESNET = Preprocessing((299, 299), 333, HALF, HALF, "bicubic")  # 299 / 0.8975
+
+INCEPTION_C = "branch0 branch1_0 branch1_1a branch1_1b branch2_0 branch2_1 branch2_2 branch2_3a branch2_3b branch3.1"
+
+ROWS = {  # of residual blocks, and the name of the last where it stands alone
+    "block35": ("repeat", None),
+    "block17": ("repeat_1", None),
+    "block8": ("repeat_2", "block8"),
+}
+
+
+def _layer(theirs, ours):
+    return conv_norm((f"{theirs}.conv", f"{theirs}.bn"), (f"{ours}/conv", f"{ours}/norm"))
+
+
+def _block(theirs, ours, stage):
+    """branch<i> for a branch of one layer, branch<i>.<j> for the layers of a longer one; poolings count."""
+    entries = ()
+    for path, (branch, place, *_) in convolutions(stage):
+        name = f"branch{branch}" if len(stage[branch]) == 1 else f"branch{branch}.{place}"
+        entries += _layer(f"{theirs}.{name}", f"{ours}/{path}")
+    return entries
+
+
+def inception_v4_entries():
+    """features.<i>: the stages in their order."""
+    entries = ()
+    for place, (name, stage) in enumerate(inception_v4.STAGES.items()):
+        theirs = f"features.{place}"
+        if name.startswith("Conv2d"):
+            entries += _layer(theirs, name)
+        elif name in ("Mixed_3a", "Mixed_5a"):  # a convolution beside a pooling
+            ((path, _),) = convolutions(stage)
+            entries += _layer(f"{theirs}.conv", f"{name}/{path}")
+        elif stage is inception_v4.INCEPTION_C:
+            for branch, (path, _) in zip(INCEPTION_C.split(), convolutions(stage), strict=True):
+                entries += _layer(f"{theirs}.{branch}", f"{name}/{path}")
+        else:
+            entries += _block(theirs, name, stage)
+    return entries + linear("last_linear", "Logits")
+
+
+def inception_resnet_v2_entries():
+    """conv2d_1a ... conv2d_7b, mixed_5b, 6a, 7a, and rows of residual blocks."""
+    entries = ()
+    for name, stage in inception_resnet.VARIANTS["inception_resnet_v2"].items():
+        if name.startswith("Conv2d"):
+            entries += _layer(name.rpartition("_")[0].lower(), name)
+        elif name.startswith("Mixed"):
+            entries += _block(name.lower(), name, stage)
+        elif name in ROWS:
+            row, last = ROWS[name]
+            for block in range(stage.number):
+                theirs = last if last and block == stage.number - 1 else f"{row}.{block}"
+                ours = f"{name}_{block + 1}"
+                entries += _block(theirs, ours, stage.branches)
+                entries += convolution(f"{theirs}.conv2d", f"{ours}/Conv2d_1x1", bias=True)
+    return entries + linear("classif", "Logits")
+
+
+def inception_resnet_prepare(tensors):
+    """last_linear, as other copies of these weights call it, as classif."""
+    return renamed(tensors, lambda name: name.replace("last_linear.", "classif."))
+
+
+LAYOUTS = {
+    "inception_v4": Layout(inception_v4_entries, "last_linear.bias", INCEPTION_V4),
+    "inception_resnet_v2": Layout(
+        inception_resnet_v2_entries, "classif.bias", INCEPTION_RESNET, prepare=inception_resnet_prepare
+    ),
+    **resnets(DEFAULT),
+    **densenets(DEFAULT),
+}

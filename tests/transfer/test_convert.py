@@ -1,0 +1,115 @@
+"""Weights from elsewhere become a run that evaluate and predict open, and go back to the file they came from."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from jaxcnn import InputError, Trained
+from jaxcnn.transfer import SOURCES, convert, export
+from jaxcnn.transfer.convert import abstract_variables, find_layout
+from jaxcnn.transfer.lenet_caffe import LeNetCaffe
+from jaxcnn.transfer.mapping import to_tensors
+
+
+@pytest.fixture(scope="module")
+def imported(shared, tmp_path_factory):
+    """The run of the ResNet-20 that was trained in PyTorch."""
+    workdir = tmp_path_factory.mktemp("imported") / "run"
+    file = shared / "weights" / "cifar10_resnet20.safetensors"
+    options = {"data": "tfds:cifar10", "data_dir": str(shared / "tfds")}
+    assert convert("torchvision", "resnet20", file, workdir, **options) == 269_722
+    return workdir
+
+
+def test_a_network_trained_elsewhere_keeps_its_error(imported):
+    result, row = Trained(imported).evaluate("test")
+    assert row["n"] == 10_000 and row["architecture"] == "resnet20" and row["step"] == 0
+    assert result.confusion.sum() - result.confusion.trace() == 827
+
+
+def test_export_gives_the_file_back(imported, shared, tmp_path):
+    original = load_file(shared / "weights" / "cifar10_resnet20.safetensors")
+    assert export(imported, tmp_path / "back.safetensors") == len(original) == 97
+    back = load_file(tmp_path / "back.safetensors")
+    assert back.keys() == original.keys()
+    for name, array in original.items():
+        np.testing.assert_array_equal(back[name], array, err_msg=name, strict=True)
+
+
+def test_what_lies_beside_the_weights(imported):
+    network = Trained(imported)
+    assert network.classes[:2] == ("airplane", "automobile") and network.shape == (32, 32, 3)
+    np.testing.assert_array_equal(network.mean, np.float32([0.485, 0.456, 0.406]))
+    np.testing.assert_array_equal(network.std, np.float32([0.229, 0.224, 0.225]))
+    prepared = json.loads((imported / "preprocessing.json").read_text())
+    assert prepared["resize"] is None and prepared["channel_order"] == "RGB" and prepared["source"] == "torchvision"
+
+
+@pytest.fixture(scope="module")
+def lenet_file(tmp_path_factory):
+    """Caffe's LeNet at random, as safetensors."""
+    rng = np.random.default_rng(0)
+    _, entries, _ = find_layout("caffe", "lenet_caffe", {})
+    like = abstract_variables(LeNetCaffe(), (28, 28, 1))
+    variables = jax.tree.map(lambda x: (0.1 * rng.normal(size=x.shape)).astype(np.float32), like)
+    file = tmp_path_factory.mktemp("lenet") / "lenet.safetensors"
+    save_file(to_tensors(entries, variables), file)
+    return file
+
+
+def test_without_a_data_set(lenet_file, tmp_path):
+    names = [f"digit {i}" for i in range(10)]
+    assert convert("caffe", "lenet_caffe", lenet_file, tmp_path / "run", classes=names) == 431_080
+    pixels = np.random.default_rng(1).integers(0, 256, (28, 28), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    (row,) = Trained(tmp_path / "run").predict([tmp_path / "x.png"])
+    expected = _lenet(load_file(lenet_file), pixels.astype(np.float64) / 256)
+    assert list(row["probabilities"]) == names
+    np.testing.assert_allclose(list(row["probabilities"].values()), expected, rtol=1e-4, atol=1e-7)
+    assert export(tmp_path / "run", tmp_path / "back.safetensors", source="caffe") == 8
+    for name, array in load_file(lenet_file).items():
+        np.testing.assert_array_equal(load_file(tmp_path / "back.safetensors")[name], array)
+
+
+def _lenet(weights, x):
+    """Caffe's LeNet in NumPy, in Caffe's order (c, h, w)."""
+    x = x[None]
+    for layer in ("conv1", "conv2"):
+        kernel = weights[f"{layer}.weight"].astype(np.float64)
+        windows = np.lib.stride_tricks.sliding_window_view(x, (5, 5), axis=(1, 2))
+        x = np.einsum("chwij,ocij->ohw", windows, kernel) + weights[f"{layer}.bias"][:, None, None]
+        x = x.reshape(len(x), x.shape[1] // 2, 2, x.shape[2] // 2, 2).max((2, 4))
+    x = np.maximum(weights["ip1.weight"] @ x.ravel() + weights["ip1.bias"], 0)
+    x = weights["ip2.weight"] @ x + weights["ip2.bias"]
+    return np.exp(x - x.max()) / np.exp(x - x.max()).sum()
+
+
+def test_mistakes_leave_no_run_behind(lenet_file, tmp_path):
+    tensors, workdir = load_file(lenet_file), tmp_path / "run"
+    save_file({k: v for k, v in tensors.items() if k != "conv1.bias"}, tmp_path / "less.safetensors")
+    for arguments, options, message in (
+        (("caffe", "lenet_caffe", tmp_path / "less.safetensors"), {}, r"not in the file: conv1\.bias"),
+        (("caffe", "vgg_d", lenet_file), {}, r"no fc8\.bias"),
+        (("caffe", "lenet_caffe", lenet_file), {"classes": ["a", "b"]}, "10 classes, but 2 are named"),
+        (("caffe", "lenet_caffe", lenet_file), {"meen": (0.5,)}, "'meen'.*did you mean 'mean'"),
+        (("caffe", "lenet_caffe", lenet_file), {"mean": (0.1, 0.2)}, "--mean, one number or 1"),
+        (("caffe", "lenet_caffe", lenet_file), {"options": {"widht": 3}}, "widht"),
+    ):
+        with pytest.raises(InputError, match=message):
+            convert(*arguments, workdir, **options)
+        assert not workdir.exists()
+    convert("caffe", "lenet_caffe", lenet_file, workdir)
+    with pytest.raises(InputError, match="holds a run already"):
+        convert("caffe", "lenet_caffe", lenet_file, workdir)
+
+
+def test_every_preparation_is_stated():
+    for source, layouts in SOURCES.items():
+        for name, layout in layouts.items():
+            prepared = layout.preprocessing
+            assert len(prepared.mean) == len(prepared.std) == (0 if name == "nin_cifar" else prepared.channels), source
+            assert (prepared.channel_order == "BGR") == (source == "caffe" and prepared.resize == 256)
