@@ -62,6 +62,7 @@ def read_field(view, image):
     """The `Field` of a view of images of (h, w) pixels."""
     size, stride, padding, whole = [], [], [], True
     for a in IMAGE_AXES:
+        view = _one_axis(view, a)
         moving = [f for axis in view.axes for f in axis if f.steps[a]]
         first = view.start[a] + sum(min(0, f.steps[a] * (f.length - 1)) for f in moving)
         last = view.start[a] + view.size[a] - 1 + sum(max(0, f.steps[a] * (f.length - 1)) for f in moving)
@@ -76,6 +77,13 @@ def read_field(view, image):
         padding.append((-first, last - (image[a] - 1)))
     offset = tuple((s - 1) / 2 - p[0] for s, p in zip(size, padding, strict=True))
     return Field(tuple(size), tuple(stride), tuple(padding), offset, whole)
+
+
+def _one_axis(view, a):
+    """The view with the axis along which the box makes the largest steps; channels that hold pixels are joined."""
+    steps = [max(abs(f.steps[a]) for f in axis) for axis in view.axes]
+    others = [axis for axis, step in enumerate(steps) if step and axis != steps.index(max(steps))]
+    return collapse(view, others, image_axes=(a,))
 
 
 def collapse(view, axes=None, image_axes=IMAGE_AXES):

@@ -31,7 +31,7 @@ paper's N(0, 0.01**2) suits pixels from -128 to 127 and leaves nothing of a norm
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -40,8 +40,8 @@ import jax.numpy as jnp
 from jaxcnn.architectures.claim import Claim
 from jaxcnn.errors import look_up
 from jaxcnn.operators.activation import relu
-from jaxcnn.operators.convolution import HE_FAN_IN, Conv, conv2d
-from jaxcnn.operators.dense import HEAD_INIT
+from jaxcnn.operators.convolution import HE_FAN_IN, Conv
+from jaxcnn.operators.dense import HEAD_INIT, SlidingDense
 from jaxcnn.operators.pooling import max_pool
 from jaxcnn.operators.regularization import Dropout
 from jaxcnn.operators.response import local_response_norm
@@ -87,34 +87,6 @@ INITIALISATIONS = {"paper": nn.initializers.normal(0.01), "he": HE_FAN_IN}
 
 def _initialiser(kernel_init):
     return kernel_init if callable(kernel_init) else look_up(kernel_init, table=INITIALISATIONS, kind="kernel_init")
-
-
-class SlidingDense(nn.Module):
-    """A full connection to a window of a map, slid over the whole map as a convolution.
-
-    Its parameters are those of the `Dense` layer that sees one flattened window: `kernel` (window * window * c,
-    features), its rows by (row, column, channel), and `bias` (features,), both float32.
-
-    Attributes:
-      features: number of outputs at each position.
-      window: side of the window.
-      kernel_init, bias_init, dtype: as in `Dense`.
-    """
-
-    features: int
-    window: int
-    kernel_init: Callable
-    bias_init: Callable
-    dtype: Any
-
-    @nn.compact
-    def __call__(self, x):  # (n, h, w, c)
-        window = (self.window, self.window, x.shape[-1])
-        rows = self.window * self.window * x.shape[-1]
-        kernel = self.param("kernel", self.kernel_init, (rows, self.features), jnp.float32)
-        bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return conv2d(x, kernel.reshape(*window, self.features), bias)  # (n, h - window + 1, ..., features)
 
 
 class AlexNet(nn.Module):

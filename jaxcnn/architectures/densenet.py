@@ -22,8 +22,9 @@ norm. Basic: (L - 4) / 3 layers without bottleneck in a block, 16 channels befor
 channels. BC: (L - 4) / 6 layers with bottleneck, 2k channels, transitions halve them.
 
 Table 1 has DenseNet-161 as printed at CVPR 2017, DenseNet-264 in its place in the last version on arXiv. The blocks of
-DenseNet-264 make 265 layers with weights, those of the others as many as their name says. The norm and relu between the first convolution and its pooling on ImageNet, and the relu in a transition, are those of the authors'
-release. Weights are as in He et al. 2015 (arXiv:1502.01852), with the fan-out as in that release; the linear layer is
+DenseNet-264 make 265 layers with weights, those of the others as many as their name says. The norm and relu between
+the first convolution and its pooling on ImageNet, and the relu in a transition, are those of the authors' release.
+Weights are as in He et al. 2015 (arXiv:1502.01852), with the fan-out as in that release; the linear layer is
 N(0, 0.01**2), its bias zero.
 """
 

@@ -31,8 +31,8 @@ import jax.numpy as jnp
 from jaxcnn.architectures.claim import Claim
 from jaxcnn.errors import look_up
 from jaxcnn.operators.activation import relu
-from jaxcnn.operators.convolution import HE_FAN_IN, Conv, conv2d
-from jaxcnn.operators.dense import HEAD_INIT
+from jaxcnn.operators.convolution import HE_FAN_IN, Conv
+from jaxcnn.operators.dense import HEAD_INIT, SlidingDense
 from jaxcnn.operators.normalization import BatchNorm
 from jaxcnn.operators.pooling import max_pool
 from jaxcnn.operators.regularization import Dropout
@@ -82,27 +82,6 @@ CLAIMS = {
 
 def _initialiser(kernel_init):
     return kernel_init if callable(kernel_init) else look_up(kernel_init, table=INITIALISATIONS, kind="kernel_init")
-
-
-class SlidingDense(nn.Module):
-    """A full connection over windows of size x size, at every position of a larger map.
-
-    Its parameters `kernel` (size * size * c, features), rows in the order h, w, c, and `bias` are those of the
-    `nn.Dense` behind the flattened map (n, size, size, c).
-    """
-
-    features: int
-    size: int
-    kernel_init: Callable
-    dtype: Any
-
-    @nn.compact
-    def __call__(self, x):  # (n, h, w, c)
-        channels = x.shape[-1]
-        kernel = self.param("kernel", self.kernel_init, (self.size**2 * channels, self.features), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return conv2d(x, kernel.reshape(self.size, self.size, channels, self.features), bias)  # (n, h - size + 1, ...)
 
 
 class VGG(nn.Module):

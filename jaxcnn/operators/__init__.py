@@ -18,7 +18,7 @@ from jaxcnn.operators.activation import (
     tanh,
 )
 from jaxcnn.operators.convolution import HE_FAN_IN, HE_FAN_OUT, Conv, PartialConv, conv2d, partially_connected_conv2d
-from jaxcnn.operators.dense import Dense, Maxout, dense
+from jaxcnn.operators.dense import Dense, Maxout, SlidingDense, dense
 from jaxcnn.operators.geometry import (
     conv_macs,
     conv_parameters,
@@ -72,6 +72,7 @@ __all__ = [
     "PReLU",
     "PartialConv",
     "SeparableConv",
+    "SlidingDense",
     "SubSampling",
     "activation",
     "average_pool",

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from flax.linen import Dense
 
 from jaxcnn.operators.activation import maxout
-from jaxcnn.operators.convolution import HE_FAN_IN
+from jaxcnn.operators.convolution import HE_FAN_IN, conv2d
 
 # For the layer before a softmax: logits near zero, so that the loss starts at ln K (Krizhevsky et al. 2012, section 5;
 # Goyal et al. 2017, arXiv:1706.02677, section 5.1, for ResNets).
 HEAD_INIT = nn.initializers.normal(0.01)
 
-__all__ = ["HEAD_INIT", "Dense", "Maxout", "dense"]
+__all__ = ["HEAD_INIT", "Dense", "Maxout", "SlidingDense", "dense"]
 
 
 def dense(x, kernel, bias=None):
@@ -39,6 +39,34 @@ def dense(x, kernel, bias=None):
         raise ValueError(f"expected (..., inputs), (inputs, outputs) and (outputs,), got {shapes}")
     y = jnp.matmul(x, kernel)
     return y if bias is None else y + bias.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+class SlidingDense(nn.Module):
+    """A full connection to a window of a map, slid over the whole map as a convolution.
+
+    Its parameters are those of the `Dense` layer that sees one flattened window: `kernel` (window * window * c,
+    features), its rows by (row, column, channel), and `bias` (features,), both float32.
+
+    Attributes:
+      features: number of outputs at each position.
+      window: side of the window.
+      kernel_init, bias_init, dtype: as in `Conv`.
+    """
+
+    features: int
+    window: int
+    kernel_init: Callable = HE_FAN_IN
+    bias_init: Callable = nn.initializers.zeros_init()
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):  # (n, h, w, c)
+        window = (self.window, self.window, x.shape[-1])
+        rows = self.window * self.window * x.shape[-1]
+        kernel = self.param("kernel", self.kernel_init, (rows, self.features), jnp.float32)
+        bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        return conv2d(x, kernel.reshape(*window, self.features), bias)  # (n, h - window + 1, ..., features)
 
 
 class Maxout(nn.Module):

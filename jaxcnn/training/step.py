@@ -60,7 +60,8 @@ def make_train_step(task, optimizer, schedule, *, ema=0.0, accumulate=1):
     """`train_step(state, batch) -> (state, metrics)` of one replica, to be mapped over AXIS.
 
     The loss is the mean over the images of the global batch whose mask is 1; what is minimised adds those of auxiliary
-    heads, with their weight. Gradients are summed over replicas and running statistics averaged. Every image's keys come from (key, step, its position in the global batch).
+    heads, with their weight. Gradients are summed over replicas and running statistics averaged. Every image's keys
+    come from (key, step, its position in the global batch).
 
     Args:
       task: a Task.
@@ -131,7 +132,8 @@ def _objective(params, stats, task, state, batch, total):
     )
     loss = jnp.sum(batch["mask"] * task.loss(logits, targets))
     auxiliary = sum(jnp.sum(batch["mask"] * task.loss(head, targets)) for head in auxiliary_logits(features))
-    return (loss + task.auxiliary_weight * auxiliary) / total, (changed.get("batch_stats", {}), {**_counts(logits, batch), "loss": lax.stop_gradient(loss)})
+    sums = {**_counts(logits, batch), "loss": lax.stop_gradient(loss)}
+    return (loss + task.auxiliary_weight * auxiliary) / total, (changed.get("batch_stats", {}), sums)
 
 
 def auxiliary_logits(features):

@@ -13,8 +13,8 @@ from jaxcnn.errors import InputError
 
 BY_NAME = {entry.name: entry for entry in LEDGER}
 SUBJECTS = sorted({entry.subject for entry in LEDGER})
-LONG = {"resnet101", "resnet152", "resnet110", "resnet1202", "plain110", "inception_v4"}
-LONG |= {subject for subject in SUBJECTS if subject.startswith(("densenet", "inception_resnet"))} - {"densenet121"}
+LONG = {"resnet101", "resnet152", "resnet110", "resnet1202", "plain110", "inception_v3", "inception_v4"}
+LONG |= {subject for subject in SUBJECTS if subject.startswith(("densenet", "inception_resnet"))} - {"densenet_40_12"}
 
 
 def _of(*names):
