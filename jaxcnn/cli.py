@@ -78,8 +78,11 @@ def _parser():
     add = verb(_sweep, "sweep", "run a study")
     add.add_argument("study", metavar="experiments/NAME.py", help="a file with study()")
     add.add_argument("--workdir", required=True, help="where runs, results.csv and report.html go")
-    add = verb(_benchmark, "benchmark", "time operators side by side with plain XLA and PyTorch")
-    add.add_argument("kind", choices=("operators",), help="what to time")
+    add = verb(_audit, "audit", "recompute every number that papers and lectures print")
+    add.add_argument("names", nargs="*", metavar="NAME", help="architectures, or 'lectures'; default: all")
+    add.add_argument("--json", action="store_true", help="print one JSON object")
+    add = verb(_benchmark, "benchmark", "time operators beside plain XLA and PyTorch, or whole training steps")
+    add.add_argument("kind", choices=("operators", "steps"), help="what to time")
     add.add_argument("--only", default="", metavar="TEXT", help="the rows with this text: a network, operator or shape")
     add.add_argument("--rounds", type=int, default=7, help="measurements of each; default: 7")
     add.add_argument("--output", default=None, metavar="FILE.json", help="write rows, versions and devices there too")
@@ -339,27 +342,39 @@ def _sweep(arguments):
     return int(bool(failed))
 
 
+def _audit(arguments):
+    """Recomputes the paper ledger; the exit code is 1 where a number drifted or its architecture is missing."""
+    from jaxcnn.analysis.audit import run
+
+    return run(arguments.names, as_json=arguments.json)
+
+
 def _benchmark(arguments):
-    """Times each operator on shapes of real networks: ours, ours inside lax.scan (per iteration), XLA's plain lowering,
-    and the better of PyTorch's two layouts where PyTorch is installed. All run in turn in every round; a ratio is the
-    median over the rounds, its quartiles in brackets. Above 1 is slower.
+    """Times work side by side, every contender in turn in every round.
+
+    operators: each operator on shapes of real networks: ours, ours inside lax.scan (per iteration), XLA's plain
+    lowering, and the better of PyTorch's two layouts where PyTorch is installed. A ratio is the median over the rounds,
+    its quartiles in brackets; above 1 is slower.
+
+    steps: whole training steps: time to compile, time of a step called and inside lax.scan, images/s, memory.
     """
-    from jaxcnn.benchmark.operators import benchmark_operators, summarize
-    from jaxcnn.benchmark.report import line, write
+    from jaxcnn.benchmark import operators, report, steps
 
     if arguments.rounds < 1:
         raise InputError(f"--rounds is {arguments.rounds}; it is at least 1")
     if arguments.output:
-        write(arguments.output, [])  # a path that cannot be written is found now
-    rows = benchmark_operators(
-        only=arguments.only, rounds=arguments.rounds, report=lambda row: print(line(row), flush=True)
-    )
+        report.write(arguments.output, [])  # a path that cannot be written is found now
+    options = {"only": arguments.only, "rounds": arguments.rounds}
+    if arguments.kind == "steps":
+        rows = steps.benchmark_steps(**options, report=lambda row: print(report.step_line(row), flush=True))
+    else:
+        rows = operators.benchmark_operators(**options, report=lambda row: print(report.line(row), flush=True))
     if not rows:
         raise InputError(f"no row has '{arguments.only}' in it; without --only all are shown")
-    totals = summarize(rows)
-    print("geometric means over", totals.pop("n"), "rows:", ", ".join(f"{k} {v:.2f}" for k, v in totals.items() if v))
+    if arguments.kind == "operators":
+        print(report.totals_line(operators.summarize(rows)))
     if arguments.output:
-        write(arguments.output, rows)
+        report.write(arguments.output, rows)
 
 
 def _table(header, rows):

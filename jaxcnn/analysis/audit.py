@@ -177,11 +177,7 @@ def run(names=None, *, as_json=False, ledger=LEDGER):
     console.print(table)
     for row in rows:
         if row.verdict in ("erratum", *FAULTS):
-            why = row.detail or row.entry.reason
-            console.print(
-                rich.markup.escape(f"{row.verdict}: {row.entry.name}: printed {row.entry.printed}, {why}"),
-                soft_wrap=True,
-            )
+            console.print(rich.markup.escape(explanation(row)), soft_wrap=True)
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in STYLES}
     console.print(", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n or verdict in ("match", "drift")))
     return int(bool(faults))
@@ -192,6 +188,15 @@ def cells(row):
     entry = row.entry
     source = f"{entry.source} ({entry.data}, {entry.protocol}, {entry.images:,})" if entry.images else entry.source
     return entry.name, source, entry.quantity, entry.printed, _text(row.recomputed), row.verdict
+
+
+def explanation(row):
+    """The line below the table that says what is wrong with a number."""
+    entry, found = row.entry, f"recomputed {_text(row.recomputed)}" if row.verdict == "drift" else row.detail
+    parts = [f"printed {entry.printed}"]
+    if entry.true is not None:
+        parts.append(f"right {_text(entry.true)}")
+    return f"{row.verdict}: {entry.name}: {', '.join(filter(None, (*parts, found)))}; {entry.reason or entry.source}"
 
 
 def as_dict(row):

@@ -120,12 +120,12 @@ class Program:
         stacked, slices = inputs[constants + carried :], body.jaxpr.invars[constants + carried :]
         rows = []
         for _ in range(params["length"]):
-            here = [self._add("unstack", [x], [v], {}, path, remat)[0] for x, v in zip(stacked, slices, strict=True)]
+            here = [self._add("scan_slice", [x], [v], {}, path, remat)[0] for x, v in zip(stacked, slices, strict=True)]
             results = self._open(body, [*fixed, *carry, *here], path, remat)
             carry = results[:carried]
             rows.append(results[carried:])
         ends = zip(eqn.outvars[carried:], zip(*rows, strict=True) if rows else (), strict=True)
-        return [*carry, *(self._add("stack", column, [v], {}, path, remat)[0] for v, column in ends)]
+        return [*carry, *(self._add("stack", column, [v], {"axis": 0}, path, remat)[0] for v, column in ends)]
 
     def _inside(self, eqn, path):
         """Multiply-adds of an equation that stays closed: of a loop or a branch, or of a call of an unknown kind."""

@@ -138,8 +138,18 @@ def reshape(view, shape):
                 length = 1
             else:
                 return View(*collapse(view)[:2], tuple(flat(n) for n in shape))
-        axes.append(tuple(taken) or flat(length))
+        axes.append(_joined(taken) or flat(length))
     return View(view.start, view.size, tuple(axes))
+
+
+def _joined(factors):
+    """Factors that move evenly as one."""
+    found = []
+    for f in factors:
+        if found and found[-1].steps == tuple(f.length * step for step in f.steps):
+            f = Factor(found.pop().length * f.length, f.steps)
+        found.append(f)
+    return tuple(found)
 
 
 def union(views):

@@ -144,7 +144,8 @@ def _broadcast(views, inputs, outputs, params):
 def _slice(views, inputs, outputs, params):
     strides = params["strides"] or (1,) * len(outputs[0])
     parts = zip(outputs[0], params["start_indices"], strides, strict=True)
-    return [_slid(views[0], {i: {"length": n, "before": -at, "stride": s} for i, (n, at, s) in enumerate(parts)})]
+    windows = {i: {"length": n, "before": -int(at), "stride": int(s)} for i, (n, at, s) in enumerate(parts)}
+    return [_slid(views[0], windows)]
 
 
 def _split(views, inputs, outputs, params):
@@ -164,7 +165,7 @@ def _pad(views, inputs, outputs, params):
         if interior:  # zeros between the pixels: the steps would be fractions
             view = collapse(view, [axis])
             view = view._replace(axes=(*view.axes[:axis], flat(outputs[0][axis]), *view.axes[axis + 1 :]))
-    slides = {i: {"length": n, "before": c[0]} for i, (n, c) in enumerate(zip(outputs[0], config, strict=True))}
+    slides = {i: {"length": n, "before": int(c[0])} for i, (n, c) in enumerate(zip(outputs[0], config, strict=True))}
     return [_slid(view, slides)]
 
 
@@ -189,13 +190,15 @@ def _reverse(views, inputs, outputs, params):
     return [_slid(views[0], {i: {"length": inputs[0][i], "before": 1 - inputs[0][i], "stride": -1} for i in axes})]
 
 
-def _unstack(views, inputs, outputs, params):
+def _scan_slice(views, inputs, outputs, params):
     return [_without(collapse(views[0], [0]), (0,))]
 
 
 def _stack(views, inputs, outputs, params):
     joined = union([v for v in views if v is not None])
-    return [joined._replace(axes=(flat(len(views)), *joined.axes))]
+    axes = list(joined.axes)
+    axes.insert(params["axis"], flat(len(views)))
+    return [joined._replace(axes=tuple(axes))]
 
 
 def _expand(views, inputs, outputs, params):
@@ -227,5 +230,5 @@ RULES = {
     "transpose": lambda views, inputs, outputs, params: [
         views[0]._replace(axes=tuple(views[0].axes[axis] for axis in params["permutation"]))
     ],
-    "unstack": _unstack,
+    "scan_slice": _scan_slice,
 }

@@ -20,6 +20,23 @@ def line(row):
     return f"{row['network']:13} {row['case']:62} {row['pass']:8} {1e3 * row['ours']:9.3f} ms  {'  '.join(ratios)}"
 
 
+def totals_line(totals):
+    """What `summarize` returns, in one line."""
+    means = ", ".join(f"{key} {totals[key]:.2f}" for key in RATIOS if totals[key])
+    return f"geometric means over {totals['n']} rows: {means}"
+
+
+def step_line(row):
+    """One row of `benchmark_steps` in one line."""
+    images = f"{row['batch']} x {'x'.join(map(str, row['input']))}"
+    times = (
+        f"compile {row['compile']:6.1f} s  step {1e3 * row['step']:8.1f} ms  in lax.scan {1e3 * row['loop']:8.1f} ms"
+    )
+    return (
+        f"{row['network']:14} {images:16} {times}  {row['images_s']:7.1f} images/s  {row['temporary'] / 2**20:7.0f} MiB"
+    )
+
+
 def write(path, rows):
     """Writes rows as JSON, with the command, commit, versions and devices.
 

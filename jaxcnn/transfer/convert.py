@@ -93,6 +93,11 @@ def find_layout(source, architecture, options):
     with input_errors(""):
         layouts = look_up(source, table=SOURCES, kind="source of weights")
     found = [layout for name, layout in layouts.items() if architecture in (name, layout.model)]
+    if f"{architecture}_v1_5" in layouts:
+        raise InputError(
+            f"{source}'s weights are those of {architecture}_v1_5: the stride is in the 3x3, "
+            f"in {architecture} it is in the first 1x1."
+        )
     if not found:
         raise InputError(f"{source} has no layout for {architecture!r}; {nearest(architecture, layouts)}")
     options = {**found[0].options, **options}

@@ -120,7 +120,9 @@ def test_shapes_and_errors_are_read_as_they_are_printed():
 def test_a_changed_number_is_found(capsys):
     honest = _of("lenet5/parameters", "lenet5/C3/parameters", "lenet5/connections", "lenet5/S2/shape")
     assert run(ledger=honest) == 0
-    assert "3 match, 1 erratum, 0 drift" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "3 match, 1 erratum, 0 drift" in out
+    assert "lenet5/connections: printed 340,908, right 340,068; not the sum" in out
     for entry, change in (
         (honest[0], {"printed": "60,001"}),
         (honest[1], {"measure": lambda network: network.parameters("C3") + 900}),
@@ -174,3 +176,10 @@ def test_parts_of_a_network_sum_to_the_whole():
     assert sum(network.macs(layer) for layer in ("C1", "C3", "C5", "F6")) == network.macs() == 325_680
     assert network.units("C1", "F6") == 28 * 28 * 6 + 84
     assert network.units() == 32 * 32 + 4_704 + 1_176 + 1_600 + 400 + 120 + 84 + 10
+
+
+def test_a_part_is_a_module_and_not_the_beginning_of_its_name():
+    network = Network("googlenet")
+    assert network.parameters("inception_3a/5x5", weights=True) == 25 * 16 * 32
+    assert network.macs("inception_3a/5x5") == 28 * 28 * 25 * 16 * 32
+    assert network.parameters("conv2") == 64 * 192 * 9 + 192

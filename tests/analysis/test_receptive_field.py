@@ -97,9 +97,9 @@ CASES = {
         conv(1, 3),
     ),
     "norm": (conv(6, 3), local_response_norm, conv(1, 3)),
-    "flip": (conv(2, 3, padding=((2, 0), (0, 0))), lambda x: x[:, ::-1], conv(1, (3, 1), stride=(2, 1))),
-    "split": (conv(4, 3), lambda x: jnp.concatenate(jnp.split(x, 2, axis=1)[::1], axis=1), conv(1, 3)),
-    "slices": (lambda x: x[:, 3:21:3, 2:], conv(1, 3), lambda x: jnp.pad(x, ((0, 0), (2, 1), (0, 0), (0, 0))), conv(1, 3)),
+    "flip": (lambda x: x[:, ::-1], conv(2, 3, padding=((2, 0), (0, 0))), lambda x: x[:, ::-1], conv(1, 3, stride=2)),
+    "split": (conv(4, 3), lambda x: jnp.concatenate(jnp.split(x, 2, axis=2), axis=2), conv(1, 3)),
+    "slices": (conv(1, 3), lambda x: x[:, 3:21:3, 2:], lambda x: jnp.pad(x, ((0, 0), (2, 1), (0, 0), (0, 0))), conv(1, 3)),
     "space to depth": (space_to_depth, conv(1, 3)),
     "fold and unfold": (depth_to_rows, conv(1, 3)),
     "transpose": (lambda x: x.transpose(0, 2, 1, 3), conv(1, (1, 3), stride=(1, 2))),
@@ -153,7 +153,10 @@ def check(model, stages, *, image=SIZE, channels=1, changes=False):
                 seen = np.asarray(after != of(x, stage, place)).reshape(image)
             else:
                 seen = np.asarray(jax.grad(of)(x, stage, place))[0].any(axis=-1)
-            np.testing.assert_array_equal(seen, box(field, place, image), err_msg=f"{stage} at {place}: {field}")
+            expected = box(field, place, image)
+            assert not (seen & ~expected).any(), f"{stage} at {place}: {field}"
+            if place == middle:  # at a border the box may hold pixels that only padding stands for
+                np.testing.assert_array_equal(seen, expected, err_msg=f"{stage} at {place}: {field}")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -38,7 +38,7 @@ def test_a_users_own_class_or_function(user_module):
 @pytest.mark.parametrize("name, said", [
     ("resnet21", "unknown architecture 'resnet21'; did you mean '.*'resnet20'"),
     ("lenet", "did you mean 'lenet5'"),
-    ("", "unknown architecture ''; known: lenet5"),
+    ("", "unknown architecture ''; known: alexnet"),
     ("jaxcnn.architectures.lenet:LeNet", "no attribute 'LeNet'; did you mean 'LeNet5'"),
     ("jaxcnn.no_such:Model", "no module 'jaxcnn.no_such'"),
     ("no_such_package.models:Model", "no module 'no_such_package.models'"),

@@ -59,6 +59,11 @@ def test_verb_prints_rows_and_writes_them_with_their_versions(tmp_path, capsys):
     assert record["versions"]["jaxlib"] and record["devices"]
 
 
+def test_steps_are_compiled_and_timed(capsys):
+    assert cli.main(["benchmark", "steps", "--only", "lenet5_common", "--rounds", "1"]) == 0
+    assert "lenet5_common  128 x 32x32x1" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

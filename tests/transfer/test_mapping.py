@@ -125,7 +125,9 @@ def test_a_layout_names_every_parameter_once(source, name, options):
 
 
 def test_the_weights_that_the_stride_does_not_fit_have_no_layout():
-    with pytest.raises(InputError, match=r"torchvision has no layout for 'resnet50'; did you mean 'resnet50_v1_5'"):
+    with pytest.raises(InputError, match=r"torchvision's weights are those of resnet50_v1_5"):
         find_layout("torchvision", "resnet50", {})
+    with pytest.raises(InputError, match=r"timm has no layout for 'vgg_c'; known: "):
+        find_layout("timm", "vgg_c", {})
     with pytest.raises(InputError, match=r"unknown source of weights 'torchvison'; did you mean 'torchvision'"):
         find_layout("torchvison", "resnet18", {})

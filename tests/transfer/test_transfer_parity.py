@@ -14,6 +14,7 @@ from jaxcnn.transfer.mapping import to_tensors, to_variables
 
 torch = pytest.importorskip("torch")
 networks = pytest.importorskip("torch_networks")
+inceptions = pytest.importorskip("torch_inceptions")
 
 pytestmark = pytest.mark.parity
 
@@ -89,3 +90,25 @@ def test_alexnet(tmp_path):
 
 def test_densenet(tmp_path):
     _compare(networks.DenseNet((6, 12, 24, 16)), "torchvision", "densenet121", 64, tmp_path)
+
+
+def test_googlenet(tmp_path):
+    options = {"dropout_rate": 0.0, "auxiliary_dropout_rate": 0.0}
+    _compare(inceptions.GoogLeNet(), "torchvision", "googlenet_bn", 128, tmp_path, **options)
+
+
+def test_inception_v3_with_its_head(tmp_path):
+    _compare(inceptions.InceptionV3(), "torchvision", "inception_v3", 299, tmp_path, train=False, count=1)
+
+
+def test_inception_v3(tmp_path):
+    options = {"dropout_rate": 0.0, "auxiliary": False}
+    _compare(inceptions.InceptionV3(auxiliary=False), "torchvision", "inception_v3", 139, tmp_path, **options)
+
+
+def test_inception_v4(tmp_path):
+    _compare(inceptions.InceptionV4(), "timm", "inception_v4", 139, tmp_path, dropout_rate=0.0)
+
+
+def test_inception_resnet_v2(tmp_path):
+    _compare(inceptions.InceptionResNetV2(), "timm", "inception_resnet_v2", 139, tmp_path, dropout_rate=0.0)

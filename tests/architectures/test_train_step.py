@@ -1,0 +1,55 @@
+"""One step of training: the smallest member of each family by default, every other name under `long`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcnn.architectures import ARCHITECTURES, CLAIMS, create
+from jaxcnn.benchmark.steps import train_step
+
+QUICK = {"xla_backend_optimization_level": 0}  # half the time to compile
+
+SMALLEST = {  # name: (image, options)
+    "lenet5": ((32, 32, 1), {}),
+    "lenet5_common": ((32, 32, 1), {}),
+    "mlp": ((28, 28, 1), {}),
+    "convnet": ((16, 16, 3), {}),
+    "alexnet_small": ((28, 28, 1), {}),
+    "zfnet": ((99, 99, 3), {"map_size": None}),
+    "vgg_a_small": ((28, 28, 1), {}),
+    "nin_cifar": ((32, 32, 3), {}),
+    "googlenet_small": ((28, 28, 1), {}),
+    "inception_small": ((28, 28, 1), {}),
+    "resnet18": ((33, 33, 3), {}),
+    "resnet20": ((16, 16, 3), {}),
+    "plain20": ((16, 16, 3), {}),
+    "densenet_small": ((16, 16, 3), {}),
+}
+
+
+def moves_finitely(name, image, options, dtype):
+    """The share of a network's parameters that one step of SGD changes."""
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((2, *image), dtype=np.float32))
+    step, state = train_step(create(name, dtype=dtype, **options), images)
+    after = jax.jit(step).lower(state).compile(compiler_options=QUICK)(state)
+    moved = []
+    for old, new in zip(jax.tree.leaves(state[0]), jax.tree.leaves(after[0]), strict=True):
+        assert np.isfinite(new).all() and new.dtype == old.dtype == jnp.float32
+        moved.append(not np.array_equal(old, new))
+    return np.mean(moved)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", SMALLEST)
+def test_one_step(name, dtype):
+    assert moves_finitely(name, *SMALLEST[name], dtype) > 0.9
+
+
+OTHERS = [name for name in ARCHITECTURES if name not in SMALLEST and CLAIMS[name].macs < 3e9]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", OTHERS)
+def test_one_step_at_the_papers_size(name):
+    assert moves_finitely(name, CLAIMS[name].input, {}, "bfloat16") > 0.9
