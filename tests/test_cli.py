@@ -15,7 +15,7 @@ from PIL import Image
 
 from jaxcnn import cli
 
-VERBS = ("train", "evaluate", "predict", "summary", "prepare", "report", "sweep")
+VERBS = ("train", "evaluate", "predict", "summary", "frontier", "prepare", "report", "sweep")
 EVALUATION = {"architecture", "step", "split", "n", "loss", "top1", "top5", "per_class"}
 
 CONFIG = """
@@ -237,7 +237,9 @@ def test_predict_names_a_bad_file(refused, run_of, tmp_path):
 def test_summary(call):
     code, out, _ = call("summary", "lenet5_common", "--json")
     found = json.loads(out)
-    assert code == 0 and set(found) == {"architecture", "input", "parameters", "parameter_bytes", "stages"}
+    assert code == 0
+    assert set(found) >= {"architecture", "input", "parameters", "parameter_bytes", "stages", "macs", "activations"}
+    assert set(found) >= {"receptive_field", "layers", "notes"} and found["macs"] == 416_520
     assert (found["architecture"], found["input"], found["parameters"]) == ("lenet5_common", [1, 32, 32, 1], 61_706)
     assert set(found["stages"][0]) == {"stage", "shape", "bytes"}
     _, out, _ = call(
@@ -249,14 +251,22 @@ def test_summary(call):
     expected = 269_722 - 3 * 65 - 2 * 9 * 16 + (16 * 32 + 64) + (32 * 64 + 128)
     assert found["parameters"] == expected
     code, out, _ = call("summary", "lenet5_common", "--batch=2")
-    assert code == 0 and "2x28x28x6" in out and "61,706 parameters" in out
+    assert code == 0 and "2x28x28x6" in out and "61,706 parameters" in out and "416,520 MACs" in out
+    assert re.search(r"^C3 .* 2x10x10x16 .* 2,416 +240,000 +14 +2 +0,0$", out, re.MULTILINE)
+    _, out, _ = call("summary", "lenet5_common", "--flops", "--option=padding=2", "--input=28")
+    assert "833,040 FLOPs (2 x MAC)" in out and "input 1x28x28x1" in out
+    _, out, _ = call("summary", "lenet5_common", "lenet5")
+    assert re.search(r"^MACs +416,520 +325,680$", out, re.MULTILINE)
+    _, out, _ = call("summary", "lenet5_common", "lenet5", "--json", "--flops")
+    assert [found["flops"] for found in json.loads(out)["architectures"]] == [833_040, 651_360]
 
 
 def test_summary_of_mistakes(refused):
     assert "'resnet20'" in refused("summary", "resnt20")
     assert "H,W,C" in refused("summary", "resnet20", "--input=28,14")
     assert "H,W,C" in refused("summary", "resnet20", "--input=0,32,3")
-    assert "A, B" in refused("summary", "resnet20", "--option=shortcut=C")
+    assert "--batch" in refused("summary", "resnet20", "--batch=0")
+    assert "A, B" in refused("summary", "resnet20", "--option=shortcut=D")
     assert "'shortcut'" in refused("summary", "resnet20", "--option=shortcu=B")
     assert "KEY=VALUE" in refused("summary", "resnet20", "--option=B")
     assert "--optoin" in refused("summary", "resnet20", "--optoin=shortcut=B")

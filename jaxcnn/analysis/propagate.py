@@ -201,6 +201,20 @@ def _stack(views, inputs, outputs, params):
     return [joined._replace(axes=tuple(axes))]
 
 
+def _unstack(views, inputs, outputs, params):
+    axis = params["axis"]
+    return [_without(slide(views[0], axis, length=1, before=-i), (axis,)) for i in range(len(outputs))]
+
+
+def _tile(views, inputs, outputs, params):
+    view = views[0]
+    for axis, repeats in enumerate(params["reps"]):
+        if repeats > 1:
+            view = collapse(view, [axis])
+            view = view._replace(axes=(*view.axes[:axis], flat(outputs[0][axis]), *view.axes[axis + 1 :]))
+    return [view]
+
+
 def _expand(views, inputs, outputs, params):
     axes = list(views[0].axes)
     for axis in sorted(params["dimensions"]):
@@ -227,8 +241,10 @@ RULES = {
     "split": _split,
     "squeeze": lambda views, inputs, outputs, params: [_without(views[0], params["dimensions"])],
     "stack": _stack,
+    "tile": _tile,
     "transpose": lambda views, inputs, outputs, params: [
         views[0]._replace(axes=tuple(views[0].axes[axis] for axis in params["permutation"]))
     ],
     "scan_slice": _scan_slice,
+    "unstack": _unstack,
 }

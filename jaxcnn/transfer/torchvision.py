@@ -199,6 +199,7 @@ def densenets(preprocessing):
             prepare=densenet_prepare,
         )
         for name, variant in densenet.VARIANTS.items()
+        if name != "densenet264"  # nobody published it
     }  # fmt: skip
 
 

@@ -1,10 +1,17 @@
 """Totals of a model against counts made by hand."""
 
+import json
+
 import jax.numpy as jnp
 import pytest
 
 from jaxcnn import create, summarize
 from jaxcnn.architectures import CLAIMS
+
+KEYS = {"input", "parameters", "parameter_bytes", "macs", "activations", "receptive_field", "stages", "layers", "notes"}
+LAYER = {
+    "layer", "kind", "stage", "inputs", "shape", "bytes", "parameters", "macs", "auxiliary", "receptive_field"
+}  # fmt: skip
 
 
 def test_totals_of_a_network_counted_by_hand():
@@ -12,14 +19,22 @@ def test_totals_of_a_network_counted_by_hand():
     convolutions = (3 * 3 * 2 * 4 + 4) + (3 * 3 * 4 * 6 + 6)
     connections = (2 * 2 * 6 * 5 + 5) + (5 * 3 + 3)
     found = summarize(model, (8, 8, 2), batch=7)
-    assert set(found) == {"input", "parameters", "parameter_bytes", "stages"}
+    assert set(found) == KEYS and json.loads(json.dumps(found))["macs"] == found["macs"]
     assert found["input"] == (7, 8, 8, 2)
     assert found["parameters"] == convolutions + connections
     assert found["parameter_bytes"] == 4 * (convolutions + connections)
     shapes = {"conv1_1": (7, 8, 8, 4), "pool1": (7, 4, 4, 4), "conv2_1": (7, 4, 4, 6), "pool2": (7, 2, 2, 6)}
     shapes |= {"fc1": (7, 5), "logits": (7, 3)}
     assert {stage["stage"]: stage["shape"] for stage in found["stages"]} == shapes
-    assert [stage["bytes"] for stage in found["stages"]] == [4 * 7 * n for n in (256, 64, 96, 24, 5, 3)]
+    values = (256, 64, 96, 24, 5, 3)
+    assert [stage["bytes"] for stage in found["stages"]] == [4 * 7 * n for n in values]
+    assert found["macs"] == 64 * 9 * 2 * 4 + 16 * 9 * 4 * 6 + 24 * 5 + 5 * 3
+    assert found["activations"]["values"] == 7 * (128 + sum(values))
+    assert found["receptive_field"]["pool2"]["size"] == (10, 10)  # 3 - 4 - 8 - 10
+    assert found["receptive_field"]["pool2"]["stride"] == (4, 4)
+    assert found["receptive_field"]["pool2"]["padding"] == ((3, 3), (3, 3))
+    assert [layer["layer"] for layer in found["layers"]][:3] == ["input", "conv1_1", "pool1"]
+    assert set(found["layers"][1]) == LAYER and found["notes"] == []
 
 
 def test_stages_come_in_the_order_of_the_network():
@@ -29,9 +44,18 @@ def test_stages_come_in_the_order_of_the_network():
     assert stages == ["C1", "S2", "C3", "S4", "C5", "F6", "logits"]
 
 
-@pytest.mark.parametrize("name", CLAIMS)
-def test_parameters_are_those_that_the_architecture_claims(name):
-    assert summarize(create(name), CLAIMS[name].input)["parameters"] == CLAIMS[name].parameters
+QUICK = (
+    "convnet", "lenet5", "lenet5_common", "mlp", "resnet20", "plain20", "alexnet", "zfnet", "vgg_a", "nin_cifar",
+    "googlenet_small", "resnet18",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.long]) for n in CLAIMS])
+def test_totals_are_those_that_the_architecture_claims(name):
+    found = summarize(create(name), CLAIMS[name].input)
+    assert (found["parameters"], found["macs"]) == (CLAIMS[name].parameters, CLAIMS[name].macs)
+    assert sum(layer["parameters"] for layer in found["layers"]) == found["parameters"]
+    assert not found["notes"] and all(found["receptive_field"].values())
 
 
 def test_half_precision_halves_the_stages_and_not_the_parameters():
