@@ -78,6 +78,7 @@ def _parser():
     add = verb(_sweep, "sweep", "run a study")
     add.add_argument("study", metavar="experiments/NAME.py", help="a file with study()")
     add.add_argument("--workdir", required=True, help="where runs, results.csv and report.html go")
+    _add_convert(verb(_convert, "convert", "weights trained elsewhere as a run directory, and back"))
     add = verb(_audit, "audit", "recompute every number that papers and lectures print")
     add.add_argument("names", nargs="*", metavar="NAME", help="architectures, or 'lectures'; default: all")
     add.add_argument("--json", action="store_true", help="print one JSON object")
@@ -108,6 +109,22 @@ def _add_summary(parser):
     )
     parser.add_argument("--flops", action="store_true", help="print FLOPs, 2 x MAC")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_convert(parser):
+    parser.add_argument("file", help=".safetensors, .pth, .pt or .caffemodel; with --to the .safetensors to write")
+    names = {"choices": ("torchvision", "timm", "caffe"), "help": "whose names the file has"}
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--from", dest="source", **names)
+    which.add_argument("--to", dest="target", **names)
+    parser.add_argument("--workdir", required=True, help="the run directory to write; with --to the one to read")
+    parser.add_argument("--architecture", default=None, help="our name of it; with --from")
+    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of it")
+    parser.add_argument("--data", default="", help="the data set to evaluate on; its classes name the outputs")
+    parser.add_argument("--data_dir", default="", help="where TFDS sets lie")
+    parser.add_argument("--classes", default=None, metavar="FILE", help="names of the outputs, one a line")
+    parser.add_argument("--mean", default=None, metavar="M,M,M", help="on the [0, 1] scale; default: the usual ones")
+    parser.add_argument("--std", default=None, metavar="S,S,S", help="on the [0, 1] scale; default: the usual ones")
 
 
 def _add_train(parser):
@@ -281,7 +298,7 @@ def _frontier(arguments):
     Published errors are those of one crop where the paper has one, else of ten crops or dense evaluation (hollow).
     Of a run it is the latest evaluation, on the test split where there is one.
     """
-    from jaxcnn.analysis.frontier import draw_frontier, published_points, run_points
+    from jaxcnn.visualize.frontier import draw_frontier, published_points, run_points
 
     points = run_points(arguments.workdir) if arguments.workdir else published_points()
     try:
@@ -340,6 +357,49 @@ def _sweep(arguments):
     for run, error in failed.items():
         print(f"jaxcnn: {run} failed: {error}", file=sys.stderr)
     return int(bool(failed))
+
+
+def _convert(arguments):
+    """Converts weights that were trained elsewhere into a run directory, which evaluate and predict open:
+
+      python -m jaxcnn convert --from torchvision --architecture resnet50_v1_5 resnet50.pth --workdir runs/resnet50
+
+    or, with --to, writes those of a run as safetensors under the other's names.
+    """
+    import pathlib
+
+    from jaxcnn.transfer import convert, export
+
+    if arguments.target:
+        count = export(arguments.workdir, arguments.file, source=arguments.target)
+        print(f"{count} tensors in {arguments.file}")
+        return
+    if not arguments.architecture:
+        raise InputError("name the architecture that the weights are for: --architecture NAME")
+    try:
+        classes = None if arguments.classes is None else pathlib.Path(arguments.classes).read_text().splitlines()
+    except OSError as error:
+        raise InputError(f"--classes {arguments.classes} cannot be read: {error.strerror}") from error
+    count = convert(
+        arguments.source,
+        arguments.architecture,
+        arguments.file,
+        arguments.workdir,
+        options=dict(_option(text) for text in arguments.option),
+        data=arguments.data,
+        data_dir=arguments.data_dir,
+        classes=classes,
+        mean=_numbers("mean", arguments.mean),
+        std=_numbers("std", arguments.std),
+    )
+    print(f"{arguments.architecture}: {count:,} parameters in {arguments.workdir}")
+
+
+def _numbers(key, text):
+    try:
+        return None if text is None else tuple(map(float, text.split(",")))
+    except ValueError as error:
+        raise InputError(f"--{key} is '{text}'; it is numbers, as 0.485,0.456,0.406") from error
 
 
 def _audit(arguments):

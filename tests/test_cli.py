@@ -15,7 +15,10 @@ from PIL import Image
 
 from jaxcnn import cli
 
-VERBS = ("train", "evaluate", "predict", "summary", "frontier", "prepare", "report", "sweep")
+VERBS = (
+    *("train", "evaluate", "predict", "summary", "frontier", "prepare", "report", "sweep"),
+    *("convert", "audit", "benchmark"),
+)
 EVALUATION = {"architecture", "step", "split", "n", "loss", "top1", "top5", "per_class"}
 
 CONFIG = """

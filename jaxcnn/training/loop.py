@@ -16,7 +16,7 @@ from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.metrics import MetricsLog, Progress
 from jaxcnn.training.preemption import Preempted, Termination
-from jaxcnn.training.rundir import (
+from jaxcnn.training.rundir import CONVERTED, (
     append_evaluation,
     check_space,
     disk_is_full,
@@ -72,6 +72,8 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0):
     use_persistent_cache()
     setup = set_up(config, devices=devices)
     workdir = pathlib.Path(workdir)
+    if (workdir / CONVERTED).exists():
+        raise InputError(f"{workdir} holds converted weights, not a run to resume. Give another --workdir.")
     open_run(workdir, setup.config)
     try:
         with Checkpoints(workdir / "checkpoints", keep=setup.config.checkpoint.keep) as checkpoints:

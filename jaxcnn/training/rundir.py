@@ -31,6 +31,7 @@ PACKAGES = (
 )
 STATISTICS = "preprocessing.safetensors"
 DATA = "data.json"
+CONVERTED = "preprocessing.json"  # lies beside weights that come from elsewhere
 
 
 def open_run(workdir, config):

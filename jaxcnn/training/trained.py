@@ -111,6 +111,10 @@ class Trained:
         Returns:
           An Evaluation, and the dict that is logged.
         """
+        if not self.config.data.name:
+            raise InputError(
+                f"{self.workdir} holds converted weights and names no data set: convert them with --data to evaluate."
+            )
         setup = set_up(_for_these_devices(self.config))
         records = setup.records(split)
         if records.classes != self.classes:

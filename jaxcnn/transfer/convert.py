@@ -11,7 +11,7 @@ import numpy as np
 from jaxcnn.errors import InputError, input_errors, look_up, nearest
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.config import default_config
-from jaxcnn.training.rundir import open_run, write_data, write_environment, write_statistics
+from jaxcnn.training.rundir import CONVERTED, open_run, write_data, write_environment, write_statistics
 from jaxcnn.training.setup import make_model, set_up
 from jaxcnn.training.state import State, hyperparameters
 from jaxcnn.training.trained import Trained
@@ -20,7 +20,6 @@ from jaxcnn.transfer.files import read_tensors
 from jaxcnn.transfer.mapping import to_tensors, to_variables
 
 SOURCES = {"torchvision": torchvision.LAYOUTS, "timm": timm.LAYOUTS, "caffe": caffe.LAYOUTS}
-PREPROCESSING = "preprocessing.json"
 
 
 def convert(source, architecture, file, workdir, *, options=None, data="", data_dir="", classes=None, **preparation):
@@ -68,7 +67,7 @@ def convert(source, architecture, file, workdir, *, options=None, data="", data_
     write_data(workdir, classes, shape)
     write_statistics(workdir, mean, std)
     description = {"source": source, "file": str(file), **prepared._asdict()}
-    (workdir / PREPROCESSING).write_text(json.dumps(description, indent=1) + "\n")
+    (workdir / CONVERTED).write_text(json.dumps(description, indent=1) + "\n")
     return sum(x.size for x in jax.tree.leaves(variables["params"]))
 
 

@@ -123,3 +123,44 @@ def test_every_preparation_is_stated():
             prepared = layout.preprocessing
             assert len(prepared.mean) == len(prepared.std) == (0 if name == "nin_cifar" else prepared.channels), source
             assert (prepared.channel_order == "BGR") == (source == "caffe" and prepared.resize == 256)
+
+
+def test_a_directory_of_converted_weights_is_not_trained_in_and_needs_data_to_be_evaluated(tmp_path, capsys):
+    from safetensors.numpy import save_file
+
+    from jaxcnn import cli
+
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in cifar_shapes().items()}
+    save_file(tensors, tmp_path / "zeros.safetensors")
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join("abcdefghij"))
+    where = ["--workdir", str(tmp_path / "run")]
+    command = ["convert", "--from", "torchvision", "--architecture", "resnet20", str(tmp_path / "zeros.safetensors")]
+    assert cli.main([*command, *where, "--classes", str(names)]) == 0
+    assert "269,722 parameters" in capsys.readouterr().out
+    assert cli.main(["evaluate", *where]) == 2
+    assert "convert them with --data" in capsys.readouterr().err
+    config = tmp_path / "config.py"
+    config.write_text("from jaxcnn import default_config as get_config")
+    assert cli.main(["train", f"--config={config}", *where]) == 2
+    assert "holds converted weights" in capsys.readouterr().err
+    assert cli.main(["convert", "--to", "torchvision", str(tmp_path / "back.safetensors"), *where]) == 0
+    assert "97 tensors" in capsys.readouterr().out
+
+
+def cifar_shapes():
+    """The 97 tensors of the public CIFAR ResNet-20 layout."""
+    shapes = {"conv1.weight": (16, 3, 3, 3), **norm_shapes("bn1", 16)}
+    c_in = 16
+    for layer, width in enumerate((16, 32, 64), start=1):
+        for block in range(3):
+            where = f"layer{layer}.{block}"
+            shapes[f"{where}.conv1.weight"] = (width, c_in, 3, 3)
+            shapes[f"{where}.conv2.weight"] = (width, width, 3, 3)
+            shapes |= norm_shapes(f"{where}.bn1", width) | norm_shapes(f"{where}.bn2", width)
+            c_in = width
+    return {**shapes, "linear.weight": (10, 64), "linear.bias": (10,)}
+
+
+def norm_shapes(name, width):
+    return {f"{name}.{part}": (width,) for part in ("weight", "bias", "running_mean", "running_var")}

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from jaxcnn import cli
-from jaxcnn.analysis.frontier import Point, count, draw_frontier, frontier, published_points, run_points
 from jaxcnn.analysis.published import PUBLISHED
 from jaxcnn.architectures import CLAIMS
 from jaxcnn.errors import InputError
+from jaxcnn.visualize.frontier import Point, count, draw_frontier, frontier, published_points, run_points
 
 
 def test_published_numbers_are_of_known_networks():
