@@ -16,7 +16,8 @@ from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.metrics import MetricsLog, Progress
 from jaxcnn.training.preemption import Preempted, Termination
-from jaxcnn.training.rundir import CONVERTED, (
+from jaxcnn.training.rundir import (
+    CONVERTED,
     append_evaluation,
     check_space,
     disk_is_full,
