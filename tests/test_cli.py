@@ -132,7 +132,7 @@ def test_help(capsys):
         out = capsys.readouterr().out
         assert out.startswith("usage: jaxcnn")
         if arguments == ["--help"]:
-            assert all(re.search(rf"^ +{verb} ", out, re.MULTILINE) for verb in VERBS)
+            assert all(re.search(rf"^ +{verb}( |$)", out, re.MULTILINE) for verb in VERBS)
         else:
             assert "show this help" in out and len(out.splitlines()) > 4
 
