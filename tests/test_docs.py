@@ -1,0 +1,14 @@
+"""The examples in docs/ say what the code says."""
+
+import doctest
+import pathlib
+
+import pytest
+
+DOCS = sorted((pathlib.Path(__file__).parents[1] / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_examples(path):
+    found = doctest.testfile(str(path), module_relative=False)
+    assert found.attempted > 0 and found.failed == 0
