@@ -193,4 +193,5 @@ def _window(jaxpr):
 
 
 def size_in_bytes(aval):
+    """What an array of this shape and dtype takes."""
     return math.prod(aval.shape) * aval.dtype.itemsize

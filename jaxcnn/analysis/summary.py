@@ -143,6 +143,7 @@ def _unit(flops):
 
 
 def times(shape):
+    """A shape for a reader, 1x28x28x6."""
     return "x".join(map(str, shape))
 
 

@@ -8,20 +8,24 @@ from jax import lax
 from jaxcnn import operators
 from jaxcnn.benchmark.cases import CASES
 from jaxcnn.benchmark.timing import geometric_mean, interleaved, ratio
+from jaxcnn.operators import convolve_xla
+from jaxcnn.operators.max_pooling import plain_value
+from jaxcnn.operators.sum_pooling import plain_sum
+from jaxcnn.operators.taps import Window
 from jaxcnn.operators.window import explicit_padding, pair
 from jaxcnn.training.compilation import compiler_options
 
 LOOPS = 8
 CONTENDERS = ("ours", "loop", "plain", "torch")
+RATIOS = ("ours/torch", "loop/torch", "plain/torch", "ours/plain")
 
 
-def benchmark_operators(*, only="", rounds=7, torch=True, report=print):
+def benchmark_operators(*, only="", rounds=7, report=print):
     """Times every case in which a text occurs.
 
     Args:
       only: text that the line of a case contains (network, operator, shape).
       rounds: measurements of each contender.
-      torch: whether PyTorch runs too, where it is installed.
       report: called with each row as it is done.
     Returns:
       list of dicts: network, case, pass; ours, loop, plain, torch (median seconds of one call; loop is ours inside
@@ -33,31 +37,29 @@ def benchmark_operators(*, only="", rounds=7, torch=True, report=print):
         if only not in f"{case.network} {case.name}":
             continue
         for kind in case.passes:
-            rows.append(_measure(case, kind, rounds, torch))
+            rows.append(_measure(case, kind, rounds))
             report(rows[-1])
     return rows
 
 
-def _measure(case, kind, rounds, torch):
+def _measure(case, kind, rounds):
     arrays = random_arrays(case, kind)
     contenders = {
         "ours": _called(_function(case, kind, OURS), arrays, compiler_options()),
         "loop": _called(_looped(_function(case, kind, OURS)), arrays, compiler_options()),
         "plain": _called(_function(case, kind, PLAIN), arrays, {}),
     }
-    if torch:
-        contenders |= _torch_contenders(case, kind, arrays)
+    contenders |= _torch_contenders(case, kind, arrays)
     times = interleaved(contenders, rounds=rounds)
     times["loop"] = times["loop"] / LOOPS
     layouts = [name for name in times if name.startswith("torch")]
     if layouts:
         times["torch"] = times[min(layouts, key=lambda name: np.median(times[name]))]
     row = {"network": case.network, "case": case.name, "pass": kind}
-    row |= {
-        name: float(np.median(times[name])) if name in times else None for name in ("ours", "loop", "plain", "torch")
-    }
-    for a, b in (("ours", "torch"), ("loop", "torch"), ("plain", "torch"), ("ours", "plain")):
-        row[f"{a}/{b}"] = ratio(times[a], times[b]) if b in times else None
+    row |= {name: float(np.median(times[name])) if name in times else None for name in CONTENDERS}
+    for key in RATIOS:
+        a, b = key.split("/")
+        row[key] = ratio(times[a], times[b]) if b in times else None
     return row
 
 
@@ -72,7 +74,7 @@ def _torch_contenders(case, kind, arrays):
 def summarize(rows):
     """Geometric means of the ratios over rows, and the number of rows with a ratio."""
     means = {}
-    for key in ("ours/torch", "loop/torch", "plain/torch", "ours/plain"):
+    for key in RATIOS:
         values = [row[key][0] for row in rows if row[key] is not None]
         means[key] = geometric_mean(values) if values else None
     return {**means, "n": len(rows)}
@@ -156,25 +158,22 @@ OURS = {
 }
 
 
+def _window(x, kernel, stride, padding, groups=1):
+    kernel, stride = pair(kernel), pair(kernel if stride is None else stride)
+    padding = explicit_padding(padding, size=x.shape[1:3], window=kernel, stride=stride)
+    return Window(x.shape[1:3], kernel, stride, padding, groups=groups)
+
+
 def _plain_conv(x, kernel, *, stride=1, padding=0, groups=1):
-    padding = explicit_padding(padding, size=x.shape[1:3], window=kernel.shape[:2], stride=pair(stride))
-    return lax.conv_general_dilated(
-        x, kernel, pair(stride), padding, feature_group_count=groups, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-
-
-def _plain_pool(x, initial, reducer, window, stride, padding):
-    window, stride = (window, window), (stride or window,) * 2
-    padding = ((0, 0), *explicit_padding(padding, size=x.shape[1:3], window=window, stride=stride), (0, 0))
-    return lax.reduce_window(x, initial, reducer, (1, *window, 1), (1, *stride, 1), padding)
+    return convolve_xla.output(x, kernel, window=_window(x, kernel.shape[:2], stride, padding, groups))
 
 
 def _plain_max_pool(x, *, window, stride=None, padding=0):
-    return _plain_pool(x, -np.inf, lax.max, window, stride, padding)
+    return plain_value(x, pool=_window(x, window, stride, padding))
 
 
 def _plain_average_pool(x, *, window, stride=None, padding=0):
-    return _plain_pool(x, 0.0, lax.add, window, stride, padding) / window**2
+    return plain_sum(x, pool=_window(x, window, stride, padding)) / window**2
 
 
 def _plain_response_norm(x, *, size, k, alpha, beta):

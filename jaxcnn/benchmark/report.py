@@ -4,10 +4,9 @@ import importlib.metadata
 import importlib.util
 import json
 
+from jaxcnn.benchmark.operators import RATIOS
 from jaxcnn.errors import InputError
 from jaxcnn.training.rundir import environment
-
-RATIOS = ("ours/torch", "loop/torch", "plain/torch", "ours/plain")
 
 
 def line(row):

@@ -11,9 +11,10 @@ shows one equation that carries the convolution's own arguments, whatever formul
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 
 from jaxcnn.operators import convolve_cpu, convolve_xla
+from jaxcnn.operators.lowering import lower, vary
 from jaxcnn.operators.taps import Window
 
 
@@ -33,7 +34,7 @@ def convolve(x, kernel, *, stride, padding, dilation, groups):
 
 
 def _bind(primitive, a, b, window):
-    return primitive.bind(convolve_xla.vary(a, like=b), convolve_xla.vary(b, like=a), window=window)
+    return primitive.bind(vary(a, like=b), vary(b, like=a), window=window)
 
 
 conv2d_p = Primitive("conv2d")
@@ -45,13 +46,8 @@ def _define(primitive, shape, default, cpu):
     def abstract(a, b, *, window):
         return a.update(shape=shape(a, b, window), weak_type=False)
 
-    def call(a, b, *, window):
-        return primitive.bind(a, b, window=window)
-
     primitive.def_abstract_eval(abstract)
-    primitive.def_impl(jax.jit(call, static_argnames="window"))
-    mlir.register_lowering(primitive, mlir.lower_fun(default, multiple_results=False))
-    mlir.register_lowering(primitive, mlir.lower_fun(cpu, multiple_results=False), platform="cpu")
+    lower(primitive, default, cpu, static="window")
 
 
 _define(conv2d_p, convolve_xla.output_shape, convolve_xla.output, convolve_cpu.output)

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxcnn.operators.lowering import vary
+
 
 def output(x, kernel, *, window):
     """y (n, oh, ow, f) of x (n, h, w, c) and kernel (kh, kw, c / groups, f)."""
@@ -31,23 +33,15 @@ def kernel_gradient(x, dy, *, window):
 
 
 def output_shape(x, kernel, window):
+    """That of `output`, (n, oh, ow, f)."""
     return (x.shape[0], *window.output, kernel.shape[3])
 
 
 def input_shape(dy, kernel, window):
+    """That of `input_gradient`, (n, h, w, c)."""
     return (dy.shape[0], *window.image, kernel.shape[2] * window.groups)
 
 
 def kernel_shape(x, dy, window):
+    """That of `kernel_gradient`, (kh, kw, c / groups, f)."""
     return (*window.kernel, x.shape[3] // window.groups, dy.shape[3])
-
-
-def vary(x, *, like):
-    """Under shard_map's checks both operands must vary over the same axes: a replicated one is marked as varying."""
-    axes = _varying(like) - _varying(x)
-    return lax.pcast(x, tuple(axes), to="varying") if axes else x
-
-
-def _varying(x):
-    kind = getattr(jax.typeof(x), "manual_axis_type", None)
-    return frozenset() if kind is None else kind.varying

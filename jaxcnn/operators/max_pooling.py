@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad
 
+from jaxcnn.operators.lowering import batch_images, lower
 from jaxcnn.operators.taps import Window, laid_out, met, total
 
 
@@ -89,15 +90,9 @@ pool_p, tangent_p, gradient_p = Primitive("max_pool"), Primitive("max_pool_tange
 pool_p.multiple_results = True
 
 
-def _lower(primitive, default, cpu, several=False):
-    primitive.def_impl(jax.jit(lambda *arrays, pool: primitive.bind(*arrays, pool=pool), static_argnames="pool"))
-    mlir.register_lowering(primitive, mlir.lower_fun(default, multiple_results=several))
-    mlir.register_lowering(primitive, mlir.lower_fun(cpu, multiple_results=several), platform="cpu")
-
-
-_lower(pool_p, _plain_value_and_tap, _value_and_tap, several=True)
-_lower(tangent_p, _tangent, _tangent)
-_lower(gradient_p, _plain_gradient, _gradient)
+lower(pool_p, _plain_value_and_tap, _value_and_tap, static="pool")
+lower(tangent_p, _tangent, _tangent, static="pool")
+lower(gradient_p, _plain_gradient, _gradient, static="pool")
 
 
 @pool_p.def_abstract_eval
@@ -157,21 +152,5 @@ ad.primitive_transposes[gradient_p] = lambda dx, x, tap, dy, *, pool: (
 )
 
 
-def _batched(primitive):
-    """vmap is a larger batch: images are pooled one by one."""
-
-    def rule(arrays, axes, *, pool):
-        size = next(a.shape[axis] for a, axis in zip(arrays, axes, strict=True) if axis is not None)
-        moved = [
-            jnp.broadcast_to(a[None], (size, *a.shape)) if axis is None else jnp.moveaxis(a, axis, 0)
-            for a, axis in zip(arrays, axes, strict=True)
-        ]
-        result = primitive.bind(*(a.reshape(-1, *a.shape[2:]) for a in moved), pool=pool)
-        result = jax.tree.map(lambda r: r.reshape(size, -1, *r.shape[1:]), result)
-        return (result, [0, 0]) if primitive.multiple_results else (result, 0)
-
-    batching.primitive_batchers[primitive] = rule
-
-
 for _primitive in (pool_p, tangent_p, gradient_p):
-    _batched(_primitive)
+    batch_images(_primitive)

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad
 
+from jaxcnn.operators.lowering import batch_images, lower, vary
 from jaxcnn.operators.taps import Window, laid_out, met, total
 
 # Windows of more taps than this are left to reduce_window on CPU too.
@@ -31,20 +32,21 @@ def sum_of_windows(x, *, window, stride, padding):
     return sum_p.bind(x, pool=Window(x.shape[1:3], window, stride, padding))
 
 
-def _plain(x, *, pool):
+def plain_sum(x, *, pool):
+    """XLA's own sum of windows."""
     # an initial value that is not a plain scalar hides from lax which reducer this is, and with it the gradient
     window, stride, padding = (1, *pool.kernel, 1), (1, *pool.stride, 1), ((0, 0), *pool.padding, (0, 0))
     return lax.reduce_window(x, 0.0, lax.add, window, stride, padding)
 
 
 def _plain_gradient(dy, *, pool):
-    x = jax.ShapeDtypeStruct((dy.shape[0], *pool.image, dy.shape[3]), dy.dtype)
-    return jax.linear_transpose(lambda x: _plain(x, pool=pool), x)(dy)[0]
+    zeros = vary(jnp.zeros((dy.shape[0], *pool.image, dy.shape[3]), dy.dtype), like=dy)  # only a shape
+    return jax.vjp(lambda x: plain_sum(x, pool=pool), zeros)[1](dy)[0]
 
 
 def _on_cpu(x, *, pool):
     if len(pool.taps) > SLICED:
-        return _plain(x, pool=pool)
+        return plain_sum(x, pool=pool)
     return total(met(x, pool))
 
 
@@ -57,22 +59,10 @@ def _gradient_on_cpu(dy, *, pool):
 sum_p, gradient_p = Primitive("window_sum"), Primitive("window_sum_gradient")
 
 
-def _define(primitive, default, cpu):
-    primitive.def_impl(jax.jit(primitive.bind, static_argnames="pool"))
-    mlir.register_lowering(primitive, mlir.lower_fun(default, multiple_results=False))
-    mlir.register_lowering(primitive, mlir.lower_fun(cpu, multiple_results=False), platform="cpu")
-
-    def batched(arrays, axes, *, pool):
-        """vmap is a larger batch."""
-        images = jnp.moveaxis(arrays[0], axes[0], 0)
-        result = primitive.bind(images.reshape(-1, *images.shape[2:]), pool=pool)
-        return result.reshape(*images.shape[:2], *result.shape[1:]), 0
-
-    batching.primitive_batchers[primitive] = batched
-
-
-_define(sum_p, _plain, _on_cpu)
-_define(gradient_p, _plain_gradient, _gradient_on_cpu)
+lower(sum_p, plain_sum, _on_cpu, static="pool")
+lower(gradient_p, _plain_gradient, _gradient_on_cpu, static="pool")
+batch_images(sum_p)
+batch_images(gradient_p)
 sum_p.def_abstract_eval(lambda x, *, pool: x.update(shape=(x.shape[0], *pool.output, x.shape[3]), weak_type=False))
 gradient_p.def_abstract_eval(
     lambda dy, *, pool: dy.update(shape=(dy.shape[0], *pool.image, dy.shape[3]), weak_type=False)

@@ -1,11 +1,11 @@
 import functools
-import math
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tracing import multiply_adds
 
 from jaxcnn.architectures.densenet import CLAIMS, MODELS, Composite, DenseNet, DenseNetCIFAR
 from jaxcnn.operators import BatchNorm, Dropout, softmax_cross_entropy
@@ -13,18 +13,6 @@ from jaxcnn.operators import BatchNorm, Dropout, softmax_cross_entropy
 
 def shapes(model, size):
     return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((1, *size)), train=False))
-
-
-def multiply_adds(jaxpr):
-    total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "conv2d":
-            total += equation.outvars[0].aval.size * math.prod(equation.invars[1].aval.shape[:3])
-        if equation.primitive.name == "dot_general":
-            total += equation.outvars[0].aval.size * equation.invars[1].aval.shape[0]
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
-            total += multiply_adds(getattr(inner, "jaxpr", inner)) if hasattr(inner, "eqns") else 0
-    return total
 
 
 @functools.cache

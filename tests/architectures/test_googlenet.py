@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tracing import count, multiply_adds
 
 from jaxcnn.architectures import googlenet
 from jaxcnn.architectures.googlenet import CLAIMS, MODELS
@@ -81,25 +82,7 @@ def build(name, size=None, train=False, **options):
 
     order = []
     jaxpr, ((logits, features), variables) = jax.make_jaxpr(trace, return_shape=True)(image)
-    return (logits, {stage: features[stage] for stage in order}), variables, macs_of(jaxpr) // 2
-
-
-def macs_of(jaxpr):
-    total = 0
-    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
-        inside = [leaf for value in equation.params.values() for leaf in (value if type(value) is tuple else (value,))]
-        total += sum(macs_of(inner) for inner in inside if hasattr(inner, "eqns"))
-        if equation.primitive.name == "conv2d":
-            total += equation.outvars[0].aval.size * math.prod(equation.invars[1].aval.shape[:3])
-        elif equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            depth = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-            total += equation.outvars[0].aval.size * depth
-    return total
-
-
-def count(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+    return (logits, {stage: features[stage] for stage in order}), variables, multiply_adds(jaxpr) // 2
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -239,7 +222,7 @@ def test_the_module_of_the_lectures(kind, by_hand, channels):
     module, x = Inception(LECTURE[kind]), jax.ShapeDtypeStruct((1, 28, 28, 256), jnp.float32)
     jaxpr, (y, _) = jax.make_jaxpr(lambda x: module.init_with_output(jax.random.key(0), x, False), return_shape=True)(x)
     assert y.shape == (1, 28, 28, channels)
-    assert macs_of(jaxpr) == by_hand == {"naive": 854_196_224, "bottlenecked": 271_351_808}[kind]
+    assert multiply_adds(jaxpr) == by_hand == {"naive": 854_196_224, "bottlenecked": 271_351_808}[kind]
 
 
 def correlate(x, layer):

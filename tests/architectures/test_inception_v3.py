@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tracing import multiply_adds
 
 from jaxcnn.architectures.conv_norm import ConvNorm, Mixed, read_layer
 from jaxcnn.architectures.inception_v3 import BLOCKS, CLAIMS, MODELS, VARIANTS, AuxLogits, narrow
@@ -134,21 +135,6 @@ def kernels(params):
     return found
 
 
-def macs_of(jaxpr):
-    total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "conv2d":
-            total += equation.outvars[0].aval.size * math.prod(equation.invars[1].aval.shape[:3])
-        elif equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            lengths = [equation.invars[0].aval.shape[axis] for axis in contracted]
-            total += equation.outvars[0].aval.size * math.prod(lengths)
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
-            inner = getattr(inner, "jaxpr", inner)
-            total += macs_of(inner) if hasattr(inner, "eqns") else 0
-    return total
-
-
 def compute_bfloat16(model, variables, size):
     """(logits, features in their order, multiply-adds) of one image in bfloat16."""
     order = []
@@ -160,7 +146,7 @@ def compute_bfloat16(model, variables, size):
 
     image = jax.ShapeDtypeStruct((1, *size), jnp.float32)
     jaxpr, (logits, features) = jax.make_jaxpr(apply, return_shape=True)(variables, image)
-    return logits, {name: features[name] for name in order}, macs_of(jaxpr.jaxpr)
+    return logits, {name: features[name] for name in order}, multiply_adds(jaxpr.jaxpr)
 
 
 def size_of(tree):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tracing import count, multiply_adds, order
 
 from jaxcnn.architectures.nin import CLAIMS, MODELS, NiN
 
@@ -34,27 +35,13 @@ def build(model, size):
     return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=False))
 
 
-def order(model, size):
-    """The names of the features as the model gives them; passing through jax sorts them."""
-    names = []
-    jax.eval_shape(
-        lambda: names.extend(model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=False)[0][1])
-    )
-    return names
-
-
-def count(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
 def convolutions(model, size):
     """The multiply-adds of the convolutions, and what else multiplies matrices (nothing)."""
     _, variables = build(model, size)
     image = jax.ShapeDtypeStruct((1, *size), jnp.float32)
     jaxpr = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False)[0])(variables, image)
     assert "dot_general" not in str(jaxpr)
-    found = [equation for equation in jaxpr.jaxpr.eqns if equation.primitive.name == "conv2d"]
-    return sum(e.outvars[0].aval.size * math.prod(e.invars[1].aval.shape[:3]) for e in found)
+    return multiply_adds(jaxpr.jaxpr)
 
 
 @pytest.mark.parametrize("name", MODELS)

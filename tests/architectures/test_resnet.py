@@ -1,10 +1,10 @@
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tracing import count, multiply_adds
 
 from jaxcnn.architectures.resnet import CLAIMS, MODELS, Block, ResNet
 from jaxcnn.operators import BatchNorm, softmax_cross_entropy
@@ -12,18 +12,6 @@ from jaxcnn.operators import BatchNorm, softmax_cross_entropy
 
 def shapes(model, size=(224, 224, 3)):
     return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((1, *size)), train=False))
-
-
-def multiply_adds(jaxpr):
-    total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "conv2d":
-            total += equation.outvars[0].aval.size * math.prod(equation.invars[1].aval.shape[:3])
-        if equation.primitive.name == "dot_general":
-            total += equation.outvars[0].aval.size * equation.invars[1].aval.shape[0]
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
-            total += multiply_adds(getattr(inner, "jaxpr", inner)) if hasattr(inner, "eqns") else 0
-    return total
 
 
 @functools.cache
@@ -40,10 +28,6 @@ def traced(name, **options):
     assert (logits.shape, logits.dtype) == ((1, 1000), jnp.float32)
     stages = [(key, features[key].shape[1:]) for key in order]
     return count(variables["params"]), multiply_adds(closed.jaxpr), stages, variables
-
-
-def count(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def paths(tree):

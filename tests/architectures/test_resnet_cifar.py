@@ -1,9 +1,8 @@
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tracing import multiply_adds
 
 from jaxcnn.architectures import CLAIMS, create
 from jaxcnn.architectures.resnet_cifar import MODELS, Block, ResNetCIFAR
@@ -34,18 +33,6 @@ def macs(n):
     The first of stages 2 and 3 see half of the channels and cost half of it.
     """
     return 27 * 16 * 1024 + 9 * 256 * 1024 * (6 * n - 1) + 640
-
-
-def multiply_adds(jaxpr):
-    total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "conv2d":
-            total += equation.outvars[0].aval.size * math.prod(equation.invars[1].aval.shape[:3])
-        if equation.primitive.name == "dot_general":
-            total += equation.outvars[0].aval.size * equation.invars[1].aval.shape[0]
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
-            total += multiply_adds(getattr(inner, "jaxpr", inner)) if hasattr(inner, "eqns") else 0
-    return total
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.extend.core import jaxprs_in_params
+from tracing import count, multiply_adds
 
 from jaxcnn.architectures.vgg import CLAIMS, INITIALISATIONS, LAYERS, MODELS, VGG
 from jaxcnn.operators import BatchNorm, softmax_cross_entropy
@@ -63,28 +63,9 @@ def shapes(model, size, *, train=False, images=2):
     return jax.eval_shape(run, jax.random.key(0))
 
 
-def count(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-def macs_of(jaxpr):
-    """Multiply-adds of every convolution and product in a jaxpr, also inside calls."""
-    total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "conv2d":
-            total += equation.outvars[0].aval.size * math.prod(equation.invars[1].aval.shape[:3])
-        elif equation.primitive.name == "dot_general":
-            ((contracted, _), _) = equation.params["dimension_numbers"]
-            shape = equation.invars[0].aval.shape
-            total += equation.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)
-        else:
-            total += sum(macs_of(inner) for inner in jaxprs_in_params(equation.params))
-    return total
-
-
 def macs(model, size):
     _, variables = shapes(model, size, images=1)
-    return macs_of(
+    return multiply_adds(
         jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(
             variables, jax.ShapeDtypeStruct((1, *size), jnp.float32)
         ).jaxpr

@@ -1,9 +1,8 @@
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tracing import count, multiply_adds, order
 
 from jaxcnn.architectures.zfnet import CLAIMS, MODELS, ZFNet
 
@@ -15,38 +14,10 @@ def build(model, size):
     return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=False))
 
 
-def order(model, size):
-    """The names of the features as the model gives them; passing through jax sorts them."""
-    names = []
-    jax.eval_shape(
-        lambda: names.extend(model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=False)[0][1])
-    )
-    return names
-
-
-def count(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-def equations(jaxpr):
-    for equation in jaxpr.eqns:
-        yield equation
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
-            inner = getattr(inner, "jaxpr", inner)
-            if hasattr(inner, "eqns"):
-                yield from equations(inner)
-
-
 def macs(model, size):
     _, variables = build(model, size)
     image = jax.ShapeDtypeStruct((1, *size), jnp.float32)
-    total = 0
-    for equation in equations(jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False)[0])(variables, image).jaxpr):
-        if equation.primitive.name == "conv2d":
-            total += equation.outvars[0].aval.size * math.prod(equation.invars[1].aval.shape[:3])
-        elif equation.primitive.name == "dot_general":
-            total += equation.outvars[0].aval.size * equation.invars[1].aval.shape[0]
-    return total
+    return multiply_adds(jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False)[0])(variables, image).jaxpr)
 
 
 @pytest.mark.parametrize("name", MODELS)

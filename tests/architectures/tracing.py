@@ -1,0 +1,36 @@
+"""What the tests of all architectures read from a trace: nothing here asks jaxcnn.analysis, which they check too."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import jaxprs_in_params
+
+
+def multiply_adds(jaxpr):
+    """Multiply-adds of every convolution and matrix product in a jaxpr, also inside calls."""
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "conv2d":
+            total += equation.outvars[0].aval.size * math.prod(equation.invars[1].aval.shape[:3])
+        elif equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            total += equation.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)
+        else:
+            total += sum(multiply_adds(inner) for inner in jaxprs_in_params(equation.params))
+    return total
+
+
+def count(tree):
+    """Numbers in the arrays of a tree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def order(model, size):
+    """The names of the features as the model gives them; passing through jax sorts them."""
+    names = []
+    jax.eval_shape(
+        lambda: names.extend(model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=False)[0][1])
+    )
+    return names
