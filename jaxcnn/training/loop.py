@@ -54,7 +54,7 @@ class Result:
     test: dict | None
 
 
-def train(config, workdir, *, quiet=False, devices=None, profile=0):
+def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=True, on_evaluation=None):
     """Trains as the config says, or resumes the run that workdir holds, and ends with one evaluation on test.
 
     Args:
@@ -63,6 +63,8 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0):
       quiet: print nothing.
       devices: the devices to use; None takes all.
       profile: steps of a jax.profiler trace in workdir/profile.
+      final_test: end with the test split; a search leaves it alone.
+      on_evaluation: called with (step, held-out top-1) after each evaluation; what it raises ends the run.
     Returns:
       A Result.
     Raises:
@@ -78,7 +80,7 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0):
     open_run(workdir, setup.config)
     try:
         with Checkpoints(workdir / "checkpoints", keep=setup.config.checkpoint.keep) as checkpoints:
-            return _Run(setup, workdir, checkpoints, quiet, profile).train()
+            return _Run(setup, workdir, checkpoints, quiet, profile, on_evaluation).train(final_test=final_test)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError) or not disk_is_full(error):
             raise
@@ -89,16 +91,17 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0):
 
 
 class _Run:
-    def __init__(self, setup, workdir, checkpoints, quiet, profile):
+    def __init__(self, setup, workdir, checkpoints, quiet, profile, on_evaluation):
         self.setup, self.config, self.workdir, self.checkpoints = setup, setup.config, workdir, checkpoints
         self.quiet, self.profile = quiet or jax.process_index() > 0, profile
         self.evaluate_every = setup.steps("evaluation.every")
         self.save_every = setup.steps("checkpoint.every")
+        self.on_evaluation = on_evaluation
         self.programs, self.plateau = {}, Plateau()
         self.seconds = 0.0  # of training, up to the last row of the log
         self.pending, self.unlogged = [], 0.0  # metrics that no row of the log holds yet, and the seconds they took
 
-    def train(self):
+    def train(self, *, final_test):
         config, setup = self.config, self.setup
         resumed = max(self.checkpoints.steps(), default=0)
         self.progress = Progress(setup.total, start=resumed, title=config.model.name, quiet=self.quiet)
@@ -114,7 +117,7 @@ class _Run:
             with Termination() as termination:
                 self._steps(resumed, validation, termination)
             self.checkpoints.wait()
-            return self._finish()
+            return self._finish(final_test)
         finally:
             self.log.close()
             self.progress.close()
@@ -238,6 +241,8 @@ class _Run:
         if step % self.evaluate_every == 0 or step == self.setup.total:
             held_out = self._evaluate(step, validation)
         self._save(step, held_out)
+        if held_out and self.on_evaluation:
+            self.on_evaluation(step, held_out["top1"])
         self.clock += time.monotonic() - begin
 
     def _evaluate(self, step, validation):
@@ -335,12 +340,12 @@ class _Run:
         self.log.write(row)
         self.progress.update(step, row)
 
-    def _finish(self):
+    def _finish(self, final_test):
         best = self.checkpoints.resolve("best")
         validation = {"step": best, **self.checkpoints.held_out(best)}
         found = (row for row in read_evaluations(self.workdir) if row.get("final"))
         test = next(({k: v for k, v in row.items() if k not in ("time", "confusion", "final")} for row in found), None)
-        if test is None and self.config.data.test:
+        if test is None and final_test and self.config.data.test:
             test = self._test(best)
         return Result(self.workdir, self.setup.total, self.state, validation, test)
 

@@ -1,0 +1,104 @@
+"""Runs of a study in processes of their own, one for each device of this machine or several."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from jaxcnn.sweeps.worker import WATCH, read_error
+
+POLL = 0.05  # seconds between looks at the workers
+
+# How a process is given one accelerator of several, by backend.
+VISIBLE = {"gpu": "CUDA_VISIBLE_DEVICES", "tpu": "TPU_VISIBLE_CHIPS"}
+
+
+def slots(*, jobs, per_device=1):
+    """The environment of each worker that may run at a time.
+
+    Args:
+      jobs: how many workers in all; 0 for `per_device` on each accelerator, or one where there is none.
+      per_device: workers that share one accelerator, each with its part of the memory.
+    Returns:
+      A list of dicts of environment variables.
+    """
+    backend, count = _devices()
+    if backend not in VISIBLE:
+        return [{}] * max(1, jobs)
+    shares = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / per_device:.2f}"} if per_device > 1 else {}
+    every = [{VISIBLE[backend]: str(number), **shares} for number in range(count) for _ in range(per_device)]
+    return every[: jobs or None]
+
+
+def _devices():
+    """(backend, number of devices), asked in a process of its own: to ask here would take their memory."""
+    code = "import jax; print(jax.default_backend(), jax.local_device_count())"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    backend, count = answer.stdout.split()[-2:]
+    return backend, int(count)
+
+
+def run_workers(runs, command, workdir, *, slots, retries=0, done):
+    """Runs `command + [run id]` for each run, as many at a time as there are slots.
+
+    A worker that dies is started again up to `retries` times; one that says why it failed is not. SIGTERM or Ctrl-C
+    here ends the workers, which save their state.
+
+    Args:
+      runs: the runs, in order.
+      command: of a worker, a list of str; the run's id comes last.
+      workdir: a pathlib.Path; a worker's output goes to workdir/<run id>/output.log.
+      slots: environments, as `slots` gives them.
+      retries: starts more than one for a run whose process died.
+      done: called with (run, error) when a run has ended, error "" where it succeeded.
+    Returns:
+      The signal that ended it early, or None.
+    """
+    waiting, running, free = [(run, 0) for run in runs], {}, list(range(len(slots)))
+    received = []
+    old = {number: signal.signal(number, lambda n, _: received.append(n)) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        while running or (waiting and not received):
+            while free and waiting and not received:
+                run, tries = waiting.pop(0)
+                slot = free.pop(0)
+                running[_start(command, run, workdir, slots[slot])] = (run, tries, slot)
+            for process in [p for p in running if p.poll() is not None]:
+                run, tries, slot = running.pop(process)
+                free.append(slot)
+                if process.returncode < 0 and tries < retries and not received:
+                    waiting.insert(0, (run, tries + 1))
+                elif not received:
+                    done(run, _verdict(process.returncode, workdir / run.id))
+            if received:
+                for process in running:
+                    process.send_signal(signal.SIGTERM)
+                    process.wait()
+            time.sleep(POLL)
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+    return signal.Signals(received[0]) if received else None
+
+
+def _start(command, run, workdir, environment):
+    folder = workdir / run.id
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "output.log").open("ab") as log:
+        return subprocess.Popen(
+            [*command, run.id],
+            env={**os.environ, **environment, WATCH: "1"},
+            stdin=subprocess.PIPE,  # its end tells the worker that this process is gone
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the workers through us alone
+        )
+
+
+def _verdict(code, folder):
+    """What went wrong with a worker that ended with this exit code; "" for nothing."""
+    if code == 0:
+        return ""
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return read_error(folder) or f"its process ended by {how} without a word; see {folder / 'output.log'}"

@@ -1,0 +1,51 @@
+"""One process at a time in a directory."""
+
+import contextlib
+import fcntl
+import os
+
+from jaxcnn.errors import InputError
+
+
+@contextlib.contextmanager
+def hold(folder, *, what, wait=False):
+    """Holds folder/.lock for the length of a `with` block; the kernel frees it however the process ends.
+
+    Args:
+      folder: a pathlib.Path; made where it is not there.
+      what: what holds it, as "sweep", for the error.
+      wait: wait for another holder instead.
+    Raises:
+      InputError: another process holds it, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a+")
+    except OSError as error:
+        raise InputError(f"the directory {folder} cannot be written: {error.strerror}. Give another.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise InputError(
+                f"another {what} is at work in {folder} ({holder}). Wait for it, or give another --workdir."
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        file.flush()
+        yield
+
+
+def is_held(folder):
+    """Whether a process holds folder/.lock."""
+    try:
+        with (folder / ".lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -1,0 +1,241 @@
+"""Searches: hyperparameters that Optuna draws, pruned by held-out accuracy, by as many workers as join in."""
+
+import contextlib
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from jaxcnn.errors import InputError, nearest
+from jaxcnn.sweeps.lock import hold, is_held
+from jaxcnn.training.config import flatten
+from jaxcnn.training.divergence import Diverged
+from jaxcnn.training.loop import train
+from jaxcnn.training.metrics import read_metrics
+
+SAMPLERS = ("random", "coarse_to_fine", "tpe")
+PRUNERS = ("none", "median", "hyperband")
+ASK = "asking"  # the folder that a process holds while it draws a trial
+NARROW = 0.25  # share of a range that coarse_to_fine keeps
+FOLDER = "folder"  # attribute of a trial: its run directory, which a second start of a broken-off trial resumes
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Numbers from low to high, uniform, or uniform in their logarithm; whole numbers where both are int.
+
+    Attributes:
+      low, high: included.
+      log: draw uniformly in the logarithm; low is above 0.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def suggest(self, trial, name):
+        """The value of an Optuna trial."""
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(name, self.low, self.high, log=self.log)
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
+
+    def around(self, value, share):
+        """The Range of `share` of the width of this one, around a value, within this one."""
+        to, back = (np.log, np.exp) if self.log else (float, float)
+        half = (to(self.high) - to(self.low)) * share / 2
+        low, high = max(to(self.low), to(value) - half), min(to(self.high), to(value) + half)
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return Range(math.floor(back(low)), math.ceil(back(high)), self.log)
+        return Range(float(back(low)), float(back(high)), self.log)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of a few values.
+
+    Attributes:
+      values: a tuple of numbers, strings or booleans.
+    """
+
+    values: tuple
+
+    def suggest(self, trial, name):
+        """The value of an Optuna trial."""
+        return trial.suggest_categorical(name, list(self.values))
+
+    def around(self, value, share):
+        """The same choice: values without an order cannot be narrowed."""
+        return self
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What `search()` of a file in experiments/ returns.
+
+    Attributes:
+      base: a config.
+      space: {config key: Range or Choice}.
+      trials: how many in all.
+      sampler: "random"; "coarse_to_fine": the second half random within the quarter of every range around the best of
+        the first; "tpe": tree-structured Parzen estimator (Bergstra et al. 2011).
+      pruner: "none"; "median": a trial below the median of the earlier ones at the same evaluation ends; "hyperband"
+        (Li et al. 2018).
+    """
+
+    base: Any
+    space: dict
+    trials: int = 20
+    sampler: str = "tpe"
+    pruner: str = "median"
+
+    def __post_init__(self):
+        known = flatten(self.base)
+        for key in self.space:
+            if key not in known and not key.startswith("model.options."):
+                raise InputError(f"search space: '{key}' is not a key of the config; {nearest(key, known)}")
+        for name, value, table in (("sampler", self.sampler, SAMPLERS), ("pruner", self.pruner, PRUNERS)):
+            if value not in table:
+                raise InputError(f"{name} is '{value}'; {nearest(value, table)}")
+
+    def config(self, values):
+        """The base with these values."""
+        config = self.base.copy_and_resolve_references()
+        with config.unlocked():
+            config.update_from_flattened_dict(values)
+        return config
+
+
+def run_search(search, workdir, *, storage="", report=print):
+    """Runs trials until the search has as many as it asks for; more processes that call it join in.
+
+    A trial whose process died is drawn again with the same values and resumes in its directory.
+
+    Args:
+      search: a Search.
+      workdir: a pathlib.Path; trial-0000, trial-0001, ... are run directories below it.
+      storage: Optuna's, as a URL ("postgresql://..."), or "journal:FILE" for file systems on which SQLite fails; empty
+        for SQLite in workdir/search.db.
+      report: called with a line of text per trial.
+    Returns:
+      The Optuna study.
+    Raises:
+      InputError: Optuna is not installed, or the storage holds another search.
+    """
+    study = _open(search, workdir, storage)
+    while _one(search, study, workdir, report):
+        pass
+    return study
+
+
+def _one(search, study, workdir, report):
+    """Draws a trial and runs it; False where there is none left to draw."""
+    with contextlib.ExitStack() as held:
+        with hold(workdir / ASK, what="search", wait=True):  # one process at a time draws
+            trial = _ask(search, study, workdir)
+            if trial is None:
+                return False
+            held.enter_context(hold(workdir / trial.user_attrs[FOLDER], what="trial"))
+        report(_run(search, study, trial, workdir))
+    return True
+
+
+def _optuna():
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise InputError("a search takes Optuna: pip install 'jaxcnn[sweeps]'") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _open(search, workdir, storage):
+    optuna = _optuna()
+    pruners = optuna.pruners
+    pruner = {"none": pruners.NopPruner, "median": pruners.MedianPruner, "hyperband": pruners.HyperbandPruner}
+    with hold(workdir / ASK, what="search", wait=True):  # to make the tables of a storage is not safe for two at once
+        study = optuna.create_study(
+            storage=_storage(storage or f"sqlite:///{workdir / 'search.db'}"),
+            study_name=workdir.name,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=pruner[search.pruner](),
+        )
+        space = {key: repr(value) for key, value in search.space.items()}
+        found = study.user_attrs.get("space", space)
+        if found != space:
+            raise InputError(f"{workdir} holds a search of another space: {found}. Give another --workdir.")
+        study.set_user_attr("space", space)
+    return study
+
+
+def _storage(name):
+    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    if name.startswith("journal:"):
+        return JournalStorage(JournalFileBackend(name.removeprefix("journal:")))
+    return RDBStorage(name)
+
+
+def _ask(search, study, workdir):
+    """The next trial with its values drawn, or None where the search has all it asks for."""
+    optuna = _optuna()
+    state = optuna.trial.TrialState
+    for trial in study.get_trials(states=(state.RUNNING,)):
+        folder = trial.user_attrs.get(FOLDER)
+        if folder is None or not is_held(workdir / folder):  # its process is gone
+            study.tell(trial.number, state=state.FAIL)
+            if folder:
+                study.enqueue_trial(trial.params, user_attrs={FOLDER: folder})
+    trials = study.get_trials(deepcopy=False)
+    drawn = [t for t in trials if t.state is not state.FAIL]
+    if len(drawn) >= search.trials and not any(t.state is state.WAITING for t in drawn):
+        return None
+    seed = int(np.random.SeedSequence((search.base.seed, len(trials))).generate_state(1)[0])
+    samplers = optuna.samplers
+    study.sampler = samplers.TPESampler(seed=seed) if search.sampler == "tpe" else samplers.RandomSampler(seed)
+    trial = study.ask()
+    for key, space in _space(search, drawn).items():
+        space.suggest(trial, key)
+    if FOLDER not in trial.user_attrs:
+        trial.set_user_attr(FOLDER, f"trial-{trial.number:04}")
+    return trial
+
+
+def _space(search, drawn):
+    """The space of the next trial, narrowed in the second half of coarse_to_fine."""
+    scored = [t for t in drawn if t.values]
+    if search.sampler != "coarse_to_fine" or len(drawn) < search.trials / 2 or not scored:
+        return search.space
+    best = max(scored[: math.ceil(search.trials / 2)], key=lambda t: t.value)
+    return {key: space.around(best.params[key], NARROW) for key, space in search.space.items()}
+
+
+def _run(search, study, trial, workdir):
+    """Trains a trial in its directory; returns a line about it."""
+    optuna = _optuna()
+    folder, state = workdir / trial.user_attrs[FOLDER], optuna.trial.TrialState
+
+    def judge(step, top1):
+        trial.report(top1, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    for row in read_metrics(folder):  # a trial that resumes: what its first process reported
+        if row.get("split") == "validation":
+            trial.report(row["top1"], row["step"])
+    words = ", ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in trial.params.items()
+    )
+    try:
+        result = train(search.config(trial.params), folder, quiet=True, final_test=False, on_evaluation=judge)
+    except optuna.TrialPruned:
+        study.tell(trial, state=state.PRUNED)
+        return f"{folder.name}  {words}: pruned"
+    except (InputError, Diverged) as error:
+        trial.set_user_attr("error", str(error))
+        study.tell(trial, state=state.PRUNED)  # so that the sampler keeps away from there
+        return f"{folder.name}  {words}: {error}"
+    study.tell(trial, result.validation["top1"])
+    return f"{folder.name}  {words}: held out {result.validation['top1']:.2%}"

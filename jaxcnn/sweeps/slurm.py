@@ -1,0 +1,130 @@
+"""A study as a SLURM job array: one task per run, requeued where it is preempted or its time ends."""
+
+import pathlib
+import shlex
+import subprocess
+import sys
+
+from jaxcnn.errors import InputError
+
+LAUNCH = pathlib.Path(__file__).parents[2] / "launch.sh"
+NOTICE = 120  # seconds between SLURM's signal and the end of a job's time: a chunk of steps and a checkpoint
+
+SCRIPT = """\
+#!/bin/bash
+{directives}
+# One run of the study per task. SIGUSR1 comes {notice} s before the time ends: the run saves its state, and the task is
+# queued again. SIGTERM is SLURM's own (preemption, scancel): the run saves its state, and SLURM decides.
+cd {directory} || exit 1
+run=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {runs})
+{launch}{command} --run "$run" &
+child=$!
+again=
+trap 'again=yes; kill -TERM "$child" 2>/dev/null' USR1
+trap 'kill -TERM "$child" 2>/dev/null' TERM
+wait "$child"
+code=$?
+while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
+if [ -n "$again" ] && [ "$code" -gt 128 ]; then
+    scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"
+"""
+
+COLLECT = """\
+#!/bin/bash
+{directives}
+cd {directory} || exit 1
+exec {command} --collect
+"""
+
+
+def array_script(runs, command, workdir, options):
+    """The sbatch script of the array.
+
+    Args:
+      runs: how many.
+      command: of a worker as a list of str; "--run ID" is added.
+      workdir: a pathlib.Path; the runs' ids lie in slurm/runs.txt below it, the output of each task beside them.
+      options: a dict with partition, account, time, gpus_per_task, cpus_per_task, tasks (processes of one run; more
+        than one are started by srun), nodes, limit (tasks at a time) and name; what is None is left to the cluster.
+    Returns:
+      str.
+    """
+    array = f"0-{runs - 1}" + (f"%{options['limit']}" if options.get("limit") else "")
+    flags = {
+        "job-name": options["name"],
+        "array": array,
+        "output": workdir / "slurm" / "%A_%a.log",
+        "open-mode": "append",
+        "signal": f"B:USR1@{NOTICE}",
+        **{key: options.get(key.replace("-", "_")) for key in ("partition", "account", "time", "nodes")},
+        "ntasks": options.get("tasks"),
+        "gpus-per-task": options.get("gpus_per_task"),
+        "cpus-per-task": options.get("cpus_per_task"),
+    }
+    return SCRIPT.format(
+        directives=_directives(flags, "requeue"),
+        notice=NOTICE,
+        directory=shlex.quote(str(pathlib.Path.cwd())),
+        runs=shlex.quote(str(workdir / "slurm" / "runs.txt")),
+        launch="srun " if (options.get("tasks") or 1) > 1 else "",
+        command=shlex.join(command),
+    )
+
+
+def collect_script(command, workdir, options, array_job):
+    """The sbatch script that writes table and report once every task of the array has ended."""
+    flags = {
+        "job-name": f"{options['name']}-report",
+        "output": workdir / "slurm" / "report.log",
+        "dependency": f"afterany:{array_job}",
+        "partition": options.get("partition"),
+        "account": options.get("account"),
+    }
+    return COLLECT.format(
+        directives=_directives(flags),
+        directory=shlex.quote(str(pathlib.Path.cwd())),
+        command=shlex.join(command),
+    )
+
+
+def _directives(flags, *bare):
+    rows = [f"#SBATCH --{key}={value}" for key, value in flags.items() if value is not None]
+    return "\n".join([*rows, *(f"#SBATCH --{name}" for name in bare)])
+
+
+def submit(runs, command, workdir, options):
+    """Submits the array and the job that collects its results.
+
+    Args:
+      runs: the Runs that are not done.
+      command, workdir, options: as in array_script.
+    Returns:
+      (job id of the array, job id of the report).
+    Raises:
+      InputError: there is no sbatch here, or it refuses.
+    """
+    folder = workdir / "slurm"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "runs.txt").write_text("".join(run.id + "\n" for run in runs))
+    script = array_script(len(runs), command, workdir, options)
+    (folder / "array.sh").write_text(script)  # for people: what was submitted
+    array = _sbatch(script)
+    return array, _sbatch(collect_script(command, workdir, options, array))
+
+
+def _sbatch(script):
+    try:
+        answer = subprocess.run(["sbatch", "--parsable"], input=script, capture_output=True, text=True, check=True)
+    except FileNotFoundError as error:
+        raise InputError("there is no sbatch here: --runner slurm is for a machine that submits SLURM jobs.") from error
+    except subprocess.CalledProcessError as error:
+        raise InputError(f"sbatch refused the job: {error.stderr.strip()}") from error
+    return answer.stdout.strip().partition(";")[0]
+
+
+def worker_command(arguments):
+    """What a task runs: launch.sh where the checkout has it, which sees to the environment, else this Python."""
+    start = [str(LAUNCH)] if LAUNCH.exists() else [sys.executable, "-m", "jaxcnn"]
+    return [*start, *arguments]

@@ -1,0 +1,75 @@
+"""One run of a study, by its id: what a worker process and a task of a cluster do, and how they say what went wrong."""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+
+import jax
+
+from jaxcnn.errors import InputError, nearest
+from jaxcnn.sweeps.lock import hold
+from jaxcnn.training.loop import train
+from jaxcnn.training.preemption import Preempted
+
+WATCH = "JAXCNN_WATCH_STDIN"  # set by a parent that holds the other end of a worker's standard input
+ERROR = "error.txt"
+
+
+def find_run(study, run_id):
+    """The run of a study with this id; InputError names the nearest."""
+    runs = {run.id: run for run in study.runs()}
+    if run_id not in runs:
+        raise InputError(f"the study has no run {run_id!r}; {nearest(run_id, runs)}")
+    return runs[run_id]
+
+
+def run_one(run, workdir, *, quiet=True):
+    """Trains one run in workdir/<its id>, or resumes it there, and keeps what went wrong in error.txt.
+
+    Returns:
+      The error, "" for none.
+    Raises:
+      Preempted: told to end; the state is saved.
+    """
+    folder = workdir / run.id
+    if jax.process_index():  # of a run of several processes the first one keeps the folder
+        return _train(run.config, folder, quiet)
+    with hold(folder, what="run"):
+        (folder / ERROR).unlink(missing_ok=True)
+        error = _train(run.config, folder, quiet)
+        if error:
+            (folder / ERROR).write_text(error + "\n")
+    return error
+
+
+def _train(config, folder, quiet):
+    try:
+        result = train(config, folder, quiet=quiet)
+    except Preempted:
+        raise
+    except InputError as error:
+        return str(error)
+    except Exception as error:  # a fault of one run, of the user's network say, must not hide the others
+        traceback.print_exc()
+        return f"{type(error).__name__}: {error}"
+    return "" if result.test else "it has no test accuracy, because config.data.test is empty."
+
+
+def read_error(folder):
+    """What went wrong with the last start of a run, "" for nothing."""
+    path = folder / ERROR
+    return path.read_text().strip() if path.exists() else ""
+
+
+def end_with_parent():
+    """Where a parent holds our standard input, its end sends this process SIGTERM: a run then saves its state."""
+    if not os.environ.pop(WATCH, ""):
+        return
+
+    def wait():
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
