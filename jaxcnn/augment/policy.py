@@ -2,7 +2,7 @@
 
 import jax
 
-from jaxcnn.augment import geometry
+from jaxcnn.augment import crop, geometry
 
 
 def make_augment(config):
@@ -14,7 +14,7 @@ def make_augment(config):
 
     def augment(key, image):
         if config.pad_crop:
-            image = geometry.pad_crop(jax.random.fold_in(key, 0), image, padding=config.pad_crop)
+            image = crop.pad_crop(jax.random.fold_in(key, 0), image, padding=config.pad_crop)
         if config.flip:
             image = geometry.horizontal_flip(jax.random.fold_in(key, 1), image)
         return image
