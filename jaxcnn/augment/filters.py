@@ -55,10 +55,10 @@ def emboss(key, image, *, magnitude):
 
 @photometric
 def gaussian_blur(key, image, *, magnitude):
-    """Averages with Gaussian weights of standard deviation s, uniform on [0, magnitude]; at the border only over the image.
+    """Averages with Gaussian weights of standard deviation s, uniform on [0, magnitude].
 
-    Written as two products with (h, h) and (w, w) matrices of weights: nothing is cut off at a radius, so a traced s
-    may be of any size.
+    At the border the weights of the pixels that exist sum to 1. Written as two products with (h, h) and (w, w)
+    matrices of weights: nothing is cut off at a radius, so a traced s may be of any size.
 
     Args:
       key: PRNG key of this image.

@@ -19,7 +19,7 @@ IMAGENET_VECTORS = (  # a row for each of R, G, B; a column for each component
 def lighting(key, image, *, magnitude, values=IMAGENET_VALUES, vectors=IMAGENET_VECTORS):
     """Adds one colour to all pixels: multiples of the principal components, drawn once for the image.
 
-    y = x + [p_1, p_2, p_3] [a_1 l_1, a_2 l_2, a_3 l_3]^T,  a_i ~ N(0, magnitude**2)   (Krizhevsky et al. 2012, section 4.1)
+    y = x + [p_1, p_2, p_3] [a_1 l_1, a_2 l_2, a_3 l_3]^T,  a_i ~ N(0, magnitude**2)   (Krizhevsky et al. 2012, 4.1)
 
     l_i is the eigenvalue, as printed, not its square root; so the shift depends on the scale of the pixels, and here,
     as in the codebases that published the ImageNet numbers, that scale is [0, 1]. `principal_components` of

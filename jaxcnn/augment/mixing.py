@@ -11,7 +11,7 @@ from jaxcnn.augment.box import random_box
 
 
 def mixup(key, images, targets, *, alpha):
-    """Mixes each image and its targets with its neighbour's: l * x + (1 - l) * x', l ~ Beta(alpha, alpha) for the batch.
+    """Mixes each image with its neighbour, and their targets: l * x + (1 - l) * x', l ~ Beta(alpha, alpha), once.
 
     Zhang et al. 2017, arXiv:1710.09412; alpha is 0.1 to 0.4 on ImageNet and 1 on CIFAR-10 (sections 3.1 and 3.2).
 
@@ -57,7 +57,7 @@ def cutmix(key, images, targets, *, alpha):
 
 
 def _share(key, alpha):
-    """The share that images keep, ~ Beta(alpha, alpha), which is 0 or 1 at random as alpha falls to 0; 1 at 0 itself."""
+    """The share that images keep, ~ Beta(alpha, alpha); 1 where alpha is 0, though its limit is 0 or 1 at random."""
     alpha = jnp.asarray(alpha, jnp.float32)
     positive = jnp.where(alpha > 0, alpha, 1.0)
     return jnp.where(alpha > 0, jax.random.beta(key, positive, positive), 1.0)

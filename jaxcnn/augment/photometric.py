@@ -6,10 +6,10 @@ import jax.numpy as jnp
 
 
 def photometric(operation):
-    """Makes `operation(key, image, *, magnitude, ...)` take any float type: computed in float32, clipped to [0, 1], cast back.
+    """Makes an operation take any float type: it computes in float32, its result is clipped to [0, 1] and cast back.
 
     Args:
-      operation: takes and returns a float32 image (h, w, c); the result may leave [0, 1].
+      operation: f(key, image, *, magnitude, ...) on a float32 image (h, w, c); its result may leave [0, 1].
     Returns:
       The function of the same signature. It raises ValueError unless the image is (h, w, 1) or (h, w, 3), of floats.
     """

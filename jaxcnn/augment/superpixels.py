@@ -1,22 +1,26 @@
 """Augmentation by superpixels: patches of similar colour become flat."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxcnn.augment.photometric import photometric
 
-ITERATIONS = 4  # of k-means; the ten of the paper change little that is seen
-COMPACTNESS = 0.3  # difference of colour that weighs as much as the distance between two centres
+ITERATIONS = 2  # of k-means; the ten of the paper change little that is seen
+COMPACTNESS = 0.3  # difference of colour that weighs as much as the side of a cell
+NOWHERE = 1e6  # the features of a centre beyond the grid, which no pixel chooses
 
 
 @photometric
 def superpixels(key, image, *, magnitude, segments=64):
     """Replaces each superpixel by its mean colour, independently with probability magnitude.
 
-    The partition is that of SLIC (Achanta et al. 2012, IEEE TPAMI 34(11)), in RGB: k-means over colour and place,
-    from the centres of a grid, which the key moves, and with each pixel choosing among the nine centres around
-    it. Stray pixels are not joined to the patches around them.
+    The partition is that of SLIC (Achanta et al. 2012, IEEE TPAMI 34(11)), but in RGB: k-means over colour and place,
+    from the centres of square cells, which the key moves, where a pixel chooses among the centres of its cell and of
+    the eight around it. Stray pixels are not joined to the patches around them.
 
     Args:
       key: PRNG key of this image.
@@ -30,54 +34,72 @@ def superpixels(key, image, *, magnitude, segments=64):
     """
     if segments < 1:
         raise ValueError(f"segments is {segments}; it is a number of superpixels, 1 or more.")
-    jitter_key, replace_key = jax.random.split(key)
-    labels, means = _slic(jitter_key, image, _grid(image.shape[:2], segments))
-    replaced = jax.random.bernoulli(replace_key, magnitude, means.shape[:1])
-    return jnp.where(replaced[labels][..., None], means[labels], image)
-
-
-def _grid(shape, segments):
-    """(rows, columns) of about `segments` near-square cells."""
-    height, width = shape
-    rows = min(height, max(1, round(np.sqrt(segments * height / width))))
-    return rows, min(width, max(1, round(segments / rows)))
-
-
-def _slic(key, image, grid):
-    """(h, w) label of each pixel and (rows * columns, c) mean colour of each label."""
     height, width, channels = image.shape
-    count = grid[0] * grid[1]
-    cell = np.array([[height / grid[0], width / grid[1]]], np.float32)
-    candidates = _candidates((height, width), grid)
-    places = ((np.stack(np.mgrid[:height, :width], axis=-1) + 0.5) / cell).astype(np.float32)  # in cells of the grid
-    features = jnp.concatenate([image, COMPACTNESS * places], axis=-1)
+    side = math.ceil(math.sqrt(height * width / segments))
+    near = _neighbours(-(-height // side), -(-width // side))
+    jitter_key, replace_key = jax.random.split(key)
+
+    places = np.stack(np.mgrid[:height, :width], axis=-1) * np.float32(COMPACTNESS / side)
+    cells = _cut(jnp.concatenate([image, places, jnp.ones((height, width, 1))], axis=-1), side)
+    jitter = COMPACTNESS * jax.random.uniform(jitter_key, (2, near.shape[1]), minval=-0.3, maxval=0.3)
+    choice, means = _partition(cells, near, jnp.pad(jitter, ((channels, 0), (0, 0))))
+
+    replaced = jax.random.bernoulli(replace_key, magnitude, (1, near.shape[1]))
+    patches = _look(jnp.concatenate([means[:channels], replaced]), near)  # (c + 1, 9, cells)
+    drawn = jnp.sum(jnp.where(_chosen(choice)[None], patches[:, :, None], 0.0), axis=1)
+    drawn = _join(drawn, side, width)[:height, :width]
+    return jnp.where(drawn[..., channels:] > 0, drawn[..., :channels], image)
+
+
+def _neighbours(rows, columns):
+    """(9, rows * columns): the number of the cell itself, fifth, and of the eight around it; -1 beyond the grid."""
+    numbers = np.pad(np.arange(rows * columns).reshape(rows, columns), 1, constant_values=-1)
+    return np.stack([numbers[i : i + rows, j : j + columns].ravel() for i in range(3) for j in range(3)])
+
+
+def _cut(x, side):
+    """(h, w, f) to (f, side * side, cells), with zeros where cells reach over the border."""
+    height, width, features = x.shape
+    rows, columns = -(-height // side), -(-width // side)
+    x = jnp.pad(x, ((0, rows * side - height), (0, columns * side - width), (0, 0)))
+    x = x.reshape(rows, side, columns, side, features).transpose(4, 1, 3, 0, 2)
+    return x.reshape(features, side * side, rows * columns)
+
+
+def _join(cells, side, width):
+    """The way back from `_cut`, with what reaches over the border."""
+    columns = -(-width // side)
+    x = cells.reshape(len(cells), side, side, -1, columns).transpose(3, 1, 4, 2, 0)
+    return x.reshape(-1, columns * side, len(cells))
+
+
+def _partition(cells, near, jitter):
+    """Which of its nine centres each pixel chooses, (side * side, cells), and the means of each centre's pixels.
+
+    The last feature of `cells` is 1 for a pixel and 0 beyond the border.
+    """
 
     def nearest(centres):
-        distance = jnp.sum(jnp.square(centres[candidates] - features[None]), axis=-1)
-        return jnp.take_along_axis(candidates, jnp.argmin(distance, axis=0)[None], axis=0)[0]
+        distance = jnp.sum(jnp.square(cells[:-1, None] - _look(centres, near, NOWHERE)[:, :, None]), axis=0)
+        return jnp.argmin(distance, axis=0)
 
-    def update(centres, _):
-        labels = nearest(centres).reshape(-1)
-        sums = jax.ops.segment_sum(features.reshape(-1, channels + 2), labels, count)
-        sizes = jax.ops.segment_sum(jnp.ones(labels.shape), labels, count)[:, None]
-        return jnp.where(sizes > 0, sums / jnp.maximum(sizes, 1.0), centres), None
+    def update(centres, choice):
+        sums = jnp.sum(jnp.where(_chosen(choice)[None], cells[:, None], 0.0), axis=2)  # (f, 9, cells)
+        # what cell k gives to its neighbour in one direction, that neighbour finds in the opposite one
+        sums = sum(_look(sums[:, at], near[8 - at]) for at in range(9))
+        return jnp.where(sums[-1:] > 0, sums[:-1] / jnp.maximum(sums[-1:], 1.0), centres)
 
-    starts = np.stack(np.mgrid[: grid[0], : grid[1]], axis=-1).reshape(count, 2)
-    starts = starts + jax.random.uniform(key, (count, 2), minval=0.2, maxval=0.8)
-    pixels = (starts * cell).astype(jnp.int32)
-    centres = jnp.concatenate([image[pixels[:, 0], pixels[:, 1]], COMPACTNESS * starts], axis=-1)
-    centres, _ = jax.lax.scan(update, centres, length=ITERATIONS)
-    labels = nearest(centres)
-    return labels, update(centres, None)[0][:, :channels]
+    centres = update(jitter, jnp.full(cells.shape[1:], 4)) + jitter
+    centres = lax.fori_loop(0, ITERATIONS, lambda _, centres: update(centres, nearest(centres)), centres)
+    choice = nearest(centres)
+    return choice, update(centres, choice)
 
 
-def _candidates(shape, grid):
-    """(9, h, w) int32: the labels of a pixel's own cell of the grid and of the eight around it."""
-    cells = [np.arange(size) * number // size for size, number in zip(shape, grid, strict=True)]
-    near = []
-    for i in (-1, 0, 1):
-        for j in (-1, 0, 1):
-            row = np.clip(cells[0] + i, 0, grid[0] - 1)
-            column = np.clip(cells[1] + j, 0, grid[1] - 1)
-            near.append(row[:, None] * grid[1] + column[None])
-    return np.stack(near).astype(np.int32)
+def _look(values, cells, beyond=0.0):
+    """values (f, cells) of the given cells, and `beyond` where the cell is -1."""
+    return jnp.pad(values, ((0, 0), (0, 1)), constant_values=beyond)[:, cells]
+
+
+def _chosen(choice):
+    """(9, side * side, cells): the nine choices one-hot."""
+    return choice[None] == np.arange(9)[:, None, None]

@@ -26,13 +26,12 @@ def clouds(key, image, *, magnitude):
     Returns:
       (h, w, c), the dtype of image.
     """
-    density_key, cover_key, shade_key = jax.random.split(key, 3)
+    density_key, noise_key = jax.random.split(key)
     density = jax.random.uniform(density_key, maxval=magnitude)
-    cover = fractal_noise(cover_key, image.shape[:2], coarsest=3, persistence=0.55)
+    cover, shade = fractal_noise(noise_key, image.shape[:2], fields=2, coarsest=3, persistence=0.55)
     cover = jnp.clip((cover - (1 - density)) / 0.4, 0.0, 1.0)
     opacity = 0.95 * cover * cover * (3 - 2 * cover)
-    shade = 1 - 0.25 * fractal_noise(shade_key, image.shape[:2], coarsest=3, persistence=0.5)
-    return _veil(image, opacity, shade)
+    return _veil(image, opacity, 1 - 0.25 * shade)
 
 
 @photometric
@@ -48,11 +47,10 @@ def fog(key, image, *, magnitude):
     Returns:
       (h, w, c), the dtype of image.
     """
-    density_key, cover_key, shade_key = jax.random.split(key, 3)
+    density_key, noise_key = jax.random.split(key)
     density = jax.random.uniform(density_key, maxval=magnitude)
-    opacity = density * (0.6 + 0.4 * fractal_noise(cover_key, image.shape[:2], coarsest=2, persistence=0.35))
-    shade = 0.92 - 0.1 * fractal_noise(shade_key, image.shape[:2], coarsest=2, persistence=0.35)
-    return _veil(image, opacity, shade)
+    cover, shade = fractal_noise(noise_key, image.shape[:2], fields=2, coarsest=2, persistence=0.35)
+    return _veil(image, density * (0.6 + 0.4 * cover), 0.92 - 0.1 * shade)
 
 
 @photometric
@@ -106,26 +104,28 @@ def fast_snowy_landscape(key, image, *, magnitude, multiplier=2.5):
     return jnp.where(lightness < threshold, brightened, image)
 
 
-def fractal_noise(key, shape, *, coarsest, persistence):
+def fractal_noise(key, shape, *, fields, coarsest, persistence):
     """Smooth noise: random grids, each twice as fine as the last and weaker, enlarged and summed.
 
     Args:
       key: PRNG key.
       shape: (h, w), static.
+      fields: how many independent fields; static.
       coarsest: cells of the coarsest grid along the short side; static.
       persistence: amplitude of an octave over that of the one before it.
     Returns:
-      (h, w) float32, scaled so that two standard deviations to both sides of the mean fill [0, 1], and clipped.
+      (fields, h, w) float32, scaled so that two standard deviations to both sides of the mean fill [0, 1], and clipped.
     """
     short = min(shape)
     octaves = max(1, math.ceil(math.log2(short / coarsest)))
-    noise = jnp.zeros(shape)
+    noise = jnp.zeros((fields, *shape))
     for octave in range(octaves):
         grid = [min(size, math.ceil(coarsest * 2**octave * size / short)) for size in shape]
-        values = jax.random.uniform(jax.random.fold_in(key, octave), grid)
-        noise += persistence**octave * jax.image.resize(values, shape, "cubic")
-    deviation = jnp.maximum(noise.std(), jnp.finfo(jnp.float32).tiny)
-    return jnp.clip(0.5 + (noise - noise.mean()) / (4 * deviation), 0.0, 1.0)
+        values = jax.random.uniform(jax.random.fold_in(key, octave), (fields, *grid))
+        noise += persistence**octave * jax.image.resize(values, noise.shape, "cubic")
+    noise -= noise.mean(axis=(1, 2), keepdims=True)
+    deviation = jnp.maximum(noise.std(axis=(1, 2), keepdims=True), jnp.finfo(jnp.float32).tiny)
+    return jnp.clip(0.5 + noise / (4 * deviation), 0.0, 1.0)
 
 
 def _veil(image, opacity, shade):
@@ -135,9 +135,9 @@ def _veil(image, opacity, shade):
 
 
 def _to_streaks(shape, centre, angle, half):
-    """(n, h, w): the distance in pixels from each pixel to each of n segments, of half length (n,) around centre (n, 2)."""
+    """(n, h, w): how far each pixel is from each of n segments, of half length (n,) around centre (n, 2), in pixels."""
     down, right = jnp.cos(angle), jnp.sin(angle)
     y = (np.arange(shape[0]) + 0.5)[None, :, None] - centre[:, 0, None, None]
     x = (np.arange(shape[1]) + 0.5)[None, None, :] - centre[:, 1, None, None]
     along = jnp.maximum(jnp.abs(y * down + x * right) - half[:, None, None], 0.0)
-    return jnp.hypot(along, y * right - x * down)
+    return jnp.sqrt(along * along + jnp.square(y * right - x * down))

@@ -13,7 +13,7 @@ for batch in epoch(load("digits", splits["validation"]), batch_size=128):
 from jaxcnn.data.arrays import Arrays
 from jaxcnn.data.batches import Batches, epoch, stream
 from jaxcnn.data.decode import DataError, decode_image
-from jaxcnn.data.moments import channel_statistics, statistics
+from jaxcnn.data.moments import channel_statistics, principal_components, statistics
 from jaxcnn.data.order import Order
 from jaxcnn.data.records import Records, Source
 from jaxcnn.data.resident import read_all
@@ -31,6 +31,7 @@ __all__ = [
     "default_splits",
     "epoch",
     "load",
+    "principal_components",
     "read_all",
     "statistics",
     "stream",
