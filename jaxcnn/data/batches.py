@@ -5,7 +5,7 @@ import weakref
 
 import numpy as np
 
-from jaxcnn.data.decode import DataError
+from jaxcnn.data.fit import DataError
 from jaxcnn.data.records import empty_batch
 
 ENDLESS = 2**40  # batches; Grain wants a length
