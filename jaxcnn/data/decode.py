@@ -53,19 +53,26 @@ def decode_image(data, *, image_size=None, channels=None, fit="crop", resize=0, 
     return decode(data, Target(image_size, channels, fit, resize, interpolation))
 
 
-def decode(data, target):
-    """Decodes as `decode_image` does, to a Target."""
+def decode(data, target, cut=None):
+    """Decodes as `decode_image` does, to a Target.
+
+    Args:
+      data: the bytes of the file.
+      target: a Target.
+      cut: None, or f(size, image_size) that gives the box (top, left, height, width) of the upright image of size
+        (h, w) to show, instead of the one that the target's fit takes.
+    """
     data = bytes(data)
     if not data:
         raise DataError("the file is empty (0 bytes)")
-    image = _decode_jpeg(data, target) if data.startswith(JPEG_START) else None
+    image = _decode_jpeg(data, target, cut) if data.startswith(JPEG_START) else None
     if image is None:
         pixels = _decode_with_pillow(data)
-        image = Decoded(pixels, pixels.shape[:2])
-    return target.of(image)
+        image = Decoded(pixels, pixels.shape[:2], target.box(pixels.shape[:2], cut))
+    return target.of(image, exact=cut is None)
 
 
-def _decode_jpeg(data, target):
+def _decode_jpeg(data, target, cut):
     """Returns a Decoded, or None where only Pillow can tell (CMYK, an unusual colour space, not a JPEG at all)."""
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
@@ -74,7 +81,8 @@ def _decode_jpeg(data, target):
         orientation = _orientation(data)
         turned = orientation in (5, 6, 7, 8)
         size = (width, height) if turned else (height, width)
-        least = _least_size(size, target)
+        box = target.box(size, cut)
+        least = _least_size(size, box, target.image_size)
         min_height, min_width = least[::-1] if turned else least
         grey = target.channels == 1 or (target.channels is None and space == "Gray")
         pixels = simplejpeg.decode_jpeg(data, "GRAY" if grey else "RGB", min_height=min_height, min_width=min_width)
@@ -87,7 +95,7 @@ def _decode_jpeg(data, target):
         if "Corrupt JPEG data" in reason and "extraneous" not in reason:
             raise DataError(f"the JPEG is corrupt ({reason})") from None
         return None
-    return Decoded(UPRIGHT[orientation](pixels) if orientation in UPRIGHT else pixels, size)
+    return Decoded(UPRIGHT[orientation](pixels) if orientation in UPRIGHT else pixels, size, box)
 
 
 def _orientation(data):
@@ -101,12 +109,11 @@ def _orientation(data):
         return 1
 
 
-def _least_size(size, target):
+def _least_size(size, box, image_size):
     """Returns the (height, width) that an upright image of a size must at least be decoded at; (0, 0) is full size."""
-    if not target.scales:
+    if box is None:
         return 0, 0
-    _, _, *part = target.box(size)
-    scales = [wanted / extent for wanted, extent in zip(target.image_size, part, strict=True)]
+    scales = [wanted / extent for wanted, extent in zip(image_size, box[2:], strict=True)]
     least = [int(np.ceil(DCT_MARGIN * scale * side)) for scale, side in zip(scales, size, strict=True)]
     return (0, 0) if least[0] > size[0] or least[1] > size[1] else tuple(least)
 

@@ -3,13 +3,17 @@
 import dataclasses
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from jaxcnn.errors import InputError
 
 FITS = ("crop", "stretch", "pad")
-INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+INTERPOLATIONS = {  # Pillow's and OpenCV's
+    "bilinear": (Image.Resampling.BILINEAR, cv2.INTER_LINEAR),
+    "bicubic": (Image.Resampling.BICUBIC, cv2.INTER_CUBIC),
+}
 
 
 class DataError(InputError):
@@ -21,11 +25,14 @@ class Decoded(NamedTuple):
 
     Attributes:
       pixels: uint8 (h, w, 1) or (h, w, 3), upright.
-      size: (height, width) of the upright image at full scale, in whose pixels boxes are given.
+      size: (height, width) of the upright image at full scale.
+      box: (top, left, height, width), floats in pixels of the full scale: the part to show; None where nothing is
+        scaled.
     """
 
     pixels: np.ndarray
     size: tuple[int, int]
+    box: tuple[float, float, float, float] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +73,15 @@ class Target:
                 f"{max(self.image_size or (224,))} or more would, or 0 to just cover it"
             )
 
-    @property
-    def scales(self):
-        """Whether images are brought to image_size by resampling."""
-        return self.image_size is not None and self.fit != "pad"
+    def box(self, size, cut=None):
+        """Returns (top, left, height, width), floats: the part of an image of size (h, w) that image_size shows.
 
-    def box(self, size):
-        """Returns (top, left, height, width), floats: the part of an image of size (h, w) that image_size shows."""
+        It is None where nothing is scaled; f(size, image_size) = `cut` draws it where given.
+        """
+        if cut is not None:
+            return cut(size, self.image_size)
+        if self.image_size is None or self.fit == "pad":
+            return None
         if self.fit == "stretch":
             return 0.0, 0.0, *map(float, size)
         least = [wanted / side for wanted, side in zip(self.image_size, size, strict=True)]
@@ -81,25 +90,24 @@ class Target:
         part = [min(wanted / scale, side) for wanted, side in zip(self.image_size, size, strict=True)]
         return (size[0] - part[0]) / 2, (size[1] - part[1]) / 2, *part
 
-    def of(self, image):
-        """Returns uint8 (height, width, channels) of a Decoded."""
+    def of(self, image, *, exact):
+        """Returns uint8 (height, width, channels) of a Decoded; `exact` boxes end between pixels, others at them."""
         pixels = with_channels(image.pixels, self.channels)
-        if self.image_size is None:
+        if image.box is None:
+            return pixels if self.image_size is None else _pad(pixels, self.image_size)
+        if image.box == (0, 0, *self.image_size) and pixels.shape[:2] == self.image_size:
             return pixels
-        if self.fit == "pad":
-            return _pad(pixels, self.image_size)
-        box = self.box(image.size)
-        if box == (0, 0, *self.image_size) and pixels.shape[:2] == self.image_size:
-            return pixels
-        return _resample(pixels, _scaled(box, image), self.image_size, INTERPOLATIONS[self.interpolation])
+        resample = _resample if exact else _resample_whole_pixels
+        return resample(pixels, _edges(image), self.image_size, self.interpolation)
 
 
-def fit_array(image, target):
+def fit_array(image, target, cut=None):
     """Brings a decoded image to a Target, by the rules of `decode_image`.
 
     Args:
       image: uint8 (h, w, 1) or (h, w, 3).
       target: a Target.
+      cut: as in `decode`.
     Returns:
       uint8 (height, width, channels).
     Raises:
@@ -107,21 +115,41 @@ def fit_array(image, target):
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
         raise DataError(f"the image is {image.dtype} {image.shape}, not uint8 (h, w, 1) or (h, w, 3)")
-    return target.of(Decoded(image, image.shape[:2]))
+    size = image.shape[:2]
+    return target.of(Decoded(image, size, target.box(size, cut)), exact=cut is None)
 
 
-def _scaled(box, image):
-    """The box in the pixels that were decoded."""
-    down, across = (side / full for side, full in zip(image.pixels.shape, image.size, strict=False))
-    return box[0] * down, box[1] * across, box[2] * down, box[3] * across
+def _edges(image):
+    """(top, left, bottom, right) of the box in the pixels that were decoded."""
+    height, width = image.pixels.shape[:2]
+    down, across = height / image.size[0], width / image.size[1]
+    top, left, tall, wide = image.box
+    return top * down, left * across, min((top + tall) * down, height), min((left + wide) * across, width)
 
 
-def _resample(pixels, box, image_size, interpolation):
+def _resample(pixels, edges, image_size, interpolation):
     """Scales and crops in one pass, with antialiasing."""
-    top, left, height, width = box
-    bottom, right = min(top + height, pixels.shape[0]), min(left + width, pixels.shape[1])
-    image = _from_array(pixels)
-    return to_array(image.resize(image_size[::-1], interpolation, box=(left, top, right, bottom)))
+    top, left, bottom, right = edges
+    method = INTERPOLATIONS[interpolation][0]
+    return to_array(_from_array(pixels).resize(image_size[::-1], method, box=(left, top, right, bottom)))
+
+
+# Decoding included, this takes 0.42 of the time of Pillow's resize with a box for 224 from photographs of 224x224, and
+# 0.75 from 500x375. The decoders that were tried (libjpeg-turbo through OpenCV, imagecodecs and pyvips) take 0.9 to 1.1
+# of simplejpeg's time; only TensorFlow's decodes a region alone, in 0.8 of its own time for the whole.
+def _resample_whole_pixels(pixels, edges, image_size, interpolation):
+    """As _resample, of the box moved to whole pixels: for random boxes, which no one looks for at their exact place.
+
+    OpenCV has no box of fractions. Where both sides shrink it averages over areas; where one alone does, the reduced
+    scale of the JPEG has left little to alias.
+    """
+    top, left, bottom, right = map(round, edges)
+    top, left = min(top, pixels.shape[0] - 1), min(left, pixels.shape[1] - 1)
+    part = np.ascontiguousarray(pixels[top : max(bottom, top + 1), left : max(right, left + 1)])
+    shrinks = part.shape[0] >= image_size[0] and part.shape[1] >= image_size[1]
+    method = cv2.INTER_AREA if shrinks else INTERPOLATIONS[interpolation][1]
+    resized = cv2.resize(part, image_size[::-1], interpolation=method)
+    return resized[:, :, None] if resized.ndim == 2 else resized
 
 
 def with_channels(pixels, channels):

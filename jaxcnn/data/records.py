@@ -123,11 +123,13 @@ class Records:
     def __getitem__(self, i):
         return {key: value[0] for key, value in self.read([i]).items()}
 
-    def read(self, positions):
+    def read(self, positions, cuts=None):
         """Reads many records at once, which is much cheaper than one by one where the files allow it.
 
         Args:
           positions: integers in [0, len(self)), any order, (n,).
+          cuts: None, or for each position f(size, image_size), which gives the box (top, left, height, width) of the
+            image of size (h, w) that is scaled to image_size instead of what fit and resize show.
         Returns:
           A batch: image uint8 (n, h, w, c), label int32 (n,), mask float32 (n,), index int32 (n,).
         Raises:
@@ -142,7 +144,8 @@ class Records:
             for row, record, (stored, label) in zip(rows, ids, self._source.fetch(split, ids), strict=True):
                 batch["label"][row] = label
                 batch["index"][row] = record
-                batch["mask"][row] = self._decode(stored, batch["image"][row], split, record)
+                cut = None if cuts is None else cuts[row]
+                batch["mask"][row] = self._decode(stored, cut, batch["image"][row], split, record)
         return batch
 
     def where(self, i):
@@ -156,13 +159,13 @@ class Records:
         split, _, stop = self._parts[part]
         return split, stop - (int(self._stops[part]) - i)
 
-    def _decode(self, stored, image, split, record):
+    def _decode(self, stored, cut, image, split, record):
         """Writes the decoded record into image; returns its mask."""
         bring = fit_array if isinstance(stored, np.ndarray) else decode
         try:
             if isinstance(stored, DataError):
                 raise stored
-            image[...] = bring(stored, self._target)
+            image[...] = bring(stored, self._target, cut)
         except DataError as error:
             message = f"{self._source.where(split, record)}: {error}"
             if self._on_error == "raise":
