@@ -82,9 +82,13 @@ def _parser():
     add = verb(_audit, "audit", "recompute every number that papers and lectures print")
     add.add_argument("names", nargs="*", metavar="NAME", help="architectures, or 'lectures'; default: all")
     add.add_argument("--json", action="store_true", help="print one JSON object")
-    add = verb(_benchmark, "benchmark", "time operators beside plain XLA and PyTorch, or whole training steps")
-    add.add_argument("kind", choices=("operators", "steps"), help="what to time")
+    add = verb(_benchmark, "benchmark", "time operators, training steps or the input beside other libraries")
+    add.add_argument("kind", choices=("operators", "steps", "input"), help="what to time")
     add.add_argument("--only", default="", metavar="TEXT", help="the rows with this text: a network, operator or shape")
+    add.add_argument("--data", default="", metavar="folder:PATH", help="input: the photographs, in class folders")
+    add.add_argument(
+        "--needed", type=int, default=0, metavar="IMAGES/S", help="input: how many workers this rate takes"
+    )
     add.add_argument("--rounds", type=int, default=7, help="measurements of each; default: 7")
     add.add_argument("--output", default=None, metavar="FILE.json", help="write rows, versions and devices there too")
     return parser
@@ -417,7 +421,11 @@ def _benchmark(arguments):
     its quartiles in brackets; above 1 is slower.
 
     steps: whole training steps: time to compile, time of a step called and inside lax.scan, images/s, memory.
+
+    input: images/s of each stage from file to device, and of the loader with 0, 1 and 2 workers beside PyTorch's
+    DataLoader and tf.data, where they are installed; a ratio above 1 is faster.
     """
+    from jaxcnn.benchmark import input as pipeline
     from jaxcnn.benchmark import operators, report, steps
 
     if arguments.rounds < 1:
@@ -427,12 +435,17 @@ def _benchmark(arguments):
     options = {"only": arguments.only, "rounds": arguments.rounds}
     if arguments.kind == "steps":
         rows = steps.benchmark_steps(**options, report=lambda row: print(report.step_line(row), flush=True))
+    elif arguments.kind == "input":
+        show = lambda row: print(report.input_line(row), flush=True)  # noqa: E731
+        rows = pipeline.benchmark_input(folder=arguments.data, **options, report=show)
     else:
         rows = operators.benchmark_operators(**options, report=lambda row: print(report.line(row), flush=True))
     if not rows:
         raise InputError(f"no row has '{arguments.only}' in it; without --only all are shown")
     if arguments.kind == "operators":
         print(report.totals_line(operators.summarize(rows)))
+    if arguments.kind == "input" and arguments.needed and (found := pipeline.workers_needed(rows, arguments.needed)):
+        print(report.needed_line(arguments.needed, found))
     if arguments.output:
         report.write(arguments.output, rows)
 

@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from jaxcnn.data.decode import DataError
+from jaxcnn.data.fit import DataError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 SPLIT_FOLDERS = ("train", "val", "valid", "validation", "test")

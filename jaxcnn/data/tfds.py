@@ -3,7 +3,7 @@
 import difflib
 import os
 
-from jaxcnn.data.decode import DataError
+from jaxcnn.data.fit import DataError
 
 UNLABELLED_SPLITS = {"imagenet2012": ("test",)}  # the labels of ILSVRC's test images were never published
 

@@ -16,6 +16,7 @@ DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?|%)\s*$")
 
 CHOICES = {
     "data.fit": ("crop", "stretch", "pad"),
+    "data.interpolation": ("bilinear", "bicubic"),
     "data.on_error": ("raise", "skip"),
     "data.resident": ("auto", "yes", "no"),
     "model.dtype": ("float32", "bfloat16"),
@@ -36,6 +37,7 @@ RANGES = {
     "steps_per_call": (0, None),
     "log_every": (1, None),
     "data.channels": (0, 4),
+    "data.resize": (0, None),
     "data.workers": (0, None),
     "augment.pad_crop": (0, None),
     "model.dropout": (0.0, 1.0),
@@ -84,6 +86,8 @@ def default_config():
             "image_size": (),
             "channels": 0,
             "fit": "crop",  # crop: short side, then centre crop; stretch; pad: centred on zeros
+            "resize": 0,  # short side before the centre crop, as 256 for 224; 0: image_size is just covered
+            "interpolation": "bilinear",  # or bicubic
             "on_error": "raise",  # or skip: a file that cannot be read is counted and left out
             "resident": "auto",  # yes: the set lives on the device; no: it streams; auto: by its size
             "workers": 0,  # processes that decode a streamed set

@@ -24,13 +24,21 @@ class Feed:
       seed: of the shuffled order.
       resident: "auto" (where uint8 images take at most 2 GiB), "yes" or "no".
       workers: decoding processes of a streamed split.
+      crop: a random crop of training images while they are decoded, as in data.stream; it makes "auto" stream.
+    Raises:
+      InputError: crop with resident "yes": resident images are decoded once, before any crop is drawn.
     """
 
-    def __init__(self, records, replicas, *, seed, resident="auto", workers=0):
-        self.records, self.replicas, self.workers = records, replicas, workers
+    def __init__(self, records, replicas, *, seed, resident="auto", workers=0, crop=None):
+        if crop is not None and resident == "yes":
+            raise InputError(
+                "config.data.resident is 'yes', but random crops while decoding are drawn anew for each epoch of a "
+                "streamed set: set it to 'no' or 'auto', or crop on the device, by config.augment."
+            )
+        self.records, self.replicas, self.workers, self.crop = records, replicas, workers, crop
         self.order = data.Order(len(records), seed=seed)
         size = len(records) * math.prod(records.shape)
-        self.resident = resident == "yes" or (resident == "auto" and size <= RESIDENT_BYTES)
+        self.resident = resident == "yes" or (resident == "auto" and crop is None and size <= RESIDENT_BYTES)
         self.arrays = data.read_all(records) if self.resident else None
         self.data = replicas.replicate(self.arrays) if self.resident else {}
 
@@ -101,6 +109,7 @@ class _StreamedInputs:
             feed.order,
             batch_size=batch_size,
             start=start * batch_size,
+            crop=feed.crop,
             num_workers=feed.workers,
             process_index=jax.process_index(),
             process_count=jax.process_count(),

@@ -102,6 +102,8 @@ def load_records(config, split):
             image_size=tuple(settings.image_size) or None,
             channels=settings.channels or None,
             fit=settings.fit,
+            resize=settings.resize,
+            interpolation=settings.interpolation,
             on_error=settings.on_error,
         )
 

@@ -98,9 +98,15 @@ class Trained:
         return found
 
     def _read(self, file):
+        settings = self.config.data
         try:
             return data.decode_image(
-                file.read_bytes(), image_size=self.shape[:2], channels=self.shape[2], fit=self.config.data.fit
+                file.read_bytes(),
+                image_size=self.shape[:2],
+                channels=self.shape[2],
+                fit=settings.fit,
+                resize=settings.resize,
+                interpolation=settings.interpolation,
             )
         except ValueError as error:
             raise InputError(f"{file}: {error}") from error
