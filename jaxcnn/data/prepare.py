@@ -4,7 +4,8 @@ import importlib.util
 import os
 
 from jaxcnn.data.prepare_folder import prepare_folder
-from jaxcnn.errors import InputError
+from jaxcnn.data.shards import FORMAT
+from jaxcnn.errors import InputError, nearest
 
 
 def prepare(dataset, *, data_dir=None, manual_dir=None, name=None, size=None, on_error="raise", quiet=False):
@@ -44,14 +45,19 @@ def _prepare_tfds(name, data_dir, manual_dir):
 
     data_dir, manual_dir = (path and os.path.abspath(os.path.expanduser(path)) for path in (data_dir, manual_dir))
     try:
-        builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
+        there = tfds.builder(name, data_dir=data_dir)
+        if there.is_prepared() and there.info.file_format.value != FORMAT:
+            raise InputError(
+                f"{there.data_path} is in {there.info.file_format.value} form, not {FORMAT}, and TFDS does not write "
+                "over it: remove it, or give another --data_dir"
+            )
+        builder = tfds.builder(name, data_dir=data_dir, file_format=FORMAT)
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
-    except ImportError as error:
-        raise InputError(f"tfds:{name} could not be prepared: it needs a package more ({error})") from error
-    # TFDS asserts that files to be downloaded by hand are there; the message says which and where.
-    except (
-        *(tfds.core.DatasetNotFoundError, tfds.download.DownloadError),
-        *(AssertionError, OSError, ValueError),
-    ) as error:
-        raise InputError(f"tfds:{name} could not be prepared: {error}") from error
+    except InputError:
+        raise
+    except tfds.core.DatasetNotFoundError as error:  # its message lists all of them
+        known = tfds.list_builders(with_community_datasets=False)
+        raise InputError(f"tensorflow-datasets has no set {name!r}; {nearest(name, known)}") from error
+    except Exception as error:  # each set is code of its own; files to download by hand are asserted, with where to
+        raise InputError(f"tfds:{name} could not be prepared: {type(error).__name__}: {error}") from error
     return os.fspath(builder.data_path)

@@ -99,10 +99,11 @@ def _open(directory, plan, root):
         temporary.write_text(json.dumps(plan, indent=1) + "\n")
         temporary.replace(path)
     begun = json.loads(path.read_text())
-    if begun["size"] != plan["size"]:
-        raise InputError(
-            f"{directory} was made with size {begun['size']}, not {plan['size']}: give that, or another --name"
-        )
+    for option in ("size", "shard_bytes"):
+        if begun[option] != plan[option]:
+            raise InputError(
+                f"{directory} was made with {option} {begun[option]}, not {plan[option]}: give that, or another --name"
+            )
     if begun != plan:
         raise InputError(
             f"{root} holds other files than when {directory} was made or begun ({_images(begun)} then, "
@@ -131,7 +132,7 @@ def _write(source, shards, directory, name, root, *, size, on_error, quiet):
         writer = _Writer(source, progress, size=size, on_error=on_error)
         writer.write(missing)
         if writer.unreadable and on_error == "raise":
-            raise InputError(_unreadable(writer.unreadable))
+            raise InputError(_unreadable(writer.unreadable, directory))
         description = f"The images of {root}" + (f", their short sides at most {size} pixels." if size else ".")
         write_metadata(directory, name, shards, source.classes, description=description)
         stored = sum(count_records(shard.path) for shard in shards)
@@ -157,12 +158,12 @@ def _check_space(directory, needed):
         )
 
 
-def _unreadable(errors):
+def _unreadable(errors, directory):
     listing = "".join(f"\n  {error}" for error in errors[:LISTED])
     rest = f"\n  and {len(errors) - LISTED:,} more" if len(errors) > LISTED else ""
     return (
-        f"{len(errors):,} images cannot be read, and nothing was completed:{listing}{rest}\nLeave them out by "
-        "--on_error skip; or mend or remove them, and also what was prepared so far, for then the folder has changed."
+        f"{len(errors):,} images cannot be read, and the set was not completed:{listing}{rest}\nLeave them out by "
+        f"--on_error skip; or mend or remove them, remove {directory}, and start anew."
     )
 
 
@@ -222,10 +223,14 @@ class _Writer:
 
 
 def _name(name, root):
-    made = name or re.sub(r"\W+", "_", os.path.basename(root).lower()).strip("_")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", made):
-        raise InputError(f"the name of a data set is lower case letters, digits and _, not {made!r}: give --name")
-    return made
+    import tensorflow_datasets as tfds
+
+    name = name or re.sub(r"\W+", "_", os.path.basename(root).lower()).strip("_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise InputError(f"the name of a data set is lower case letters, digits and _, not {name!r}: give --name")
+    if name in tfds.list_builders(with_community_datasets=False):  # TFDS would look for its own configs of it
+        raise InputError(f"tensorflow-datasets has a set {name} of its own: give --name, for example {name}_folder")
+    return name
 
 
 def _plan(source, root, directory, name, *, size, shard_bytes):
