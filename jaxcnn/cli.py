@@ -70,9 +70,7 @@ def _parser():
     add.add_argument("--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format")
     add.add_argument("--workdir", nargs="+", default=[], metavar="RUN", help="these runs, not the published errors")
     add.add_argument("--json", action="store_true", help="print the points as one JSON object")
-    add = verb(_prepare, "prepare", "download and prepare a TFDS data set (extra: prepare)")
-    add.add_argument("dataset", metavar="tfds:NAME", help="for example tfds:cifar10")
-    add.add_argument("--data_dir", default=None, help="where to put it; default: TFDS's own")
+    _add_prepare(verb(_prepare, "prepare", "write a TFDS data set or an image folder as array_record files"))
     add = verb(_report, "report", "write report.html and curves.png of a run")
     add.add_argument("--workdir", required=True, help="the run directory")
     add = verb(_sweep, "sweep", "run a study")
@@ -113,6 +111,29 @@ def _add_summary(parser):
     )
     parser.add_argument("--flops", action="store_true", help="print FLOPs, 2 x MAC")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_prepare(parser):
+    parser.add_argument("dataset", metavar="SET", help="tfds:NAME, for example tfds:cifar10, or folder:PATH")
+    parser.add_argument("--data_dir", default=None, metavar="DIR", help="where to put it; default: TFDS's own")
+    parser.add_argument(
+        "--manual_dir",
+        default=None,
+        metavar="DIR",
+        help="of a tfds: set whose files you download yourself: where they lie; default: DATA_DIR/downloads/manual",
+    )
+    parser.add_argument(
+        "--name", dest="set_name", default=None, help="of a folder: the name of the set; default: the folder's"
+    )
+    parser.add_argument(
+        "--size", type=int, default=None, metavar="S", help="of a folder: scale larger images to this short side"
+    )
+    parser.add_argument(
+        "--on_error",
+        choices=("raise", "skip"),
+        default="raise",
+        help="of a folder: leave out files that cannot be decoded; default: raise",
+    )
 
 
 def _add_convert(parser):
@@ -328,10 +349,23 @@ def _option(text):
 
 
 def _prepare(arguments):
-    """Downloads a data set and writes it as array_record files by tensorflow-datasets; needs the extra `prepare`."""
+    """Writes a data set as array_record files, which training reads by the name tfds:NAME; prints where it is:
+
+      python -m jaxcnn prepare tfds:cifar10 --data_dir data
+      python -m jaxcnn prepare tfds:imagenet2012 --data_dir data --manual_dir downloads
+      python -m jaxcnn prepare folder:photos --data_dir data --size 256
+
+    tfds: downloaded and prepared by tensorflow-datasets; needs the extra `prepare`. Of imagenet2012 you download
+    ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar yourself into the manual_dir.
+
+    folder: class folders of images in few large files, without TensorFlow: the same records, order, splits and classes.
+    JPEG and PNG are stored as they are, other files without loss as PNG; with --size S an image whose short side is
+    longer becomes a JPEG of quality 95 with a short side of S pixels. The same command goes on where one was killed.
+    """
     from jaxcnn.data.prepare import prepare
 
-    print(prepare(arguments.dataset, data_dir=arguments.data_dir))
+    options = {key: getattr(arguments, key) for key in ("data_dir", "manual_dir", "size", "on_error")}
+    print(prepare(arguments.dataset, name=arguments.set_name, **options))
 
 
 def _report(arguments):

@@ -91,8 +91,8 @@ def default_splits(name, *, data_dir=None):
     if "test" in splits:
         return _held_out("train", 90, "test")
     if validation:
-        # 1 % of ILSVRC is 12,812 images; a folder may be far smaller.
-        return _held_out("train", 99 if name.startswith("tfds:") else 90, validation)
+        large = sum(source.shard_lengths("train")) >= 500_000  # 1 % of ILSVRC is 12,812 images
+        return _held_out("train", 99 if large else 90, validation)
     return {"train": "train[:80%]", "validation": "train[80%:90%]", "test": "train[90%:]"}
 
 

@@ -94,7 +94,9 @@ def _find_builder(name, data_dir):
         ) from error
     if builder.info.file_format is None or builder.info.file_format.value != "array_record":
         form = builder.info.file_format and builder.info.file_format.value
-        raise ValueError(f"{builder.data_dir} is in {form} form, not array_record. Prepare it again: {prepare}")
+        raise ValueError(
+            f"{builder.data_dir} is in {form} form, not array_record. Remove it and prepare it again: {prepare}"
+        )
     return builder
 
 

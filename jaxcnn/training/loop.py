@@ -8,7 +8,7 @@ import time
 import jax
 import numpy as np
 
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.compilation import compiler_options, use_persistent_cache
 from jaxcnn.training.divergence import Diverged, divergence
@@ -20,7 +20,6 @@ from jaxcnn.training.rundir import (
     CONVERTED,
     append_evaluation,
     check_space,
-    disk_is_full,
     open_run,
     read_evaluations,
     read_statistics,
