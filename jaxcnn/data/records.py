@@ -120,8 +120,24 @@ class Records:
             for row, record, (stored, label) in zip(rows, ids, self._source.fetch(split, ids), strict=True):
                 batch["label"][row] = label
                 batch["index"][row] = record
-                batch["mask"][row] = self._decode(stored, batch["image"][row], split, record)
+                image = self._decode(stored, split, record, self.shape[:2])
+                if image is not None:
+                    batch["image"][row], batch["mask"][row] = image, 1
         return batch
+
+    def whole(self, i):
+        """Record i at the size that it is stored in.
+
+        Returns:
+          As records[i], but image is uint8 (its height, its width, c), or None where it was skipped.
+        Raises:
+          DataError, IndexError: as in `read`.
+        """
+        split, record = self._locate(int(i))
+        ((stored, label),) = self._source.fetch(split, [record])
+        image = self._decode(stored, split, record, None)
+        mask = np.float32(image is not None)
+        return {"image": image, "label": np.int32(label), "mask": mask, "index": np.int32(record)}
 
     def where(self, i):
         """Returns what a person calls record i: a file path, or `tfds:cifar10 train record 17`."""
@@ -134,13 +150,13 @@ class Records:
         split, _, stop = self._parts[part]
         return split, stop - (int(self._stops[part]) - i)
 
-    def _decode(self, stored, image, split, record):
-        """Writes the decoded record into image; returns its mask."""
+    def _decode(self, stored, split, record, image_size):
+        """Returns the decoded record, or None where it is skipped."""
         decode = fit_array if isinstance(stored, np.ndarray) else decode_image
         try:
             if isinstance(stored, DataError):
                 raise stored
-            image[...] = decode(stored, image_size=self.shape[:2], channels=self.shape[2], fit=self._fit)
+            return decode(stored, image_size=image_size, channels=self.shape[2], fit=self._fit)
         except DataError as error:
             message = f"{self._source.where(split, record)}: {error}"
             if self._on_error == "raise":
@@ -148,8 +164,7 @@ class Records:
             if (split, record) not in self._reported:
                 self._reported.add((split, record))
                 logger.warning("skipped %s", message)
-            return 0.0
-        return 1.0
+            return None
 
 
 def empty_batch(n, shape):
