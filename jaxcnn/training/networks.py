@@ -1,6 +1,6 @@
 """Several trained networks on the devices, as functions from images to probabilities, whole images too."""
 
-import json
+import functools
 import math
 
 import flax.errors
@@ -22,7 +22,8 @@ def dense_network(trained):
     """The network as it is evaluated on whole images of any size.
 
     Where the architecture has dense_evaluation (VGG, AlexNet), its first full connection becomes a convolution and
-    class scores are averaged over the map, before the softmax (Simonyan and Zisserman 2014, section 3.2). A network
+    class scores are averaged over the map, before the softmax (Simonyan and Zisserman 2014, section 3.2); a map_size
+    of None becomes the side of its feature pool5 for images of the size it was trained on. A network
     that ends in an average over its whole map and a linear layer does the same as it is (He et al. 2015,
     arXiv:1512.03385, section 3.4).
     """
@@ -30,9 +31,9 @@ def dense_network(trained):
     if not hasattr(model, "dense_evaluation"):
         return model
     options = {"dense_evaluation": True}
-    if model.map_size is None:
+    if getattr(model, "map_size", 0) is None:
         image = jax.ShapeDtypeStruct((1, *trained.shape), jnp.float32)
-        _, features = jax.eval_shape(lambda x: model.apply(trained.variables, x, train=False), image)
+        _, features = jax.eval_shape(functools.partial(model.apply, train=False), trained.variables, image)
         options["map_size"] = features["pool5"].shape[1]
     return model.clone(**options)
 
@@ -53,7 +54,8 @@ class Networks:
         self.batch_size = setup.config.evaluation.batch_size
         self.options = compiler_options(deterministic=setup.config.deterministic)
         self.data = [self.replicas.replicate({"variables": m.variables, "mean": m.mean, "std": m.std}) for m in members]
-        self.names = [json.dumps(m.config.model.to_dict(), sort_keys=True, default=str) for m in members]
+        # A mean image and channel means make different programs of one architecture.
+        self.names = [(m.config.model.to_json_best_effort(sort_keys=True), np.shape(m.mean)) for m in members]
         self.programs = {}
 
     def check_dense(self, scales, unit):
@@ -64,12 +66,11 @@ class Networks:
             if np.ndim(member.mean) == 3:
                 raise InputError(f"{where}: a mean image is subtracted (config.data.mean 'pixel'), which has one size.")
             try:
-                logits, _ = jax.eval_shape(
-                    lambda x, member=member: dense_network(member).apply(member.variables, x, train=False),
-                    jax.ShapeDtypeStruct(shape, jnp.float32),
-                )
+                apply = functools.partial(dense_network(member).apply, train=False)
+                logits, _ = jax.eval_shape(apply, member.variables, jax.ShapeDtypeStruct(shape, jnp.float32))
             except (flax.errors.FlaxError, ValueError, TypeError) as error:
-                raise InputError(f"{where}, at images of {shape[1]}x{shape[2]}: {error}") from error
+                reason = " ".join(str(error).split())
+                raise InputError(f"{where}, at images of {shape[1]}x{shape[2]}: {reason}") from error
             if logits.shape != (1, len(member.classes)):
                 raise InputError(f"{where}: its logits for images of {shape[1]}x{shape[2]} have shape {logits.shape}.")
 
