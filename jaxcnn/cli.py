@@ -1,6 +1,7 @@
 """The command line: `python -m jaxcnn VERB ...`; each verb imports what it needs."""
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -57,10 +58,8 @@ def _parser():
         return added
 
     _add_train(verb(_train, "train", "train a network as a config says, or resume a run"))
-    add = verb(_evaluate, "evaluate", "accuracy of a trained network on a split")
-    _add_run(add)
-    add.add_argument(
-        "--split", choices=("validation", "test", "train"), default="validation", help="default: validation"
+    _add_evaluate(
+        verb(_evaluate, "evaluate", "accuracy of trained networks on a split, one view or many, alone or together")
     )
     add = verb(_predict, "predict", "label images with a trained network")
     _add_run(add)
@@ -92,8 +91,20 @@ def _parser():
     return parser
 
 
-def _add_run(parser):
-    parser.add_argument("--workdir", required=True, help="the run directory")
+def _add_evaluate(parser):
+    _add_run(parser, nargs="+", metavar="RUN")
+    parser.add_argument(
+        "--split", choices=("validation", "test", "train"), default="validation", help="default: validation"
+    )
+    several = {"type": int, "nargs": "+", "default": []}
+    parser.add_argument("--crops", choices=(1, 10, 12, 144), help="numbers of crops; default: 1", **several)
+    parser.add_argument("--scales", metavar="S", help="short sides; default: config.data.resize, or 8/7", **several)
+    parser.add_argument("--dense", action="store_true", help="evaluate the whole image, and its mirror image")
+    parser.add_argument("--output", default=None, metavar="FILE.csv", help="write the table there too")
+
+
+def _add_run(parser, **options):
+    parser.add_argument("--workdir", required=True, help="the run directory", **options)
     parser.add_argument(
         "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
     )
@@ -226,10 +237,22 @@ def _dry_run(config):
 
 
 def _evaluate(arguments):
-    """Evaluates a trained network; the result is printed and logged in the run's evaluations.jsonl."""
+    """Evaluates a trained network; the result is printed and logged in the run's evaluations.jsonl:
+
+      python -m jaxcnn evaluate --workdir RUN --split test
+
+    With any of --crops, --scales, --dense, or several runs, the errors are those of averaged probabilities: of the
+    views of an image, of its scales, of the members of an ensemble, every protocol and every subset of the runs from
+    one pass. jaxcnn/data/views.py says where the crops lie.
+
+      python -m jaxcnn evaluate --workdir RUN --split test --crops 1 10 144
+      python -m jaxcnn evaluate --workdir RUN RUN RUN --crops 10 --scales 256 384 512 --dense --output table.csv
+    """
     from jaxcnn.training.trained import Trained
 
-    _, row = Trained(arguments.workdir, arguments.checkpoint).evaluate(arguments.split)
+    if len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.output:
+        return _evaluate_protocols(arguments)
+    _, row = Trained(arguments.workdir[0], arguments.checkpoint).evaluate(arguments.split)
     if arguments.json:
         print(json.dumps(row))
         return
@@ -242,6 +265,66 @@ def _evaluate(arguments):
         ("class", "accuracy"),
         [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
     )
+
+
+def _evaluate_protocols(arguments):
+    from jaxcnn.training.protocols import evaluate_protocols
+    from jaxcnn.training.tally import write_csv
+
+    if arguments.output:
+        write_csv(arguments.output, [])  # a path that cannot be written is found now
+    with _counting("images") as report:
+        table = evaluate_protocols(
+            arguments.workdir,
+            arguments.split,
+            crops=arguments.crops,
+            scales=arguments.scales,
+            dense=arguments.dense,
+            checkpoint=arguments.checkpoint,
+            report=report,
+        )
+    if arguments.output:
+        write_csv(arguments.output, table.rows)
+    if arguments.json:
+        print(json.dumps({**table._asdict(), "rows": [row._asdict() for row in table.rows]}))
+        return
+    steps = ", ".join(f"{workdir} step {step}" for workdir, step in table.steps.items())
+    print(f"{steps}, {table.split}: at most {table.views} crops an image, {table.compilations} programs compiled")
+    _table(
+        ("protocol", "networks", "subsets", "images", "top-1 error (%)", "top-5 error (%)"),
+        [
+            (*row[:4], _percent(row.top1_error, row.top1_std), _percent(row.top5_error, row.top5_std))
+            for row in table.rows
+        ],
+    )
+
+
+def _percent(mean, deviation):
+    if mean is None:
+        return "n/a"
+    return f"{100 * mean:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
+
+
+@contextlib.contextmanager
+def _counting(what):
+    """Gives report(done, total): a bar on a terminal, elsewhere a line for every tenth."""
+    import rich.console
+    import rich.progress
+
+    console = rich.console.Console(file=sys.stderr, highlight=False)
+    tenths = [0]
+
+    def line(done, total):
+        if 10 * done // total > tenths[0]:
+            tenths[0] = 10 * done // total
+            console.print(f"{done}/{total} {what}")
+
+    if not console.is_terminal:
+        yield line
+        return
+    with rich.progress.Progress(console=console) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _predict(arguments):

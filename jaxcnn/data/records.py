@@ -145,8 +145,29 @@ class Records:
                 batch["label"][row] = label
                 batch["index"][row] = record
                 cut = None if cuts is None else cuts[row]
-                batch["mask"][row] = self._decode(stored, cut, batch["image"][row], split, record)
+                image = self._decode(stored, self._target, cut, split, record)
+                if image is not None:
+                    batch["image"][row], batch["mask"][row] = image, 1
         return batch
+
+    def whole(self, i):
+        """Record i at the size that it is stored in.
+
+        Returns:
+          As records[i], but image is uint8 (its height, its width, c), or None where it was skipped.
+        Raises:
+          DataError, IndexError: as in `read`.
+        """
+        split, record = self._locate(int(i))
+        ((stored, label),) = self._source.fetch(split, [record])
+        image = self._decode(stored, Target(channels=self.shape[2]), None, split, record)
+        mask = np.float32(image is not None)
+        return {"image": image, "label": np.int32(label), "mask": mask, "index": np.int32(record)}
+
+    @property
+    def stored_shape(self):
+        """The stored (height, width, channels), None where it differs between images."""
+        return tuple(self._source.shape)
 
     def where(self, i):
         """Returns what a person calls record i: a file path, or `tfds:cifar10 train record 17`."""
@@ -159,13 +180,13 @@ class Records:
         split, _, stop = self._parts[part]
         return split, stop - (int(self._stops[part]) - i)
 
-    def _decode(self, stored, cut, image, split, record):
-        """Writes the decoded record into image; returns its mask."""
+    def _decode(self, stored, target, cut, split, record):
+        """Returns the decoded record, or None where it is skipped."""
         bring = fit_array if isinstance(stored, np.ndarray) else decode
         try:
             if isinstance(stored, DataError):
                 raise stored
-            image[...] = bring(stored, self._target, cut)
+            return bring(stored, target, cut)
         except DataError as error:
             message = f"{self._source.where(split, record)}: {error}"
             if self._on_error == "raise":
@@ -173,8 +194,7 @@ class Records:
             if (split, record) not in self._reported:
                 self._reported.add((split, record))
                 logger.warning("skipped %s", message)
-            return 0.0
-        return 1.0
+            return None
 
 
 def empty_batch(n, shape):

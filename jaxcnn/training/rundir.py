@@ -176,6 +176,7 @@ def append_evaluation(workdir, evaluation):
 
 
 def read_evaluations(workdir):
-    """The logged evaluations of a run, oldest first."""
+    """The logged evaluations of a run, oldest first; without those by `evaluate_protocols`, which see other pixels."""
     path = pathlib.Path(workdir) / "evaluations.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [row for row in rows if "protocols" not in row]

@@ -111,11 +111,11 @@ class Trained:
         except ValueError as error:
             raise InputError(f"{file}: {error}") from error
 
-    def evaluate(self, split):
-        """Evaluates on "validation", "test" or "train" and logs the result in the run.
+    def open(self, split):
+        """The Setup of the run on the devices here, and its Records of "validation", "test" or "train".
 
-        Returns:
-          An Evaluation, and the dict that is logged.
+        Raises:
+          InputError: the data set is not there, or has other classes than the network.
         """
         if not self.config.data.name:
             raise InputError(
@@ -128,6 +128,15 @@ class Trained:
                 f"the classes of {records.name} are not those that this network was trained on: "
                 f"{', '.join(sorted(set(records.classes) ^ set(self.classes)))}."
             )
+        return setup, records
+
+    def evaluate(self, split):
+        """Evaluates on "validation", "test" or "train" and logs the result in the run.
+
+        Returns:
+          An Evaluation, and the dict that is logged.
+        """
+        setup, records = self.open(split)
         feed = Feed(
             records, setup.replicas, seed=0, resident=self.config.data.resident, workers=self.config.data.workers
         )
