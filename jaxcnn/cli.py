@@ -21,7 +21,7 @@ def main(argv=None):
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs a traceback before it raises
     try:
-        if rest and arguments.verb is not _train:
+        if rest and not arguments.takes_config:
             raise InputError(
                 f"not an argument of this verb: {' '.join(rest)}; see python -m jaxcnn {arguments.name} --help"
             )
@@ -54,10 +54,17 @@ def _parser():
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.set_defaults(verb=function)
+        added.set_defaults(verb=function, takes_config=False)
         return added
 
     _add_train(verb(_train, "train", "train a network as a config says, or resume a run"))
+    add = verb(_statistics, "statistics", "mean, deviation and principal components of a config's training images")
+    add.set_defaults(takes_config=True)
+    add.add_argument("--json", action="store_true", help="print one JSON object")
+    add = verb(_visualize, "visualize", "draw what augmentation makes of images")
+    add.set_defaults(takes_config=True)
+    add.add_argument("kind", choices=("augment",), help="augment: the contact sheet of a config")
+    add.add_argument("--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format")
     _add_evaluate(
         verb(_evaluate, "evaluate", "accuracy of trained networks on a split, one view or many, alone or together")
     )
@@ -164,6 +171,7 @@ def _add_convert(parser):
 
 
 def _add_train(parser):
+    parser.set_defaults(takes_config=True)
     parser.add_argument("--workdir", default=None, help="the run directory; a run that is there is resumed")
     parser.add_argument(
         "--check",
@@ -234,6 +242,49 @@ def _dry_run(config):
 
     for line in describe(config):
         print(line)
+
+
+def _statistics(arguments):
+    """Prints what normalisation and PCA lighting need, measured on the training slice of a config, on the [0, 1] scale:
+
+      python -m jaxcnn statistics --config=configs/NAME.py
+
+    The lines can be given to train as they are; without config.augment.pca lighting takes ImageNet's components.
+    """
+    from jaxcnn.training.config import load_config
+    from jaxcnn.training.setup import measure
+
+    found = {
+        name: [float(f"{x:.6g}") for x in values]
+        for name, values in measure(load_config(arguments.config_arguments)).items()
+    }
+    if arguments.json:
+        print(json.dumps(found))
+        return
+    for name in ("mean", "std"):
+        print(f"--config.data.{name}={','.join(map(str, found[name]))}")
+    if found["pca"]:
+        print(f'--config.augment.pca="{tuple(found["pca"])}"')
+
+
+def _visualize(arguments):
+    """Draws the contact sheet of augmentations:
+
+      python -m jaxcnn visualize augment --config=configs/NAME.py --config.augment.recipe=vgg --output=sheet.png
+
+    Above: training images of the config and eight draws each of what its augmentation makes of them. Below: every
+    operation that config.augment.operations may name, at three magnitudes.
+    """
+    from jaxcnn.training.config import load_config
+    from jaxcnn.visualize.augmentations import contact_sheet
+    from jaxcnn.visualize.figure import save_figure
+
+    figure = contact_sheet(load_config(arguments.config_arguments))
+    try:
+        save_figure(figure, arguments.output)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{arguments.output} cannot be drawn: {error}") from error
+    print(arguments.output)
 
 
 def _evaluate(arguments):

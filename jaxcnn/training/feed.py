@@ -26,19 +26,15 @@ class Feed:
       workers: decoding processes of a streamed split.
       crop: a random crop of training images while they are decoded, as in data.stream; it makes "auto" stream.
     Raises:
-      InputError: crop with resident "yes": resident images are decoded once, before any crop is drawn.
+      ValueError: crop with resident "yes": resident images are decoded once, before any crop is drawn.
     """
 
     def __init__(self, records, replicas, *, seed, resident="auto", workers=0, crop=None):
         if crop is not None and resident == "yes":
-            raise InputError(
-                "config.data.resident is 'yes', but random crops while decoding are drawn anew for each epoch of a "
-                "streamed set: set it to 'no' or 'auto', or crop on the device, by config.augment."
-            )
+            raise ValueError("crop is drawn while images are decoded, in each epoch anew: resident is 'no' or 'auto'")
         self.records, self.replicas, self.workers, self.crop = records, replicas, workers, crop
         self.order = data.Order(len(records), seed=seed)
-        size = len(records) * math.prod(records.shape)
-        self.resident = resident == "yes" or (resident == "auto" and crop is None and size <= RESIDENT_BYTES)
+        self.resident = resident == "yes" or (resident == "auto" and crop is None and fits_on_device(records))
         self.arrays = data.read_all(records) if self.resident else None
         self.data = replicas.replicate(self.arrays) if self.resident else {}
 
@@ -72,6 +68,11 @@ class Feed:
             mask = (record < len(self.records)).astype(np.float32)
             record = np.minimum(record, len(self.records) - 1)
             yield self.replicas.shard({"record": record[None], "mask": mask[None]})
+
+
+def fits_on_device(records):
+    """Whether a split is small enough to live on the device whole, unless the config says otherwise."""
+    return len(records) * math.prod(records.shape) <= RESIDENT_BYTES
 
 
 def local_size(batch_size, replicas):

@@ -13,7 +13,6 @@ from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.compilation import compiler_options, use_persistent_cache
 from jaxcnn.training.divergence import Diverged, divergence
 from jaxcnn.training.evaluate import Evaluator, evaluation_row
-from jaxcnn.training.feed import Feed
 from jaxcnn.training.metrics import MetricsLog, Progress
 from jaxcnn.training.preemption import Preempted, Termination
 from jaxcnn.training.rundir import (
@@ -119,14 +118,7 @@ class _Run:
             self.progress.close()
 
     def _feed(self, split):
-        settings = self.config.data
-        feed = Feed(
-            self.setup.records(split),
-            self.setup.replicas,
-            seed=self.config.seed,
-            resident=settings.resident,
-            workers=settings.workers,
-        )
+        feed = self.setup.feed(split)
         if feed.unreadable():
             self.progress.line(f"{split}: {feed.unreadable()} records could not be read and are left out")
         return feed
@@ -135,14 +127,14 @@ class _Run:
         found = read_statistics(self.workdir)
         if found is None:
             found = image_statistics(self.config, self.feed)
-            write_data(self.workdir, self.setup.classes, self.setup.train.shape)
+            write_data(self.workdir, self.setup.classes, self.setup.shape)
             write_statistics(self.workdir, *found)  # last: where it is found, the other is there too
         return found
 
     def _initial(self, resumed):
         optimizer, replicas = self.setup.optimizer(), self.setup.replicas
         create = jax.jit(
-            lambda: create_state(self.config, self.setup.model, optimizer, self.setup.train.shape),
+            lambda: create_state(self.config, self.setup.model, optimizer, self.setup.shape),
             out_shardings=replicas.replicated,
         )
         like = jax.eval_shape(create)

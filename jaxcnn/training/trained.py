@@ -11,6 +11,7 @@ from jaxcnn import data
 from jaxcnn.data.folder import EXTENSIONS
 from jaxcnn.errors import InputError
 from jaxcnn.training.checkpoint import Checkpoints
+from jaxcnn.training.config import default_config
 from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.rundir import append_evaluation, read_config, read_data, read_statistics
@@ -148,12 +149,13 @@ class Trained:
 
 
 def _for_these_devices(config):
-    """The config with batches that divide over the devices here, which may be more than those of the training."""
+    """The config for evaluation here: without augmentation, batches that divide over the devices, be they more."""
     config = config.copy_and_resolve_references()
     size = math.ceil(config.evaluation.batch_size / jax.device_count()) * jax.device_count()
     with config.unlocked():
         config.batch_size = config.evaluation.batch_size = size
         config.optimizer.accumulate, config.duration = 1, "1 steps"
+        config.augment = default_config().augment
     return config
 
 
