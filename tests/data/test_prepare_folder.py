@@ -280,10 +280,10 @@ def test_from_the_command_line(several, tmp_path, capsys):
 
 
 def test_a_percent_of_a_large_set_is_held_out(several, tmp_path):
-    directory = pathlib.Path(prepare_folder(several, data_dir=tmp_path, quiet=True))
+    directory = pathlib.Path(prepare_folder(several, data_dir=tmp_path / "data", quiet=True))
     text = (directory / "dataset_info.json").read_text()
     (directory / "dataset_info.json").write_text(text.replace('"14"', '"1281167"'))
-    assert default_splits("tfds:several", data_dir=tmp_path) == {
+    assert default_splits("tfds:several", data_dir=tmp_path / "data") == {
         "train": "train[:99%]",
         "validation": "train[99%:]",
         "test": "val",
