@@ -141,7 +141,7 @@ def _add_prepare(parser):
         help="of a tfds: set whose files you download yourself: where they lie; default: DATA_DIR/downloads/manual",
     )
     parser.add_argument(
-        "--name", dest="set_name", default=None, help="of a folder: the name of the set; default: the folder's"
+        "--name", dest="set_name", default=None, metavar="NAME", help="of a folder: how to call the set; default: as it"
     )
     parser.add_argument(
         "--size", type=int, default=None, metavar="S", help="of a folder: scale larger images to this short side"

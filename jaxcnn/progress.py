@@ -23,7 +23,7 @@ class ProgressBar:
         self.bar = None
         if self.console.is_terminal and not quiet:
             columns = (
-                "[progress.description]{task.description}",
+                rich.progress.TextColumn("[progress.description]{task.description}"),
                 rich.progress.BarColumn(),
                 rich.progress.MofNCompleteColumn(),
                 rich.progress.TextColumn("{task.fields[text]}"),

@@ -1,17 +1,18 @@
 """Shards and metadata of a data set of (image, label) records in the layout of tensorflow-datasets."""
 
+import dataclasses
 import math
 import os
 import pathlib
 import shutil
-from typing import NamedTuple
 
 VERSION = "1.0.0"
 FORMAT = "array_record"
 FEATURES = "features.json"  # TFDS finds a data set by it
 
 
-class Shard(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Shard:
     """Records start to stop of a split, of so many bytes, and the file that holds them."""
 
     split: str

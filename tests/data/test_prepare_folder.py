@@ -279,6 +279,17 @@ def test_from_the_command_line(several, tmp_path, capsys):
     assert {Image.open(io.BytesIO(data)).size for data in stored(out.strip())} == {(8, 10)}  # of 12 high, 10 wide
 
 
+def test_a_percent_of_a_large_set_is_held_out(several, tmp_path):
+    directory = pathlib.Path(prepare_folder(several, data_dir=tmp_path / "data", quiet=True))
+    text = (directory / "dataset_info.json").read_text()
+    (directory / "dataset_info.json").write_text(text.replace('"14"', '"1281167"'))
+    assert default_splits("tfds:several", data_dir=tmp_path / "data") == {
+        "train": "train[:99%]",
+        "validation": "train[99%:]",
+        "test": "val",
+    }
+
+
 def test_imagenette(shared, tmp_path):
     prepare(f"folder:{shared / 'imagenette'}", name="small", data_dir=tmp_path, quiet=True)
     for split in ("train[:5%]", "val[90%:]"):
