@@ -1,7 +1,5 @@
 """Crops: windows of whole pixels, and boxes of any place and shape that are resampled in one go."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -99,15 +97,15 @@ def random_resized_crop(key, image, *, size, area=(0.08, 1.0), aspect=(3 / 4, 4 
     if not (0 < area[0] <= area[1] <= 1 and 0 < aspect[0] <= aspect[1]):
         raise ValueError(f"area {area} must rise within (0, 1], and aspect {aspect} rise from above 0.")
     sides = jnp.array(image.shape[:2], jnp.float32)
-    area_key, aspect_key, place_key = jax.random.split(key, 3)
-    areas = sides.prod() * jax.random.uniform(area_key, (TRIES,), minval=area[0], maxval=area[1])
-    logarithms = jax.random.uniform(aspect_key, (TRIES,), minval=math.log(aspect[0]), maxval=math.log(aspect[1]))
-    stretch = jnp.exp(logarithms / 2)
+    draws = jax.random.uniform(key, (TRIES + 1, 2))
+    (share, exponent), place = draws[:TRIES].T, draws[TRIES]
+    areas = sides.prod() * (area[0] + (area[1] - area[0]) * share)
+    stretch = jnp.sqrt(aspect[0] * (aspect[1] / aspect[0]) ** exponent)
     boxes = jnp.sqrt(areas)[:, None] * jnp.stack([1 / stretch, stretch], axis=1)  # (TRIES, 2): height, width
     fits = (boxes <= sides[None]).all(axis=1)
     found = fits.any()
     box = jnp.where(found, boxes[fits.argmax()], _largest_box(image.shape, aspect))
-    corner = (sides - box) * jnp.where(found, jax.random.uniform(place_key, (2,)), 0.5)
+    corner = (sides - box) * jnp.where(found, place, 0.5)
     return resample_box(image, top=corner[0], left=corner[1], height=box[0], width=box[1], size=size)
 
 
@@ -137,9 +135,9 @@ def random_scaled_crop(key, image, *, size, scale=(256 / 224, 480 / 224)):
     """
     if not 1 <= scale[0] <= scale[1]:
         raise ValueError(f"scale {scale} must rise from 1 or more: the window is cut from the resized image.")
-    scale_key, place_key = jax.random.split(key)
+    zoom, *place = jax.random.uniform(key, (3,))
     sides = jnp.array(image.shape[:2], jnp.float32)
     window = jnp.array(size, jnp.float32)
-    box = window * (sides / window).min() / jax.random.uniform(scale_key, minval=scale[0], maxval=scale[1])
-    corner = (sides - box) * jax.random.uniform(place_key, (2,))
+    box = window * (sides / window).min() / (scale[0] + (scale[1] - scale[0]) * zoom)
+    corner = (sides - box) * jnp.stack(place)
     return resample_box(image, top=corner[0], left=corner[1], height=box[0], width=box[1], size=size)
