@@ -91,7 +91,9 @@ def test_grey_images_in_bfloat16(operation):
     np.testing.assert_array_equal(apply(KEYS, images, 0.0), images)
 
 
-@pytest.mark.parametrize("image", [IMAGES, IMAGES[0, ..., :2], np.zeros((4, 4, 3), np.uint8)], ids=["batch", "channels", "bytes"])
+@pytest.mark.parametrize(
+    "image", [IMAGES, IMAGES[0, ..., :2], np.zeros((4, 4, 3), np.uint8)], ids=["batch", "channels", "bytes"]
+)
 def test_other_things_than_images_of_floats_are_refused(image):
     with pytest.raises(ValueError, match=r"brightness takes one image \(h, w, 1 or 3\) of floats"):
         color.brightness(KEYS[0], image, magnitude=0.1)
