@@ -17,7 +17,7 @@ def superpixels(key, image, *, magnitude, segments=64):
     """Replaces each superpixel by its mean colour, independently with probability magnitude.
 
     The partition is that of SLIC (Achanta et al. 2012, IEEE TPAMI 34(11)), but in RGB: k-means over colour and place,
-    from the centres of the cells of a grid, which the key moves, where a pixel chooses among the centres of its cell and of
+    from the centres of the cells of a grid, which the key moves. A pixel chooses among the centres of its cell and of
     the eight around it. Stray pixels are not joined to the patches around them.
 
     Args:
