@@ -1,7 +1,5 @@
 """Augmentation by superpixels: patches of similar colour become flat."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +17,7 @@ def superpixels(key, image, *, magnitude, segments=64):
     """Replaces each superpixel by its mean colour, independently with probability magnitude.
 
     The partition is that of SLIC (Achanta et al. 2012, IEEE TPAMI 34(11)), but in RGB: k-means over colour and place,
-    from the centres of square cells, which the key moves, where a pixel chooses among the centres of its cell and of
+    from the centres of the cells of a grid, which the key moves. A pixel chooses among the centres of its cell and of
     the eight around it. Stray pixels are not joined to the patches around them.
 
     Args:
@@ -35,20 +33,27 @@ def superpixels(key, image, *, magnitude, segments=64):
     if segments < 1:
         raise ValueError(f"segments is {segments}; it is a number of superpixels, 1 or more.")
     height, width, channels = image.shape
-    side = math.ceil(math.sqrt(height * width / segments))
-    near = _neighbours(-(-height // side), -(-width // side))
+    sides = _sides(height, width, segments)
+    near = _neighbours(-(-height // sides[0]), -(-width // sides[1]))
     jitter_key, replace_key = jax.random.split(key)
 
-    places = np.stack(np.mgrid[:height, :width], axis=-1) * np.float32(COMPACTNESS / side)
-    cells = _cut(jnp.concatenate([image, places, jnp.ones((height, width, 1))], axis=-1), side)
+    places = np.stack(np.mgrid[:height, :width], axis=-1) * np.float32(COMPACTNESS) / np.array(sides, np.float32)
+    cells = _cut(jnp.concatenate([image, places, jnp.ones((height, width, 1))], axis=-1), sides)
     jitter = COMPACTNESS * jax.random.uniform(jitter_key, (2, near.shape[1]), minval=-0.3, maxval=0.3)
     choice, means = _partition(cells, near, jnp.pad(jitter, ((channels, 0), (0, 0))))
 
     replaced = jax.random.bernoulli(replace_key, magnitude, (1, near.shape[1]))
     patches = _look(jnp.concatenate([means[:channels], replaced]), near)  # (c + 1, 9, cells)
     drawn = jnp.sum(jnp.where(_chosen(choice)[None], patches[:, :, None], 0.0), axis=1)
-    drawn = _join(drawn, side, width)[:height, :width]
+    drawn = _join(drawn, sides, width)[:height, :width]
     return jnp.where(drawn[..., channels:] > 0, drawn[..., :channels], image)
+
+
+def _sides(height, width, segments):
+    """(vertical, horizontal) sides of the cells, in pixels: nearly square, and about as many cells as segments."""
+    rows = min(height, max(1, round(np.sqrt(segments * height / width))))
+    columns = min(width, max(1, round(segments / rows)))
+    return -(-height // rows), -(-width // columns)
 
 
 def _neighbours(rows, columns):
@@ -57,24 +62,23 @@ def _neighbours(rows, columns):
     return np.stack([numbers[i : i + rows, j : j + columns].ravel() for i in range(3) for j in range(3)])
 
 
-def _cut(x, side):
-    """(h, w, f) to (f, side * side, cells), with zeros where cells reach over the border."""
+def _cut(x, sides):
+    """(h, w, f) to (f, pixels of a cell, cells), with zeros where cells reach over the border."""
     height, width, features = x.shape
-    rows, columns = -(-height // side), -(-width // side)
-    x = jnp.pad(x, ((0, rows * side - height), (0, columns * side - width), (0, 0)))
-    x = x.reshape(rows, side, columns, side, features).transpose(4, 1, 3, 0, 2)
-    return x.reshape(features, side * side, rows * columns)
+    x = jnp.pad(x, ((0, -height % sides[0]), (0, -width % sides[1]), (0, 0)))
+    x = x.reshape(-1, sides[0], x.shape[1] // sides[1], sides[1], features).transpose(4, 1, 3, 0, 2)
+    return x.reshape(features, sides[0] * sides[1], -1)
 
 
-def _join(cells, side, width):
+def _join(cells, sides, width):
     """The way back from `_cut`, with what reaches over the border."""
-    columns = -(-width // side)
-    x = cells.reshape(len(cells), side, side, -1, columns).transpose(3, 1, 4, 2, 0)
-    return x.reshape(-1, columns * side, len(cells))
+    columns = -(-width // sides[1])
+    x = cells.reshape(len(cells), *sides, -1, columns).transpose(3, 1, 4, 2, 0)
+    return x.reshape(-1, columns * sides[1], len(cells))
 
 
 def _partition(cells, near, jitter):
-    """Which of its nine centres each pixel chooses, (side * side, cells), and the means of each centre's pixels.
+    """Which of its nine centres each pixel chooses, (pixels of a cell, cells), and the means of each centre's pixels.
 
     The last feature of `cells` is 1 for a pixel and 0 beyond the border.
     """
@@ -101,5 +105,5 @@ def _look(values, cells, beyond=0.0):
 
 
 def _chosen(choice):
-    """(9, side * side, cells): the nine choices one-hot."""
+    """(9, pixels of a cell, cells): the nine choices one-hot."""
     return choice[None] == np.arange(9)[:, None, None]

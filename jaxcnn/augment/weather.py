@@ -118,11 +118,12 @@ def fractal_noise(key, shape, *, fields, coarsest, persistence):
     """
     short = min(shape)
     octaves = max(1, math.ceil(math.log2(short / coarsest)))
+    grids = [[min(size, math.ceil(coarsest * 2**octave * size / short)) for size in shape] for octave in range(octaves)]
+    ends = np.cumsum([math.prod(grid) for grid in grids])
+    values = jnp.split(jax.random.uniform(key, (fields, ends[-1])), ends[:-1], axis=1)
     noise = jnp.zeros((fields, *shape))
-    for octave in range(octaves):
-        grid = [min(size, math.ceil(coarsest * 2**octave * size / short)) for size in shape]
-        values = jax.random.uniform(jax.random.fold_in(key, octave), (fields, *grid))
-        noise += persistence**octave * jax.image.resize(values, noise.shape, "cubic")
+    for octave, grid in enumerate(grids):
+        noise += persistence**octave * jax.image.resize(values[octave].reshape(fields, *grid), noise.shape, "cubic")
     noise -= noise.mean(axis=(1, 2), keepdims=True)
     deviation = jnp.maximum(noise.std(axis=(1, 2), keepdims=True), jnp.finfo(jnp.float32).tiny)
     return jnp.clip(0.5 + noise / (4 * deviation), 0.0, 1.0)
