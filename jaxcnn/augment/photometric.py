@@ -15,14 +15,15 @@ def photometric(operation):
     """
 
     @functools.wraps(operation)
-    def checked(key, image, **options):
+    def checked(key, image, *, magnitude, **options):
         floats = jnp.issubdtype(image.dtype, jnp.floating)
         if not floats or image.ndim != 3 or image.shape[-1] not in (1, 3):
             raise ValueError(
                 f"{operation.__name__} takes one image (h, w, 1 or 3) of floats in [0, 1], "
                 f"got {image.dtype} of shape {image.shape}"
             )
-        changed = operation(key, jnp.asarray(image, jnp.float32), **options)
+        magnitude = jnp.asarray(magnitude, jnp.float32)  # a probability may be given as 1
+        changed = operation(key, jnp.asarray(image, jnp.float32), magnitude=magnitude, **options)
         return jnp.clip(changed, 0.0, 1.0).astype(image.dtype)
 
     return checked

@@ -20,13 +20,13 @@ RECIPES = {
         "operations": (("lighting", 1.0, 0.1),),
     },
     # Szegedy et al. 2014, section 6: 8-100 % of the area, aspect 3/4-4/3, and the photometric distortions of Howard
-    # 2013, who scales contrast, brightness and colour by 0.5-1.5; here brightness is added.
+    # 2013, who scales contrast, brightness and colour by 0.5-1.5; brightness is added here, so it is held back.
     "googlenet": {
         "crop": "resized",
         "crop_area": (0.08, 1.0),
         "crop_aspect": (3 / 4, 4 / 3),
         "flip": True,
-        "operations": (("brightness", 1.0, 0.25), ("contrast", 1.0, 0.5), ("saturation", 1.0, 0.5)),
+        "operations": (("brightness", 1.0, 0.125), ("contrast", 1.0, 0.5), ("saturation", 1.0, 0.5)),
     },
     # He et al. 2015, section 3.4: short side from [256, 480], AlexNet's colours.
     "resnet": {
@@ -42,7 +42,7 @@ RECIPES = {
         "crop_aspect": (3 / 4, 4 / 3),
         "flip": True,
         "operations": (
-            ("brightness", 1.0, 0.2),
+            ("brightness", 1.0, 0.1),
             ("contrast", 1.0, 0.4),
             ("saturation", 1.0, 0.4),
             ("lighting", 1.0, 0.1),
