@@ -252,7 +252,7 @@ def _statistics(arguments):
     The lines can be given to train as they are; without config.augment.pca lighting takes ImageNet's components.
     """
     from jaxcnn.training.config import load_config
-    from jaxcnn.training.setup import measure
+    from jaxcnn.training.statistics import measure
 
     found = {
         name: [float(f"{x:.6g}") for x in values]

@@ -27,8 +27,9 @@ from jaxcnn.training.rundir import (
     write_statistics,
 )
 from jaxcnn.training.schedule import Plateau
-from jaxcnn.training.setup import image_statistics, set_up
+from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
+from jaxcnn.training.statistics import image_statistics
 from jaxcnn.training.step import make_chunk, make_train_step
 from jaxcnn.training.trace import Trace
 

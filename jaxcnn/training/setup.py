@@ -13,15 +13,12 @@ from jaxcnn import architectures, data
 from jaxcnn.augment import RECIPES, make_augment, make_mix
 from jaxcnn.errors import InputError, import_attribute, input_errors, look_up
 from jaxcnn.operators import LOSSES, BatchNorm
-from jaxcnn.training.config import default_config, duration_in_steps, parse_statistic, validate
+from jaxcnn.training.config import default_config, duration_in_steps, validate
 from jaxcnn.training.feed import Feed, fits_on_device
 from jaxcnn.training.optimizer import make_optimizer
 from jaxcnn.training.parallel import AXIS, Replicas
 from jaxcnn.training.schedule import make_schedule
 from jaxcnn.training.step import Task
-
-# Statistics of a streamed set are taken over its first records in the shuffled order.
-STATISTICS_RECORDS = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,18 +132,9 @@ def set_up(config, *, devices=None):
     Raises:
       InputError: the first thing that does not fit.
     """
-    config = config.copy_and_resolve_references()
-    with config.unlocked():
-        _apply_recipe(config.augment)
-        validate(config)
-        with input_errors(""):
-            splits = data.default_splits(config.data.name, data_dir=config.data.data_dir or None)
-        for split, expression in splits.items():
-            config.data[split] = config.data[split] or expression or ""
-        train = load_records(config, "train")
-        config.data.image_size, config.data.channels = tuple(train.shape[:2]), train.shape[2]
-        # Now, not when they are first read: a slip in the name of the test split must not wait for the end of the run.
-        held_out = {split: load_records(config, split) for split in ("validation", "test") if config.data[split]}
+    config, train = resolve_data(config)
+    # Now, not when they are first read: a slip in the name of the test split must not wait for the end of the run.
+    held_out = {split: load_records(config, split) for split in ("validation", "test") if config.data[split]}
     shape = train.shape
     train, crop = _crops(config, train)
     model = make_model(config, shape, len(train.classes))
@@ -163,6 +151,21 @@ def set_up(config, *, devices=None):
         config.evaluation.batch_size = config.evaluation.batch_size or _round_up(config.batch_size, replicas.count)
     config.lock()
     return Setup(config, train, shape, crop, held_out, model, _loss(config), replicas, steps_per_epoch, total)
+
+
+def resolve_data(config):
+    """(A checked copy of the config with recipe, splits and image shape filled in, Records of its training slice)."""
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        _apply_recipe(config.augment)
+        validate(config)
+        with input_errors(""):
+            splits = data.default_splits(config.data.name, data_dir=config.data.data_dir or None)
+        for split, expression in splits.items():
+            config.data[split] = config.data[split] or expression or ""
+        train = load_records(config, "train")
+        config.data.image_size, config.data.channels = tuple(train.shape[:2]), train.shape[2]
+    return config, train
 
 
 def _apply_recipe(augment):
@@ -284,47 +287,3 @@ def _check_model(name, model, shape, classes):
             f"{classes} classes: (2, {classes}) would be right. Give its head {classes} classes, for example "
             f"by config.model.options.num_classes."
         )
-
-
-def image_statistics(config, feed):
-    """(mean, std) of images on the [0, 1] scale, float32 (c,) or (h, w, c), from the training slice."""
-    kinds = {key: parse_statistic(config.data[key], f"data.{key}") for key in ("mean", "std")}
-    channels = config.data.channels
-    measured = {}
-    if {"channel", "pixel"} & {k for k in kinds.values() if isinstance(k, str)}:
-        measured = data.statistics(feed.arrays if feed.resident else _sample(feed))
-    mean = {"channel": measured.get("channel_mean"), "pixel": measured.get("pixel_mean"), "none": np.zeros(channels)}
-    std = {"channel": measured.get("channel_std"), "none": np.ones(channels)}
-    found = []
-    for key, table in (("mean", mean), ("std", std)):
-        kind = kinds[key]
-        if isinstance(kind, tuple) and len(kind) not in (1, channels):
-            raise InputError(f"config.data.{key} has {len(kind)} numbers, the images have {channels} channels.")
-        value = np.full(channels, kind) if isinstance(kind, tuple) else table[kind]
-        found.append(np.asarray(value, np.float32))
-    return found[0], np.maximum(found[1], 1e-6)
-
-
-def measure(config):
-    """What normalisation and PCA lighting need of a config's training images, on the [0, 1] scale.
-
-    Returns:
-      {"mean": (c,), "std": (c,), "pca": 3 values then 3x3 vectors, flat, of colour images, else ()}, float.
-    """
-    setup = set_up(config, devices=jax.local_devices()[:1])
-    feed = setup.feed("train")
-    found, pca = data.statistics(feed.arrays if feed.resident else _sample(feed)), ()
-    if setup.shape[2] == 3:
-        values, vectors = data.principal_components(feed.arrays if feed.resident else _sample(feed))
-        pca = (*values.tolist(), *vectors.ravel().tolist())
-    return {"mean": found["channel_mean"].tolist(), "std": found["channel_std"].tolist(), "pca": pca}
-
-
-def _sample(feed):
-    batch = min(256, len(feed.records))
-    stop = min(len(feed.records), STATISTICS_RECORDS) // batch * batch
-    batches = data.stream(feed.records, feed.order, batch_size=batch, stop=stop, num_workers=feed.workers)
-    try:
-        yield from batches
-    finally:
-        batches.close()
