@@ -2,8 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcnn.augment.resample import sample
+
+# x of the corners, (top, bottom) by (left, right), in half sides from the centre; y is its transpose.
+CORNERS = np.array([[-1, 1], [-1, 1]], np.float32)
 
 
 def warp(image, matrix, *, fill=0.0):
@@ -188,10 +192,8 @@ def perspective(key, image, *, magnitude, fill=0.0):
     Returns:
       (h, w, c), the dtype of image.
     """
-    right = jnp.array([[-1.0, 1.0], [-1.0, 1.0]])  # of the corners (top, bottom) x (left, right), in half sides
-    down = right.T
     offset = 2 * jax.random.uniform(key, (2, 2, 2), minval=-magnitude, maxval=magnitude)
-    return warp(image, _homography(right + offset[0], down + offset[1], image.shape), fill=fill)
+    return warp(image, _homography(CORNERS + offset[0], CORNERS.T + offset[1], image.shape), fill=fill)
 
 
 def _homography(x, y, shape):
@@ -200,8 +202,8 @@ def _homography(x, y, shape):
     With s, t = -1 or 1 for left or right, top or bottom: (a s + b t + c) / (1 + g s + h t) = (x, y) at the corners.
     Times s t and summed over them a, b and c drop out, which leaves two equations for g and h.
     """
-    s = jnp.array([[-1.0, 1.0], [-1.0, 1.0]])
-    mean, by_s, by_t, by_st = (jnp.stack([(sign * x).mean(), (sign * y).mean()]) for sign in (1.0, s, s.T, s * s.T))
+    signs = 1, CORNERS, CORNERS.T, CORNERS * CORNERS.T
+    mean, by_s, by_t, by_st = (jnp.stack([(sign * x).mean(), (sign * y).mean()]) for sign in signs)
     determinant = by_t[0] * by_s[1] - by_s[0] * by_t[1]
     g = (by_s[0] * by_st[1] - by_s[1] * by_st[0]) / determinant
     h = (by_t[1] * by_st[0] - by_t[0] * by_st[1]) / determinant
