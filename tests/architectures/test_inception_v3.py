@@ -12,7 +12,8 @@ import pytest
 from tracing import count, multiply_adds, shapes
 
 from jaxcnn.architectures.conv_norm import ConvNorm, Mixed, read_layer
-from jaxcnn.architectures.inception_v3 import BLOCKS, CLAIMS, MODELS, VARIANTS, AuxLogits, narrow
+from jaxcnn.architectures.inception_trunk import AuxLogits
+from jaxcnn.architectures.inception_v3 import BLOCKS, CLAIMS, MODELS, VARIANTS, narrow
 from jaxcnn.operators import BatchNorm
 
 # stage, output, branches; V: the grid changes here; ( ): from the same map, concatenated

@@ -29,7 +29,7 @@ def shapes(model, size, *, train=False):
 
 
 def macs(model, size):
-    """Multiply-adds of one image of (h, w, c) on the path to the main logits."""
+    """Multiply-adds of one image of (h, w, c), auxiliary heads included."""
     _, variables = shapes(model, size)
     image = jax.ShapeDtypeStruct((1, *size), jnp.float32)
     return multiply_adds(jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False)[0])(variables, image).jaxpr)
