@@ -9,7 +9,7 @@ def photometric(operation):
     """Makes an operation take any float type: it computes in float32, its result is clipped to [0, 1] and cast back.
 
     Args:
-      operation: f(key, image, *, magnitude, ...) on a float32 image (h, w, c); its result may leave [0, 1].
+      operation: f(key, image, *, magnitude, ...) on a float32 image and magnitude; its result may leave [0, 1].
     Returns:
       The function of the same signature. It raises ValueError unless the image is (h, w, 1) or (h, w, 3), of floats.
     """
@@ -22,8 +22,8 @@ def photometric(operation):
                 f"{operation.__name__} takes one image (h, w, 1 or 3) of floats in [0, 1], "
                 f"got {image.dtype} of shape {image.shape}"
             )
-        magnitude = jnp.asarray(magnitude, jnp.float32)  # a probability may be given as 1
-        changed = operation(key, jnp.asarray(image, jnp.float32), magnitude=magnitude, **options)
+        image32, magnitude = jnp.asarray(image, jnp.float32), jnp.asarray(magnitude, jnp.float32)
+        changed = operation(key, image32, magnitude=magnitude, **options)
         return jnp.clip(changed, 0.0, 1.0).astype(image.dtype)
 
     return checked

@@ -45,7 +45,7 @@ def test_patches_follow_an_edge_that_the_grid_does_not_know():
 
 @pytest.mark.parametrize(("segments", "expected"), [(1, IMAGE.mean(axis=(0, 1), keepdims=True)), (16 * 19, IMAGE)])
 def test_one_patch_and_a_patch_for_each_pixel(segments, expected):
-    found = jax.jit(superpixels, static_argnames="segments")(KEYS[0], IMAGE, magnitude=1.0, segments=segments)
+    found = jax.jit(superpixels, static_argnames="segments")(KEYS[0], IMAGE, magnitude=1, segments=segments)
     np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=1e-5)
 
 
