@@ -95,7 +95,9 @@ def _decode_jpeg(data, target, cut):
         if "Corrupt JPEG data" in reason and "extraneous" not in reason:
             raise DataError(f"the JPEG is corrupt ({reason})") from None
         return None
-    return Decoded(UPRIGHT[orientation](pixels) if orientation in UPRIGHT else pixels, size, box)
+    if orientation in UPRIGHT:
+        pixels = np.ascontiguousarray(UPRIGHT[orientation](pixels))  # OpenCV takes no negative strides
+    return Decoded(pixels, size, box)
 
 
 def _orientation(data):

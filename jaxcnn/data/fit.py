@@ -145,7 +145,7 @@ def _resample_whole_pixels(pixels, edges, image_size, interpolation):
     """
     top, left, bottom, right = map(round, edges)
     top, left = min(top, pixels.shape[0] - 1), min(left, pixels.shape[1] - 1)
-    part = np.ascontiguousarray(pixels[top : max(bottom, top + 1), left : max(right, left + 1)])
+    part = pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
     shrinks = part.shape[0] >= image_size[0] and part.shape[1] >= image_size[1]
     method = cv2.INTER_AREA if shrinks else INTERPOLATIONS[interpolation][1]
     resized = cv2.resize(part, image_size[::-1], interpolation=method)

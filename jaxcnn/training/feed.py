@@ -43,7 +43,11 @@ class Feed:
         return int((self.arrays["mask"] == 0).sum()) if self.resident else None
 
     def training(self, *, start, batch_size):
-        """An iterator object of training inputs from step `start`: take(steps) gives the next steps' inputs."""
+        """An iterator object of training inputs from step `start`: take(steps) gives the next steps' inputs.
+
+        They are on their way to the devices when it returns: take the next before waiting for a result, and the
+        transfer meets the computation.
+        """
         local_size(batch_size, self.replicas)
         if self.resident:
             return _ResidentInputs(self, start, batch_size)
@@ -118,6 +122,8 @@ class _StreamedInputs:
 
     def take(self, steps):
         batches = [next(self.batches) for _ in range(steps)]
+        if steps == 1:
+            return self.feed.replicas.shard({k: v[None] for k, v in batches[0].items()})
         return self.feed.replicas.shard({k: np.stack([b[k] for b in batches]) for k in batches[0]})
 
     def close(self):

@@ -168,19 +168,22 @@ class _Run:
         )
 
     def _steps(self, step, validation, termination):
-        total, per_call, first = self.setup.total, self.config.steps_per_call, step
+        total, first = self.setup.total, step
         inputs = self.feed.training(start=step, batch_size=self.config.batch_size)
         trace = Trace(self.workdir / "profile", self.profile)
         self.clock = time.monotonic() - self.unlogged
         try:
-            while step < total:
-                event = min(total, *(_next_multiple(step, every) for every in (self.evaluate_every, self.save_every)))
-                steps = per_call if step + per_call <= event else 1
-                self._advance(steps, inputs.take(steps))
+            steps = self._chunk(step)
+            ready = inputs.take(steps) if steps else None
+            while steps:
+                self._advance(steps, ready)
                 before, step = step, step + steps
+                # The devices work: meanwhile the inputs of the next chunk are read and brought to them.
+                steps = self._chunk(step)
+                ready = inputs.take(steps) if steps else None
                 if trace.advance(before - first, step - first, self.state):
                     self.progress.line(f"profile of {self.profile} steps: {trace.folder}")
-                if step == event:
+                if step == total or not (step % self.evaluate_every and step % self.save_every):
                     self._event(step, validation)
                 elif step // self.config.log_every > before // self.config.log_every:
                     self._flush(step)
@@ -189,6 +192,12 @@ class _Run:
         finally:
             inputs.close()
             trace.close()
+
+    def _chunk(self, step):
+        """The steps of the chunk that begins here: a whole one where no event comes before its end; 0 at the end."""
+        per_call = self.config.steps_per_call
+        event = min(self.setup.total, *(_next_multiple(step, x) for x in (self.evaluate_every, self.save_every)))
+        return per_call if step + per_call <= event else int(step < event)
 
     def _advance(self, steps, inputs):
         if steps not in self.programs:
@@ -209,6 +218,8 @@ class _Run:
             self.progress.line(f"compiled in {spent:.1f} s")
         self.state, metrics = self.programs[steps](self.state, self.feed.data, inputs)
         self.pending.append(metrics)
+        if len(self.pending) > 1:  # or the inputs of chunks that wait for the devices would fill their memory
+            jax.block_until_ready(self.pending[-2])
 
     def _stop(self, step, signal):
         """Saves where the run stands, with the metrics that no row of the log holds yet."""
