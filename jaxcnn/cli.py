@@ -105,7 +105,12 @@ def _add_evaluate(parser):
     )
     several = {"type": int, "nargs": "+", "default": []}
     parser.add_argument("--crops", choices=(1, 10, 12, 144), help="numbers of crops; default: 1", **several)
-    parser.add_argument("--scales", metavar="S", help="short sides; default: config.data.resize, or 8/7", **several)
+    parser.add_argument(
+        "--scales",
+        metavar="S",
+        help="short sides in pixels; default: config.data.resize, or 8/7 of the crop's",
+        **several,
+    )
     parser.add_argument("--dense", action="store_true", help="evaluate the whole image, and its mirror image")
     parser.add_argument("--output", default=None, metavar="FILE.csv", help="write the table there too")
 
@@ -340,7 +345,7 @@ def _evaluate_protocols(arguments):
         print(json.dumps({**table._asdict(), "rows": [row._asdict() for row in table.rows]}))
         return
     steps = ", ".join(f"{workdir} step {step}" for workdir, step in table.steps.items())
-    print(f"{steps}, {table.split}: at most {table.views} crops an image, {table.compilations} programs compiled")
+    print(f"{steps}, {table.split}: crops of an image: {table.views}, programs compiled: {table.compilations}")
     _table(
         ("protocol", "networks", "subsets", "images", "top-1 error (%)", "top-5 error (%)"),
         [

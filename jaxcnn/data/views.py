@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxcnn.data.decode import fit_array
+from jaxcnn.data.fit import Target, fit_array
 
 CROPS = (1, 10, 12, 144)
 MARGIN = 256 / 224  # of the short side over the side of the crop (Krizhevsky et al. 2012 and all that followed)
@@ -96,20 +96,21 @@ def _six_boxes(square, image_size):
     return [*((top + y, left + x, height, width) for y, x in places), square]
 
 
-def cut(scaled, view, image_size):
+def cut(scaled, view, image_size, *, interpolation="bilinear"):
     """The pixels of a view.
 
     Args:
       scaled: uint8 (height, width, c), the image at the view's scale.
       view: a View.
-      image_size: (height, width); a box of another size is resized to it, bilinear with antialiasing.
+      image_size: (height, width); a box of another size is resized to it, with antialiasing.
+      interpolation: "bilinear" or "bicubic".
     Returns:
       uint8 (*image_size, c).
     """
     top, left, height, width = view.box
     part = scaled[top : top + height, left : left + width]
     if (height, width) != tuple(image_size):
-        part = fit_array(part, image_size=image_size, fit="stretch")
+        part = fit_array(part, Target(image_size, fit="stretch", interpolation=interpolation))
     return part[:, ::-1] if view.mirrored else part
 
 
@@ -136,10 +137,11 @@ class ViewedRecords:
       protocols: [(crops, scale)], as in `crop_views`.
       dense_scales: short sides of the whole images.
       unit: as in `dense_image`.
+      interpolation: "bilinear" or "bicubic", of all scaling; it is antialiased.
     """
 
-    def __init__(self, records, protocols, *, dense_scales=(), unit=1):
-        self.records, self.shape = records, records.shape
+    def __init__(self, records, protocols, *, dense_scales=(), unit=1, interpolation="bilinear"):
+        self.records, self.shape, self.interpolation = records, records.shape, interpolation
         self.protocols, self.dense_scales, self.unit = tuple(protocols), tuple(dense_scales), unit
 
     def __len__(self):
@@ -159,7 +161,7 @@ class ViewedRecords:
         record = self.records.whole(position)
         # One black pixel stands for a record that was skipped: its mask is 0.
         image = np.zeros((1, 1, self.shape[2]), np.uint8) if record["image"] is None else record["image"]
-        scaled = _Scaled(image)
+        scaled = _Scaled(image, self.interpolation)
         size = self.shape[:2]
         wanted = [
             view
@@ -169,7 +171,7 @@ class ViewedRecords:
         numbers = {view: number for number, view in enumerate(dict.fromkeys(wanted))}
         views = np.zeros((len(numbers), *self.shape), np.uint8)
         for view, number in numbers.items():
-            views[number] = cut(scaled[view.scale], view, size)
+            views[number] = cut(scaled[view.scale], view, size, interpolation=self.interpolation)
         return {
             "views": views,
             "order": np.array([numbers[view] for view in wanted], np.int32),
@@ -182,11 +184,11 @@ class ViewedRecords:
 class _Scaled(dict):
     """{scale: the image at it}, made when it is first asked for."""
 
-    def __init__(self, image):
+    def __init__(self, image, interpolation):
         super().__init__()
-        self.image = image
+        self.image, self.interpolation = image, interpolation
 
     def __missing__(self, scale):
         size = scaled_size(self.image.shape[:2], scale)
-        self[scale] = fit_array(self.image, image_size=size, fit="stretch")
+        self[scale] = fit_array(self.image, Target(size, fit="stretch", interpolation=self.interpolation))
         return self[scale]

@@ -77,6 +77,7 @@ def evaluate_protocols(workdirs, split, *, crops=(), scales=(), dense=False, che
         [base for base in bases if base[0] in CROPS],
         dense_scales=scales if dense else (),
         unit=_unit(members[0].shape),
+        interpolation=setup.config.data.interpolation,
     )
     networks = Networks(members, setup)
     if dense:
@@ -128,7 +129,7 @@ def _check_members(members, split):
 
 def _scales(scales, member):
     size = member.shape[:2]
-    scales = tuple(sorted(set(scales))) or (member.config.data.get("resize", 0) or default_scale(size),)
+    scales = tuple(sorted(set(scales))) or (member.config.data.resize or default_scale(size),)
     if scales[0] < max(size):
         raise InputError(
             f"a scale of {scales[0]} is less than the side of the network's images, {max(size)}: crops do not fit."

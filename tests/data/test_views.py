@@ -28,8 +28,8 @@ def records_of(*images, image_size):
     return Records(source, "test", image_size=image_size)
 
 
-def resize(image, size):
-    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+def resize(image, size, method=Image.Resampling.BILINEAR):
+    return np.asarray(Image.fromarray(image).resize(size[::-1], method))
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,16 @@ def test_small_images_are_enlarged():
     large = resize(image, (37, 37))
     np.testing.assert_array_equal(found["views"][3], large[5:, 5:])
     np.testing.assert_array_equal(found["views"][4], large[2:34, 2:34])
+
+
+def test_interpolation():
+    image = np.random.default_rng(0).integers(0, 256, (40, 52, 3), np.uint8)
+    records = records_of(image, image_size=(28, 28))
+    found = ViewedRecords(records, [(12, 32)], dense_scales=(32,), interpolation="bicubic").read([0])
+    scaled = resize(image, (32, 42), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(found["dense_32"], scaled)
+    np.testing.assert_array_equal(found["views"][0], scaled[:28, 5:33])
+    np.testing.assert_array_equal(found["views"][5], resize(scaled[:, 5:37], (28, 28), Image.Resampling.BICUBIC))
 
 
 def test_dense_image():

@@ -322,6 +322,11 @@ def edited(workdir, target, old, new):
     return str(target)
 
 
+def test_the_scale_is_that_of_the_run(members, tmp_path):
+    run = edited(members[0], tmp_path / "resize", '"resize": 0', '"resize": 12')
+    assert [row.protocol for row in evaluate_protocols([run], "validation").rows] == ["1 crop, scale 12"]
+
+
 def test_what_does_not_go_together(members, tmp_path):
     def refused(workdirs, **options):
         with pytest.raises(InputError) as error:
@@ -334,7 +339,7 @@ def test_what_does_not_go_together(members, tmp_path):
     assert "scale of 7" in refused([one], scales=(7, 10))
     text = refused([one], dense=True)
     assert f"convnet ({one}) cannot be evaluated densely" in text and "9x10" in text
-    assert "fit 'pad'" in refused([edited(one, tmp_path / "pad", '"crop"', '"pad"')])
+    assert "fit 'pad'" in refused([edited(one, tmp_path / "pad", '"fit": "crop"', '"fit": "pad"')])
     text = refused([one, edited(one, tmp_path / "split", "train[90%:]", "train[80%:]")])
     assert "'train[90%:]'" in text and "'train[80%:]'" in text
     other = shutil.copytree(one, tmp_path / "classes")
