@@ -54,9 +54,15 @@ def test_vmap_and_jit_equal_a_loop(operation, dtype):
 
 
 def test_every_augmentation_takes_key_and_image_and_then_keywords():
-    functions = [getattr(augment, name) for name in augment.__all__ if name != "make_augment"]
-    assert functions
-    for function in functions:
-        first, second, *options = inspect.signature(function).parameters.values()
-        assert (first.name, second.name) == ("key", "image")
-        assert all(option.kind is option.KEYWORD_ONLY for option in options)
+    """Those of a batch take key, images and targets; those that a policy names take a magnitude."""
+    whole = {"mixup": ("key", "images", "targets"), "cutmix": ("key", "images", "targets")}
+    names = [name for name in augment.__all__ if name[0].islower() and not name.startswith("make_")]
+    assert set(augment.OPERATIONS) < set(names)
+    for name in names:
+        function = getattr(augment, name)
+        arrays, parameters = whole.get(name, ("key", "image")), list(inspect.signature(function).parameters.values())
+        assert tuple(parameter.name for parameter in parameters[: len(arrays)]) == arrays
+        options = parameters[len(arrays) :]
+        assert all(option.kind is option.KEYWORD_ONLY for option in options), name
+        assert function.__doc__ and "Args:" in function.__doc__ and "Returns:" in function.__doc__, name
+        assert (name in augment.OPERATIONS) == any(option.name == "magnitude" for option in options), name
