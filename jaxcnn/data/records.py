@@ -165,7 +165,9 @@ class Records:
         try:
             if isinstance(stored, DataError):
                 raise stored
-            image[...] = bring(stored, self._target, cut)
+            found = bring(stored, self._target, cut, out=image)
+            if found is not image:
+                image[...] = found
         except DataError as error:
             message = f"{self._source.where(split, record)}: {error}"
             if self._on_error == "raise":
