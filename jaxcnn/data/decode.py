@@ -53,7 +53,7 @@ def decode_image(data, *, image_size=None, channels=None, fit="crop", resize=0, 
     return decode(data, Target(image_size, channels, fit, resize, interpolation))
 
 
-def decode(data, target, cut=None):
+def decode(data, target, cut=None, out=None):
     """Decodes as `decode_image` does, to a Target.
 
     Args:
@@ -61,6 +61,7 @@ def decode(data, target, cut=None):
       target: a Target.
       cut: None, or f(size, image_size) that gives the box (top, left, height, width) of the upright image of size
         (h, w) to show, instead of the one that the target's fit takes.
+      out: as in Target.of.
     """
     data = bytes(data)
     if not data:
@@ -69,7 +70,7 @@ def decode(data, target, cut=None):
     if image is None:
         pixels = _decode_with_pillow(data)
         image = Decoded(pixels, pixels.shape[:2], target.box(pixels.shape[:2], cut))
-    return target.of(image, exact=cut is None)
+    return target.of(image, exact=cut is None, out=out)
 
 
 def _decode_jpeg(data, target, cut):

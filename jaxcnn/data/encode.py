@@ -6,7 +6,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from jaxcnn.data.decode import JPEG_START, decode_image, fit_array
+from jaxcnn.data.decode import JPEG_START, decode_image
+from jaxcnn.data.fit import Target, fit_array
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_DEPTH = 24  # the byte of the header with the bits of a channel (PNG specification, 11.2.2 IHDR)
@@ -34,7 +35,7 @@ def stored_image(data, *, size=None):
     short = min(height, width)
     if size is not None and short > size:
         sides = round(height * size / short), round(width * size / short)
-        return _encode_jpeg(fit_array(image, image_size=sides, fit="stretch"))
+        return _encode_jpeg(fit_array(image, Target(sides, fit="stretch")))
     return data if _is_plain(data) else _encode_png(image)
 
 

@@ -90,24 +90,32 @@ class Target:
         part = [min(wanted / scale, side) for wanted, side in zip(self.image_size, size, strict=True)]
         return (size[0] - part[0]) / 2, (size[1] - part[1]) / 2, *part
 
-    def of(self, image, *, exact):
-        """Returns uint8 (height, width, channels) of a Decoded; `exact` boxes end between pixels, others at them."""
+    def of(self, image, *, exact, out=None):
+        """Returns uint8 (height, width, channels) of a Decoded.
+
+        Args:
+          image: a Decoded.
+          exact: whether its box ends between pixels, or is moved to whole ones.
+          out: an array of the result's shape that it may be written to.
+        """
         pixels = with_channels(image.pixels, self.channels)
         if image.box is None:
             return pixels if self.image_size is None else _pad(pixels, self.image_size)
         if image.box == (0, 0, *self.image_size) and pixels.shape[:2] == self.image_size:
             return pixels
-        resample = _resample if exact else _resample_whole_pixels
-        return resample(pixels, _edges(image), self.image_size, self.interpolation)
+        if exact:
+            return _resample(pixels, _edges(image), self.image_size, self.interpolation)
+        out = np.empty((*self.image_size, pixels.shape[2]), np.uint8) if out is None else out
+        return _resample_whole_pixels(pixels, _edges(image), out, self.interpolation)
 
 
-def fit_array(image, target, cut=None):
+def fit_array(image, target, cut=None, out=None):
     """Brings a decoded image to a Target, by the rules of `decode_image`.
 
     Args:
       image: uint8 (h, w, 1) or (h, w, 3).
       target: a Target.
-      cut: as in `decode`.
+      cut, out: as in `decode`.
     Returns:
       uint8 (height, width, channels).
     Raises:
@@ -116,7 +124,7 @@ def fit_array(image, target, cut=None):
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
         raise DataError(f"the image is {image.dtype} {image.shape}, not uint8 (h, w, 1) or (h, w, 3)")
     size = image.shape[:2]
-    return target.of(Decoded(image, size, target.box(size, cut)), exact=cut is None)
+    return target.of(Decoded(image, size, target.box(size, cut)), exact=cut is None, out=out)
 
 
 def _edges(image):
@@ -137,8 +145,8 @@ def _resample(pixels, edges, image_size, interpolation):
 # Decoding included, this takes 0.42 of the time of Pillow's resize with a box for 224 from photographs of 224x224, and
 # 0.75 from 500x375. The decoders that were tried (libjpeg-turbo through OpenCV, imagecodecs and pyvips) take 0.9 to 1.1
 # of simplejpeg's time; only TensorFlow's decodes a region alone, in 0.8 of its own time for the whole.
-def _resample_whole_pixels(pixels, edges, image_size, interpolation):
-    """As _resample, of the box moved to whole pixels: for random boxes, which no one looks for at their exact place.
+def _resample_whole_pixels(pixels, edges, out, interpolation):
+    """As _resample, of the box moved to whole pixels, into out: for random boxes, whose exact place does not matter.
 
     OpenCV has no box of fractions. Where both sides shrink it averages over areas; where one alone does, the reduced
     scale of the JPEG has left little to alias.
@@ -146,10 +154,10 @@ def _resample_whole_pixels(pixels, edges, image_size, interpolation):
     top, left, bottom, right = map(round, edges)
     top, left = min(top, pixels.shape[0] - 1), min(left, pixels.shape[1] - 1)
     part = pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
-    shrinks = part.shape[0] >= image_size[0] and part.shape[1] >= image_size[1]
+    shrinks = part.shape[0] >= out.shape[0] and part.shape[1] >= out.shape[1]
     method = cv2.INTER_AREA if shrinks else INTERPOLATIONS[interpolation][1]
-    resized = cv2.resize(part, image_size[::-1], interpolation=method)
-    return resized[:, :, None] if resized.ndim == 2 else resized
+    cv2.resize(part, out.shape[1::-1], dst=out, interpolation=method)
+    return out
 
 
 def with_channels(pixels, channels):

@@ -145,9 +145,11 @@ class Records:
                 batch["label"][row] = label
                 batch["index"][row] = record
                 cut = None if cuts is None else cuts[row]
-                image = self._decode(stored, self._target, cut, split, record)
-                if image is not None:
-                    batch["image"][row], batch["mask"][row] = image, 1
+                room = batch["image"][row]
+                image = self._decode(stored, self._target, cut, split, record, out=room)
+                if image is not None and image is not room:
+                    room[...] = image
+                batch["mask"][row] = image is not None
         return batch
 
     def whole(self, i):
@@ -180,13 +182,13 @@ class Records:
         split, _, stop = self._parts[part]
         return split, stop - (int(self._stops[part]) - i)
 
-    def _decode(self, stored, target, cut, split, record):
-        """Returns the decoded record, or None where it is skipped."""
+    def _decode(self, stored, target, cut, split, record, *, out=None):
+        """Returns the decoded record, in `out` where that saves a copy, or None where it is skipped."""
         bring = fit_array if isinstance(stored, np.ndarray) else decode
         try:
             if isinstance(stored, DataError):
                 raise stored
-            return bring(stored, target, cut)
+            return bring(stored, target, cut, out=out)
         except DataError as error:
             message = f"{self._source.where(split, record)}: {error}"
             if self._on_error == "raise":
