@@ -87,7 +87,7 @@ def _parser():
     add.add_argument("names", nargs="*", metavar="NAME", help="architectures, or 'lectures'; default: all")
     add.add_argument("--json", action="store_true", help="print one JSON object")
     add = verb(_benchmark, "benchmark", "time operators, training steps or the input beside other libraries")
-    add.add_argument("kind", choices=("operators", "steps", "input"), help="what to time")
+    add.add_argument("kind", choices=("operators", "steps", "input", "augment"), help="what to time")
     add.add_argument("--only", default="", metavar="TEXT", help="the rows with this text: a network, operator or shape")
     add.add_argument("--data", default="", metavar="folder:PATH", help="input: the photographs, in class folders")
     add.add_argument(
@@ -597,9 +597,11 @@ def _benchmark(arguments):
 
     input: images/s of each stage from file to device, and of the loader with 0, 1 and 2 workers beside PyTorch's
     DataLoader and tf.data, where they are installed; a ratio above 1 is faster.
+
+    augment: each augmentation of a batch, and its share of a training step of resnet20.
     """
+    from jaxcnn.benchmark import augment, operators, report, steps
     from jaxcnn.benchmark import input as pipeline
-    from jaxcnn.benchmark import operators, report, steps
 
     if arguments.rounds < 1:
         raise InputError(f"--rounds is {arguments.rounds}; it is at least 1")
@@ -608,6 +610,8 @@ def _benchmark(arguments):
     options = {"only": arguments.only, "rounds": arguments.rounds}
     if arguments.kind == "steps":
         rows = steps.benchmark_steps(**options, report=lambda row: print(report.step_line(row), flush=True))
+    elif arguments.kind == "augment":
+        rows = augment.benchmark_augment(**options, report=lambda row: print(report.augment_line(row), flush=True))
     elif arguments.kind == "input":
         show = lambda row: print(report.input_line(row), flush=True)  # noqa: E731
         rows = pipeline.benchmark_input(folder=arguments.data, **options, report=show)

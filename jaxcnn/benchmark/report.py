@@ -39,6 +39,13 @@ def step_line(row):
     )
 
 
+def augment_line(row):
+    """One row of `benchmark_augment` in one line."""
+    middle, (low, high) = row["of a step"]
+    share = f"{100 * middle:6.2f} % ({100 * low:.2f}-{100 * high:.2f}) of a resnet20 step"
+    return f"{row['name']:26} {1e3 * row['seconds']:9.3f} ms  {share}"
+
+
 def input_line(row):
     """One row of `benchmark_input` in one line: images/s with their quartiles, then the ratio to the best other."""
     rates = [f"{name} {rate:8,.0f} ({low:,.0f}-{high:,.0f})" for name, (rate, (low, high)) in row["images_s"].items()]
