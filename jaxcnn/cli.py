@@ -1,6 +1,7 @@
 """The command line: `python -m jaxcnn VERB ...`; each verb imports what it needs."""
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ def main(argv=None):
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs a traceback before it raises
     try:
-        if rest and arguments.verb is not _train:
+        if rest and not arguments.takes_config:
             raise InputError(
                 f"not an argument of this verb: {' '.join(rest)}; see python -m jaxcnn {arguments.name} --help"
             )
@@ -53,14 +54,19 @@ def _parser():
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.set_defaults(verb=function)
+        added.set_defaults(verb=function, takes_config=False)
         return added
 
     _add_train(verb(_train, "train", "train a network as a config says, or resume a run"))
-    add = verb(_evaluate, "evaluate", "accuracy of a trained network on a split")
-    _add_run(add)
-    add.add_argument(
-        "--split", choices=("validation", "test", "train"), default="validation", help="default: validation"
+    add = verb(_statistics, "statistics", "mean, deviation and principal components of a config's training images")
+    add.set_defaults(takes_config=True)
+    add.add_argument("--json", action="store_true", help="print one JSON object")
+    add = verb(_visualize, "visualize", "draw what augmentation makes of images")
+    add.set_defaults(takes_config=True)
+    add.add_argument("kind", choices=("augment",), help="augment: the contact sheet of a config")
+    add.add_argument("--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format")
+    _add_evaluate(
+        verb(_evaluate, "evaluate", "accuracy of trained networks on a split, one view or many, alone or together")
     )
     add = verb(_predict, "predict", "label images with a trained network")
     _add_run(add)
@@ -70,9 +76,7 @@ def _parser():
     add.add_argument("--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format")
     add.add_argument("--workdir", nargs="+", default=[], metavar="RUN", help="these runs, not the published errors")
     add.add_argument("--json", action="store_true", help="print the points as one JSON object")
-    add = verb(_prepare, "prepare", "download and prepare a TFDS data set (extra: prepare)")
-    add.add_argument("dataset", metavar="tfds:NAME", help="for example tfds:cifar10")
-    add.add_argument("--data_dir", default=None, help="where to put it; default: TFDS's own")
+    _add_prepare(verb(_prepare, "prepare", "write a TFDS data set or an image folder as array_record files"))
     add = verb(_report, "report", "write report.html and curves.png of a run")
     add.add_argument("--workdir", required=True, help="the run directory")
     add = verb(_sweep, "sweep", "run a study")
@@ -82,16 +86,37 @@ def _parser():
     add = verb(_audit, "audit", "recompute every number that papers and lectures print")
     add.add_argument("names", nargs="*", metavar="NAME", help="architectures, or 'lectures'; default: all")
     add.add_argument("--json", action="store_true", help="print one JSON object")
-    add = verb(_benchmark, "benchmark", "time operators beside plain XLA and PyTorch, or whole training steps")
-    add.add_argument("kind", choices=("operators", "steps"), help="what to time")
+    add = verb(_benchmark, "benchmark", "time operators, training steps or the input beside other libraries")
+    add.add_argument("kind", choices=("operators", "steps", "input", "augment"), help="what to time")
     add.add_argument("--only", default="", metavar="TEXT", help="the rows with this text: a network, operator or shape")
+    add.add_argument("--data", default="", metavar="folder:PATH", help="input: the photographs, in class folders")
+    add.add_argument(
+        "--needed", type=int, default=0, metavar="IMAGES/S", help="input: how many workers this rate takes"
+    )
     add.add_argument("--rounds", type=int, default=7, help="measurements of each; default: 7")
     add.add_argument("--output", default=None, metavar="FILE.json", help="write rows, versions and devices there too")
     return parser
 
 
-def _add_run(parser):
-    parser.add_argument("--workdir", required=True, help="the run directory")
+def _add_evaluate(parser):
+    _add_run(parser, nargs="+", metavar="RUN")
+    parser.add_argument(
+        "--split", choices=("validation", "test", "train"), default="validation", help="default: validation"
+    )
+    several = {"type": int, "nargs": "+", "default": []}
+    parser.add_argument("--crops", choices=(1, 10, 12, 144), help="numbers of crops; default: 1", **several)
+    parser.add_argument(
+        "--scales",
+        metavar="S",
+        help="short sides in pixels; default: config.data.resize, or 8/7 of the crop's",
+        **several,
+    )
+    parser.add_argument("--dense", action="store_true", help="evaluate the whole image, and its mirror image")
+    parser.add_argument("--output", default=None, metavar="FILE.csv", help="write the table there too")
+
+
+def _add_run(parser, **options):
+    parser.add_argument("--workdir", required=True, help="the run directory", **options)
     parser.add_argument(
         "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
     )
@@ -111,6 +136,29 @@ def _add_summary(parser):
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def _add_prepare(parser):
+    parser.add_argument("dataset", metavar="SET", help="tfds:NAME, for example tfds:cifar10, or folder:PATH")
+    parser.add_argument("--data_dir", default=None, metavar="DIR", help="where to put it; default: TFDS's own")
+    parser.add_argument(
+        "--manual_dir",
+        default=None,
+        metavar="DIR",
+        help="of a tfds: set whose files you download yourself: where they lie; default: DATA_DIR/downloads/manual",
+    )
+    parser.add_argument(
+        "--name", dest="set_name", default=None, metavar="NAME", help="of a folder: how to call the set; default: as it"
+    )
+    parser.add_argument(
+        "--size", type=int, default=None, metavar="S", help="of a folder: scale larger images to this short side"
+    )
+    parser.add_argument(
+        "--on_error",
+        choices=("raise", "skip"),
+        default="raise",
+        help="of a folder: leave out files that cannot be decoded; default: raise",
+    )
+
+
 def _add_convert(parser):
     parser.add_argument("file", help=".safetensors, .pth, .pt or .caffemodel; with --to the .safetensors to write")
     names = {"choices": ("torchvision", "timm", "caffe"), "help": "whose names the file has"}
@@ -128,6 +176,7 @@ def _add_convert(parser):
 
 
 def _add_train(parser):
+    parser.set_defaults(takes_config=True)
     parser.add_argument("--workdir", default=None, help="the run directory; a run that is there is resumed")
     parser.add_argument(
         "--check",
@@ -200,11 +249,66 @@ def _dry_run(config):
         print(line)
 
 
+def _statistics(arguments):
+    """Prints what normalisation and PCA lighting need, measured on the training slice of a config, on the [0, 1] scale:
+
+      python -m jaxcnn statistics --config=configs/NAME.py
+
+    The lines can be given to train as they are; without config.augment.pca lighting takes ImageNet's components.
+    """
+    from jaxcnn.training.config import load_config
+    from jaxcnn.training.statistics import measure
+
+    found = {
+        name: [float(f"{x:.6g}") for x in values]
+        for name, values in measure(load_config(arguments.config_arguments)).items()
+    }
+    if arguments.json:
+        print(json.dumps(found))
+        return
+    for name in ("mean", "std"):
+        print(f"--config.data.{name}={','.join(map(str, found[name]))}")
+    if found["pca"]:
+        print(f'--config.augment.pca="{tuple(found["pca"])}"')
+
+
+def _visualize(arguments):
+    """Draws the contact sheet of augmentations:
+
+      python -m jaxcnn visualize augment --config=configs/NAME.py --config.augment.recipe=vgg --output=sheet.png
+
+    Above: training images of the config and eight draws each of what its augmentation makes of them. Below: every
+    operation that config.augment.operations may name, at three magnitudes.
+    """
+    from jaxcnn.training.config import load_config
+    from jaxcnn.visualize.augmentations import contact_sheet
+    from jaxcnn.visualize.figure import save_figure
+
+    figure = contact_sheet(load_config(arguments.config_arguments))
+    try:
+        save_figure(figure, arguments.output)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{arguments.output} cannot be drawn: {error}") from error
+    print(arguments.output)
+
+
 def _evaluate(arguments):
-    """Evaluates a trained network; the result is printed and logged in the run's evaluations.jsonl."""
+    """Evaluates a trained network; the result is printed and logged in the run's evaluations.jsonl:
+
+      python -m jaxcnn evaluate --workdir RUN --split test
+
+    With any of --crops, --scales, --dense, or several runs, the errors are those of averaged probabilities: of the
+    views of an image, of its scales, of the members of an ensemble, every protocol and every subset of the runs from
+    one pass. jaxcnn/data/views.py says where the crops lie.
+
+      python -m jaxcnn evaluate --workdir RUN --split test --crops 1 10 144
+      python -m jaxcnn evaluate --workdir RUN RUN RUN --crops 10 --scales 256 384 512 --dense --output table.csv
+    """
     from jaxcnn.training.trained import Trained
 
-    _, row = Trained(arguments.workdir, arguments.checkpoint).evaluate(arguments.split)
+    if len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.output:
+        return _evaluate_protocols(arguments)
+    _, row = Trained(arguments.workdir[0], arguments.checkpoint).evaluate(arguments.split)
     if arguments.json:
         print(json.dumps(row))
         return
@@ -217,6 +321,66 @@ def _evaluate(arguments):
         ("class", "accuracy"),
         [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
     )
+
+
+def _evaluate_protocols(arguments):
+    from jaxcnn.training.protocols import evaluate_protocols
+    from jaxcnn.training.tally import write_csv
+
+    if arguments.output:
+        write_csv(arguments.output, [])  # a path that cannot be written is found now
+    with _counting("images") as report:
+        table = evaluate_protocols(
+            arguments.workdir,
+            arguments.split,
+            crops=arguments.crops,
+            scales=arguments.scales,
+            dense=arguments.dense,
+            checkpoint=arguments.checkpoint,
+            report=report,
+        )
+    if arguments.output:
+        write_csv(arguments.output, table.rows)
+    if arguments.json:
+        print(json.dumps({**table._asdict(), "rows": [row._asdict() for row in table.rows]}))
+        return
+    steps = ", ".join(f"{workdir} step {step}" for workdir, step in table.steps.items())
+    print(f"{steps}, {table.split}: crops of an image: {table.views}, programs compiled: {table.compilations}")
+    _table(
+        ("protocol", "networks", "subsets", "images", "top-1 error (%)", "top-5 error (%)"),
+        [
+            (*row[:4], _percent(row.top1_error, row.top1_std), _percent(row.top5_error, row.top5_std))
+            for row in table.rows
+        ],
+    )
+
+
+def _percent(mean, deviation):
+    if mean is None:
+        return "n/a"
+    return f"{100 * mean:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
+
+
+@contextlib.contextmanager
+def _counting(what):
+    """Gives report(done, total): a bar on a terminal, elsewhere a line for every tenth."""
+    import rich.console
+    import rich.progress
+
+    console = rich.console.Console(file=sys.stderr, highlight=False)
+    tenths = [0]
+
+    def line(done, total):
+        if 10 * done // total > tenths[0]:
+            tenths[0] = 10 * done // total
+            console.print(f"{done}/{total} {what}")
+
+    if not console.is_terminal:
+        yield line
+        return
+    with rich.progress.Progress(console=console) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _predict(arguments):
@@ -324,10 +488,23 @@ def _option(text):
 
 
 def _prepare(arguments):
-    """Downloads a data set and writes it as array_record files by tensorflow-datasets; needs the extra `prepare`."""
+    """Writes a data set as array_record files, which training reads by the name tfds:NAME; prints where it is:
+
+      python -m jaxcnn prepare tfds:cifar10 --data_dir data
+      python -m jaxcnn prepare tfds:imagenet2012 --data_dir data --manual_dir downloads
+      python -m jaxcnn prepare folder:photos --data_dir data --size 256
+
+    tfds: downloaded and prepared by tensorflow-datasets; needs the extra `prepare`. Of imagenet2012 you download
+    ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar yourself into the manual_dir.
+
+    folder: class folders of images in few large files, without TensorFlow: the same records, order, splits and classes.
+    JPEG and PNG are stored as they are, other files without loss as PNG; with --size S an image whose short side is
+    longer becomes a JPEG of quality 95 with a short side of S pixels. The same command goes on where one was killed.
+    """
     from jaxcnn.data.prepare import prepare
 
-    print(prepare(arguments.dataset, data_dir=arguments.data_dir))
+    options = {key: getattr(arguments, key) for key in ("data_dir", "manual_dir", "size", "on_error")}
+    print(prepare(arguments.dataset, name=arguments.set_name, **options))
 
 
 def _report(arguments):
@@ -417,8 +594,14 @@ def _benchmark(arguments):
     its quartiles in brackets; above 1 is slower.
 
     steps: whole training steps: time to compile, time of a step called and inside lax.scan, images/s, memory.
+
+    input: images/s of each stage from file to device, and of the loader with 0, 1 and 2 workers beside PyTorch's
+    DataLoader and tf.data, where they are installed; a ratio above 1 is faster.
+
+    augment: each augmentation of a batch, and its share of a training step of resnet20.
     """
-    from jaxcnn.benchmark import operators, report, steps
+    from jaxcnn.benchmark import augment, operators, report, steps
+    from jaxcnn.benchmark import input as pipeline
 
     if arguments.rounds < 1:
         raise InputError(f"--rounds is {arguments.rounds}; it is at least 1")
@@ -427,12 +610,19 @@ def _benchmark(arguments):
     options = {"only": arguments.only, "rounds": arguments.rounds}
     if arguments.kind == "steps":
         rows = steps.benchmark_steps(**options, report=lambda row: print(report.step_line(row), flush=True))
+    elif arguments.kind == "augment":
+        rows = augment.benchmark_augment(**options, report=lambda row: print(report.augment_line(row), flush=True))
+    elif arguments.kind == "input":
+        show = lambda row: print(report.input_line(row), flush=True)  # noqa: E731
+        rows = pipeline.benchmark_input(folder=arguments.data, **options, report=show)
     else:
         rows = operators.benchmark_operators(**options, report=lambda row: print(report.line(row), flush=True))
     if not rows:
         raise InputError(f"no row has '{arguments.only}' in it; without --only all are shown")
     if arguments.kind == "operators":
         print(report.totals_line(operators.summarize(rows)))
+    if arguments.kind == "input" and arguments.needed and (found := pipeline.workers_needed(rows, arguments.needed)):
+        print(report.needed_line(arguments.needed, found))
     if arguments.output:
         report.write(arguments.output, rows)
 

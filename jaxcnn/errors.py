@@ -1,8 +1,10 @@
-"""The error that a user can mend, and the look-up of names that the user gives."""
+"""The error that a user can mend, how a full disk is known, and the look-up of names that the user gives."""
 
 import contextlib
 import difflib
+import errno
 import importlib
+import os
 
 MANY = 40
 
@@ -20,6 +22,12 @@ def input_errors(where):
         raise
     except ValueError as error:
         raise InputError(f"{where}: {error}" if where else str(error)) from error
+
+
+def disk_is_full(error):
+    """Whether a failed write says so; the errors of TensorStore and array_record have no errno, only its text."""
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "errno", None) in codes or any(os.strerror(code) in str(error) for code in codes)
 
 
 def nearest(name, known):

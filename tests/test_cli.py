@@ -209,6 +209,33 @@ def test_train_evaluate_report(call, config, tmp_path):
     assert len(lines(workdir / "evaluations.jsonl")) == 3
 
 
+def test_evaluate_by_protocols_and_together(call, refused, run_of, tmp_path):
+    other, path = shutil.copytree(run_of, tmp_path / "other"), tmp_path / "table.csv"
+    runs, before = ("--workdir", run_of, other), len(lines(run_of / "evaluations.jsonl"))
+    code, out, err = call(
+        "evaluate", *runs, "--crops", 10, "--scales", 10, "--checkpoint=10", "--output", path, "--json"
+    )
+    table = json.loads(out)
+    assert code == 0 and set(table) == {"split", "steps", "rows", "subsets", "views", "compilations"}
+    assert table["steps"] == {str(run_of): 10, str(other): 10} and table["split"] == "validation"
+    assert [row["members"] for row in table["rows"]] == [str(run_of), str(other), "1 of 2", "all 2"]
+    assert {(row["protocol"], row["n"]) for row in table["rows"]} == {("10 crops, scale 10", 144)}
+    assert len({row["top1_error"] for row in table["rows"]}) == 1  # twice the same network
+    assert "144/144 images" in err.splitlines() and len(path.read_text().splitlines()) == 1 + 4
+    assert len(lines(run_of / "evaluations.jsonl")) == before
+
+    code, out, _ = call("evaluate", *runs, "--split=test")
+    assert code == 0 and "1 crop" in out and "360" in out
+    deviations = [line for line in out.splitlines() if "1 of 2" in line]
+    assert len(deviations) == 1 and deviations[0].count("± 0.00") == 2
+    assert call("evaluate", f"--workdir={run_of}", "--crops=1", "--json")[0] == 0
+    assert "protocols" in lines(run_of / "evaluations.jsonl")[-1]
+    assert call("report", f"--workdir={run_of}")[0] == 0  # which passes over it
+
+    assert "cannot be evaluated densely" in refused("evaluate", *runs, "--dense")
+    assert "nowhere" in refused("evaluate", *runs, "--output", tmp_path / "nowhere" / "table.csv")
+
+
 def test_quiet_says_only_where_the_report_is(call, config, tmp_path):
     workdir = tmp_path / "run"
     code, out, err = call("train", config, "--quiet", "--config.duration=1 step", f"--workdir={workdir}")

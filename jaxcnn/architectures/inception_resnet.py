@@ -24,18 +24,13 @@ figures (the public copies for faces have a sixth block8).
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
-
-import flax.linen as nn
-import jax.numpy as jnp
 
 from jaxcnn.architectures import inception_v3, inception_v4
 from jaxcnn.architectures.claim import Claim
-from jaxcnn.architectures.conv_norm import AVERAGE, MAX, RELEASED_NORM, apply_stage, check_images, mixed
-from jaxcnn.operators.dense import HEAD_INIT
-from jaxcnn.operators.pooling import global_average_pool
-from jaxcnn.operators.regularization import Dropout
+from jaxcnn.architectures.conv_norm import AVERAGE, MAX, mixed
+from jaxcnn.architectures.inception_trunk import InceptionTrunk, Plan
 
 
 class Blocks(NamedTuple):
@@ -106,49 +101,26 @@ CLAIMS = {
 }
 
 
-class InceptionResNet(nn.Module):
-    """An Inception-ResNet; the paper's images are 299x299x3, any from 75x75 fit without the auxiliary head.
+class InceptionResNet(InceptionTrunk):
+    """An Inception-ResNet; see `InceptionTrunk` for the other attributes.
 
     Attributes:
       variant: a key of VARIANTS.
-      num_classes: any number.
       residual_scale: the factor on the residuals, or three for 35x35, 17x17 and 8x8; numbers or traced scalars.
-      auxiliary: whether there is an auxiliary head on block17; its logits are the feature "aux1".
-      dropout_rate: before the linear layer; a number or a traced scalar.
-      count_padding: whether the zeros around a map are part of its average pooling (in Mixed_5b).
-      norm: the normalisation after each convolution but the projections, called with train.
-      remat: computes the activations of the blocks again in the backward pass.
-      dtype: what the layers compute in; parameters, batch statistics, linear layers and logits are float32.
     Raises:
-      ValueError: the images are too small, or residual_scale is neither one factor nor three.
+      ValueError: residual_scale is neither one factor nor three.
     """
 
     variant: str = "inception_resnet_v2"
-    num_classes: int = 1000
     residual_scale: Any = (0.17, 0.10, 0.20)
-    auxiliary: bool = False
-    dropout_rate: Any = 0.2
-    count_padding: bool = False
-    norm: Callable = RELEASED_NORM
-    remat: bool = False
-    dtype: Any = jnp.float32
 
-    @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 299, 299, 3)
-        check_images(x, 75, f"{self.variant} needs")
-        options = {"norm": self.norm, "dtype": self.dtype}
-        features = {}
-        for name, stage in VARIANTS[self.variant].items():
-            if isinstance(stage, Blocks):
-                x = features[name] = self._blocks(x, name, stage, train)
-            else:
-                more = {"train": train, "remat": self.remat, "count_padding": self.count_padding}
-                x = features[name] = apply_stage(x, name, stage, **more, **options)
-            if name == "block17" and self.auxiliary:
-                features["aux1"] = inception_v3.AuxLogits(self.num_classes, name="AuxLogits", **options)(x, train=train)
-        x = features["AvgPool_1a"] = global_average_pool(x)
-        x = Dropout(self.dropout_rate, name="dropout")(x, train=train).astype(jnp.float32)
-        return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="Logits")(x), features
+    def _plan(self):
+        return Plan(self.variant, VARIANTS[self.variant], head="block17")
+
+    def _stage(self, x, name, stage, train):
+        if isinstance(stage, Blocks):
+            return self._blocks(x, name, stage, train)
+        return super()._stage(x, name, stage, train)
 
     def _blocks(self, x, name, blocks, train):
         scales = self.residual_scale if isinstance(self.residual_scale, Sequence) else (self.residual_scale,) * 3

@@ -29,17 +29,11 @@ and padded, so that the blocks see grids of 32, 15 and 7 where the paper has 35,
 
 import functools
 from collections.abc import Callable
-from typing import Any
-
-import flax.linen as nn
-import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
-from jaxcnn.architectures.conv_norm import AVERAGE, MAX, RELEASED_NORM, ConvNorm, apply_stage, check_images
-from jaxcnn.operators.dense import HEAD_INIT
+from jaxcnn.architectures.conv_norm import AVERAGE, MAX
+from jaxcnn.architectures.inception_trunk import InceptionTrunk, Plan
 from jaxcnn.operators.normalization import BatchNorm
-from jaxcnn.operators.pooling import average_pool, global_average_pool
-from jaxcnn.operators.regularization import Dropout
 
 STEM = {
     "Conv2d_1a_3x3": (32, 3, 2),
@@ -125,66 +119,18 @@ CLAIMS = {
 }
 
 
-class AuxLogits(nn.Module):
-    """The auxiliary head on the last 17x17 stage; at least 17x17, larger ones are averaged before the linear layer.
-
-    Attributes:
-      num_classes, norm, dtype: as in `InceptionV3`.
-    """
-
-    num_classes: int
-    norm: Callable
-    dtype: Any
-
-    @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 17, 17, c)
-        check_images(x, 17, "the auxiliary head needs 299x299 images, or auxiliary=False; of its stage it needs")
-        x = average_pool(x, window=5, stride=3, padding=0)  # (n, 5, 5, c)
-        options = {"norm": self.norm, "dtype": self.dtype}
-        x = ConvNorm(128, 1, name="Conv2d_1b_1x1", **options)(x, train=train)
-        x = ConvNorm(768, 5, name="Conv2d_2a_5x5", **options)(x, train=train)  # (n, 1, 1, 768)
-        x = global_average_pool(x).astype(jnp.float32)
-        return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="Logits")(x)
-
-
-class InceptionV3(nn.Module):
-    """Inception-v3; the paper's images are 299x299x3, any from 75x75 fit without the auxiliary head.
+class InceptionV3(InceptionTrunk):
+    """Inception-v3, or `inception_small`; see `InceptionTrunk` for the other attributes.
 
     Attributes:
       variant: a key of VARIANTS.
-      num_classes: any number.
-      auxiliary: whether there is the auxiliary head; its logits are the feature "aux1".
-      dropout_rate: before the linear layer; a number or a traced scalar.
-      count_padding: whether the zeros around a map are part of its average pooling, as in torchvision.
-      norm: the normalisation after each convolution, called with train.
-      remat: computes the activations of the blocks again in the backward pass.
-      dtype: what the layers compute in; parameters, batch statistics, linear layers and logits are float32.
-    Raises:
-      ValueError: the images are too small.
     """
 
     variant: str = "inception_v3"
-    num_classes: int = 1000
     auxiliary: bool = True
-    dropout_rate: Any = 0.2
-    count_padding: bool = False
-    norm: Callable = RELEASED_NORM
-    remat: bool = False
-    dtype: Any = jnp.float32
 
-    @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 299, 299, 3)
-        check_images(x, SMALLEST[self.variant], f"{self.variant} needs")
-        options = {"norm": self.norm, "dtype": self.dtype}
-        features = {}
-        for name, stage in VARIANTS[self.variant].items():
-            more = {"train": train, "remat": self.remat, "count_padding": self.count_padding}
-            x = features[name] = apply_stage(x, name, stage, **more, **options)
-            if name == "Mixed_6e" and self.auxiliary:
-                features["aux1"] = AuxLogits(self.num_classes, name="AuxLogits", **options)(x, train=train)
-        x = features["AvgPool_1a"] = global_average_pool(x)  # (n, 2048)
-        x = Dropout(self.dropout_rate, name="dropout")(x, train=train).astype(jnp.float32)
-        return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="Logits")(x), features
+    def _plan(self):
+        return Plan(self.variant, VARIANTS[self.variant], head="Mixed_6e", smallest=SMALLEST[self.variant])
 
 
 class InceptionSmall(InceptionV3):

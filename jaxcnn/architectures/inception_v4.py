@@ -20,18 +20,10 @@ auxiliary head on Mixed_6h, which the paper's figures do not have: auxiliary=Tru
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any
-
-import flax.linen as nn
-import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
-from jaxcnn.architectures.conv_norm import AVERAGE, MAX, RELEASED_NORM, apply_stage, check_images
-from jaxcnn.architectures.inception_v3 import AuxLogits
-from jaxcnn.operators.dense import HEAD_INIT
-from jaxcnn.operators.pooling import global_average_pool
-from jaxcnn.operators.regularization import Dropout
+from jaxcnn.architectures.conv_norm import AVERAGE, MAX
+from jaxcnn.architectures.inception_trunk import InceptionTrunk, Plan
 
 STEM = {
     "Conv2d_1a_3x3": (32, 3, 2),
@@ -90,42 +82,11 @@ CLAIMS = {
 }
 
 
-class InceptionV4(nn.Module):
-    """Inception-v4; the paper's images are 299x299x3, any from 75x75 fit without the auxiliary head.
+class InceptionV4(InceptionTrunk):
+    """Inception-v4; its attributes are those of `InceptionTrunk`."""
 
-    Attributes:
-      num_classes: any number.
-      auxiliary: whether there is the auxiliary head of the released network; its logits are the feature "aux1".
-      dropout_rate: before the linear layer; a number or a traced scalar.
-      count_padding: whether the zeros around a map are part of its average pooling.
-      norm: the normalisation after each convolution, called with train.
-      remat: computes the activations of the blocks again in the backward pass.
-      dtype: what the layers compute in; parameters, batch statistics, linear layers and logits are float32.
-    Raises:
-      ValueError: the images are too small.
-    """
-
-    num_classes: int = 1000
-    auxiliary: bool = False
-    dropout_rate: Any = 0.2
-    count_padding: bool = False
-    norm: Callable = RELEASED_NORM
-    remat: bool = False
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 299, 299, 3)
-        check_images(x, 75, "inception_v4 needs")
-        options = {"norm": self.norm, "dtype": self.dtype}
-        features = {}
-        for name, stage in STAGES.items():
-            more = {"train": train, "remat": self.remat, "count_padding": self.count_padding}
-            x = features[name] = apply_stage(x, name, stage, **more, **options)
-            if name == "Mixed_6h" and self.auxiliary:
-                features["aux1"] = AuxLogits(self.num_classes, name="AuxLogits", **options)(x, train=train)
-        x = features["AvgPool_1a"] = global_average_pool(x)  # (n, 1536)
-        x = Dropout(self.dropout_rate, name="dropout")(x, train=train).astype(jnp.float32)
-        return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="Logits")(x), features
+    def _plan(self):
+        return Plan("inception_v4", STAGES, head="Mixed_6h")
 
 
 MODELS = {"inception_v4": functools.partial(InceptionV4)}

@@ -1,12 +1,15 @@
 """The rows of a benchmark as text, and as a file with what they were measured on."""
 
+import contextlib
 import importlib.metadata
-import importlib.util
 import json
 
 from jaxcnn.benchmark.operators import RATIOS
 from jaxcnn.errors import InputError
 from jaxcnn.training.rundir import environment
+
+# What the rows depend on beside the versions that every run records.
+BESIDE = ("torch", "tensorflow", "tensorflow-cpu", "pillow", "simplejpeg", "opencv-python-headless")
 
 
 def line(row):
@@ -36,6 +39,29 @@ def step_line(row):
     )
 
 
+def augment_line(row):
+    """One row of `benchmark_augment` in one line."""
+    middle, (low, high) = row["of a step"]
+    share = f"{100 * middle:6.2f} % ({100 * low:.2f}-{100 * high:.2f}) of a resnet20 step"
+    return f"{row['name']:26} {1e3 * row['seconds']:9.3f} ms  {share}"
+
+
+def input_line(row):
+    """One row of `benchmark_input` in one line: images/s with their quartiles, then the ratio to the best other."""
+    rates = [f"{name} {rate:8,.0f} ({low:,.0f}-{high:,.0f})" for name, (rate, (low, high)) in row["images_s"].items()]
+    end = ""
+    if row["best"]:
+        middle, (low, high) = row["ours/best"]
+        end = f"  ours/{row['best']} {middle:.2f} ({low:.2f}-{high:.2f})"
+    return f"{row['name']:36} images/s: {'  '.join(rates)}{end}"
+
+
+def needed_line(needed, found):
+    """What `workers_needed` returns, in one line."""
+    workers, one = found
+    return f"{needed:,} images/s take {workers} workers, at {one:,.0f} images/s each"
+
+
 def write(path, rows):
     """Writes rows as JSON, with the command, commit, versions and devices.
 
@@ -43,8 +69,9 @@ def write(path, rows):
       InputError: the file cannot be written.
     """
     record = environment()
-    if importlib.util.find_spec("torch"):
-        record["versions"]["torch"] = importlib.metadata.version("torch")
+    for name in BESIDE:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            record["versions"][name] = importlib.metadata.version(name)
     try:
         with open(path, "w") as file:
             json.dump({**record, "rows": rows}, file, indent=1)

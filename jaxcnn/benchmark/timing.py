@@ -7,16 +7,17 @@ import numpy as np
 SLOW_S, SLOW_ROUNDS = 1.0, 2
 
 
-def interleaved(contenders, *, rounds, least_s=0.01):
+def interleaved(contenders, *, rounds, least_s=0.01, slow_s=SLOW_S):
     """Times functions side by side.
 
     In each round every contender runs once unmeasured, which wakes its threads and takes its memory, and then often
-    enough to fill least_s. One that takes SLOW_S runs in the first SLOW_ROUNDS rounds only.
+    enough to fill least_s. One that takes slow_s runs in the first SLOW_ROUNDS rounds only.
 
     Args:
       contenders: dict from a name to a function without arguments that returns when its work is done.
       rounds: how often each is measured.
       least_s: seconds that a measurement takes at least.
+      slow_s: seconds of a call from which on a contender is slow.
     Returns:
       dict from the names to (rounds,) float64, seconds of one call; fewer for a slow one.
     """
@@ -24,7 +25,7 @@ def interleaved(contenders, *, rounds, least_s=0.01):
     times = {name: [] for name in contenders}
     for number in range(rounds):
         for name, function in contenders.items():
-            if number < SLOW_ROUNDS or seconds[name] < SLOW_S:
+            if number < SLOW_ROUNDS or seconds[name] < slow_s:
                 function()
                 times[name].append(_time(function, max(1, round(least_s / seconds[name]))))
     return {name: np.array(values) for name, values in times.items()}

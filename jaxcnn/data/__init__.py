@@ -12,8 +12,10 @@ for batch in epoch(load("digits", splits["validation"]), batch_size=128):
 
 from jaxcnn.data.arrays import Arrays
 from jaxcnn.data.batches import Batches, epoch, stream
-from jaxcnn.data.decode import DataError, decode_image
-from jaxcnn.data.moments import channel_statistics, statistics
+from jaxcnn.data.crop import ResizedCrop, ScaledCrop
+from jaxcnn.data.decode import decode_image
+from jaxcnn.data.fit import DataError
+from jaxcnn.data.moments import channel_statistics, principal_components, statistics
 from jaxcnn.data.order import Order
 from jaxcnn.data.records import Records, Source
 from jaxcnn.data.resident import read_all
@@ -25,12 +27,15 @@ __all__ = [
     "DataError",
     "Order",
     "Records",
+    "ResizedCrop",
+    "ScaledCrop",
     "Source",
     "channel_statistics",
     "decode_image",
     "default_splits",
     "epoch",
     "load",
+    "principal_components",
     "read_all",
     "statistics",
     "stream",

@@ -5,14 +5,17 @@ import weakref
 
 import numpy as np
 
-from jaxcnn.data.decode import DataError
+from jaxcnn.data.crop import cut_at
+from jaxcnn.data.fit import DataError
 from jaxcnn.data.records import empty_batch
 
 ENDLESS = 2**40  # batches; Grain wants a length
 MAX_THREADS = 16  # each reads one batch ahead, which bounds the memory: 16 batches of 256 at 224x224x3 are 616 MB
 
 
-def stream(records, order, *, batch_size, start=0, stop=None, num_workers=0, process_index=0, process_count=1):
+def stream(
+    records, order, *, batch_size, start=0, stop=None, crop=None, num_workers=0, process_index=0, process_count=1
+):
     """Yields the batches of a training run, in the order that `order` gives.
 
     Global batch k covers the stream positions start + k * batch_size and on; process p takes the p-th contiguous block
@@ -24,6 +27,9 @@ def stream(records, order, *, batch_size, start=0, stop=None, num_workers=0, pro
       batch_size: images in a global batch; a multiple of process_count.
       start: global stream position of the first record: the number of records that the run has consumed.
       stop: global stream position to end before, a whole number of batches after start; None for no end.
+      crop: None, or a ResizedCrop or ScaledCrop, or another with their method `box`: the record at a stream position is
+        cut by a box that is drawn from (seed of the order, position) and nothing else. It takes the place of the
+        records' fit and resize.
       num_workers: worker processes that read and decode; 0 for threads in this process, which is enough where decoding
         dominates, because the decoders release the GIL. Workers import the program's main module: it must have the
         `if __name__ == "__main__"` guard.
@@ -41,10 +47,12 @@ def stream(records, order, *, batch_size, start=0, stop=None, num_workers=0, pro
         raise ValueError(f"the order is over {order.n} records, but there are {len(records)}")
     if start < 0 or (stop is not None and (stop < start or (stop - start) % batch_size)):
         raise ValueError(f"stop={stop} must be a whole number of batches of {batch_size} after start={start} >= 0")
+    if crop is not None and not hasattr(records, "read"):
+        raise ValueError(f"{type(records).__name__} has no read(positions, cuts): its images cannot be cut at random")
     count = ENDLESS if stop is None else (stop - start) // batch_size
     block = batch_size // process_count
-    positions = _Positions(order.records, count, start + process_index * block, block, batch_size)
-    return Batches(positions, records, num_workers)
+    positions = _Positions(count, start + process_index * block, block, batch_size)
+    return Batches(positions, _Read(records, order, crop), num_workers)
 
 
 def epoch(records, *, batch_size, num_workers=0, process_index=0, process_count=1):
@@ -62,9 +70,8 @@ def epoch(records, *, batch_size, num_workers=0, process_index=0, process_count=
     """
     _check(batch_size, num_workers, process_index, process_count)
     block = batch_size // process_count
-    sequence = _Sequence(len(records))
-    positions = _Positions(sequence.records, -(-len(records) // batch_size), process_index * block, block, batch_size)
-    return Batches(positions, records, num_workers)
+    positions = _Positions(-(-len(records) // batch_size), process_index * block, block, batch_size)
+    return Batches(positions, _Read(records, _Sequence(len(records)), None), num_workers)
 
 
 class Batches:
@@ -73,11 +80,11 @@ class Batches:
     It closes itself at its end, at an error, and when it is deleted.
     """
 
-    def __init__(self, positions, records, num_workers):
+    def __init__(self, positions, read, num_workers):
         # At exit the list is emptied too: Grain's iterators complain when they are freed after its modules.
         self._iterators = []
         if len(positions):
-            self._iterators.append(iter(_pipeline(positions, records, min(num_workers, len(positions)))))
+            self._iterators.append(iter(_pipeline(positions, read, min(num_workers, len(positions)))))
         self._finalize = weakref.finalize(self, _close_all, self._iterators)
 
     def __iter__(self):
@@ -115,10 +122,9 @@ def _close_all(iterators):
 
 
 class _Positions:
-    """Batch number -> the record numbers of our block; picklable, reachable in any order."""
+    """Batch number -> the stream positions of our block, (b,); picklable, reachable in any order."""
 
-    def __init__(self, records_at, count, start, block, stride):
-        self._records_at = records_at
+    def __init__(self, count, start, block, stride):
         self._count = count
         self._start = start
         self._block = block
@@ -129,7 +135,7 @@ class _Positions:
 
     def __getitem__(self, batch):
         start = self._start + batch * self._stride
-        return self._records_at(start, start + self._block)
+        return np.arange(start, start + self._block, dtype=np.int64)
 
 
 class _Sequence:
@@ -144,14 +150,18 @@ class _Sequence:
 
 
 class _Read:
-    """Record numbers -> batch; a negative number is padding."""
+    """Stream positions -> batch; where the order has a negative record number, padding."""
 
-    def __init__(self, records):
-        self._records = records
+    def __init__(self, records, order, crop):
+        self._records, self._order, self._crop = records, order, crop
 
     def __call__(self, positions):
-        present = positions >= 0
-        found = gather(self._records, positions[present])
+        numbers = self._order.records(int(positions[0]), int(positions[-1]) + 1)
+        present = numbers >= 0
+        cuts = None
+        if self._crop is not None:
+            cuts = [cut_at(self._crop, self._order.seed, position) for position in positions[present].tolist()]
+        found = gather(self._records, numbers[present], cuts)
         if present.all():
             return found
         batch = empty_batch(len(positions), self._records.shape)
@@ -160,8 +170,10 @@ class _Read:
         return batch
 
 
-def gather(records, positions):
+def gather(records, positions, cuts=None):
     """Returns the batch of the records at positions, by `records.read` where there is one."""
+    if cuts is not None:
+        return records.read(positions, cuts)
     if hasattr(records, "read"):
         return records.read(positions)
     batch = empty_batch(len(positions), records.shape)
@@ -177,13 +189,13 @@ def available_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _pipeline(positions, records, num_workers):
+def _pipeline(positions, read, num_workers):
     import grain
 
     # An element is a whole batch from the first stage on, so that the number of workers cannot change what it holds.
     threads = 1 if num_workers else min(MAX_THREADS, available_cores())
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
-    dataset = grain.MapDataset.source(positions).map(_Read(records)).to_iter_dataset(options)
+    dataset = grain.MapDataset.source(positions).map(read).to_iter_dataset(options)
     if not num_workers:
         return dataset
     _mark_flags_parsed()

@@ -1,11 +1,12 @@
 """Image folders: one folder a class, below train/ and val/ or without them."""
 
 import os
+import stat
 from hashlib import blake2b
 
 import numpy as np
 
-from jaxcnn.data.decode import DataError
+from jaxcnn.data.fit import DataError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 SPLIT_FOLDERS = ("train", "val", "valid", "validation", "test")
@@ -111,7 +112,14 @@ def _split_roots(root):
 
 def _folders(root):
     with os.scandir(root) as entries:
-        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead to each other
+        return False
 
 
 def _images(root):
@@ -126,7 +134,7 @@ def _images(root):
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 real = os.path.realpath(entry.path)
                 if real not in visited:
                     visited.add(real)
@@ -141,6 +149,8 @@ def _hash(path):
 
 def _read_file(path):
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for without an end
+            return DataError("it is not a file: a pipe, a socket or a device")
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:

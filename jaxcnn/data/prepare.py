@@ -1,37 +1,63 @@
-"""Prepares tensorflow-datasets in array_record form, the only step that needs TensorFlow."""
+"""Prepares data sets in the array_record form of tensorflow-datasets: its own, and image folders."""
 
 import importlib.util
+import os
 
-from jaxcnn.errors import InputError
+from jaxcnn.data.prepare_folder import prepare_folder
+from jaxcnn.data.shards import FORMAT
+from jaxcnn.errors import InputError, nearest
 
 
-def prepare(name, *, data_dir=None):
-    """Downloads `tfds:NAME` and writes it as array_record files.
+def prepare(dataset, *, data_dir=None, manual_dir=None, name=None, size=None, on_error="raise", quiet=False):
+    """Downloads `tfds:NAME`, or reads `folder:PATH`, and writes it as array_record files.
 
     Args:
-      name: "tfds:cifar10"; a config behind a slash.
+      dataset: "tfds:cifar10", a config behind a slash; or "folder:PATH".
       data_dir: where to; None is TFDS's own directory.
+      manual_dir: of a tfds: set that cannot be downloaded by a program (imagenet2012): where the files lie that you
+        downloaded; None is `data_dir/downloads/manual`.
+      name, size, on_error, quiet: of a folder, see `prepare_folder`.
     Returns:
       The directory of the prepared set.
     Raises:
-      InputError: not a tfds: name, no such set, TensorFlow is not installed, or the download failed.
+      InputError: another kind of name, an option that is not of this kind, or what `prepare_folder` raises. Of a tfds:
+        set: no such set, TensorFlow is not installed, the download failed, or files to download by hand are not there;
+        the message says where to put them.
     """
-    if not name.startswith("tfds:"):
-        raise InputError(
-            f"'{name}' is not a TFDS data set; it is written tfds:NAME, for example tfds:cifar10. A folder of "
-            "images needs no preparation: config.data.name='folder:PATH'."
-        )
+    kind, _, rest = dataset.partition(":")
+    if kind == "folder" and rest:
+        if manual_dir is not None:
+            raise InputError("manual_dir is of tfds: sets; a folder lies where it lies")
+        return prepare_folder(rest, data_dir=data_dir, name=name, size=size, on_error=on_error, quiet=quiet)
+    if kind == "tfds" and rest:
+        if (name, size, on_error) != (None, None, "raise"):
+            raise InputError(f"name, size and on_error are of folders; {dataset} is prepared as TFDS defines it")
+        return _prepare_tfds(rest, data_dir, manual_dir)
+    raise InputError(f"'{dataset}' cannot be prepared; it is tfds:NAME, for example tfds:cifar10, or folder:PATH")
+
+
+def _prepare_tfds(name, data_dir, manual_dir):
     if importlib.util.find_spec("tensorflow") is None:
         raise InputError(
             "to prepare a TFDS data set takes TensorFlow (to train from it does not): pip install 'jaxcnn[prepare]'"
         )
     import tensorflow_datasets as tfds
 
+    data_dir, manual_dir = (path and os.path.abspath(os.path.expanduser(path)) for path in (data_dir, manual_dir))
     try:
-        builder = tfds.builder(
-            name.removeprefix("tfds:").replace(":", "/"), data_dir=data_dir, file_format="array_record"
-        )
-        builder.download_and_prepare()
-    except (tfds.core.DatasetNotFoundError, tfds.download.DownloadError, OSError, ValueError) as error:
-        raise InputError(f"{name} could not be prepared: {error}") from error
-    return builder.data_path
+        there = tfds.builder(name, data_dir=data_dir)
+        if there.is_prepared() and there.info.file_format.value != FORMAT:
+            raise InputError(
+                f"{there.data_path} is in {there.info.file_format.value} form, not {FORMAT}, and TFDS does not write "
+                "over it: remove it, or give another --data_dir"
+            )
+        builder = tfds.builder(name, data_dir=data_dir, file_format=FORMAT)
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+    except InputError:
+        raise
+    except tfds.core.DatasetNotFoundError as error:  # its message lists all of them
+        known = tfds.list_builders(with_community_datasets=False)
+        raise InputError(f"tensorflow-datasets has no set {name!r}; {nearest(name, known)}") from error
+    except Exception as error:  # each set is code of its own; files to download by hand are asserted, with where to
+        raise InputError(f"tfds:{name} could not be prepared: {type(error).__name__}: {error}") from error
+    return os.fspath(builder.data_path)

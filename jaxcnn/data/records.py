@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from jaxcnn.data.decode import DataError, check_image_options, decode_image, fit_array
+from jaxcnn.data.decode import decode
+from jaxcnn.data.fit import DataError, Target, fit_array
 from jaxcnn.data.splits import resolve_split
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class Records:
       channels: 1, 3, or None for the stored number (3 where it differs between images).
       fit: "crop" scales the short side to the size and crops the centre, "stretch" resizes both sides, "pad" centres
         the unscaled image on zeros.
+      resize: with fit "crop", the short side before the centre is cut out; 0 just covers image_size.
+      interpolation: "bilinear" or "bicubic".
       on_error: what to do with a record that cannot be read or decoded: "raise" a DataError, or "skip": it comes back
         as zeros with mask 0 and is logged once.
 
@@ -77,16 +80,35 @@ class Records:
         and image_size is None, or fit is "pad" and the stored images are larger than image_size.
     """
 
-    def __init__(self, source, split, *, image_size=None, channels=None, fit="crop", on_error="raise"):
-        image_size = check_image_options(image_size, channels, fit)
+    def __init__(
+        self,
+        source,
+        split,
+        *,
+        image_size=None,
+        channels=None,
+        fit="crop",
+        resize=0,
+        interpolation="bilinear",
+        on_error="raise",
+    ):
+        height, width, stored_channels = source.shape
+        if image_size is None and (height is None or width is None):
+            raise ValueError(f"the images of {source.name} may differ in size: set image_size, such as (224, 224)")
+        image_size = (height, width) if image_size is None else image_size
+        self._target = Target(image_size, channels or stored_channels or 3, fit, resize, interpolation)
         if on_error not in ON_ERROR:
             raise ValueError(f"data.on_error is {on_error!r}; it must be one of {', '.join(map(repr, ON_ERROR))}")
         self.name = source.name
         self.split = split
         self.classes = tuple(source.classes)
-        self.shape = _output_shape(source, image_size, channels, fit)
+        self.shape = (*self._target.image_size, self._target.channels)
+        if fit == "pad" and ((height or 0) > self.shape[0] or (width or 0) > self.shape[1]):
+            raise ValueError(
+                f"fit='pad' does not scale, and the {height}x{width} images of {source.name} are larger than "
+                f"image_size={self.shape[:2]}: use fit='crop' or fit='stretch'"
+            )
         self._source = source
-        self._fit = fit
         self._on_error = on_error
         self._parts = resolve_split(split, source)
         self._stops = np.cumsum([stop - start for _, start, stop in self._parts])
@@ -101,11 +123,13 @@ class Records:
     def __getitem__(self, i):
         return {key: value[0] for key, value in self.read([i]).items()}
 
-    def read(self, positions):
+    def read(self, positions, cuts=None):
         """Reads many records at once, which is much cheaper than one by one where the files allow it.
 
         Args:
           positions: integers in [0, len(self)), any order, (n,).
+          cuts: None, or for each position f(size, image_size), which gives the box (top, left, height, width) of the
+            image of size (h, w) that is scaled to image_size instead of what fit and resize show.
         Returns:
           A batch: image uint8 (n, h, w, c), label int32 (n,), mask float32 (n,), index int32 (n,).
         Raises:
@@ -120,8 +144,32 @@ class Records:
             for row, record, (stored, label) in zip(rows, ids, self._source.fetch(split, ids), strict=True):
                 batch["label"][row] = label
                 batch["index"][row] = record
-                batch["mask"][row] = self._decode(stored, batch["image"][row], split, record)
+                cut = None if cuts is None else cuts[row]
+                room = batch["image"][row]
+                image = self._decode(stored, self._target, cut, split, record, out=room)
+                if image is not None and image is not room:
+                    room[...] = image
+                batch["mask"][row] = image is not None
         return batch
+
+    def whole(self, i):
+        """Record i at the size that it is stored in.
+
+        Returns:
+          As records[i], but image is uint8 (its height, its width, c), or None where it was skipped.
+        Raises:
+          DataError, IndexError: as in `read`.
+        """
+        split, record = self._locate(int(i))
+        ((stored, label),) = self._source.fetch(split, [record])
+        image = self._decode(stored, Target(channels=self.shape[2]), None, split, record)
+        mask = np.float32(image is not None)
+        return {"image": image, "label": np.int32(label), "mask": mask, "index": np.int32(record)}
+
+    @property
+    def stored_shape(self):
+        """The stored (height, width, channels), None where it differs between images."""
+        return tuple(self._source.shape)
 
     def where(self, i):
         """Returns what a person calls record i: a file path, or `tfds:cifar10 train record 17`."""
@@ -134,13 +182,13 @@ class Records:
         split, _, stop = self._parts[part]
         return split, stop - (int(self._stops[part]) - i)
 
-    def _decode(self, stored, image, split, record):
-        """Writes the decoded record into image; returns its mask."""
-        decode = fit_array if isinstance(stored, np.ndarray) else decode_image
+    def _decode(self, stored, target, cut, split, record, *, out=None):
+        """Returns the decoded record, in `out` where that saves a copy, or None where it is skipped."""
+        bring = fit_array if isinstance(stored, np.ndarray) else decode
         try:
             if isinstance(stored, DataError):
                 raise stored
-            image[...] = decode(stored, image_size=self.shape[:2], channels=self.shape[2], fit=self._fit)
+            return bring(stored, target, cut, out=out)
         except DataError as error:
             message = f"{self._source.where(split, record)}: {error}"
             if self._on_error == "raise":
@@ -148,8 +196,7 @@ class Records:
             if (split, record) not in self._reported:
                 self._reported.add((split, record))
                 logger.warning("skipped %s", message)
-            return 0.0
-        return 1.0
+            return None
 
 
 def empty_batch(n, shape):
@@ -160,17 +207,3 @@ def empty_batch(n, shape):
         "mask": np.zeros(n, np.float32),
         "index": np.zeros(n, np.int32),
     }
-
-
-def _output_shape(source, image_size, channels, fit):
-    height, width, stored_channels = source.shape
-    if image_size is None:
-        if height is None or width is None:
-            raise ValueError(f"the images of {source.name} may differ in size: set image_size, such as (224, 224)")
-        image_size = (height, width)
-    elif fit == "pad" and ((height or 0) > image_size[0] or (width or 0) > image_size[1]):
-        raise ValueError(
-            f"fit='pad' does not scale, and the {height}x{width} images of {source.name} are larger than image_size="
-            f"{image_size}: use fit='crop' or fit='stretch'"
-        )
-    return (*image_size, channels or stored_channels or 3)

@@ -16,7 +16,18 @@ WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "
 NAMES = "digits, tfds:<name>, folder:<path>, or package.module:attribute of your own"
 
 
-def load(name, split, *, data_dir=None, image_size=None, channels=None, fit="crop", on_error="raise"):
+def load(
+    name,
+    split,
+    *,
+    data_dir=None,
+    image_size=None,
+    channels=None,
+    fit="crop",
+    resize=0,
+    interpolation="bilinear",
+    on_error="raise",
+):
     """Loads one split of a data set.
 
     ```python
@@ -27,13 +38,17 @@ def load(name, split, *, data_dir=None, image_size=None, channels=None, fit="cro
     Args:
       name: `digits` (embedded; 32x32 unless image_size says otherwise), `tfds:<name>` (also `tfds:<name>/<config>` and
         `tfds:<name>:<version>`), `folder:<path>`, or `package.module:attribute`: a callable of your own that takes
-        (split, *, data_dir, image_size, channels, fit, on_error) and returns Records.
+        (split, *, data_dir, image_size, channels, fit, on_error) and returns Records; resize and interpolation too,
+        where they are set.
       split: a TFDS split expression: `train`, `train[:90%]`, `train[10:20]`, `train[:50%]+test`.
       data_dir: where the sets of tensorflow-datasets are prepared.
       image_size: (height, width), or None for the stored size; `folder:` needs one.
       channels: 1, 3, or None for the stored number (3 for `folder:`).
       fit: "crop" scales the short side to the size and crops the centre, "stretch" resizes both sides, "pad" centres
         the unscaled image on zeros.
+      resize: with fit "crop", the short side in pixels before the centre of image_size is cut out: 256 for 224 in most
+        reports; 0 just covers image_size.
+      interpolation: "bilinear" or "bicubic", both antialiased.
       on_error: "raise" a DataError for a record that cannot be read, or "skip" it: zeros with mask 0, logged once.
     Returns:
       Records.
@@ -41,11 +56,13 @@ def load(name, split, *, data_dir=None, image_size=None, channels=None, fit="cro
       ValueError: the name, the split or an option is wrong, or the data is not there; the message says what to do.
     """
     options = {"image_size": image_size, "channels": channels, "fit": fit, "on_error": on_error}
+    scaling = {"resize": resize, "interpolation": interpolation}
     if own := _own(name):
-        return own(split, data_dir=data_dir, **options)
+        changed = scaling if resize or interpolation != "bilinear" else {}
+        return own(split, data_dir=data_dir, **options, **changed)
     if name == "digits" and image_size is None:
         options["image_size"] = DIGITS_SIZE
-    return Records(_source(name, data_dir), split, **options)
+    return Records(_source(name, data_dir), split, **options, **scaling)
 
 
 def default_splits(name, *, data_dir=None):
@@ -74,8 +91,8 @@ def default_splits(name, *, data_dir=None):
     if "test" in splits:
         return _held_out("train", 90, "test")
     if validation:
-        # 1 % of ILSVRC is 12,812 images; a folder may be far smaller.
-        return _held_out("train", 99 if name.startswith("tfds:") else 90, validation)
+        large = sum(source.shard_lengths("train")) >= 500_000  # 1 % of ILSVRC is 12,812 images
+        return _held_out("train", 99 if large else 90, validation)
     return {"train": "train[:80%]", "validation": "train[80%:90%]", "test": "train[90%:]"}
 
 

@@ -3,7 +3,7 @@
 import difflib
 import os
 
-from jaxcnn.data.decode import DataError
+from jaxcnn.data.fit import DataError
 
 UNLABELLED_SPLITS = {"imagenet2012": ("test",)}  # the labels of ILSVRC's test images were never published
 
@@ -94,7 +94,9 @@ def _find_builder(name, data_dir):
         ) from error
     if builder.info.file_format is None or builder.info.file_format.value != "array_record":
         form = builder.info.file_format and builder.info.file_format.value
-        raise ValueError(f"{builder.data_dir} is in {form} form, not array_record. Prepare it again: {prepare}")
+        raise ValueError(
+            f"{builder.data_dir} is in {form} form, not array_record. Remove it and prepare it again: {prepare}"
+        )
     return builder
 
 

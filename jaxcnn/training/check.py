@@ -9,9 +9,11 @@ import optax
 
 from jaxcnn.operators import softmax_cross_entropy
 from jaxcnn.training.compilation import use_persistent_cache
+from jaxcnn.training.config import default_config
 from jaxcnn.training.feed import Feed
-from jaxcnn.training.setup import image_statistics, set_up
+from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
+from jaxcnn.training.statistics import image_statistics
 from jaxcnn.training.step import as_float, make_chunk, make_train_step
 
 IMAGES = 20
@@ -38,7 +40,7 @@ def teacher_checks(config, *, line=print):
     feed = Feed(setup.train, setup.replicas, seed=config.seed)
     task = setup.task(*image_statistics(setup.config, feed))
     batch = setup.train.read(feed.order.records(0, min(config.batch_size, len(setup.train))))
-    state = jax.jit(lambda: create_state(setup.config, setup.model, _adam, setup.train.shape))()
+    state = jax.jit(lambda: create_state(setup.config, setup.model, _adam, setup.shape))()
     loss = _loss_at_start(task, state, batch)
     found = [_chance(loss, task), _regularisation(loss, state), _overfit(setup, task, state, feed)]
     for row in found:
@@ -51,7 +53,7 @@ def _small(config):
     config = config.copy_and_resolve_references()
     with config.unlocked():
         config.batch_size, config.evaluation.batch_size, config.optimizer.accumulate = IMAGES, 0, 1
-        config.augment.pad_crop, config.augment.flip = 0, False
+        config.augment = default_config().augment
         config.loss.label_smoothing, config.model.batch_norm = 0.0, "replica"
     return config
 

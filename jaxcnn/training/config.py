@@ -10,14 +10,17 @@ import ml_collections
 from absl import flags
 from ml_collections import config_dict, config_flags
 
-from jaxcnn.errors import InputError, nearest
+from jaxcnn.augment import OPERATIONS
+from jaxcnn.errors import InputError, input_errors, look_up, nearest
 
 DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?|%)\s*$")
 
 CHOICES = {
     "data.fit": ("crop", "stretch", "pad"),
+    "data.interpolation": ("bilinear", "bicubic"),
     "data.on_error": ("raise", "skip"),
     "data.resident": ("auto", "yes", "no"),
+    "augment.crop": ("none", "resized", "scaled"),
     "model.dtype": ("float32", "bfloat16"),
     "model.batch_norm": ("replica", "synchronized"),
     "optimizer.name": ("sgd", "adam", "rmsprop"),
@@ -36,8 +39,13 @@ RANGES = {
     "steps_per_call": (0, None),
     "log_every": (1, None),
     "data.channels": (0, 4),
+    "data.resize": (0, None),
     "data.workers": (0, None),
     "augment.pad_crop": (0, None),
+    "augment.rand_augment": (0, None),
+    "augment.magnitude": (0.0, None),
+    "augment.mixup": (0.0, None),
+    "augment.cutmix": (0.0, None),
     "model.dropout": (0.0, 1.0),
     "loss.label_smoothing": (0.0, 1.0),
     "loss.auxiliary_weight": (0.0, None),
@@ -84,6 +92,8 @@ def default_config():
             "image_size": (),
             "channels": 0,
             "fit": "crop",  # crop: short side, then centre crop; stretch; pad: centred on zeros
+            "resize": 0,  # short side before the centre crop, as 256 for 224; 0: image_size is just covered
+            "interpolation": "bilinear",  # or bicubic
             "on_error": "raise",  # or skip: a file that cannot be read is counted and left out
             "resident": "auto",  # yes: the set lives on the device; no: it streams; auto: by its size
             "workers": 0,  # processes that decode a streamed set
@@ -91,7 +101,24 @@ def default_config():
             "std": "channel",  # channel, pixel, none, or numbers "0.48,0.46,0.41", on the [0, 1] scale
         }
     )
-    config.augment = ml_collections.ConfigDict({"pad_crop": 0, "flip": False})
+    config.augment = ml_collections.ConfigDict(
+        {
+            "recipe": "",  # a paper's, of jaxcnn.augment.RECIPES: fills the keys below that are not set
+            "crop": "none",  # resized: a random part of the image; scaled: a window of it at a random scale
+            "crop_area": (0.08, 1.0),  # resized: share of the image
+            "crop_aspect": (3 / 4, 4 / 3),  # resized: width / height
+            "crop_scale": (256 / 224, 480 / 224),  # scaled: short side of the image over that of image_size
+            "pad_crop": 0,  # pixels of zeros around the image before a window of its size is cut
+            "flip": False,  # left to right
+            "vertical_flip": False,
+            "operations": (),  # (name of jaxcnn.augment.OPERATIONS, probability, magnitude), ...
+            "rand_augment": 0,  # so many of the operations, drawn for each image; 0: all of them, in order
+            "magnitude": 1.0,  # times that of every operation; changes without recompilation
+            "pca": (),  # 3 values and 3x3 vectors for lighting, as the verb statistics prints them; empty: ImageNet's
+            "mixup": 0.0,  # alpha; 0: off
+            "cutmix": 0.0,
+        }
+    )
     config.model = ml_collections.ConfigDict(
         {
             "name": "lenet5_common",  # a name of ARCHITECTURES or package.module:attribute
@@ -305,9 +332,38 @@ def validate(config):
     for key in ("mean", "std"):
         if parse_statistic(config.data[key], f"data.{key}") == "pixel" and key == "std":
             raise InputError("config.data.std is 'pixel'; a deviation is taken per channel: channel, none or numbers.")
+    _validate_augment(config.augment)
     size = config.data.image_size
     if size and (len(size) != 2 or min(size) < 1):
         raise InputError(f"config.data.image_size is {size}; it is (height, width), as (64, 64).")
+
+
+def _validate_augment(settings):
+    for key in ("crop_area", "crop_aspect", "crop_scale"):
+        low, high = settings[key] if len(settings[key]) == 2 else (0, 0)
+        if not 0 < low <= high or (key == "crop_area" and high > 1) or (key == "crop_scale" and low < 1):
+            limits = {"crop_area": "0 to 1", "crop_scale": "1 or more"}.get(key, "above 0")
+            raise InputError(f"config.augment.{key} is {settings[key]}; it is (lowest, highest), {limits}.")
+    for entry in settings.operations:
+        if not (isinstance(entry, tuple) and len(entry) == 3 and isinstance(entry[0], str)):
+            raise InputError(
+                f"config.augment.operations has {entry!r}; an entry is (name, probability, magnitude), as "
+                "(('rotate', 0.5, 15.0),)."
+            )
+        name, probability, magnitude = entry
+        with input_errors("config.augment.operations"):
+            look_up(name, table=OPERATIONS, kind="operation")
+        if not 0 <= probability <= 1 or magnitude < 0:
+            raise InputError(
+                f"config.augment.operations has {entry!r}; a probability is from 0 to 1, a magnitude is not negative."
+            )
+    if settings.rand_augment and not settings.operations:
+        raise InputError("config.augment.rand_augment draws from config.augment.operations, which is empty.")
+    if len(settings.pca) not in (0, 12):
+        raise InputError(
+            f"config.augment.pca has {len(settings.pca)} numbers; it is 3 values and 3x3 vectors, as "
+            "`python -m jaxcnn statistics` prints them."
+        )
 
 
 def parse_statistic(text, key):

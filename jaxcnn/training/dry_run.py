@@ -6,9 +6,9 @@ import jax
 
 from jaxcnn.analysis import summarize
 from jaxcnn.training.compilation import compiler_options, use_persistent_cache
-from jaxcnn.training.feed import Feed
-from jaxcnn.training.setup import image_statistics, set_up
+from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
+from jaxcnn.training.statistics import image_statistics
 from jaxcnn.training.step import make_chunk, make_train_step
 
 
@@ -19,19 +19,19 @@ def describe(config):
     config = setup.config
     for split in ("train", "validation", "test"):
         if config.data[split]:
-            yield f"{split}: {config.data[split]}, {len(setup.records(split)):,} images of {_times(setup.train.shape)}"
+            yield f"{split}: {config.data[split]}, {len(setup.records(split)):,} images of {_times(setup.shape)}"
     yield (
         f"{setup.total} steps of {config.batch_size} on {setup.replicas.count} devices, "
         f"{setup.steps_per_epoch:.2f} steps an epoch; evaluation every {setup.steps('evaluation.every')} steps"
     )
-    totals = summarize(setup.model, setup.train.shape, batch=config.batch_size)
+    totals = summarize(setup.model, setup.shape, batch=config.batch_size)
     for stage in totals["stages"]:
         yield f"  {stage['stage']:<12} {_times(stage['shape']):<20} {_mib(stage['bytes'])}"
     yield f"{config.model.name}: {totals['parameters']:,} parameters"
-    feed = Feed(setup.train, setup.replicas, seed=config.seed, resident=config.data.resident, workers=0)
+    feed = setup.feed("train")
     optimizer = setup.optimizer()
     state = jax.jit(
-        lambda: create_state(config, setup.model, optimizer, setup.train.shape), out_shardings=setup.replicas.replicated
+        lambda: create_state(config, setup.model, optimizer, setup.shape), out_shardings=setup.replicas.replicated
     )()
     yield f"state (parameters, optimizer): {_mib(sum(x.nbytes for x in jax.tree.leaves(state)))} a device"
     yield f"data: {_mib(sum(x.nbytes for x in feed.data.values()))} a device" if feed.resident else "data: streamed"

@@ -24,13 +24,17 @@ class Feed:
       seed: of the shuffled order.
       resident: "auto" (where uint8 images take at most 2 GiB), "yes" or "no".
       workers: decoding processes of a streamed split.
+      crop: a random crop of training images while they are decoded, as in data.stream; it makes "auto" stream.
+    Raises:
+      ValueError: crop with resident "yes": resident images are decoded once, before any crop is drawn.
     """
 
-    def __init__(self, records, replicas, *, seed, resident="auto", workers=0):
-        self.records, self.replicas, self.workers = records, replicas, workers
+    def __init__(self, records, replicas, *, seed, resident="auto", workers=0, crop=None):
+        if crop is not None and resident == "yes":
+            raise ValueError("crop is drawn while images are decoded, in each epoch anew: resident is 'no' or 'auto'")
+        self.records, self.replicas, self.workers, self.crop = records, replicas, workers, crop
         self.order = data.Order(len(records), seed=seed)
-        size = len(records) * math.prod(records.shape)
-        self.resident = resident == "yes" or (resident == "auto" and size <= RESIDENT_BYTES)
+        self.resident = resident == "yes" or (resident == "auto" and crop is None and fits_on_device(records))
         self.arrays = data.read_all(records) if self.resident else None
         self.data = replicas.replicate(self.arrays) if self.resident else {}
 
@@ -39,7 +43,11 @@ class Feed:
         return int((self.arrays["mask"] == 0).sum()) if self.resident else None
 
     def training(self, *, start, batch_size):
-        """An iterator object of training inputs from step `start`: take(steps) gives the next steps' inputs."""
+        """An iterator object of training inputs from step `start`: take(steps) gives the next steps' inputs.
+
+        They are on their way to the devices when it returns: take the next before waiting for a result, and the
+        transfer meets the computation.
+        """
         local_size(batch_size, self.replicas)
         if self.resident:
             return _ResidentInputs(self, start, batch_size)
@@ -64,6 +72,11 @@ class Feed:
             mask = (record < len(self.records)).astype(np.float32)
             record = np.minimum(record, len(self.records) - 1)
             yield self.replicas.shard({"record": record[None], "mask": mask[None]})
+
+
+def fits_on_device(records):
+    """Whether a split is small enough to live on the device whole, unless the config says otherwise."""
+    return len(records) * math.prod(records.shape) <= RESIDENT_BYTES
 
 
 def local_size(batch_size, replicas):
@@ -101,6 +114,7 @@ class _StreamedInputs:
             feed.order,
             batch_size=batch_size,
             start=start * batch_size,
+            crop=feed.crop,
             num_workers=feed.workers,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
@@ -108,6 +122,8 @@ class _StreamedInputs:
 
     def take(self, steps):
         batches = [next(self.batches) for _ in range(steps)]
+        if steps == 1:
+            return self.feed.replicas.shard({k: v[None] for k, v in batches[0].items()})
         return self.feed.replicas.shard({k: np.stack([b[k] for b in batches]) for k in batches[0]})
 
     def close(self):

@@ -8,19 +8,17 @@ import time
 import jax
 import numpy as np
 
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.compilation import compiler_options, use_persistent_cache
 from jaxcnn.training.divergence import Diverged, divergence
 from jaxcnn.training.evaluate import Evaluator, evaluation_row
-from jaxcnn.training.feed import Feed
 from jaxcnn.training.metrics import MetricsLog, Progress
 from jaxcnn.training.preemption import Preempted, Termination
 from jaxcnn.training.rundir import (
     CONVERTED,
     append_evaluation,
     check_space,
-    disk_is_full,
     open_run,
     read_evaluations,
     read_statistics,
@@ -29,8 +27,9 @@ from jaxcnn.training.rundir import (
     write_statistics,
 )
 from jaxcnn.training.schedule import Plateau
-from jaxcnn.training.setup import image_statistics, set_up
+from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
+from jaxcnn.training.statistics import image_statistics
 from jaxcnn.training.step import make_chunk, make_train_step
 from jaxcnn.training.trace import Trace
 
@@ -123,14 +122,7 @@ class _Run:
             self.progress.close()
 
     def _feed(self, split):
-        settings = self.config.data
-        feed = Feed(
-            self.setup.records(split),
-            self.setup.replicas,
-            seed=self.config.seed,
-            resident=settings.resident,
-            workers=settings.workers,
-        )
+        feed = self.setup.feed(split)
         if feed.unreadable():
             self.progress.line(f"{split}: {feed.unreadable()} records could not be read and are left out")
         return feed
@@ -139,14 +131,14 @@ class _Run:
         found = read_statistics(self.workdir)
         if found is None:
             found = image_statistics(self.config, self.feed)
-            write_data(self.workdir, self.setup.classes, self.setup.train.shape)
+            write_data(self.workdir, self.setup.classes, self.setup.shape)
             write_statistics(self.workdir, *found)  # last: where it is found, the other is there too
         return found
 
     def _initial(self, resumed):
         optimizer, replicas = self.setup.optimizer(), self.setup.replicas
         create = jax.jit(
-            lambda: create_state(self.config, self.setup.model, optimizer, self.setup.train.shape),
+            lambda: create_state(self.config, self.setup.model, optimizer, self.setup.shape),
             out_shardings=replicas.replicated,
         )
         like = jax.eval_shape(create)
@@ -179,19 +171,22 @@ class _Run:
         )
 
     def _steps(self, step, validation, termination):
-        total, per_call, first = self.setup.total, self.config.steps_per_call, step
+        total, first = self.setup.total, step
         inputs = self.feed.training(start=step, batch_size=self.config.batch_size)
         trace = Trace(self.workdir / "profile", self.profile)
         self.clock = time.monotonic() - self.unlogged
         try:
-            while step < total:
-                event = min(total, *(_next_multiple(step, every) for every in (self.evaluate_every, self.save_every)))
-                steps = per_call if step + per_call <= event else 1
-                self._advance(steps, inputs.take(steps))
+            steps = self._chunk(step)
+            ready = inputs.take(steps) if steps else None
+            while steps:
+                self._advance(steps, ready)
                 before, step = step, step + steps
+                # The devices work: meanwhile the inputs of the next chunk are read and brought to them.
+                steps = self._chunk(step)
+                ready = inputs.take(steps) if steps else None
                 if trace.advance(before - first, step - first, self.state):
                     self.progress.line(f"profile of {self.profile} steps: {trace.folder}")
-                if step == event:
+                if step == total or not (step % self.evaluate_every and step % self.save_every):
                     self._event(step, validation)
                 elif step // self.config.log_every > before // self.config.log_every:
                     self._flush(step)
@@ -200,6 +195,12 @@ class _Run:
         finally:
             inputs.close()
             trace.close()
+
+    def _chunk(self, step):
+        """The steps of the chunk that begins here: a whole one where no event comes before its end; 0 at the end."""
+        per_call = self.config.steps_per_call
+        event = min(self.setup.total, *(_next_multiple(step, x) for x in (self.evaluate_every, self.save_every)))
+        return per_call if step + per_call <= event else int(step < event)
 
     def _advance(self, steps, inputs):
         if steps not in self.programs:
@@ -220,6 +221,8 @@ class _Run:
             self.progress.line(f"compiled in {spent:.1f} s")
         self.state, metrics = self.programs[steps](self.state, self.feed.data, inputs)
         self.pending.append(metrics)
+        if len(self.pending) > 1:  # or the inputs of chunks that wait for the devices would fill their memory
+            jax.block_until_ready(self.pending[-2])
 
     def _stop(self, step, signal):
         """Saves where the run stands, with the metrics that no row of the log holds yet."""

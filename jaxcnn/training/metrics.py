@@ -5,14 +5,13 @@ import json
 import math
 import os
 import socket
-import sys
 import time
 
-import rich.console
-import rich.progress
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar
+
+from jaxcnn.progress import ProgressBar
 
 
 class MetricsLog:
@@ -100,60 +99,13 @@ def read_metrics(workdir):
     return rows
 
 
-class Progress:
-    """A progress bar with rate and time left on a terminal, plain lines elsewhere, nothing when quiet.
-
-    Args:
-      total: steps of the run.
-      start: steps done already.
-      title: the name shown.
-      quiet: show nothing.
-    """
-
-    def __init__(self, total, *, start, title, quiet):
-        self.console = rich.console.Console(file=sys.stderr, highlight=False)
-        self.quiet, self.total, self.start, self.begin = quiet, total, start, time.monotonic()
-        self.bar = None
-        if self.console.is_terminal and not quiet:
-            columns = (
-                "[progress.description]{task.description}",
-                rich.progress.BarColumn(),
-                rich.progress.MofNCompleteColumn(),
-                rich.progress.TextColumn("{task.fields[text]}"),
-                rich.progress.TimeRemainingColumn(),
-            )
-            self.bar = rich.progress.Progress(*columns, console=self.console)
-            self.task = self.bar.add_task(title, total=total, completed=start, text="")
-            self.bar.start()
-
-    def line(self, text):
-        """One line of text, above the bar where there is one."""
-        if not self.quiet:
-            self.console.print(text, markup=False, soft_wrap=True)
+class Progress(ProgressBar):
+    """The progress bar of a run; its total and start are steps."""
 
     def update(self, step, row):
         """After a log row of the train split."""
-        if self.quiet:
-            return
         rate = row.get("images_per_second")
         rate = f"{rate:,.0f} images/s" if rate else ""
-        if self.bar:
-            self.bar.update(self.task, completed=step, text=f"loss {row['loss']:.4f}  {rate}")
-            return
-        done = step - self.start
-        left = (time.monotonic() - self.begin) / max(done, 1) * (self.total - step)
-        self.line(
-            f"step {step}/{self.total}  epoch {row['epoch']:.2f}  loss {row['loss']:.4f}  "
-            f"top1 {row['top1']:.4f}  {rate}  {_clock(left)} left"
-        )
-
-    def close(self):
-        """Ends the bar."""
-        if self.bar:
-            self.bar.stop()
-
-
-def _clock(seconds):
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+        loss = f"loss {row['loss']:.4f}"
+        line = f"step {step}/{self.total}  epoch {row['epoch']:.2f}  {loss}  top1 {row['top1']:.4f}  {rate}"
+        self.show(step, beside_bar=f"{loss}  {rate}", line=line)

@@ -1,7 +1,6 @@
 """The run directory: what lies in it, and whether a run may start or resume there."""
 
 import datetime
-import errno
 import importlib.metadata
 import json
 import os
@@ -73,12 +72,6 @@ def check_space(workdir, needed):
             f"{workdir} has {free / 2**20:.0f} MiB free; the checkpoints of this run take "
             f"{needed / 2**20:.0f} MiB. Free some space, give another --workdir or lower config.checkpoint.keep."
         )
-
-
-def disk_is_full(error):
-    """Whether a failed write says so; TensorStore's errors have no errno, only its text."""
-    codes = (errno.ENOSPC, errno.EDQUOT)
-    return getattr(error, "errno", None) in codes or any(os.strerror(code) in str(error) for code in codes)
 
 
 def read_config(workdir):
@@ -183,6 +176,7 @@ def append_evaluation(workdir, evaluation):
 
 
 def read_evaluations(workdir):
-    """The logged evaluations of a run, oldest first."""
+    """The logged evaluations of a run, oldest first; without those by `evaluate_protocols`, which see other pixels."""
     path = pathlib.Path(workdir) / "evaluations.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [row for row in rows if "protocols" not in row]

@@ -10,17 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn import architectures, data
-from jaxcnn.augment import make_augment
+from jaxcnn.augment import RECIPES, make_augment, make_mix
 from jaxcnn.errors import InputError, import_attribute, input_errors, look_up
 from jaxcnn.operators import LOSSES, BatchNorm
-from jaxcnn.training.config import duration_in_steps, parse_statistic, validate
+from jaxcnn.training.config import default_config, duration_in_steps, validate
+from jaxcnn.training.feed import Feed, fits_on_device
 from jaxcnn.training.optimizer import make_optimizer
 from jaxcnn.training.parallel import AXIS, Replicas
 from jaxcnn.training.schedule import make_schedule
 from jaxcnn.training.step import Task
-
-# Statistics of a streamed set are taken over its first records in the shuffled order.
-STATISTICS_RECORDS = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +27,9 @@ class Setup:
 
     Attributes:
       config: the config with every "as the data set has it" filled in.
-      train: Records of the training slice.
+      train: Records of the training slice; larger than `shape` where the step cuts its crops itself.
+      shape: (h, w, c) of the images that the network gets.
+      crop: the jaxcnn.data crop that cuts the images of a streamed training slice, or None.
       held_out: {"validation": Records, "test": Records}, those that the config names.
       model: the Linen module.
       loss: f(logits, targets) -> (n,).
@@ -40,6 +40,8 @@ class Setup:
 
     config: Any
     train: Any
+    shape: tuple
+    crop: Any
     held_out: dict
     model: Any
     loss: Any
@@ -57,6 +59,18 @@ class Setup:
         if split == "train":
             return self.train
         return self.held_out[split] if split in self.held_out else load_records(self.config, split)
+
+    def feed(self, split):
+        """The Feed of "train", "validation" or "test"."""
+        settings = self.config.data
+        return Feed(
+            self.records(split),
+            self.replicas,
+            seed=self.config.seed,
+            resident=settings.resident,
+            workers=settings.workers,
+            crop=self.crop if split == "train" else None,
+        )
 
     def steps(self, key):
         """A duration of the config, as "evaluation.every", in steps; at least 1."""
@@ -76,10 +90,11 @@ class Setup:
         return Task(
             self.model,
             self.loss,
-            make_augment(self.config.augment),
+            make_augment(self.config.augment, size=self.shape[:2] if self.crop is None else None),
             make_normalise(mean, std),
             len(self.classes),
             self.config.loss.auxiliary_weight,
+            make_mix(self.config.augment),
         )
 
 
@@ -89,8 +104,8 @@ def make_normalise(mean, std):
     return lambda images: (images - mean) / std
 
 
-def load_records(config, split):
-    """Records of "train", "validation" or "test" as the config describes them."""
+def load_records(config, split, *, image_size=None):
+    """Records of "train", "validation" or "test" as the config describes them, or of another size."""
     settings = config.data
     if not settings[split]:
         raise InputError(f"config.data.{split} is empty: this data set has no such split; name one.")
@@ -99,9 +114,11 @@ def load_records(config, split):
             settings.name,
             settings[split],
             data_dir=settings.data_dir or None,
-            image_size=tuple(settings.image_size) or None,
+            image_size=image_size or tuple(settings.image_size) or None,
             channels=settings.channels or None,
             fit=settings.fit,
+            resize=settings.resize,
+            interpolation=settings.interpolation,
             on_error=settings.on_error,
         )
 
@@ -115,18 +132,12 @@ def set_up(config, *, devices=None):
     Raises:
       InputError: the first thing that does not fit.
     """
-    validate(config)
-    config = config.copy_and_resolve_references()
-    with config.unlocked():
-        with input_errors(""):
-            splits = data.default_splits(config.data.name, data_dir=config.data.data_dir or None)
-        for split, expression in splits.items():
-            config.data[split] = config.data[split] or expression or ""
-        train = load_records(config, "train")
-        config.data.image_size, config.data.channels = tuple(train.shape[:2]), train.shape[2]
-        # Now, not when they are first read: a slip in the name of the test split must not wait for the end of the run.
-        held_out = {split: load_records(config, split) for split in ("validation", "test") if config.data[split]}
-    model = make_model(config, train.shape, len(train.classes))
+    config, train = resolve_data(config)
+    # Now, not when they are first read: a slip in the name of the test split must not wait for the end of the run.
+    held_out = {split: load_records(config, split) for split in ("validation", "test") if config.data[split]}
+    shape = train.shape
+    train, crop = _crops(config, train)
+    model = make_model(config, shape, len(train.classes))
     replicas = Replicas(config.parallel, devices)
     _check_batch(config, replicas)
     steps_per_epoch = len(train) / config.batch_size
@@ -139,7 +150,61 @@ def set_up(config, *, devices=None):
         config.steps_per_call = config.steps_per_call or (1 if jax.default_backend() == "cpu" else 20)
         config.evaluation.batch_size = config.evaluation.batch_size or _round_up(config.batch_size, replicas.count)
     config.lock()
-    return Setup(config, train, held_out, model, _loss(config), replicas, steps_per_epoch, total)
+    return Setup(config, train, shape, crop, held_out, model, _loss(config), replicas, steps_per_epoch, total)
+
+
+def resolve_data(config):
+    """(A checked copy of the config with recipe, splits and image shape filled in, Records of its training slice)."""
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        _apply_recipe(config.augment)
+        validate(config)
+        with input_errors(""):
+            splits = data.default_splits(config.data.name, data_dir=config.data.data_dir or None)
+        for split, expression in splits.items():
+            config.data[split] = config.data[split] or expression or ""
+        train = load_records(config, "train")
+        config.data.image_size, config.data.channels = tuple(train.shape[:2]), train.shape[2]
+    return config, train
+
+
+def _apply_recipe(augment):
+    """Fills the keys of a named recipe that still have their defaults."""
+    if not augment.recipe:
+        return
+    with input_errors("config.augment.recipe"):
+        recipe = look_up(augment.recipe, table=RECIPES, kind="recipe")
+    defaults = default_config().augment
+    augment.update({key: value for key, value in recipe.items() if augment[key] == defaults[key]})
+
+
+def _crops(config, train):
+    """(Records, crop) of the training slice under config.augment.crop.
+
+    Images that are stored in one size and fit on the device stay whole there, and the step cuts them; others are cut
+    while they are decoded.
+    """
+    settings = config.augment
+    if settings.crop == "none":
+        return train, None
+    if config.data.mean == "pixel":
+        raise InputError(
+            "config.data.mean is 'pixel', a mean for each place of the image, but config.augment.crop moves the "
+            "places; 'channel' fits."
+        )
+    stored = train.stored_shape[:2]
+    if None not in stored and config.data.resident != "no":
+        whole = load_records(config, "train", image_size=stored)
+        if config.data.resident == "yes" or fits_on_device(whole):
+            return whole, None
+    if config.data.resident == "yes":
+        raise InputError(
+            f"config.data.resident is 'yes', but the images of {config.data.name} differ in size: with "
+            "config.augment.crop they are cut while they are read; 'auto' or 'no' fits."
+        )
+    if settings.crop == "resized":
+        return train, data.ResizedCrop(area=settings.crop_area, aspect=settings.crop_aspect)
+    return train, data.ScaledCrop(scale=settings.crop_scale)
 
 
 def _round_up(number, unit):
@@ -148,6 +213,11 @@ def _round_up(number, unit):
 
 def _check_batch(config, replicas):
     unit = replicas.count * config.optimizer.accumulate
+    if (config.augment.mixup or config.augment.cutmix) and config.batch_size % (2 * unit):
+        raise InputError(
+            f"config.batch_size is {config.batch_size}; mixup and cutmix mix pairs, so each of {unit} parts needs an "
+            f"even number: {_round_up(config.batch_size, 2 * unit)} would do."
+        )
     for key, size in (("batch_size", config.batch_size), ("evaluation.batch_size", config.evaluation.batch_size)):
         unit = unit if key == "batch_size" else replicas.count
         if size % unit:
@@ -217,32 +287,3 @@ def _check_model(name, model, shape, classes):
             f"{classes} classes: (2, {classes}) would be right. Give its head {classes} classes, for example "
             f"by config.model.options.num_classes."
         )
-
-
-def image_statistics(config, feed):
-    """(mean, std) of images on the [0, 1] scale, float32 (c,) or (h, w, c), from the training slice."""
-    kinds = {key: parse_statistic(config.data[key], f"data.{key}") for key in ("mean", "std")}
-    channels = config.data.channels
-    measured = {}
-    if {"channel", "pixel"} & {k for k in kinds.values() if isinstance(k, str)}:
-        measured = data.statistics(feed.arrays if feed.resident else _sample(feed))
-    mean = {"channel": measured.get("channel_mean"), "pixel": measured.get("pixel_mean"), "none": np.zeros(channels)}
-    std = {"channel": measured.get("channel_std"), "none": np.ones(channels)}
-    found = []
-    for key, table in (("mean", mean), ("std", std)):
-        kind = kinds[key]
-        if isinstance(kind, tuple) and len(kind) not in (1, channels):
-            raise InputError(f"config.data.{key} has {len(kind)} numbers, the images have {channels} channels.")
-        value = np.full(channels, kind) if isinstance(kind, tuple) else table[kind]
-        found.append(np.asarray(value, np.float32))
-    return found[0], np.maximum(found[1], 1e-6)
-
-
-def _sample(feed):
-    batch = min(256, len(feed.records))
-    stop = min(len(feed.records), STATISTICS_RECORDS) // batch * batch
-    batches = data.stream(feed.records, feed.order, batch_size=batch, stop=stop, num_workers=feed.workers)
-    try:
-        yield from batches
-    finally:
-        batches.close()

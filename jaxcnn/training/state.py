@@ -19,7 +19,7 @@ class State:
       ema: average of the parameters, or None where config.optimizer.ema is 0.
       key: the run's typed PRNG key; a step folds its number into it and never replaces it.
       hyperparameters: float32 scalars that the step reads as traced values: learning_rate_scale, momentum,
-        weight_decay, label_smoothing and, where the model has it, dropout.
+        weight_decay, label_smoothing; dropout where the model has it, augment_magnitude where there are operations.
     """
 
     step: jax.Array
@@ -39,6 +39,8 @@ def hyperparameters(config, model):
         "weight_decay": config.optimizer.weight_decay,
         "label_smoothing": config.loss.label_smoothing,
     }
+    if config.augment.operations:
+        values["augment_magnitude"] = config.augment.magnitude
     if hasattr(model, "dropout_rate"):
         values["dropout"] = model.dropout_rate if config.model.dropout is None else config.model.dropout
     return {name: jnp.float32(value) for name, value in values.items()}

@@ -11,6 +11,8 @@ from jax import lax
 from jaxcnn.operators import loss as losses
 from jaxcnn.training.parallel import AXIS
 
+WHOLE_BATCH = 2**32 - 1  # folded into a key where the images' positions are; no position is so large
+
 
 class Task(NamedTuple):
     """What varies between experiments, all of it functions and static numbers; the step itself never changes.
@@ -18,10 +20,11 @@ class Task(NamedTuple):
     Attributes:
       model: Linen module; apply(variables, x, train=...) returns (logits, features).
       loss: f(logits, targets (n, K)) -> (n,) float32.
-      augment: f(key, image float32 (h, w, c) in [0, 1]) -> image.
+      augment: f(key, image float32 (h, w, c) in [0, 1], magnitude) -> image; the last is the state's augment_magnitude.
       normalise: f(images (n, h, w, c) in [0, 1]) -> images.
       num_classes: K.
       auxiliary_weight: of the loss of each auxiliary head: the features named aux1, aux2, ... are logits.
+      mix: f(key, images, targets (n, K)) -> (images, targets) of a replica's batch, or None.
     """
 
     model: Any
@@ -30,6 +33,7 @@ class Task(NamedTuple):
     normalise: Callable
     num_classes: int
     auxiliary_weight: float = 0.3
+    mix: Callable | None = None
 
 
 def fetch(data, inputs):
@@ -119,16 +123,20 @@ def _objective(params, stats, task, state, batch, total):
     step_key = jax.random.fold_in(state.key, state.step)
     augment_key, dropout_key = jax.random.split(step_key)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(augment_key, batch["position"])
-    images = task.normalise(jax.vmap(task.augment)(keys, as_float(batch["image"])))
+    images = jax.vmap(task.augment, (0, 0, None))(
+        keys, as_float(batch["image"]), state.hyperparameters.get("augment_magnitude", 1.0)
+    )
+    targets = losses.smooth_labels(
+        jax.nn.one_hot(batch["label"], task.num_classes), smoothing=state.hyperparameters["label_smoothing"]
+    )
+    if task.mix is not None:
+        images, targets = task.mix(jax.random.fold_in(augment_key, WHOLE_BATCH), images, targets)
     model = task.model
     if "dropout" in state.hyperparameters:
         model = model.clone(dropout_rate=state.hyperparameters["dropout"])
     variables = {"params": params, "batch_stats": stats, "batch": {"position": batch["position"]}}
     (logits, features), changed = model.apply(
-        variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": dropout_key}
-    )
-    targets = losses.smooth_labels(
-        jax.nn.one_hot(batch["label"], task.num_classes), smoothing=state.hyperparameters["label_smoothing"]
+        variables, task.normalise(images), train=True, mutable=["batch_stats"], rngs={"dropout": dropout_key}
     )
     loss = jnp.sum(batch["mask"] * task.loss(logits, targets))
     auxiliary = sum(jnp.sum(batch["mask"] * task.loss(head, targets)) for head in auxiliary_logits(features))

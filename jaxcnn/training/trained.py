@@ -11,6 +11,7 @@ from jaxcnn import data
 from jaxcnn.data.folder import EXTENSIONS
 from jaxcnn.errors import InputError
 from jaxcnn.training.checkpoint import Checkpoints
+from jaxcnn.training.config import default_config
 from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.rundir import append_evaluation, read_config, read_data, read_statistics
@@ -98,18 +99,24 @@ class Trained:
         return found
 
     def _read(self, file):
+        settings = self.config.data
         try:
             return data.decode_image(
-                file.read_bytes(), image_size=self.shape[:2], channels=self.shape[2], fit=self.config.data.fit
+                file.read_bytes(),
+                image_size=self.shape[:2],
+                channels=self.shape[2],
+                fit=settings.fit,
+                resize=settings.resize,
+                interpolation=settings.interpolation,
             )
         except ValueError as error:
             raise InputError(f"{file}: {error}") from error
 
-    def evaluate(self, split):
-        """Evaluates on "validation", "test" or "train" and logs the result in the run.
+    def open(self, split):
+        """The Setup of the run on the devices here, and its Records of "validation", "test" or "train".
 
-        Returns:
-          An Evaluation, and the dict that is logged.
+        Raises:
+          InputError: the data set is not there, or has other classes than the network.
         """
         if not self.config.data.name:
             raise InputError(
@@ -122,6 +129,15 @@ class Trained:
                 f"the classes of {records.name} are not those that this network was trained on: "
                 f"{', '.join(sorted(set(records.classes) ^ set(self.classes)))}."
             )
+        return setup, records
+
+    def evaluate(self, split):
+        """Evaluates on "validation", "test" or "train" and logs the result in the run.
+
+        Returns:
+          An Evaluation, and the dict that is logged.
+        """
+        setup, records = self.open(split)
         feed = Feed(
             records, setup.replicas, seed=0, resident=self.config.data.resident, workers=self.config.data.workers
         )
@@ -133,12 +149,13 @@ class Trained:
 
 
 def _for_these_devices(config):
-    """The config with batches that divide over the devices here, which may be more than those of the training."""
+    """The config for evaluation here: without augmentation, batches that divide over the devices, be they more."""
     config = config.copy_and_resolve_references()
     size = math.ceil(config.evaluation.batch_size / jax.device_count()) * jax.device_count()
     with config.unlocked():
         config.batch_size = config.evaluation.batch_size = size
         config.optimizer.accumulate, config.duration = 1, "1 steps"
+        config.augment = default_config().augment
     return config
 
 

@@ -8,7 +8,7 @@
 
 Images are BGR from 0 to 255 there. The first kernel is turned round as it is read, the mean is divided by 255 and
 the deviation is 1 / 255, so everything here sees RGB on the [0, 1] scale. Caffe's tools resize both sides to 256
-where we resize the short one; NiN and GoogLeNet subtracted a mean image, here its mean.
+where we resize the short one; NiN subtracted a mean image, here its mean, which GoogLeNet and VGG subtracted too.
 """
 
 import functools

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcnn.data.fit import Target
 from jaxcnn.errors import InputError, input_errors, look_up, nearest
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.config import default_config
@@ -28,7 +29,8 @@ def convert(source, architecture, file, workdir, *, options=None, data="", data_
     >>> convert("torchvision", "resnet20", "resnet20.safetensors", "runs/imported", data="tfds:cifar10")
     >>> Trained("runs/imported").evaluate("test")
 
-    Beside it lies preprocessing.json: mean, std, resize, crop, interpolation and the channel order of the file.
+    evaluate and predict prepare images as the weights were trained: the run's config holds image_size, resize,
+    interpolation, mean and std, and preprocessing.json beside it the channel order of the file too.
 
     Args:
       source: "torchvision", "timm" or "caffe": whose names the file has.
@@ -122,6 +124,8 @@ def _prepared(layout, preparation, architecture):
                 f"{architecture} needs --{key}, one number or {prepared.channels}, on the [0, 1] scale; got "
                 f"{getattr(prepared, key) or 'none, and there is no usual one'}."
             )
+    with input_errors(""):
+        Target(prepared.image_size, resize=prepared.resize or 0, interpolation=prepared.interpolation)
     return prepared
 
 
@@ -129,6 +133,7 @@ def _config(architecture, options, prepared, data, data_dir):
     config = default_config()
     config.data.name, config.data.data_dir = data, data_dir
     config.data.image_size, config.data.channels = tuple(prepared.image_size), prepared.channels
+    config.data.resize, config.data.interpolation = prepared.resize or 0, prepared.interpolation
     for key in ("mean", "std"):
         config.data[key] = ",".join(repr(float(x)) for x in getattr(prepared, key))
     config.model.name = architecture

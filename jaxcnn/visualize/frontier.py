@@ -11,15 +11,26 @@ from typing import NamedTuple
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from jaxcnn.analysis.published import PUBLISHED
+from jaxcnn.analysis.ledger import ILSVRC, LEDGER
 from jaxcnn.analysis.summary import summarize
-from jaxcnn.architectures import ARCHITECTURES, CLAIMS
+from jaxcnn.architectures import CLAIMS
 from jaxcnn.errors import InputError
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes, save_figure
 
+DRAWN = {  # which of the ledger's errors of single networks: of one crop where its paper or its authors print one
+    "one crop": (
+        "inception_v3", "inception_v4", "inception_resnet_v1", "inception_resnet_v2",
+        "resnet50", "resnet101", "resnet152",
+        "densenet121", "densenet169", "densenet201", "densenet264",
+    ),
+    "10 crops": ("alexnet", "zfnet", "zfnet_wide", "plain18", "plain34"),
+    "10 crops, shortcut A": ("resnet18",),
+    "10 crops, shortcut B": ("resnet34",),
+    "dense, trained at 256, tested at 256": ("vgg_a", "vgg_a_lrn", "vgg_b"),
+    "dense, trained at 256-512, tested at 384": ("vgg_c", "vgg_d", "vgg_e"),
+}  # fmt: skip
 ONE = "one crop"
-# Of a network with several numbers the first of these is drawn.
-PROTOCOLS = (ONE, "10 crops", "12 crops", "dense")
+OTHERS = ("10 crops", "dense")  # these errors are lower
 AREA_OF_A_MILLION = 11.0  # points squared
 KEY = (5e6, 50e6, 140e6)
 
@@ -35,15 +46,15 @@ class Point(NamedTuple):
 
 
 def published_points():
-    """A point for each architecture of this library with a published top-1 error: of one crop, where there is one."""
-    found = {}
-    for protocol in PROTOCOLS:
-        for row in PUBLISHED:
-            known = row.architecture in ARCHITECTURES and row.architecture in CLAIMS
-            if row.protocol == protocol and row.top1 is not None and known and row.architecture not in found:
-                claim = CLAIMS[row.architecture]
-                found[row.architecture] = Point(row.architecture, row.top1, claim.macs, claim.parameters, protocol)
-    return list(found.values())
+    """A point for each error of DRAWN, as the ledger has it: top-1, on ILSVRC-2012's validation images."""
+    errors = {(e.subject, e.protocol): e.value[0] for e in LEDGER if e.quantity == "error" and e.data == ILSVRC}
+    found = []
+    for protocol, names in DRAWN.items():
+        crops = protocol.partition(",")[0]
+        for name in names:
+            claim = CLAIMS[name]
+            found.append(Point(name, errors[name, protocol], claim.macs, claim.parameters, crops))
+    return found
 
 
 def run_points(workdirs):
@@ -91,7 +102,7 @@ def draw_frontier(points, path, *, title="Error against operations, area for par
     axes.plot([p.macs for p in edge], [p.error for p in edge], color=QUIET, linewidth=1, linestyle=":", zorder=1)
     for point in sorted(points, key=lambda p: -p.parameters):  # the small ones on top
         color = PALETTE[families.index(family(point.name)) % len(PALETTE)]
-        face = color if point.protocol not in PROTOCOLS[1:] else "none"
+        face = color if point.protocol not in OTHERS else "none"
         circle = {"s": _area(point.parameters), "edgecolors": color, "linewidths": 1.2, "zorder": 2}
         axes.scatter(point.macs, point.error, facecolors=face, alpha=0.5 if face == color else 0.9, **circle)
         axes.scatter(point.macs, point.error, s=6, color=color, zorder=3)
@@ -111,7 +122,7 @@ def frontier(points):
     """The points that no other one beats in both error and operations, by operations; errors of several crops, which
     are lower, are left out.
     """
-    same = [p for p in points if p.protocol not in PROTOCOLS[1:]]
+    same = [p for p in points if p.protocol not in OTHERS]
     edge = [p for p in same if not any(q.error <= p.error and q.macs <= p.macs and q != p for q in same)]
     return sorted(edge, key=lambda p: p.macs)
 
@@ -124,7 +135,7 @@ def _key(axes, points):
         label = f"{count(number)} parameters"
         handles.append(axes.scatter([], [], s=_area(number), color=QUIET, alpha=0.4, label=label))
     protocols = {p.protocol for p in points}
-    if protocols & set(PROTOCOLS):
+    if protocols & {ONE, *OTHERS}:
         ring = {"s": 60, "edgecolors": QUIET}
         handles.append(axes.scatter([], [], facecolors=QUIET, alpha=0.5, label="one crop", **ring))
         handles.append(axes.scatter([], [], facecolors="none", label="10 crops or dense", **ring))
@@ -137,9 +148,9 @@ def _label(figure, axes, points):
     figure.draw_without_rendering()
     centres = axes.transData.transform([(p.macs, p.error) for p in points])
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in centres]
-    for point in sorted(points, key=lambda p: (p.parameters, p.name)):
-        radius = math.sqrt(_area(point.parameters) / math.pi)
-        for dx, dy, align in _places(radius):
+    for index in sorted(range(len(points)), key=lambda i: (points[i].parameters, points[i].name)):
+        point = points[index]
+        for dx, dy, align in _places(_radius(point), first=_free_side(index, points, centres * 72 / figure.dpi)):
             text = axes.annotate(
                 literal(point.name), (point.macs, point.error), (dx, dy), textcoords="offset points", fontsize=8.5,
                 ha=align, va="center", zorder=4,
@@ -152,12 +163,29 @@ def _label(figure, axes, points):
         taken.append(box)
 
 
-def _places(radius):
-    """Offsets in points to try, near ones first."""
+def _free_side(index, points, centres):
+    """Which side a name tries first: 1, the right, or -1 where a circle that is hard to tell from this one lies there.
+
+    Args:
+      centres: of all circles, in points (1/72 inch).
+    """
+    apart = [(math.dist(centres[index], centre), i) for i, centre in enumerate(centres) if i != index]
+    distance, nearest = min(apart, default=(math.inf, index))
+    covered = distance < max(_radius(points[index]), _radius(points[nearest]))
+    return -1 if covered and centres[nearest][0] > centres[index][0] else 1
+
+
+def _places(radius, *, first):
+    """Offsets in points to try, near ones first; first is 1 for those on the right, -1 for those on the left."""
     for distance in (3, 9, 16, 25, 36):
         for dx, dy in ((1, 0), (-1, 0), (0.75, 0.75), (0.75, -0.75), (-0.75, 0.75), (-0.75, -0.75), (0, 1), (0, -1)):
+            dx *= first
             align = "center" if dx == 0 else "left" if dx > 0 else "right"
             yield dx * (radius + distance), dy * (radius + distance + 3), align
+
+
+def _radius(point):
+    return math.sqrt(_area(point.parameters) / math.pi)
 
 
 def _area(parameters):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tracing import count, multiply_adds, order
+from tracing import count, macs, order, shapes
 
 from jaxcnn.architectures.alexnet import CLAIMS, MODELS, AlexNet, AlexNetSmall
 
@@ -28,16 +28,6 @@ CONNECTIONS = dict.fromkeys(TABLES, ((6 * 6 * 256, 4096), (4096, 4096), (4096, 1
 CONNECTIONS["alexnet_small"] = ((3 * 3 * 128, 1024), (1024, 1024), (1024, 10))
 
 
-def build(model, size, batch=2):
-    return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((batch, *size)), train=False))
-
-
-def macs(model, size):
-    _, variables = build(model, size)
-    image = jax.ShapeDtypeStruct((1, *size), jnp.float32)
-    return multiply_adds(jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False)[0])(variables, image).jaxpr)
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_counts_are_those_of_the_table(name):
     convolutions, connections = TABLES[name], CONNECTIONS[name]
@@ -47,13 +37,13 @@ def test_counts_are_those_of_the_table(name):
     work += sum(c_in * c_out for c_in, c_out in connections)
     model, claim = MODELS[name](), CLAIMS[name]
     assert (claim.parameters, claim.macs) == (parameters, work)
-    assert count(build(model, claim.input)[1]["params"]) == parameters == PUBLISHED.get(name, parameters)
+    assert count(shapes(model, claim.input)[1]["params"]) == parameters == PUBLISHED.get(name, parameters)
     assert macs(model, claim.input) == work
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_stages(name):
-    (logits, features), _ = build(MODELS[name](), CLAIMS[name].input)
+    (logits, features), _ = shapes(MODELS[name](), CLAIMS[name].input)
     sides = [side for _, side, *_ in TABLES[name]]
     widths = [c_out for _, _, _, c_out, _ in TABLES[name]]
     halves = [(side - 1) // 2 for side in sides]
@@ -71,7 +61,7 @@ def test_stages(name):
 
 
 def test_parameters_of_each_layer():
-    _, variables = build(MODELS["alexnet"](), (227, 227, 3))
+    _, variables = shapes(MODELS["alexnet"](), (227, 227, 3))
     assert {layer: count(leaves) for layer, leaves in variables["params"].items()} == {
         "conv1": 34_944, "conv2": 307_456, "conv3": 885_120, "conv4": 663_936, "conv5": 442_624,
         "fc6": 37_752_832, "fc7": 16_781_312, "fc8": 4_097_000,
@@ -82,7 +72,7 @@ def test_one_weird_trick_is_as_large_as_its_text_says_and_not_as_its_footnote():
     parameters = {name: CLAIMS[name].parameters for name in CLAIMS}
     assert round(100 * (parameters["alexnet_owt"] / parameters["alexnet"] - 1), 1) == 0.2
     footnote = AlexNet(**{**MODELS["alexnet_owt"].keywords, "widths": (64, 192, 384, 384, 256)})
-    assert round(100 * (count(build(footnote, (224, 224, 3))[1]["params"]) / parameters["alexnet"] - 1), 1) == 1.4
+    assert round(100 * (count(shapes(footnote, (224, 224, 3))[1]["params"]) / parameters["alexnet"] - 1), 1) == 1.4
 
 
 @pytest.mark.parametrize("name", ["alexnet", "alexnet_owt"])
@@ -90,7 +80,7 @@ def test_one_weird_trick_is_as_large_as_its_text_says_and_not_as_its_footnote():
 def test_bfloat16_computes_in_bfloat16_only(name, dtype):
     for dense_evaluation in (False, True):
         model = MODELS[name](dtype=dtype, num_classes=37, dense_evaluation=dense_evaluation)
-        (logits, features), variables = build(model, CLAIMS[name].input)
+        (logits, features), variables = shapes(model, CLAIMS[name].input)
         assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
         assert (logits.shape, logits.dtype) == ((2, 37), jnp.float32)
         assert {feature.dtype for feature in features.values()} == {jnp.dtype("bfloat16")}
@@ -98,28 +88,28 @@ def test_bfloat16_computes_in_bfloat16_only(name, dtype):
 
 @pytest.mark.parametrize("size, side", [((28, 28, 1), 2), ((32, 32, 3), 3), ((32, 32, 1), 3)])
 def test_small_takes_small_images(size, side):
-    (logits, features), variables = build(MODELS["alexnet_small"](), size)
+    (logits, features), variables = shapes(MODELS["alexnet_small"](), size)
     assert logits.shape == (2, 10) and features["pool5"].shape == (2, side, side, 128)
     assert variables["params"]["fc6"]["kernel"].shape == (side * side * 128, 1024)
 
 
 def test_images_of_224_pass_with_a_padding():
-    (_, features), variables = build(MODELS["alexnet"](padding=2), (224, 224, 3))
+    (_, features), variables = shapes(MODELS["alexnet"](padding=2), (224, 224, 3))
     assert features["conv1"].shape == (2, 55, 55, 96) and count(variables) == 60_965_224
     with pytest.raises(ValueError, match=r"at least 227x227 with padding=0, got \(2, 224, 224, 3\)"):
-        build(MODELS["alexnet"](), (224, 224, 3))
+        shapes(MODELS["alexnet"](), (224, 224, 3))
 
 
 def test_images_that_do_not_fit_are_refused():
     for fits in (227, 258):
-        assert build(MODELS["alexnet"](), (fits, 227, 3))[0][1]["pool5"].shape == (2, 6, 6, 256)
+        assert shapes(MODELS["alexnet"](), (fits, 227, 3))[0][1]["pool5"].shape == (2, 6, 6, 256)
     with pytest.raises(ValueError, match=r"227 to 258 pixels.*dense_evaluation=True takes larger ones"):
-        build(MODELS["alexnet"](), (227, 259, 3))
-    assert build(MODELS["alexnet"](map_size=None), (67, 99, 3))[0][1]["pool5"].shape == (2, 1, 2, 256)
+        shapes(MODELS["alexnet"](), (227, 259, 3))
+    assert shapes(MODELS["alexnet"](map_size=None), (67, 99, 3))[0][1]["pool5"].shape == (2, 1, 2, 256)
     with pytest.raises(ValueError, match="at least 67x67"):
-        build(MODELS["alexnet"](map_size=None), (66, 67, 3))
+        shapes(MODELS["alexnet"](map_size=None), (66, 67, 3))
     with pytest.raises(ValueError, match="at least 227x227"):
-        build(MODELS["alexnet"](dense_evaluation=True), (226, 300, 3))
+        shapes(MODELS["alexnet"](dense_evaluation=True), (226, 300, 3))
     with pytest.raises(ValueError, match="needs map_size"):
         MODELS["alexnet_small"](dense_evaluation=True)
     with pytest.raises(ValueError, match="unknown kernel_init 'hee'; did you mean 'he'"):
@@ -180,8 +170,8 @@ def test_dense_evaluation_is_the_mean_over_crops(draw):
 
 def test_dense_evaluation_has_the_same_parameters():
     ordinary, dense = (MODELS["alexnet"](dense_evaluation=option) for option in (False, True))
-    shapes = jax.tree.map(lambda leaf: leaf.shape, build(ordinary, (227, 227, 3))[1])
-    assert shapes == jax.tree.map(lambda leaf: leaf.shape, build(dense, (300, 400, 3))[1])
+    expected = jax.tree.map(lambda leaf: leaf.shape, shapes(ordinary, (227, 227, 3))[1])
+    assert expected == jax.tree.map(lambda leaf: leaf.shape, shapes(dense, (300, 400, 3))[1])
     assert macs(dense, (227, 227, 3)) == CLAIMS["alexnet"].macs
 
 

@@ -6,18 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tracing import count, shapes
 
 from jaxcnn.architectures import ARCHITECTURES, CLAIMS, create
 from jaxcnn.architectures.resnet_cifar import ResNetCIFAR
 from jaxcnn.operators import BatchNorm, rbf_loss, softmax_cross_entropy
-
-
-def shapes(model, size, *, train=False):
-    return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=train))
-
-
-def count(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def test_every_architecture_has_a_claim():

@@ -2,13 +2,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tracing import count, shapes
 
 from jaxcnn.architectures import create
 
 
 def build(size=(32, 32, 3), **options):
     model = create("convnet", **options)
-    return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=False))
+    return shapes(model, size)
 
 
 def parameters(size, widths, convolutions, hidden, kernel_size, classes):
@@ -38,7 +39,7 @@ def test_the_family(size, widths, convolutions, hidden, kernel_size, classes):
     options = {"widths": widths, "convolutions": convolutions, "hidden": hidden, "kernel_size": kernel_size}
     (logits, features), variables = build(size, num_classes=classes, **options)
     expected = parameters(size, widths, convolutions, hidden, kernel_size, classes)
-    assert sum(p.size for p in jax.tree.leaves(variables["params"])) == expected
+    assert count(variables["params"]) == expected
     assert logits.shape == (2, classes)
     assert len(features) == len(widths) * (convolutions + 1) + len(hidden)
     for block, width in enumerate(widths, start=1):
@@ -51,9 +52,9 @@ def test_batch_norm_replaces_the_biases():
     _, plain = build()
     (_, features), normed = build(batch_norm=True)
     channels = 2 * (32 + 64 + 128) + 256
-    sizes = [sum(p.size for p in jax.tree.leaves(v["params"])) for v in (plain, normed)]
+    sizes = [count(v["params"]) for v in (plain, normed)]
     assert sizes[1] - sizes[0] == channels  # scale and bias for a bias
-    assert sum(p.size for p in jax.tree.leaves(normed["batch_stats"])) == 2 * channels
+    assert count(normed["batch_stats"]) == 2 * channels
     assert features["fc1"].shape == (2, 256)
 
 

@@ -2,7 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_inception_v3 import INCEPTION_V3, check_against_table, check_every_branch_counts, kernels, shapes, size_of
+from test_inception_v3 import INCEPTION_V3, check_against_table, check_every_branch_counts, kernels
+from tracing import count, shapes
 
 from jaxcnn.architectures.conv_norm import Mixed, mixed
 from jaxcnn.architectures.inception_resnet import CLAIMS, MODELS, VARIANTS, InceptionResNet
@@ -66,7 +67,7 @@ def test_options_of_the_whole_network():
     assert logits.dtype == features["aux1"].dtype == jnp.float32
     params = dict(variables["params"])
     assert set(kernels(params.pop("AuxLogits")).values()) == {(1, 1, 896, 128), (5, 5, 128, 768)}
-    assert size_of(params) == CLAIMS["inception_resnet_v1"].parameters - 993 * 1793
+    assert count(params) == CLAIMS["inception_resnet_v1"].parameters - 993 * 1793
 
 
 def test_errors_say_what_is_needed():

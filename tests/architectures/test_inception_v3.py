@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tracing import multiply_adds
+from tracing import count, multiply_adds, shapes
 
 from jaxcnn.architectures.conv_norm import ConvNorm, Mixed, read_layer
-from jaxcnn.architectures.inception_v3 import BLOCKS, CLAIMS, MODELS, VARIANTS, AuxLogits, narrow
+from jaxcnn.architectures.inception_trunk import AuxLogits
+from jaxcnn.architectures.inception_v3 import BLOCKS, CLAIMS, MODELS, VARIANTS, narrow
 from jaxcnn.operators import BatchNorm
 
 # stage, output, branches; V: the grid changes here; ( ): from the same map, concatenated
@@ -121,10 +122,6 @@ def count_macs(rows):
     return sum(math.prod(row.kernel) * row.pixels for row in rows)
 
 
-def shapes(model, size, *, train=False):
-    return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=train))
-
-
 def kernels(params):
     """{path: shape} of the convolutions of a model."""
     found = {}
@@ -149,10 +146,6 @@ def compute_bfloat16(model, variables, size):
     return logits, {name: features[name] for name in order}, multiply_adds(jaxpr.jaxpr)
 
 
-def size_of(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
 def check_against_table(model, table, claim, *, classes, auxiliary=0):
     """All that a table says about a model without an auxiliary head; the claim counts `auxiliary` parameters more."""
     rows, stages = read_table(table)
@@ -163,7 +156,7 @@ def check_against_table(model, table, claim, *, classes, auxiliary=0):
     assert {name: feature.shape[1:] for name, feature in features.items()} == stages
     assert logits.shape == (2, classes)
     head = width * classes + classes
-    assert claim.parameters == size_of(variables["params"]) + auxiliary == count_parameters(rows) + head + auxiliary
+    assert claim.parameters == count(variables["params"]) + auxiliary == count_parameters(rows) + head + auxiliary
     logits, features, macs = compute_bfloat16(model, variables, claim.input)
     assert claim.macs == macs == count_macs(rows) + width * classes
     assert list(features) == list(stages)
@@ -191,7 +184,7 @@ def test_the_auxiliary_head_is_on_a_17x17_stage():
         ("Conv2d_1b_1x1",): (1, 1, 768, 128), ("Conv2d_2a_5x5",): (5, 5, 128, 768),
     }  # fmt: skip
     assert variables["params"]["AuxLogits"]["Logits"]["kernel"].shape == (768, 7)
-    assert size_of(variables["params"]) == CLAIMS["inception_v3"].parameters - 993 * (2049 + 769)
+    assert count(variables["params"]) == CLAIMS["inception_v3"].parameters - 993 * (2049 + 769)
 
 
 @pytest.mark.parametrize("channels, size, classes", [(1, 28, 10), (3, 28, 4), (1, 32, 10)])

@@ -1,6 +1,7 @@
 import jax.numpy as jnp
 import pytest
-from test_inception_v3 import check_against_table, check_every_branch_counts, kernels, shapes, size_of
+from test_inception_v3 import check_against_table, check_every_branch_counts, kernels
+from tracing import count, shapes
 
 from jaxcnn.architectures.conv_norm import Mixed
 from jaxcnn.architectures.inception_v3 import narrow
@@ -42,7 +43,7 @@ def test_options_of_the_whole_network():
     params = dict(variables["params"])
     head = params.pop("AuxLogits")
     assert set(kernels(head).values()) == {(1, 1, 1024, 128), (5, 5, 128, 768)}
-    assert size_of(params) == CLAIMS["inception_v4"].parameters - 993 * 1537
+    assert count(params) == CLAIMS["inception_v4"].parameters - 993 * 1537
 
 
 def test_too_small_images_are_refused():

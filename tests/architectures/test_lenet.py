@@ -4,6 +4,7 @@ import numpy as np
 import optax
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
+from tracing import count, shapes
 
 from jaxcnn.architectures import create
 from jaxcnn.architectures.digit_bitmaps import DIGIT_BITMAPS
@@ -29,7 +30,7 @@ def lenet5():
 
 
 def test_parameters_of_each_layer(lenet5):
-    counts = {name: sum(p.size for p in jax.tree.leaves(layer)) for name, layer in lenet5[1]["params"].items()}
+    counts = {name: count(layer) for name, layer in lenet5[1]["params"].items()}
     assert counts == {"C1": 156, "S2": 12, "C3": 1516, "S4": 32, "C5": 48120, "F6": 10164}
 
 
@@ -139,12 +140,12 @@ def test_lenet5_has_no_bitmaps_for_40_classes():
 
 def common(size, **options):
     model = create("lenet5_common", **options)
-    return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=False))
+    return shapes(model, size)
 
 
 def test_common_takes_28_with_padding_and_any_larger_image():
     (_, features), variables = common((28, 28, 1), padding=2)
-    assert sum(p.size for p in jax.tree.leaves(variables)) == 61_706
+    assert count(variables) == 61_706
     assert features["C5"].shape == (2, 1, 1, 120)
     (logits, features), _ = common((40, 45, 3), num_classes=7)
     assert features["C5"].shape == (2, 3, 4, 120) and logits.shape == (2, 7)
@@ -152,7 +153,7 @@ def test_common_takes_28_with_padding_and_any_larger_image():
 
 def test_common_parameters_of_each_layer():
     _, variables = common((32, 32, 1))
-    counts = {name: sum(p.size for p in jax.tree.leaves(layer)) for name, layer in variables["params"].items()}
+    counts = {name: count(layer) for name, layer in variables["params"].items()}
     assert counts == {"C1": 156, "C3": 2416, "C5": 48120, "F6": 10164, "output": 850}
 
 

@@ -4,17 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tracing import count, shapes
 
 from jaxcnn.architectures.mlp import CLAIMS, MODELS
 
 
 def build(size, **options):
     model = MODELS["mlp"](**options)
-    return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=False))
-
-
-def count(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+    return shapes(model, size)
 
 
 def test_counts_by_hand():

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tracing import count, multiply_adds, order
+from tracing import count, macs, order, shapes
 
 from jaxcnn.architectures.nin import CLAIMS, MODELS, NiN
 
@@ -31,19 +31,6 @@ SLIM = tuple(
 )
 
 
-def build(model, size):
-    return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=False))
-
-
-def convolutions(model, size):
-    """The multiply-adds of the convolutions, and what else multiplies matrices (nothing)."""
-    _, variables = build(model, size)
-    image = jax.ShapeDtypeStruct((1, *size), jnp.float32)
-    jaxpr = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False)[0])(variables, image)
-    assert "dot_general" not in str(jaxpr)
-    return multiply_adds(jaxpr.jaxpr)
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_counts_are_those_of_the_table(name):
     parameters, work, c_in = 0, 0, 3
@@ -54,13 +41,13 @@ def test_counts_are_those_of_the_table(name):
         c_in = c_out
     model, claim = MODELS[name](), CLAIMS[name]
     assert (claim.parameters, claim.macs) == (parameters, work)
-    assert count(build(model, claim.input)[1]) == parameters == PUBLISHED[name]
-    assert convolutions(model, claim.input) == work
+    assert count(shapes(model, claim.input)[1]) == parameters == PUBLISHED[name]
+    assert macs(model, claim.input) == work
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_stages(name):
-    (logits, features), _ = build(MODELS[name](), CLAIMS[name].input)
+    (logits, features), _ = shapes(MODELS[name](), CLAIMS[name].input)
     expected = [(stage, (2, side, side, maps)) for stage, _, side, maps in TABLES[name]]
     names = order(MODELS[name](), CLAIMS[name].input)
     assert [(stage, features[stage].shape) for stage in names] == expected
@@ -70,7 +57,7 @@ def test_stages(name):
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, "bfloat16"])
 @pytest.mark.parametrize("name", MODELS)
 def test_bfloat16_computes_in_bfloat16_only(name, dtype):
-    (logits, features), variables = build(MODELS[name](dtype=dtype, num_classes=37), CLAIMS[name].input)
+    (logits, features), variables = shapes(MODELS[name](dtype=dtype, num_classes=37), CLAIMS[name].input)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     assert (logits.shape, logits.dtype) == ((2, 37), jnp.float32)
     assert {feature.dtype for feature in features.values()} == {jnp.dtype("bfloat16")}
@@ -78,14 +65,14 @@ def test_bfloat16_computes_in_bfloat16_only(name, dtype):
 
 @pytest.mark.parametrize("name, smallest", [("nin_cifar", 4), ("nin_imagenet", 39)])
 def test_any_image_that_leaves_a_pixel(name, smallest):
-    (logits, features), _ = build(MODELS[name](), (smallest, 61, 1))
+    (logits, features), _ = shapes(MODELS[name](), (smallest, 61, 1))
     assert logits.shape[0] == 2 and features[TABLES[name][-1][0]].shape[1] == 1
     with pytest.raises(ValueError, match=rf"at least {smallest}x{smallest}, got \(2, 61, {smallest - 1}, 3\)"):
-        build(MODELS[name](), (61, smallest - 1, 3))
+        shapes(MODELS[name](), (61, smallest - 1, 3))
 
 
 def test_cifar_takes_digits():
-    (logits, features), _ = build(MODELS["nin_cifar"](), (28, 28, 1))
+    (logits, features), _ = shapes(MODELS["nin_cifar"](), (28, 28, 1))
     assert logits.shape == (2, 10) and features["pool2"].shape == (2, 7, 7, 192)
 
 
@@ -101,7 +88,7 @@ def test_initialisation_is_that_of_the_files(kernel_init):
         assert np.std(layer["kernel"]) == pytest.approx(expected, rel=0.05), name
         assert not layer["bias"].any()
     with pytest.raises(ValueError, match="unknown kernel_init 'hee'; did you mean 'he'"):
-        build(NiN(kernel_init="hee"), (8, 8, 3))
+        shapes(NiN(kernel_init="hee"), (8, 8, 3))
 
 
 def test_every_parameter_matters(draw):

@@ -2,17 +2,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tracing import multiply_adds
+from tracing import count, multiply_adds, shapes
 
 from jaxcnn.architectures import CLAIMS, create
 from jaxcnn.architectures.resnet_cifar import MODELS, Block, ResNetCIFAR
 from jaxcnn.operators import BatchNorm
 
+SIZE = (32, 32, 3)
 LONGEST = pytest.param("resnet1202", marks=pytest.mark.long)
-
-
-def build(model, size=(32, 32, 3)):
-    return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=False))
 
 
 def parameters(n, shortcut="A"):
@@ -47,28 +44,28 @@ def test_claims_hold(name):
     closed, (_, variables) = jax.make_jaxpr(
         lambda x: model.init_with_output(jax.random.key(0), x, train=False), return_shape=True
     )(jnp.zeros((1, 32, 32, 3)))
-    assert sum(p.size for p in jax.tree.leaves(variables["params"])) == CLAIMS[name].parameters
+    assert count(variables["params"]) == CLAIMS[name].parameters
     assert multiply_adds(closed.jaxpr) == CLAIMS[name].macs
 
 
-@pytest.mark.parametrize("shortcut, count", [("B", 272_474), ("C", 283_962)])
-def test_projections_of_shortcuts_b_and_c(shortcut, count):
-    _, variables = build(create("resnet20", shortcut=shortcut))
-    assert sum(p.size for p in jax.tree.leaves(variables["params"])) == parameters(3, shortcut) == count
+@pytest.mark.parametrize("shortcut, expected", [("B", 272_474), ("C", 283_962)])
+def test_projections_of_shortcuts_b_and_c(shortcut, expected):
+    _, variables = shapes(create("resnet20", shortcut=shortcut), SIZE)
+    assert count(variables["params"]) == parameters(3, shortcut) == expected
     projected = [block for block, layers in variables["params"].items() if "shortcut" in layers]
     assert len(projected) == {"B": 2, "C": 9}[shortcut]
 
 
 @pytest.mark.parametrize("depth", [20, 110])
 def test_depth_is_the_number_of_weighted_layers(depth):
-    _, variables = build(create(f"resnet{depth}"))
+    _, variables = shapes(create(f"resnet{depth}"), SIZE)
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(variables["params"])]
     assert sum(path.endswith("['kernel']") for path in paths) == depth
 
 
 @pytest.mark.parametrize("name", ["resnet20", "plain20"])
 def test_stages(name):
-    (_, features), _ = build(create(name))
+    (_, features), _ = shapes(create(name), SIZE)
     assert {key: feature.shape[1:] for key, feature in features.items()} == {
         "conv1": (32, 32, 16), "stage1": (32, 32, 16), "stage2": (16, 16, 32), "stage3": (8, 8, 64), "pool": (64,),
     }  # fmt: skip
@@ -157,7 +154,7 @@ def loss_of(model, variables, x):
 
 def test_remat_is_in_the_program_and_leaves_the_variables(draw):
     plain, again = ResNetCIFAR(depth=8), ResNetCIFAR(depth=8, remat=True)
-    assert jax.tree.structure(build(plain)) == jax.tree.structure(build(again))
+    assert jax.tree.structure(shapes(plain, SIZE)) == jax.tree.structure(shapes(again, SIZE))
     variables, x = draw(plain, (8, 8, 3)), np.ones((2, 8, 8, 3), np.float32)
     for model, blocks in ((plain, 0), (again, 3)):
         program = jax.make_jaxpr(loss_of(model, variables, x))(variables["params"])

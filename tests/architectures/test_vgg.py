@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tracing import count, multiply_adds
+from tracing import count, macs, shapes
 
 from jaxcnn.architectures.vgg import CLAIMS, INITIALISATIONS, LAYERS, MODELS, VGG
 from jaxcnn.operators import BatchNorm, softmax_cross_entropy
@@ -54,22 +54,6 @@ def counted(name):
         parameters, full = parameters + inputs * outputs + outputs, full + inputs * outputs
         inputs = outputs
     return parameters, convolutions, full, normed
-
-
-def shapes(model, size, *, train=False, images=2):
-    def run(key):
-        return model.init_with_output({"params": key, "dropout": key}, jnp.zeros((images, *size)), train=train)
-
-    return jax.eval_shape(run, jax.random.key(0))
-
-
-def macs(model, size):
-    _, variables = shapes(model, size, images=1)
-    return multiply_adds(
-        jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(
-            variables, jax.ShapeDtypeStruct((1, *size), jnp.float32)
-        ).jaxpr
-    )
 
 
 def test_a_claim_and_a_column_for_every_model():

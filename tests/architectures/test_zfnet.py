@@ -2,22 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tracing import count, multiply_adds, order
+from tracing import count, macs, order, shapes
 
 from jaxcnn.architectures.zfnet import CLAIMS, MODELS, ZFNet
 
 WIDTHS = {"zfnet": (3, 96, 256, 384, 384, 256), "zfnet_wide": (3, 96, 256, 512, 1024, 512)}
 SLIM = {"num_classes": 5, "widths": (4, 8, 8, 8, 6), "hidden": (24, 24)}
-
-
-def build(model, size):
-    return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *size)), train=False))
-
-
-def macs(model, size):
-    _, variables = build(model, size)
-    image = jax.ShapeDtypeStruct((1, *size), jnp.float32)
-    return multiply_adds(jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False)[0])(variables, image).jaxpr)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -32,13 +22,13 @@ def test_counts_are_those_of_figure_3(name):
         work += c_in * c_out
     model, claim = MODELS[name](), CLAIMS[name]
     assert (claim.parameters, claim.macs) == (parameters, work)
-    assert count(build(model, claim.input)[1]["params"]) == parameters
+    assert count(shapes(model, claim.input)[1]["params"]) == parameters
     assert macs(model, claim.input) == macs(MODELS[name](dense_evaluation=True), claim.input) == work
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_stages_are_as_printed(name):
-    (logits, features), _ = build(MODELS[name](), (224, 224, 3))
+    (logits, features), _ = shapes(MODELS[name](), (224, 224, 3))
     _, one, two, three, four, five = WIDTHS[name]
     assert [(stage, features[stage].shape[1:]) for stage in order(MODELS[name](), (224, 224, 3))] == [
         ("conv1", (110, 110, one)), ("pool1", (55, 55, one)), ("norm1", (55, 55, one)),
@@ -53,22 +43,22 @@ def test_stages_are_as_printed(name):
 def test_bfloat16_computes_in_bfloat16_only(dtype):
     for dense_evaluation in (False, True):
         model = MODELS["zfnet"](dtype=dtype, num_classes=37, dense_evaluation=dense_evaluation)
-        (logits, features), variables = build(model, (224, 224, 3))
+        (logits, features), variables = shapes(model, (224, 224, 3))
         assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
         assert (logits.shape, logits.dtype) == ((2, 37), jnp.float32)
         assert {feature.dtype for feature in features.values()} == {jnp.dtype("bfloat16")}
 
 
 def test_the_least_image_is_the_least():
-    assert build(MODELS["zfnet"](), (207, 238, 3))[0][1]["pool5"].shape == (2, 6, 6, 256)
+    assert shapes(MODELS["zfnet"](), (207, 238, 3))[0][1]["pool5"].shape == (2, 6, 6, 256)
     with pytest.raises(ValueError, match="at least 207x207"):
-        build(MODELS["zfnet"](), (206, 224, 3))
+        shapes(MODELS["zfnet"](), (206, 224, 3))
     with pytest.raises(ValueError, match="207 to 238 pixels"):
-        build(MODELS["zfnet"](), (224, 239, 3))
-    assert build(MODELS["zfnet"](dense_evaluation=True), (224, 239, 3))[0][1]["fc7"].shape == (2, 1, 2, 4096)
-    assert build(MODELS["zfnet"](map_size=None), (47, 60, 3))[0][1]["pool5"].shape == (2, 1, 1, 256)
+        shapes(MODELS["zfnet"](), (224, 239, 3))
+    assert shapes(MODELS["zfnet"](dense_evaluation=True), (224, 239, 3))[0][1]["fc7"].shape == (2, 1, 2, 4096)
+    assert shapes(MODELS["zfnet"](map_size=None), (47, 60, 3))[0][1]["pool5"].shape == (2, 1, 1, 256)
     with pytest.raises(ValueError, match="at least 47x47"):
-        build(MODELS["zfnet"](map_size=None), (46, 60, 3))
+        shapes(MODELS["zfnet"](map_size=None), (46, 60, 3))
 
 
 def test_initialisation():

@@ -22,6 +22,19 @@ def multiply_adds(jaxpr):
     return total
 
 
+def shapes(model, size, *, train=False):
+    """((logits, features), variables) of two images of (h, w, c), as ShapeDtypeStructs."""
+    keys = {name: jax.random.key(0) for name in ("params", "dropout")}
+    return jax.eval_shape(lambda: model.init_with_output(keys, jnp.zeros((2, *size)), train=train))
+
+
+def macs(model, size):
+    """Multiply-adds of one image of (h, w, c), auxiliary heads included."""
+    _, variables = shapes(model, size)
+    image = jax.ShapeDtypeStruct((1, *size), jnp.float32)
+    return multiply_adds(jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False)[0])(variables, image).jaxpr)
+
+
 def count(tree):
     """Numbers in the arrays of a tree."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))

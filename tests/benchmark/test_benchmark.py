@@ -92,3 +92,12 @@ def test_torch_side_does_the_same_work(name):
     for function in torch_operators.contenders(case, "forward", arrays).values():
         np.testing.assert_allclose(function().permute(0, 2, 3, 1).numpy(), expected, atol=2e-4 * np.abs(expected).max())
     assert isinstance(function(), torch.Tensor)
+
+
+def test_augmentation_is_timed_as_a_share_of_a_step(tmp_path, capsys):
+    path = tmp_path / "rows.json"
+    assert cli.main(["benchmark", "augment", "--only", "pad-crop", "--rounds", "1", "--output", str(path)]) == 0
+    assert "of a resnet20 step" in capsys.readouterr().out
+    (row,) = json.loads(path.read_text())["rows"]
+    assert row["name"] == "pad-crop, flip, normalise"
+    assert 0 < row["of a step"][0] < 1  # moving pixels is less work than training on them

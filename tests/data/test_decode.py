@@ -140,6 +140,38 @@ def test_crop_equals_scaling_then_cropping():
     assert difference(decode_image(encoded(picture(64, 96), "PNG"), image_size=(32, 32)), expected) < 0.01
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_resize_then_the_centre_window(interpolation):
+    """As torchvision and timm evaluate: 256 then 224 is here 48 then 42, of a picture where both offsets are whole."""
+    image = np.random.default_rng(0).integers(0, 256, (96, 120, 3), np.uint8)
+    data = encoded(image, "PNG")
+    scaled = Image.fromarray(image).resize((60, 48), getattr(Image.Resampling, interpolation.upper()))
+    expected = np.asarray(scaled)[3:45, 9:51]
+    found = decode_image(data, image_size=(42, 42), resize=48, interpolation=interpolation)
+    assert np.abs(found.astype(int) - expected).max() <= 1  # a rounding of the pass between rows and columns
+    assert difference(decode_image(data, image_size=(42, 42), interpolation=interpolation), expected) > 10
+
+
+@pytest.mark.parametrize("size", [(40, 60), (600, 400)])  # the second is decoded at a reduced scale
+def test_resize_keeps_the_place_of_an_oblique_jpeg(size):
+    """In a picture of x and y a pixel's value is its place: a window off by half a pixel shows."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(picture(*size), "JPEG", quality=98, subsampling=0, exif=exif)
+    height, width = size[::-1]  # as seen
+    scale = 32 / min(size)
+    places = [(side - 28 / scale) / 2 + (np.arange(28) + 0.5) / scale for side in (height, width)]
+    red, green, _ = np.moveaxis(decode_image(data, image_size=(28, 28), resize=32).astype(float), -1, 0)
+    assert np.abs(red - 255 * (places[0][:, None] - 0.5) / height).mean() < 1
+    assert np.abs(green - 255 * (width - 0.5 - places[1]) / width).mean() < 1
+
+
+def test_resize_equal_to_the_image_cuts_without_resampling():
+    np.testing.assert_array_equal(
+        decode_image(encoded(picture(), "PNG"), image_size=(32, 32), resize=40), picture()[4:36, 14:46]
+    )
+
+
 def test_scaling_down_is_antialiased():
     stripes = np.tile(np.array([0, 255], np.uint8), (32, 16))  # one pixel wide: 127.5 on average
     np.testing.assert_allclose(decode_image(encoded(stripes, "PNG"), image_size=(8, 8))[:, 1:-1], 127.5, atol=8)
@@ -214,9 +246,21 @@ def test_a_decompression_bomb_is_an_error(form, monkeypatch):
 
 @pytest.mark.parametrize(
     "options",
-    [{"image_size": 32}, {"image_size": (0, 3)}, {"image_size": (3.5, 3)}, {"channels": 4}, {"fit": "squash"}],
+    [
+        {"image_size": 32},
+        {"image_size": (0, 3)},
+        {"image_size": (3.5, 3)},
+        {"channels": 4},
+        {"fit": "squash"},
+        {"interpolation": "nearest"},
+        {"resize": -1},
+        {"resize": 2.5},
+        {"resize": 8},
+        {"resize": 8, "image_size": (8, 9)},
+        {"resize": 8, "image_size": (8, 8), "fit": "stretch"},
+    ],
 )
 def test_a_wrong_option_is_named(options):
-    (name,) = options
+    name = next(iter(options))
     with pytest.raises(ValueError, match=name):
         decode_image(encoded(picture(), "PNG"), **options)

@@ -1,13 +1,25 @@
 """Image folders: layouts, order, and files that are not what they should be."""
 
+import errno
 import logging
 import os
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxcnn.data import DataError, decode_image, default_splits, load, read_all
+from jaxcnn.data import (
+    DataError,
+    Order,
+    ResizedCrop,
+    ScaledCrop,
+    decode_image,
+    default_splits,
+    load,
+    read_all,
+    stream,
+)
 
 
 def open_folder(root, split="train", **options):
@@ -166,6 +178,63 @@ def test_a_png_named_jpg_is_read(image_folder):
     expected = open_folder(root)[0]["image"]
     (root / "a" / "000.png").rename(root / "a" / "000.jpg")
     np.testing.assert_array_equal(open_folder(root)[0]["image"], expected)
+
+
+@pytest.fixture
+def wild(image_folder):
+    """A photograph of each kind that folders hold, and files that cannot be read."""
+    root = image_folder({"a": 1})
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, (40, 30, 3), np.uint8)
+    Image.fromarray(noise).convert("CMYK").save(root / "a" / "cmyk.jpg")
+    Image.fromarray(random.integers(0, 2**16, (40, 30), np.uint16)).save(root / "a" / "deep.png")
+    Image.fromarray(noise[:1, :1]).save(root / "a" / "dot.jpg")
+    Image.fromarray(noise[:, :1]).save(root / "a" / "line.png")
+    Image.fromarray(noise).save(root / "a" / "disguised.jpg", format="PNG")
+    Image.fromarray(noise).save(root / "a" / "cut.jpg")
+    whole = (root / "a" / "cut.jpg").read_bytes()
+    (root / "a" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (root / "a" / "text.jpg").write_text("hello")
+    (root / "a" / "text.txt").write_text("hello")
+    (root / "a" / "here.jpg").symlink_to(root / "a" / "there.jpg")
+    (root / "a" / "there.jpg").symlink_to(root / "a" / "here.jpg")
+    (root / "a" / "closed.jpg").write_bytes(whole)
+    (root / "a" / "closed.jpg").chmod(0)
+    os.mkfifo(root / "a" / "pipe.jpg")
+    return root
+
+
+GOOD = {"000.png", "cmyk.jpg", "deep.png", "dot.jpg", "line.png", "disguised.jpg"}
+BAD = {
+    "cut.jpg": "truncated",
+    "text.jpg": "not an image",
+    "here.jpg": "cannot be read",
+    "there.jpg": "cannot be read",
+    "closed.jpg": r"cannot be read \(Permission denied\)",
+    "pipe.jpg": "not a file",
+}
+
+
+@pytest.mark.parametrize("crop", [None, ResizedCrop(), ScaledCrop()])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_file_of_a_wild_folder_is_read_or_named(wild, crop, channels, monkeypatch, caplog):
+    def closed(path, *arguments, **options):  # a superuser may open it all the same
+        if os.path.basename(os.fsdecode(path)) == "closed.jpg":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return builtin(path, *arguments, **options)
+
+    builtin = open
+    monkeypatch.setattr("builtins.open", closed)
+    records = open_folder(wild, on_error="skip", channels=channels)
+    names = [os.path.basename(path) for path in paths(records)]
+    assert sorted(names) == sorted({*GOOD, *BAD})
+    order = Order(len(records), seed=0)
+    with stream(records, order, batch_size=len(records), stop=len(records), crop=crop) as batches:
+        (batch,) = batches
+    for index, image, mask in zip(batch["index"], batch["image"], batch["mask"], strict=True):
+        assert mask == (names[index] in GOOD) == image.any()
+    for name, reason in BAD.items():
+        assert sum(re.search(f"/{name}: .*{reason}", message) is not None for message in caplog.messages) == 1
 
 
 def test_imagenette(shared):

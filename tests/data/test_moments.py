@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcnn.data import channel_statistics, epoch, load, read_all, statistics
+from jaxcnn.data import channel_statistics, epoch, load, principal_components, read_all, statistics
 
 
 def assert_matches_numpy(found, images):
@@ -52,3 +52,35 @@ def test_no_images():
         statistics(iter(()))
     with pytest.raises(ValueError, match="no images"):
         statistics({"image": np.zeros((2, 3, 3, 1), np.uint8), "mask": np.zeros(2, np.float32)})
+
+
+def test_principal_components_are_those_of_the_covariance():
+    arrays = random_arrays()
+    arrays["image"][..., 1] = arrays["image"][..., 0] // 2 + arrays["image"][..., 2] // 4
+    values, vectors = principal_components(arrays)
+    covariance = np.cov(arrays["image"].reshape(-1, 3).T / 255, ddof=0)
+    expected = np.linalg.eigh(covariance)
+    np.testing.assert_allclose(values, expected[0][::-1], rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(np.abs(vectors), np.abs(expected[1][:, ::-1]), atol=1e-6)
+    np.testing.assert_allclose(vectors * values @ vectors.T, covariance, atol=1e-7)
+    assert (vectors[np.abs(vectors).argmax(axis=0), range(3)] > 0).all()
+    halves = [{key: value[part] for key, value in arrays.items()} for part in (slice(100), slice(100, None))]
+    np.testing.assert_allclose(principal_components(halves)[1], vectors, atol=1e-6)
+
+
+def test_principal_components_recover_a_covariance():
+    axes = np.array([[2, 3, 6], [-3, 6, -2], [6, 2, -3]]).T / 7  # orthonormal columns, largest entry positive
+    spread = np.array([0.1, 0.05, 0.01])
+    offsets = np.random.default_rng(0).normal(size=(200, 10, 10, 3)) * spread
+    values, vectors = principal_components({"image": 0.5 + offsets @ axes.T})
+    np.testing.assert_allclose(values, spread**2, rtol=5 * np.sqrt(2 / 20000))
+    np.testing.assert_allclose(vectors, axes, atol=0.02)
+
+
+def test_principal_components_of_grey_images_are_their_variance():
+    arrays = {"image": random_arrays()["image"][..., :1]}
+    values, vectors = principal_components(arrays)
+    np.testing.assert_allclose(values, [(arrays["image"] / 255).var()], rtol=1e-6)
+    np.testing.assert_array_equal(vectors, [[1]])
+    with pytest.raises(ValueError, match="no images"):
+        principal_components(iter(()))

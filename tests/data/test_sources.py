@@ -194,6 +194,14 @@ assert "tensorflow" not in sys.modules
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_resize_reaches_the_records():
+    whole = load("digits", "train[:3]", image_size=(8, 8))
+    part = load("digits", "train[:3]", image_size=(6, 6), resize=8)
+    np.testing.assert_array_equal(read_all(part)["image"], read_all(whole)["image"][:, 1:7, 1:7])
+    with pytest.raises(ValueError, match="resize is 5"):
+        load("digits", "train", image_size=(6, 6), resize=5)
+
+
 OWN = """
 import numpy as np
 from jaxcnn.data import Arrays, Records
@@ -213,6 +221,7 @@ def test_a_source_of_the_users_own(tmp_path, monkeypatch):
     records = load("my_shapes:shapes", "train[:50%]", image_size=(3, 3), channels=3)
     assert (len(records), records.shape, records.classes) == (2, (3, 3, 3), ("circle", "square"))
     assert default_splits("my_shapes:shapes")["test"] == "train[75%:]"
+    assert load("my_shapes:shapes", "train", image_size=(3, 3), resize=4, interpolation="bicubic").shape == (3, 3, 1)
     with pytest.raises(ValueError, match="shapes"):
         load("my_shapes:shape", "train")
     with pytest.raises(ValueError, match="not callable"):

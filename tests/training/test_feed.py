@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import data
+from jaxcnn.errors import InputError
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.parallel import Replicas
 
@@ -79,6 +80,22 @@ def test_a_set_is_resident_by_its_size(make_feed, monkeypatch):
     assert make_feed("auto").resident
     monkeypatch.setattr("jaxcnn.training.feed.RESIDENT_BYTES", 24 * 64 - 1)
     assert not make_feed("auto").resident
+
+
+def test_random_crops_are_those_of_the_stream(records, make_feed):
+    crop = data.ResizedCrop()
+    feed = make_feed("auto", "shard_map", crop=crop)
+    assert not feed.resident
+    inputs = feed.training(start=1, batch_size=16)
+    found = inputs.take(1)
+    inputs.close()
+    with data.stream(records, data.Order(24, seed=3), batch_size=16, start=16, stop=32, crop=crop) as batches:
+        (expected,) = batches
+    np.testing.assert_array_equal(np.asarray(found["image"])[0], expected["image"])
+    whole = [np.asarray(batch["image"]) for batch in feed.evaluation(batch_size=16)]
+    np.testing.assert_array_equal(np.concatenate(whole, axis=1)[0, :24], data.read_all(records)["image"])
+    with pytest.raises(InputError, match="resident is 'yes'"):
+        make_feed("yes", crop=crop)
 
 
 def test_a_batch_that_does_not_divide_names_one_that_does(make_feed):

@@ -204,7 +204,7 @@ def drawn(tiny_config, *, steps=1, **changes):
     devices = changes.pop("devices", ONE)
     config = tiny_config({"optimizer.learning_rate": 0.0, **changes})
 
-    def augment(key, image):
+    def augment(key, image, magnitude):
         return jnp.full_like(image, jax.random.uniform(key))
 
     task = Task(First(), lambda logits, _: logits[:, 0], augment, lambda images: images, 10)
@@ -227,7 +227,9 @@ def test_augmentation_depends_on_the_step_and_the_position_and_on_nothing_else(t
 
 
 def test_a_hyperparameter_changes_the_result_and_never_recompiles(tiny_config):
-    bench, batch = Bench(tiny_config({"optimizer.weight_decay": 0.1, "loss.label_smoothing": 0.1})), make_batch(8)
+    brighter = (("brightness", 1.0, 0.5),)
+    changes = {"optimizer.weight_decay": 0.1, "loss.label_smoothing": 0.1, "augment.operations": brighter}
+    bench, batch = Bench(tiny_config(changes)), make_batch(8)
     inputs = bench.setup.replicas.shard({key: value[None] for key, value in batch.items()})
     program = bench.mapped.lower(bench.state, {}, inputs).compile()  # which cannot trace again
 
@@ -238,7 +240,8 @@ def test_a_hyperparameter_changes_the_result_and_never_recompiles(tiny_config):
         return state.params
 
     numbers = {name: np.asarray(value) for name, value in bench.state.hyperparameters.items()}
-    assert set(numbers) == {"learning_rate_scale", "momentum", "weight_decay", "label_smoothing", "dropout"}
+    named = {"learning_rate_scale", "momentum", "weight_decay", "label_smoothing", "dropout", "augment_magnitude"}
+    assert set(numbers) == named
     reference = two_steps(numbers)
     assert distance(two_steps(numbers), reference) == 0
     for name, value in numbers.items():
@@ -278,7 +281,7 @@ class TwoHeads(nn.Module):
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 def test_an_auxiliary_head_learns_with_its_weight_and_the_loss_is_that_of_the_output(tiny_config, weight):
     config = tiny_config({"optimizer.momentum": 0.0, "optimizer.learning_rate": 1.0})
-    task = Task(TwoHeads(), softmax_cross_entropy, lambda key, x: x, lambda images: images, 10, weight)
+    task = Task(TwoHeads(), softmax_cross_entropy, lambda key, x, magnitude: x, lambda images: images, 10, weight)
     bench, batch = Bench(config, task=task), make_batch(4)
     state = create_state(bench.setup.config, TwoHeads(), bench.setup.optimizer(), (8, 8, 1))
     moved, metrics = bench.step(batch, bench.setup.replicas.replicate(state))

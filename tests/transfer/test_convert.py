@@ -85,6 +85,19 @@ def test_without_a_data_set(lenet_file, tmp_path):
         np.testing.assert_array_equal(load_file(tmp_path / "back.safetensors")[name], array)
 
 
+def test_images_are_prepared_as_the_weights_were_trained(lenet_file, tmp_path):
+    preparation = {"resize": 32, "interpolation": "bicubic"}
+    convert("caffe", "lenet_caffe", lenet_file, tmp_path / "run", **preparation)
+    network = Trained(tmp_path / "run")
+    assert (network.config.data.resize, network.config.data.interpolation) == (32, "bicubic")
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 96), np.uint8))
+    image.save(tmp_path / "x.png")
+    (row,) = network.predict([tmp_path / "x.png"])
+    window = np.asarray(image.resize((48, 32), Image.Resampling.BICUBIC))[2:30, 10:38]
+    expected = network.probabilities(window[None, :, :, None])[0]
+    np.testing.assert_allclose(list(row["probabilities"].values()), expected, rtol=1e-3)
+
+
 def _lenet(weights, x):
     """Caffe's LeNet in NumPy, in Caffe's order (c, h, w)."""
     x = x[None]
@@ -107,6 +120,7 @@ def test_mistakes_leave_no_run_behind(lenet_file, tmp_path):
         (("caffe", "lenet_caffe", lenet_file), {"classes": ["a", "b"]}, "10 classes, but 2 are named"),
         (("caffe", "lenet_caffe", lenet_file), {"meen": (0.5,)}, "'meen'.*did you mean 'mean'"),
         (("caffe", "lenet_caffe", lenet_file), {"mean": (0.1, 0.2)}, "--mean, one number or 1"),
+        (("caffe", "lenet_caffe", lenet_file), {"resize": 27}, "resize is 27"),
         (("caffe", "lenet_caffe", lenet_file), {"options": {"widht": 3}}, "widht"),
     ):
         with pytest.raises(InputError, match=message):

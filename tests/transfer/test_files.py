@@ -11,59 +11,15 @@ from jaxcnn.transfer.caffemodel import read_caffemodel
 from jaxcnn.transfer.files import read_tensors
 
 
-@pytest.fixture(scope="module")
-def caffe():
-    """The messages of caffe.proto that hold weights, built by Google's library from their field numbers."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-    file = descriptor_pb2.FileDescriptorProto(name="caffe_weights.proto", package="caffe", syntax="proto2")
-    kinds = {"int32": 5, "int64": 3, "float": 2, "double": 1, "string": 9, "enum": 5}
-    messages = {
-        "BlobShape": [("dim", 1, "int64", "packed")],
-        "BlobProto": [
-            *((name, i, "int32", "") for i, name in enumerate(("num", "channels", "height", "width"), start=1)),
-            ("data", 5, "float", "packed"), ("diff", 6, "float", "packed"), ("shape", 7, "BlobShape", ""),
-            ("double_data", 8, "double", "packed"),
-        ],
-        "LayerParameter": [("name", 1, "string", ""), ("type", 2, "string", ""), ("blobs", 7, "BlobProto", "many")],
-        "V1LayerParameter": [("name", 4, "string", ""), ("type", 5, "enum", ""), ("blobs", 6, "BlobProto", "many")],
-        "NetParameter": [
-            ("name", 1, "string", ""), ("layers", 2, "V1LayerParameter", "many"),
-            ("layer", 100, "LayerParameter", "many"),
-        ],
-    }  # fmt: skip
-    for name, fields in messages.items():
-        message = file.message_type.add(name=name)
-        for field, number, kind, repeated in fields:
-            added = message.field.add(name=field, number=number, label=3 if repeated else 1)
-            added.type = kinds.get(kind, 11)
-            if kind not in kinds:
-                added.type_name = f".caffe.{kind}"
-            if repeated == "packed":
-                added.options.packed = True
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"caffe.{name}")) for name in messages}
-
-
-def _blob(message, array, *, old=False):
-    if old:
-        shape = (1,) * (4 - array.ndim) + array.shape
-        message.num, message.channels, message.height, message.width = shape
-    else:
-        message.shape.dim.extend(array.shape)
-    (message.double_data if array.dtype == np.float64 else message.data).extend(array.ravel().tolist())
-
-
 @pytest.mark.parametrize(("field", "old"), [("layer", False), ("layers", True)])
-def test_both_generations_of_caffe(caffe, field, old):
+def test_both_generations_of_caffe(caffe, fill, field, old):
     rng = np.random.default_rng(0)
     net, expected = caffe["NetParameter"](name="net"), {}
     for name, shape in (("conv1", (4, 3, 5, 5)), ("a/b_c", (200, 2, 1, 1)), ("ip1", (6, 7))):
         layer = getattr(net, field).add(name=name)
         for part, size in (("weight", shape), ("bias", shape[:1])):
             array = rng.normal(size=size).astype(np.float64 if name == "ip1" else np.float32)
-            _blob(layer.blobs.add(), array, old=old)
+            fill(layer.blobs.add(), array, old=old)
             expected[f"{name}.{part}"] = array
     getattr(net, field).add(name="relu1")  # without weights
     found = read_caffemodel(net.SerializeToString())
@@ -80,9 +36,9 @@ def test_numbers_that_are_not_packed(caffe):
     np.testing.assert_array_equal(found["a.weight"], np.array([1.5, -2], np.float32))
 
 
-def test_damaged_caffemodels(caffe, tmp_path):
+def test_damaged_caffemodels(caffe, fill, tmp_path):
     net = caffe["NetParameter"]()
-    _blob(net.layer.add(name="conv1").blobs.add(), np.ones((2, 3), np.float32))
+    fill(net.layer.add(name="conv1").blobs.add(), np.ones((2, 3), np.float32))
     data = net.SerializeToString()
     file = tmp_path / "x.caffemodel"
     for damaged, message in (

@@ -5,24 +5,32 @@ import json
 import pytest
 
 from jaxcnn import cli
-from jaxcnn.analysis.published import PUBLISHED
+from jaxcnn.analysis.ledger import ILSVRC, LEDGER
 from jaxcnn.architectures import CLAIMS
 from jaxcnn.errors import InputError
-from jaxcnn.visualize.frontier import Point, count, draw_frontier, frontier, published_points, run_points
+from jaxcnn.visualize.frontier import DRAWN, Point, count, draw_frontier, frontier, published_points, run_points
 
 
-def test_published_numbers_are_of_known_networks():
-    assert {row.architecture for row in PUBLISHED} <= set(CLAIMS)
-    assert len({(row.architecture, row.protocol) for row in PUBLISHED}) == len(PUBLISHED)
-    for row in PUBLISHED:
-        assert row.source and (row.top1 or row.top5) and (not row.top5 or not row.top1 or row.top5 < row.top1)
-
-
-def test_a_point_is_of_one_crop_where_there_is_one():
+def test_what_is_drawn_is_the_printed_number_of_the_ledger():
     points = {point.name: point for point in published_points()}
+    assert set(points) <= set(CLAIMS) and len(points) == sum(map(len, DRAWN.values()))
     assert points["resnet152"][1:] == (23.0, CLAIMS["resnet152"].macs, CLAIMS["resnet152"].parameters, "one crop")
-    assert points["alexnet"][1] == 40.7 and points["alexnet"].protocol == "10 crops"
-    assert points["vgg_d"].protocol == "dense" and "googlenet" not in points  # of which there is no top-1 error
+    assert points["alexnet"][1] == 40.7 and points["alexnet"].protocol == "10 crops"  # Krizhevsky et al., table 2
+    assert points["resnet34"][1] == 24.52 and points["resnet34"].protocol == "10 crops"  # He et al., table 3, B
+    assert points["vgg_d"][1] == 25.6 and points["vgg_d"].protocol == "dense"  # Simonyan and Zisserman, table 3
+    assert points["inception_resnet_v2"][1] == 19.9  # Szegedy et al. 2016, table 2
+
+
+def test_every_error_of_one_crop_is_drawn_but_those_of_copies():
+    printed = {e.subject for e in LEDGER if e.data == ILSVRC and e.protocol == "one crop" and e.value[0]}
+    assert printed - set(DRAWN["one crop"]) == {"alexnet"}  # Caffe's; the paper prints 10 crops
+    assert set(DRAWN["one crop"]) <= printed
+
+
+def test_the_released_network_costs_as_much_as_inception_v4():
+    macs = {name: CLAIMS[name].macs for name in CLAIMS if name.startswith("inception")}
+    released, drawn = macs["inception_resnet_v2"], macs["inception_resnet_v2_paper"]
+    assert abs(released / macs["inception_v4"] - 1) < 0.1 and drawn / macs["inception_v4"] < 0.8
 
 
 def test_the_frontier_is_what_no_other_beats():
@@ -44,6 +52,9 @@ def test_the_picture(tmp_path, capsys):
     assert {text.get_text() for text in figure.axes[0].texts if text.get_visible()} == {
         p["name"] for p in found["points"]
     }
+    side = {text.get_text(): text.get_ha() for text in figure.axes[0].texts if text.get_visible()}
+    for left, right in (("inception_v4", "inception_resnet_v2"), ("plain18", "resnet18")):  # one circle on the other
+        assert (side[left], side[right]) == ("right", "left")  # of the text: it ends, or begins, at its circle
     draw_frontier([Point("one", 50.0, 10, 10, "test, n 3")], tmp_path / "one.png")
 
 

@@ -15,9 +15,9 @@ from jaxcnn.analysis.ledger import (
     vgg,
     zfnet,
 )
-from jaxcnn.analysis.ledger.entry import QUANTITIES, STATUSES, Entry
+from jaxcnn.analysis.ledger.entry import ILSVRC, QUANTITIES, STATUSES, Entry
 
-__all__ = ["LEDGER", "QUANTITIES", "STATUSES", "UNPRINTED", "Entry"]
+__all__ = ["ILSVRC", "LEDGER", "QUANTITIES", "STATUSES", "UNPRINTED", "Entry"]
 
 _FILES = (lenet, alexnet, zfnet, vgg, nin, googlenet, inception, resnet, densenet, lectures)
 

@@ -12,7 +12,7 @@ QUANTITIES = (
 STATUSES = ("match", "erratum", "protocol")
 
 _NUMBER = re.compile(r"(?P<below><?)(?P<digits>[\d,]+(?:\.\d+)?)(?:e(?P<exponent>\d+))?(?P<unit>[KMG]?)(?P<rest>\D*)")
-_ILSVRC = "ILSVRC-2012 validation"
+ILSVRC = "ILSVRC-2012 validation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Entry:
       measure: what recomputes it from an `audit.Network` of the subject.
       formula: what recomputes it from nothing; only one of the two.
       true: the right value of an erratum.
-      reason: why an erratum is one.
+      reason: why an erratum is one, or why a number is of this architecture, where that can be asked.
       to: what it is rounded to, where that is not the last digit that is printed: 10e6 for the "60M" of AlexNet.
       kilo: 1000, or 1024 where the K of the source is that.
       options: of the architecture, where the number is of another variant than the default.
@@ -108,10 +108,10 @@ def erratum(subject, what, quantity, printed, source, measure=None, *, true, rea
     return Entry(name, subject, quantity, printed, source, "erratum", measure=measure, **options)
 
 
-def error(subject, printed, source, protocol, *, data=_ILSVRC, images=50_000):
+def error(subject, printed, source, protocol, *, data=ILSVRC, images=50_000, reason=""):
     """A published error, "top-1/top-5" or one number, in percent."""
     name = f"{subject}/error/{data}/{protocol}"
-    options = {"data": data, "protocol": protocol, "images": images}
+    options = {"data": data, "protocol": protocol, "images": images, "reason": reason}
     return Entry(name, subject, "error", printed, source, "protocol", **options)
 
 

@@ -1,0 +1,61 @@
+"""The operations that a policy names, each with its unit and three magnitudes: weak, medium, strong."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jaxcnn.augment.color import brightness, color_cast, contrast, gamma, hue, invert, saturation
+from jaxcnn.augment.crop import crop_and_pad
+from jaxcnn.augment.elastic import elastic
+from jaxcnn.augment.filters import emboss, gaussian_blur, sharpen
+from jaxcnn.augment.lighting import lighting
+from jaxcnn.augment.noise import additive_gaussian_noise, coarse_dropout, coarse_salt
+from jaxcnn.augment.superpixels import superpixels
+from jaxcnn.augment.warp import affine, perspective, rotate, scale, shear_x, shear_y, translate_x, translate_y
+from jaxcnn.augment.weather import clouds, fast_snowy_landscape, fog, snowflakes
+
+
+class Operation(NamedTuple):
+    """One per-image operation.
+
+    Attributes:
+      function: f(key, image, *, magnitude) on a float image (h, w, c) in [0, 1]; magnitude 0 changes nothing.
+      unit: of the magnitude.
+      magnitudes: (weak, medium, strong), for contact sheets and as a scale for magnitudes of your own.
+    """
+
+    function: Callable
+    unit: str
+    magnitudes: tuple
+
+
+OPERATIONS = {
+    "rotate": Operation(rotate, "degrees", (5, 15, 45)),
+    "shear_x": Operation(shear_x, "degrees", (5, 15, 30)),
+    "shear_y": Operation(shear_y, "degrees", (5, 15, 30)),
+    "translate_x": Operation(translate_x, "of the width", (0.05, 0.15, 0.3)),
+    "translate_y": Operation(translate_y, "of the height", (0.05, 0.15, 0.3)),
+    "scale": Operation(scale, "factor - 1", (0.1, 0.3, 0.6)),
+    "affine": Operation(affine, "of the default ranges", (0.5, 1, 2)),
+    "perspective": Operation(perspective, "of the side", (0.05, 0.1, 0.2)),
+    "elastic": Operation(elastic, "pixels", (1, 2, 4)),
+    "crop_and_pad": Operation(crop_and_pad, "of the side", (0.05, 0.1, 0.25)),
+    "brightness": Operation(brightness, "added", (0.1, 0.25, 0.5)),
+    "contrast": Operation(contrast, "factor - 1", (0.2, 0.5, 0.9)),
+    "saturation": Operation(saturation, "factor - 1", (0.2, 0.5, 1)),
+    "hue": Operation(hue, "of the circle", (0.05, 0.15, 0.5)),
+    "gamma": Operation(gamma, "exponent - 1", (0.2, 0.5, 1.5)),
+    "invert": Operation(invert, "blend", (0.25, 0.5, 1)),
+    "color_cast": Operation(color_cast, "added per channel", (0.05, 0.15, 0.3)),
+    "lighting": Operation(lighting, "deviations", (0.1, 0.5, 1)),
+    "sharpen": Operation(sharpen, "blend", (0.1, 0.2, 0.4)),
+    "emboss": Operation(emboss, "blend", (0.1, 0.2, 0.4)),
+    "gaussian_blur": Operation(gaussian_blur, "pixels", (0.5, 1, 2)),
+    "additive_gaussian_noise": Operation(additive_gaussian_noise, "deviation", (0.02, 0.08, 0.2)),
+    "coarse_salt": Operation(coarse_salt, "of the cells", (0.02, 0.08, 0.2)),
+    "coarse_dropout": Operation(coarse_dropout, "of the short side", (0.2, 0.35, 0.5)),
+    "superpixels": Operation(superpixels, "of the segments", (0.3, 0.6, 1)),
+    "clouds": Operation(clouds, "density", (0.3, 0.6, 1)),
+    "fog": Operation(fog, "density", (0.3, 0.6, 1)),
+    "snowflakes": Operation(snowflakes, "density", (0.2, 0.5, 1)),
+    "fast_snowy_landscape": Operation(fast_snowy_landscape, "density", (0.3, 0.6, 1)),
+}

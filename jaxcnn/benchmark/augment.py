@@ -1,0 +1,66 @@
+"""What augmentation costs: every operation, and the recipe of CIFAR, beside the training step that it is part of."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcnn.architectures import create
+from jaxcnn.augment import OPERATIONS, horizontal_flip, pad_crop
+from jaxcnn.benchmark.steps import train_step
+from jaxcnn.benchmark.timing import interleaved, ratio
+from jaxcnn.training.compilation import compiler_options
+from jaxcnn.training.setup import make_normalise
+from jaxcnn.training.step import as_float
+
+BATCH, SHAPE = 128, (32, 32, 3)
+RECIPE = "pad-crop, flip, normalise"
+STEP = "training step of resnet20"
+
+
+def benchmark_augment(*, only="", rounds=7, report=print):
+    """Times augmentation of a batch of 128 images of 32x32x3, each operation at its medium magnitude.
+
+    Args:
+      only: text that the name of a row contains.
+      rounds: measurements of each.
+      report: called with each row as it is done.
+    Returns:
+      list of dicts: name, seconds (median for the batch), and "of a step": its share of a training step of resnet20 on
+      such a batch, timed in the same rounds, (median, (lower quartile, upper quartile)).
+    """
+    images = np.random.default_rng(0).integers(0, 256, (BATCH, *SHAPE), dtype=np.uint8)
+    step, state = train_step(create("resnet20"), as_float(jnp.asarray(images)))
+    step = _compiled(step, state)
+    rows = []
+    for name, function in _functions().items():
+        if only in name:
+            program = _compiled(function, images)
+            times = interleaved({name: program, STEP: step}, rounds=rounds)
+            share = ratio(times[name], times[STEP])
+            rows.append({"name": name, "seconds": float(np.median(times[name])), "of a step": share})
+            report(rows[-1])
+    return rows
+
+
+def _functions():
+    def recipe(key, image):
+        crop_key, flip_key = jax.random.split(key)
+        return horizontal_flip(flip_key, pad_crop(crop_key, image, padding=4))
+
+    normalise = make_normalise(np.full(3, 0.5), np.full(3, 0.25))
+    found = {RECIPE: lambda images: normalise(_mapped(recipe)(images))}
+    for name, operation in OPERATIONS.items():
+        found[name] = _mapped(functools.partial(operation.function, magnitude=operation.magnitudes[1]))
+    return found
+
+
+def _mapped(function):
+    keys = jax.random.split(jax.random.key(0), BATCH)
+    return lambda images: jax.vmap(function)(keys, as_float(images))
+
+
+def _compiled(function, argument):
+    program = jax.jit(function).lower(argument).compile(compiler_options=compiler_options())
+    return lambda: jax.block_until_ready(program(argument))

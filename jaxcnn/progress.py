@@ -1,0 +1,67 @@
+"""A progress bar with time left on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+import rich.console
+import rich.progress
+
+
+class ProgressBar:
+    """A progress bar with rate and time left on a terminal, plain lines elsewhere, nothing when quiet.
+
+    Args:
+      total: how much there is to do.
+      start: how much of it was done before.
+      title: the name shown.
+      quiet: show nothing.
+    """
+
+    def __init__(self, total, *, start, title, quiet):
+        self.console = rich.console.Console(file=sys.stderr, highlight=False)
+        self.quiet, self.total, self.start, self.begin = quiet, total, start, time.monotonic()
+        self.bar = None
+        if self.console.is_terminal and not quiet:
+            columns = (
+                rich.progress.TextColumn("[progress.description]{task.description}"),
+                rich.progress.BarColumn(),
+                rich.progress.MofNCompleteColumn(),
+                rich.progress.TextColumn("{task.fields[text]}"),
+                rich.progress.TimeRemainingColumn(),
+            )
+            self.bar = rich.progress.Progress(*columns, console=self.console)
+            self.task = self.bar.add_task(title, total=total, completed=start, text="")
+            self.bar.start()
+
+    def line(self, text):
+        """One line of text, above the bar where there is one."""
+        if not self.quiet:
+            self.console.print(text, markup=False, soft_wrap=True)
+
+    def show(self, done, *, beside_bar, line=None):
+        """So much is done.
+
+        Args:
+          done: of the total.
+          beside_bar: text beside the bar.
+          line: what is written where there is no bar, with the time left; None writes nothing.
+        """
+        if self.quiet:
+            return
+        if self.bar:
+            self.bar.update(self.task, completed=done, text=beside_bar)
+        elif line is not None:
+            left = (time.monotonic() - self.begin) / max(done - self.start, 1) * (self.total - done)
+            self.line(f"{line}  {clock(left)} left")
+
+    def close(self):
+        """Ends the bar."""
+        if self.bar:
+            self.bar.stop()
+
+
+def clock(seconds):
+    """3725 is "1:02:05"."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

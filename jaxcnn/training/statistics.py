@@ -1,0 +1,59 @@
+"""What a run's images are normalised by, measured on its training slice."""
+
+import jax
+import numpy as np
+
+from jaxcnn import data
+from jaxcnn.errors import InputError
+from jaxcnn.training.config import parse_statistic
+from jaxcnn.training.feed import Feed
+from jaxcnn.training.parallel import Replicas
+from jaxcnn.training.setup import resolve_data
+
+# Statistics of a streamed set are taken over its first records in the shuffled order.
+STATISTICS_RECORDS = 20_000
+
+
+def image_statistics(config, feed):
+    """(mean, std) of images on the [0, 1] scale, float32 (c,) or (h, w, c), from the training slice."""
+    kinds = {key: parse_statistic(config.data[key], f"data.{key}") for key in ("mean", "std")}
+    channels = config.data.channels
+    measured = {}
+    if {"channel", "pixel"} & {k for k in kinds.values() if isinstance(k, str)}:
+        measured = data.statistics(feed.arrays if feed.resident else _sample(feed))
+    mean = {"channel": measured.get("channel_mean"), "pixel": measured.get("pixel_mean"), "none": np.zeros(channels)}
+    std = {"channel": measured.get("channel_std"), "none": np.ones(channels)}
+    found = []
+    for key, table in (("mean", mean), ("std", std)):
+        kind = kinds[key]
+        if isinstance(kind, tuple) and len(kind) not in (1, channels):
+            raise InputError(f"config.data.{key} has {len(kind)} numbers, the images have {channels} channels.")
+        value = np.full(channels, kind) if isinstance(kind, tuple) else table[kind]
+        found.append(np.asarray(value, np.float32))
+    return found[0], np.maximum(found[1], 1e-6)
+
+
+def measure(config):
+    """What normalisation and PCA lighting need of a config's training images, on the [0, 1] scale.
+
+    Returns:
+      {"mean": (c,), "std": (c,), "pca": 3 values then 3x3 vectors, flat, of colour images, else ()}, float.
+    """
+    config, train = resolve_data(config)
+    settings, one = config.data, Replicas(config.parallel, jax.local_devices()[:1])
+    feed = Feed(train, one, seed=config.seed, resident=settings.resident, workers=settings.workers)
+    found, pca = data.statistics(feed.arrays if feed.resident else _sample(feed)), ()
+    if settings.channels == 3:
+        values, vectors = data.principal_components(feed.arrays if feed.resident else _sample(feed))
+        pca = (*values.tolist(), *vectors.ravel().tolist())
+    return {"mean": found["channel_mean"].tolist(), "std": found["channel_std"].tolist(), "pca": pca}
+
+
+def _sample(feed):
+    batch = min(256, len(feed.records))
+    stop = min(len(feed.records), STATISTICS_RECORDS) // batch * batch
+    batches = data.stream(feed.records, feed.order, batch_size=batch, stop=stop, num_workers=feed.workers)
+    try:
+        yield from batches
+    finally:
+        batches.close()

@@ -1,0 +1,115 @@
+"""Augmentation as part of a run: recipes, crops where the images are, mixing in the step."""
+
+import jax
+import numpy as np
+import pytest
+
+import jaxcnn
+from jaxcnn.augment import RECIPES
+from jaxcnn.data import ResizedCrop, ScaledCrop
+from jaxcnn.errors import InputError
+from jaxcnn.training.setup import set_up
+from jaxcnn.training.state import create_state
+from jaxcnn.training.step import make_chunk, make_train_step
+
+COLOURS = """
+import numpy as np
+from jaxcnn.data import Arrays, Records
+
+
+def load(split, *, data_dir, **options):
+    images = np.random.default_rng(0).integers(0, 256, (64, 16, 20, 3), dtype=np.uint8)
+    splits = {name: (images, np.arange(64) % 2) for name in ("train", "test")}
+    return Records(Arrays("colours", splits, ("a", "b")), split, **options)
+"""
+
+
+@pytest.fixture
+def colours(user_package, tiny_config):
+    """make(changes): a config of 16x20 colour images, shown at 8x8."""
+    user_package("jaxcnn_test_colours", COLOURS)
+    return lambda changes=None: tiny_config({"data.name": "jaxcnn_test_colours:load", **(changes or {})})
+
+
+def test_a_recipe_fills_what_is_not_set(tiny_config):
+    augment = set_up(tiny_config({"augment.recipe": "densenet", "augment.crop_area": (0.5, 1.0)})).config.augment
+    expected = {**RECIPES["densenet"], "crop_area": (0.5, 1.0)}
+    assert {key: augment[key] for key in expected} == expected
+    assert set_up(tiny_config({"augment.recipe": "cifar"})).config.augment.pad_crop == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"augment.recipe": "resnt"}, "did you mean 'resnet'"),
+        ({"augment.crop": "resize"}, "config.augment.crop is 'resize'; it is one of none, resized, scaled"),
+        ({"augment.crop_area": (0.0, 1.0)}, "config.augment.crop_area is"),
+        ({"augment.crop_scale": (0.9, 2.0)}, "config.augment.crop_scale is"),
+        ({"augment.operations": (("rotat", 0.5, 10.0),)}, "did you mean 'rotate'"),
+        ({"augment.operations": (("rotate", 0.5),)}, "an entry is \\(name, probability, magnitude\\)"),
+        ({"augment.operations": (("rotate", 1.5, 10.0),)}, "a probability is from 0 to 1"),
+        ({"augment.rand_augment": 2}, "draws from config.augment.operations, which is empty"),
+        ({"augment.pca": (1.0,)}, "config.augment.pca has 1 numbers"),
+        ({"augment.mixup": -1.0}, "config.augment.mixup is -1.0"),
+        ({"augment.mixup": 1.0, "batch_size": 15}, "mix pairs.* 16 would do"),
+        ({"augment.crop": "scaled", "data.mean": "pixel"}, "moves the places; 'channel' fits"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_read(tiny_config, changes, words):
+    with pytest.raises(InputError, match=words):
+        set_up(tiny_config(changes), devices=jax.devices()[:1])
+
+
+def test_a_crop_is_cut_where_the_images_are(colours):
+    """Images of one size that fit stay whole on the device; streamed ones are cut while they are read."""
+    resident = set_up(colours({"augment.crop": "scaled"}))
+    assert (resident.train.shape, resident.shape, resident.crop) == ((16, 20, 3), (8, 8, 3), None)
+    assert resident.records("test").shape == (8, 8, 3)
+    streamed = set_up(colours({"augment.crop": "scaled", "data.resident": "no"}))
+    assert (streamed.train.shape, streamed.shape) == ((8, 8, 3), (8, 8, 3))
+    assert streamed.crop == ScaledCrop(scale=(256 / 224, 480 / 224))
+    streamed = set_up(colours({"augment.crop": "resized", "augment.crop_area": (0.5, 1.0), "data.resident": "no"}))
+    assert streamed.crop == ResizedCrop(area=(0.5, 1.0), aspect=(3 / 4, 4 / 3))
+
+
+def test_images_of_several_sizes_are_not_resident_and_cropped(tiny_config, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").touch()
+    changes = {
+        "data.name": f"folder:{tmp_path}",
+        "data.train": "train",
+        "data.validation": "train",
+        "data.test": "train",
+    }
+    with pytest.raises(InputError, match="differ in size"):
+        set_up(tiny_config({**changes, "augment.crop": "resized", "data.resident": "yes"}))
+
+
+@pytest.mark.parametrize("resident", ["yes", "no"])
+def test_a_run_with_crops_learns_and_its_network_opens(resident, colours, tmp_path, one_device):
+    changes = {"augment.crop": "resized", "augment.crop_area": (0.5, 1.0), "data.resident": resident}
+    config = colours({**changes, "duration": "4 steps", "evaluation.every": "4 steps", "checkpoint.every": "4 steps"})
+    jaxcnn.train(config, tmp_path / "run", quiet=True, devices=one_device)
+    network = jaxcnn.Trained(tmp_path / "run")
+    assert network.shape == (8, 8, 3)
+    for split in ("train", "test"):
+        assert network.evaluate(split)[0].n > 0
+
+
+def test_mixing_acts_and_does_not_depend_on_the_devices(colours):
+    """The same loss on one device and on four: pairs are neighbours, share and box come from the step."""
+    losses = {}
+    for name, changes in {"off": {}, "mixup": {"augment.mixup": 1.0}, "cutmix": {"augment.cutmix": 1.0}}.items():
+        for devices in (1, 4):
+            setup = set_up(colours({**changes, "optimizer.learning_rate": 0.0}), devices=jax.devices()[:devices])
+            optimizer = setup.optimizer()
+            step = make_train_step(setup.task(np.zeros(3), np.ones(3)), optimizer, setup.schedule())
+            chunk = setup.replicas.map(make_chunk(step, steps=1))
+            state = setup.replicas.replicate(create_state(setup.config, setup.model, optimizer, setup.shape))
+            batch = {key: value[None] for key, value in setup.train.read(range(16)).items()}
+            _, metrics = chunk(state, {}, setup.replicas.shard(batch))
+            losses[name, devices] = float(metrics["loss"][0])
+    for name in ("off", "mixup", "cutmix"):
+        assert losses[name, 4] == pytest.approx(losses[name, 1], rel=1e-5)
+    assert len({round(losses[name, 1], 4) for name in ("off", "mixup", "cutmix")}) == 3
