@@ -1,6 +1,7 @@
 """What a study measures of each run, and what it claims about its cells: as data, checked before anything runs."""
 
 import dataclasses
+import statistics
 from collections.abc import Callable
 
 from jaxcnn.errors import InputError, nearest
@@ -33,8 +34,8 @@ def _of_last_train_row(key):
 
 
 def _median_rate(rows):
-    rates = sorted(row["images_per_second"] for row in rows if row.get("split") == "train")
-    return rates[len(rates) // 2] if rates else None
+    rates = [row["images_per_second"] for row in rows if row.get("split") == "train"]
+    return statistics.median(rates) if rates else None
 
 
 # Those without a function come from the evaluations of the checkpoint that was best on the held-out slice.

@@ -33,7 +33,7 @@ def findings(study, cells):
             {
                 "cell": cell.name,
                 "levels": cell.levels,
-                "metrics": {name: summary(cell.values[name]) for name in study.metrics},
+                "metrics": {name: summary(cell.values[name], measure) for name, measure in study.metrics.items()},
                 "paper": study.paper.get(cell.name),
             }
             for cell in cells
@@ -41,18 +41,24 @@ def findings(study, cells):
         "claims": _claims(study, cells),
         "baseline": base and base.name,
         "comparisons": {name: _against(base, study, cells, name) for name in shown} if base else {},
-        "effects": {name: _effects(study.factors, cells, name) for name in shown},
+        "effects": {name: _effects(study.factors, cells, name, measure) for name, measure in shown.items()},
     }
 
 
-def summary(values):
-    """{"n", "mean", "std", "interval"} of the values that are not None; None for what n is too small for."""
+def summary(values, measure):
+    """{"n", "mean", "std", "interval"} of the values that are not None; None for what n is too small for.
+
+    The interval of fractions is cut to [0, 1], which takes nothing that could be the mean from it.
+    """
     values = np.array([value for value in values if value is not None], np.float64)
+    interval = statistics.mean_interval(values)
+    if interval and measure.unit == "points":
+        interval = max(interval[0], 0.0), min(interval[1], 1.0)
     return {
         "n": len(values),
         "mean": float(values.mean()) if len(values) else None,
         "std": float(values.std(ddof=1)) if len(values) > 1 else None,
-        "interval": statistics.mean_interval(values),
+        "interval": interval,
     }
 
 
@@ -69,10 +75,8 @@ def side_values(cells, levels, metric, *, log=False):
 
 
 def _described(name, measure):
-    label = measure.label or name.replace("_", " ")
-    return {
-        "label": label, "unit": measure.unit, "higher_is_better": measure.higher_is_better, "ratio": measure.log
-    }  # fmt: skip
+    options = {"unit": measure.unit, "higher_is_better": measure.higher_is_better, "ratio": measure.log}
+    return {"label": measure.label or name.replace("_", " "), **options}
 
 
 def _claims(study, cells):
@@ -137,7 +141,7 @@ def _against(base, study, cells, metric):
 
 
 def _mcnemar(cell, base):
-    """McNemar's test of each seed's two networks, and twice the median of their p as one of all seeds.
+    """McNemar's test of each seed's two networks, and one p of all seeds.
 
     None where no seed has both on the same test images.
     """
@@ -149,17 +153,15 @@ def _mcnemar(cell, base):
         every = np.arange(1 + max([*wrong, *other], default=0))  # images that both have right do not count
         found = statistics.mcnemar(~np.isin(every, wrong), ~np.isin(every, other))
         seeds.append({"seed": seed, **found._asdict()})
-    return {"seeds": seeds, "p": statistics.twice_the_median([row["p"] for row in seeds])} if seeds else None
+    return {"seeds": seeds, "p": statistics.middle_p([row["p"] for row in seeds])} if seeds else None
 
 
-def _effects(factors, cells, metric):
-    return {
-        factor: [
-            {"level": str(level), **summary(side_values(cells, {factor: level}, metric).values())} for level in levels
-        ]
-        for factor, levels in factors.items()
-        if len(levels) > 1
-    }
+def _effects(factors, cells, metric, measure):
+    def of_level(factor, level):
+        return {"level": str(level), **summary(side_values(cells, {factor: level}, metric).values(), measure)}
+
+    several = {factor: levels for factor, levels in factors.items() if len(levels) > 1}
+    return {factor: [of_level(factor, level) for level in levels] for factor, levels in several.items()}
 
 
 def sentence(row, metric, *, family):

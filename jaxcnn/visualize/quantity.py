@@ -1,11 +1,15 @@
 """Numbers of a study for a reader; a metric is {"label", "unit", ...}, and its unit "points" a fraction in per cent."""
 
+from jaxcnn.visualize.page import whole
+
 
 def amount(value, metric):
     """A number of a metric without its unit: 61.25 of the fraction 0.6125; "n/a" of None."""
     if value is None:
         return "n/a"
-    return f"{100 * value:.2f}" if metric["unit"] == "points" else f"{value:.4g}"
+    if metric["unit"] == "points":
+        return f"{100 * value:.2f}"
+    return f"{value:.3g}" if abs(value) < 1000 else whole(value)
 
 
 def extent(interval, metric):

@@ -19,13 +19,13 @@ VERDICTS = (
 )
 RESULTS = (
     "n counts the runs that have a value; std is the standard deviation of a sample; the interval is Student's, of the "
-    "mean; it holds the true mean 95 times in 100 where runs are normal."
+    "mean: where runs are normal it holds the true mean 95 times in 100. One value has none, nor have equal ones."
 )
 AGAINST = (
     "Differences are this cell minus the baseline, paired by seed. p: paired t, sign flip (never below 2 / 2^n), and t "
     "adjusted by Holm's method over the cells of the table. McNemar's test is of two trained networks, seed by seed, "
-    "on the same test images: the images that only one of them has right, summed over seeds, and twice the median p, "
-    "which is valid however the seeds depend on each other."
+    "on the same test images: the images that only one of them has right, summed over seeds, and one p "
+    "made of the middle one, valid however the seeds depend on each other."
 )
 EFFECTS = (
     "Mean over the seeds of each level, averaged over the levels of the other factors; the bar is its 95 % interval. "
