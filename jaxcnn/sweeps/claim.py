@@ -73,11 +73,22 @@ def matches(levels, cell):
     return all(cell[key] == level for key, level in levels.items())
 
 
-def side_name(levels, other):
-    """What a side of a claim is called beside the other one: "relu", or "activation=relu, depth=20"."""
-    if len(levels) == 1 and levels.keys() == other.keys() and isinstance(next(iter(levels.values())), str):
-        return next(iter(levels.values()))
-    return ", ".join(f"{key.rpartition('.')[2]}={level}" for key, level in levels.items())
+def level_names(levels, factors):
+    """{factor: "depth=20"}: the last part of its key, the whole key where two of the study's factors end alike."""
+    last = [key.rpartition(".")[2] for key in factors]
+    short = {key: end if last.count(end) == 1 else key for key, end in zip(factors, last, strict=True)}
+    return {key: f"{short[key]}={level}" for key, level in levels.items()}
+
+
+def side_names(claim, factors):
+    """(higher, lower, what both sides share) in words: ("relu", "tanh", "depth=20"); the last may be empty."""
+    both = (claim.higher, claim.lower)
+    shared = {key: level for key, level in claim.higher.items() if key in claim.lower and claim.lower[key] == level}
+    sides = [{key: level for key, level in side.items() if key not in shared} for side in both]
+    levels = [level for side in sides for level in side.values()]
+    if len(levels) != 2 or sides[0].keys() != sides[1].keys() or not all(isinstance(level, str) for level in levels):
+        sides = [level_names(side, factors) for side in sides]
+    return *(", ".join(side.values()) for side in sides), ", ".join(level_names(shared, factors).values())
 
 
 def check_levels(levels, factors, *, where):

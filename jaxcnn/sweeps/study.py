@@ -9,7 +9,7 @@ import pathlib
 from typing import Any
 
 from jaxcnn.errors import InputError, input_errors, nearest
-from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, matches
+from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
 from jaxcnn.training.config import flatten, to_json
 
 SCALES = ("digits", "mnist", "cifar10", "imagenet")  # and folder:PATH
@@ -120,7 +120,7 @@ class Study:
                     config.model.options[key.removeprefix("model.options.")] = level
         config.seed = seed
         digest = hashlib.sha256(to_json(config).encode()).hexdigest()[:10]
-        parts = _parts(levels)
+        parts = level_names(levels, levels)
         name = "-".join(parts[key] for key in sorted(parts)) or "base"
         name = "".join(c if c.isalnum() or c in "=.-" else "_" for c in name)
         return Run(f"{name}-seed={seed}-{digest}", cell_name(levels), seed, config, levels)
@@ -128,16 +128,7 @@ class Study:
 
 def cell_name(levels):
     """ "activation=tanh, depth=20" of {"model.options.activation": "tanh", "depth": 20}; "base" of none."""
-    return ", ".join(_parts(levels).values()) or "base"
-
-
-def _parts(levels):
-    """{factor: "name=level"}: the last part of its key, the whole key where two factors end alike."""
-    short = [key.rpartition(".")[2] for key in levels]
-    return {
-        key: f"{last if short.count(last) == 1 else key}={level}"
-        for (key, level), last in zip(levels.items(), short, strict=True)
-    }
+    return ", ".join(level_names(levels, levels).values()) or "base"
 
 
 def load_study(path, scale=None):

@@ -5,8 +5,10 @@ import math
 import numpy as np
 
 from jaxcnn.sweeps import statistics
-from jaxcnn.sweeps.claim import matches, side_name
+from jaxcnn.sweeps.claim import matches, side_names
 from jaxcnn.visualize.quantity import amount, extent, probability
+
+RATIO = {"unit": ""}
 
 
 def findings(study, cells):
@@ -20,7 +22,8 @@ def findings(study, cells):
         metrics: {name: {"label", "unit", "higher_is_better", "ratio"}}, test accuracy and those of the claims; `ratio`
           says that they are compared by ratios.
         cells: [{"cell", "levels", "metrics": {name: {"n", "mean", "std", "interval"}}, "paper"}].
-        claims: [{"text", "metric", "higher", "lower", "verdict", "sentence", and the numbers of `_compare`}].
+        claims: [{"text", "metric", "higher", "lower", "at" (levels of both), "verdict", "sentence", and the numbers of
+          `_compare`}].
         baseline: a cell's name or None.
         comparisons: {metric: [{"cell", "mcnemar", and the numbers of `_compare`}]}, every other cell against it.
         effects: {metric: {factor: [{"level", "n", "mean", "std", "interval"}]}}, averaged over the other factors.
@@ -84,8 +87,8 @@ def _claims(study, cells):
     for claim in study.claims:
         measure = study.metrics[claim.metric]
         sides = [side_values(cells, side, claim.metric, log=measure.log) for side in (claim.higher, claim.lower)]
-        names = side_name(claim.higher, claim.lower), side_name(claim.lower, claim.higher)
-        row = {"text": claim.text, "metric": claim.metric, "higher": names[0], "lower": names[1]}
+        higher, lower, shared = side_names(claim, study.factors)
+        row = {"text": claim.text, "metric": claim.metric, "higher": higher, "lower": lower, "at": shared}
         found.append(row | _compare(*sides, log=measure.log, family=len(study.claims), seeds=len(study.seeds)))
     for row in _adjusted(found):
         metric = _described(row["metric"], study.metrics[row["metric"]])
@@ -172,6 +175,7 @@ def sentence(row, metric, *, family):
       family: claims whose p were adjusted together.
     """
     verdict, n, first, second = row["verdict"], row["n"], row["higher"], row["lower"]
+    second += row["at"] and f" at {row['at']}"
     if not n:
         return f"not decided: no seed has {metric['label']} of both {first} and {second}"
     left_out = f"; {row['left_out']} of {n + row['left_out']} seeds left out, a side has no value"
@@ -189,12 +193,12 @@ def sentence(row, metric, *, family):
 def _size(value, metric):
     """ "0.61 points of test accuracy", or "a factor of 1.80 in steps"."""
     if metric["ratio"]:
-        return f"a factor of {value:.3g} in {metric['label']}"
+        return f"a factor of {amount(value, RATIO)} in {metric['label']}"
     return f"{amount(value, metric)}{metric['unit'] and ' ' + metric['unit']} of {metric['label']}"
 
 
 def _evidence(row, metric, family):
-    n, scale = row["n"], {"unit": ""} if metric["ratio"] else metric
+    n, scale = row["n"], RATIO if metric["ratio"] else metric
     if row["interval"]:
         interval = f"95 % interval {extent(row['interval'], scale)}, n = {n} pairs"
     else:
@@ -207,6 +211,6 @@ def _power(row, metric, family):
     alone = alone if row["p"] < statistics.ALPHA else ""
     if row["smallest_detectable"] is None:
         return alone
-    least = amount(row["smallest_detectable"], {"unit": ""} if metric["ratio"] else metric)
+    least = amount(row["smallest_detectable"], RATIO if metric["ratio"] else metric)
     unit = metric["unit"] and " " + metric["unit"]
     return f"{alone}; this n can detect {'a factor of ' + least if metric['ratio'] else least + unit}"

@@ -9,7 +9,7 @@ def amount(value, metric):
         return "n/a"
     if metric["unit"] == "points":
         return f"{100 * value:.2f}"
-    return f"{value:.3g}" if abs(value) < 1000 else whole(value)
+    return f"{value:#.3g}" if abs(value) < 100 else whole(value)
 
 
 def extent(interval, metric):

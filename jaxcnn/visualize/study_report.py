@@ -23,9 +23,10 @@ RESULTS = (
 )
 AGAINST = (
     "Differences are this cell minus the baseline, paired by seed. p: paired t, sign flip (never below 2 / 2^n), and t "
-    "adjusted by Holm's method over the cells of the table. McNemar's test is of two trained networks, seed by seed, "
-    "on the same test images: the images that only one of them has right, summed over seeds, and one p "
-    "made of the middle one, valid however the seeds depend on each other."
+    "adjusted by Holm's method over the cells of the table; what n can detect is at 0.05 over their number. McNemar's "
+    "test is of two trained networks, seed by seed, on the same test images: discordant are those that only this cell, "
+    "only the baseline has right, summed over seeds; one p is made of the middle one, valid however the seeds depend "
+    "on each other."
 )
 EFFECTS = (
     "Mean over the seeds of each level, averaged over the levels of the other factors; the bar is its 95 % interval. "
@@ -101,11 +102,8 @@ def study_report(study: StudyReport) -> str:
 def _verdicts(claims):
     if not claims:
         return None
-    lines = [
-        page.join(page.element("p", claim["text"], class_="quiet"), page.element("p", claim["sentence"]))
-        for claim in claims
-    ]
-    return page.join(*lines, page.element("p", VERDICTS, class_="quiet"))
+    table = page.table(("claim", "verdict"), [(claim["text"], claim["sentence"]) for claim in claims])
+    return page.join(table, page.element("p", VERDICTS, class_="quiet"))
 
 
 def _results(study):
@@ -164,8 +162,10 @@ def _against(rows, metric):
         )
         for row in rows
     ]
-    header = ("cell", "pairs", "ratio" if metric["ratio"] else "difference", "95 % interval", "p, t", "p, sign flip")
-    header += ("p, Holm", "n can detect", *(("only cell : baseline right", "p, McNemar") if tested else ()))
+    unit = metric["unit"] and ", " + metric["unit"]
+    estimate = "ratio" if metric["ratio"] else f"difference{unit}"
+    header = ("cell", "pairs", estimate, "95 % interval", "p, t", "p, sign flip")
+    header += ("p, Holm", "n can detect", *(("discordant", "p, McNemar") if tested else ()))
     return page.table(header, lines, numeric=range(1, len(header)))
 
 

@@ -1,5 +1,6 @@
 """What a study says of cells whose numbers are given."""
 
+import itertools
 import json
 import math
 import re
@@ -83,10 +84,10 @@ def test_times_are_compared_by_their_ratio(cell_of):
     low, high = np.exp(mean_interval(logs))
     ratio = np.exp(logs.mean())
     assert row["estimate"] == pytest.approx(ratio) and row["interval"] == pytest.approx((low, high))
-    start = f"supported: sgd is above adam by a factor of {ratio:.3g} in training time (95 % interval {low:.3g} to"
+    start = f"supported: sgd is above adam by a factor of {ratio:.2f} in training time (95 % interval {low:.2f} to"
     assert row["sentence"].startswith(start)
     (row,) = found(two(cell_of, RELU, TANH, seconds=(fast, slow)), (claim("seconds"),))["claims"]
-    assert row["verdict"] == "refuted" and f"sgd is below adam by a factor of {ratio:.3g}" in row["sentence"]
+    assert row["verdict"] == "refuted" and f"sgd is below adam by a factor of {ratio:.2f}" in row["sentence"]
 
 
 def test_a_measure_of_the_study_and_runs_without_it(cell_of):
@@ -141,8 +142,28 @@ def test_partial_levels_are_averaged_for_each_seed(cell_of):
     assert logs[0] == pytest.approx((math.log(0.90) + math.log(0.91)) / 2)
     deeper = Claim("Deeper.", {"model.options.depth": 56, "model.name": "plain"}, {"model.options.depth": 20})
     (row,) = found(cells, (deeper,), seeds=2, factors=factors)["claims"]
-    assert (row["higher"], row["lower"]) == ("depth=56, name=plain", "depth=20")
+    assert (row["higher"], row["lower"], row["at"]) == ("depth=56, name=plain", "depth=20", "")
     assert row["estimate"] == pytest.approx(((0.80 - 0.905) + (0.83 - 0.92)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("higher", "lower", "words"),
+    [
+        ({"model.name": "plain", "depth": 20}, {"model.name": "residual", "depth": 20},
+         "plain minus residual at depth=20"),
+        ({"depth": 56, "model.name": "plain"}, {"depth": 20, "model.name": "plain"},
+         "depth=56 minus depth=20 at model.name=plain"),
+        ({"model.name": "plain", "optimizer.name": "sgd"}, {"model.name": "residual", "optimizer.name": "adam"},
+         "model.name=plain, optimizer.name=sgd minus model.name=residual, optimizer.name=adam is"),
+    ],
+)  # fmt: skip
+def test_sides_are_named_by_what_differs(cell_of, higher, lower, words):
+    factors = {"model.name": ("plain", "residual"), "optimizer.name": ("sgd", "adam"), "depth": (20, 56)}
+    cells = [
+        cell_of(dict(zip(factors, levels, strict=True)), (0.5, 0.6)) for levels in itertools.product(*factors.values())
+    ]
+    (row,) = found(cells, (Claim("?", higher, lower),), seeds=2, factors=factors)["claims"]
+    assert words in row["sentence"]
 
 
 def test_effects_are_the_levels_averaged_over_the_other_factors(cell_of):
