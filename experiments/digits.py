@@ -5,12 +5,15 @@ Claim: LeCun et al. 1998 use a scaled tanh; LeCun, Bottou, Orr and Mueller 1998 
 Protocol: `lenet5_common` on scikit-learn's 1,797 digits at 32x32, fixed stratified 80/20 split, the last 10 % of the
     training part held out for the choice of the checkpoint; SGD momentum 0.9, cosine decay; 3 seeds a cell, the same
     recipe for every activation.
-Refuted if: sigmoid's mean test accuracy is not below tanh's.
+Refuted if: sigmoid's mean test accuracy is above tanh's, or its training loss below, beyond what the spread of the
+    seeds explains (paired t over the seeds, Holm over the two claims).
 Cost: 9 runs of about 5 seconds on 2 CPU cores.
 """
 
 from jaxcnn import default_config
-from jaxcnn.sweeps import Study
+from jaxcnn.sweeps import Claim, Study
+
+ACTIVATION = "model.options.activation"
 
 
 def study():
@@ -23,4 +26,18 @@ def study():
     config.optimizer.weight_decay = 1e-4
     config.schedule.name = "cosine"
     config.evaluation.every = config.checkpoint.every = "2 epochs"
-    return Study(base=config, factors={"model.options.activation": ("tanh", "sigmoid", "relu")}, seeds=(0, 1, 2))
+    return Study(
+        base=config,
+        factors={ACTIVATION: ("tanh", "sigmoid", "relu")},
+        seeds=(0, 1, 2),
+        baseline={ACTIVATION: "tanh"},
+        claims=(
+            Claim("Tanh tests better than the logistic sigmoid.", {ACTIVATION: "tanh"}, {ACTIVATION: "sigmoid"}),
+            Claim(
+                "Tanh ends with a lower training loss than the logistic sigmoid.",
+                {ACTIVATION: "sigmoid"},
+                {ACTIVATION: "tanh"},
+                metric="train_loss",
+            ),
+        ),
+    )

@@ -81,7 +81,10 @@ def _parser():
     add.add_argument("--workdir", required=True, help="the run directory")
     add = verb(_sweep, "sweep", "run a study")
     add.add_argument("study", metavar="experiments/NAME.py", help="a file with study()")
-    add.add_argument("--workdir", required=True, help="where runs, results.csv and report.html go")
+    add.add_argument("--workdir", required=True, help="where runs, results.csv, verdicts.json and report.html go")
+    add.add_argument(
+        "--scale", default=None, help="digits, mnist, cifar10, imagenet or folder:PATH; default: the study's own"
+    )
     _add_convert(verb(_convert, "convert", "weights trained elsewhere as a run directory, and back"))
     add = verb(_audit, "audit", "recompute every number that papers and lectures print")
     add.add_argument("names", nargs="*", metavar="NAME", help="architectures, or 'lectures'; default: all")
@@ -515,21 +518,28 @@ def _report(arguments):
 
 
 def _sweep(arguments):
-    """Runs the study of a file, one run after another, skipping what is done; ends with a table and report.html."""
+    """Runs the study of a file, one run after another, skipping what is done.
+
+    It ends with a table, a sentence for each claim of the study, and report.html.
+    """
     import rich.console
 
     from jaxcnn.sweeps import load_study, run_study
-    from jaxcnn.sweeps.runner import results_table
+    from jaxcnn.sweeps.results import results_table
+    from jaxcnn.sweeps.verdicts import findings
     from jaxcnn.training.preemption import Preempted
 
-    study, docstring = load_study(arguments.study)
+    study, docstring = load_study(arguments.study, arguments.scale)
     title = docstring.strip().splitlines()[0] if docstring.strip() else arguments.study
     try:
         cells, failed = run_study(study, arguments.workdir, title=title, docstring=docstring)
     except Preempted as stop:
         print(f"jaxcnn: {stop}", file=sys.stderr)
         return 128 + stop.signal
-    rich.console.Console(highlight=False).print(results_table(cells))
+    found = findings(study, cells)
+    rich.console.Console(highlight=False).print(results_table(found))
+    for claim in found["claims"]:
+        print(f"{claim['text']}\n  {claim['sentence']}")
     print(f"{arguments.workdir}/report.html")
     for run, error in failed.items():
         print(f"jaxcnn: {run} failed: {error}", file=sys.stderr)

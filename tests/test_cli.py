@@ -57,12 +57,15 @@ def silent(x):
 
 STUDY = '''"""Does the rate matter?"""
 import runpy
-from jaxcnn.sweeps import Study
+from jaxcnn.sweeps import Claim, Study
 
 def study():
     base = runpy.run_path({config!r})["get_config"]()
-    return Study(base, {{"optimizer.learning_rate": {levels}}}, seeds=(0,))
+    claims = {claims}
+    return Study(base, {{"optimizer.learning_rate": {levels}}}, seeds=(0,), claims=claims)
 '''
+
+CLAIMS = '(Claim("The rate matters.", {"optimizer.learning_rate": 0.1}, {"optimizer.learning_rate": 1e30}),)'
 
 
 @pytest.fixture
@@ -443,21 +446,25 @@ def test_a_users_own_network_and_loss(call, refused, config, tmp_path, user_pack
 def test_sweep(call, config, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     path = tmp_path / "rates.py"
-    path.write_text(STUDY.format(config=config.removeprefix("--config="), levels="(0.1, 1e30)"))
+    path.write_text(STUDY.format(config=config.removeprefix("--config="), levels="(0.1, 1e30)", claims=CLAIMS))
     workdir = tmp_path / "study"
     code, out, err = call("sweep", path, f"--workdir={workdir}")
     assert code == 1
     assert f"{workdir}/report.html" in out and "learning_rate=0.1" in out
+    assert "The rate matters.\n  not decided: no seed has test accuracy of both learning_rate=0.1 and" in out
     assert re.search(r"^jaxcnn: learning_rate=1e_30-seed=0-\w+ failed: training diverged", err, re.MULTILINE)
     assert "Does the rate matter?" in (workdir / "report.html").read_text()
-    path.write_text(STUDY.format(config=config.removeprefix("--config="), levels="(0.1,)"))
+    path.write_text(STUDY.format(config=config.removeprefix("--config="), levels="(0.1,)", claims="()"))
     code, out, err = call("sweep", path, f"--workdir={workdir}")
     assert code == 0 and "failed" not in err
 
 
 def test_mistakes_in_a_study(refused, config, tmp_path):
     path = tmp_path / "rates.py"
-    text = STUDY.format(config=config.removeprefix("--config="), levels="(0.1,)")
+    text = STUDY.format(config=config.removeprefix("--config="), levels="(0.1,)", claims="()")
     path.write_text(text.replace("learning_rate", "learning_rat"))
     assert "'optimizer.learning_rate'" in refused("sweep", path, f"--workdir={tmp_path / 'study'}")
+    path.write_text(text)
+    assert "one scale" in refused("sweep", path, f"--workdir={tmp_path / 'study'}", "--scale=mnist")
+    assert not (tmp_path / "study").exists()
     assert "'rates.py'" in refused("sweep", tmp_path / "rate.py", f"--workdir={tmp_path / 'study'}")

@@ -1,22 +1,16 @@
 """Runs what a study has not done yet, one run after another, and keeps the results."""
 
-import csv
-import json
 import pathlib
-import statistics
 import sys
 import time
 import traceback
 
 import rich.console
-import rich.table
 
 from jaxcnn.errors import InputError
+from jaxcnn.sweeps.results import read_result, write_study
 from jaxcnn.training.loop import train
-from jaxcnn.training.metrics import read_metrics
 from jaxcnn.training.preemption import Preempted
-from jaxcnn.training.rundir import environment, read_evaluations
-from jaxcnn.visualize.report import Cell, StudyReport, study_report
 
 
 def run_study(study, workdir, *, title, docstring="", quiet=False):
@@ -26,7 +20,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False):
 
     Args:
       study: a Study.
-      workdir: where the run directories, results.csv and report.html go.
+      workdir: where the run directories, results.csv, verdicts.json and report.html go.
       title, docstring: for the report.
       quiet: print nothing.
     Returns:
@@ -38,25 +32,25 @@ def run_study(study, workdir, *, title, docstring="", quiet=False):
     results, failed, begin = {}, {}, time.monotonic()
     for number, run in enumerate(runs, start=1):
         folder = workdir / run.id
-        done = _result(folder)
+        done = read_result(folder, study.metrics)
         if done is None:
             error = _train(run.config, folder)
             if error:
                 failed[run.id] = error
-            done = _result(folder)
+            done = read_result(folder, study.metrics)
         results[run.id] = done
-        text = f"test {done['test']:.2%}, held out {done['validation']:.2%}" if done else f"failed: {failed[run.id]}"
+        text = _scores(done.values) if done else f"failed: {failed[run.id]}"
         left = (time.monotonic() - begin) / number * (len(runs) - number)
         console.print(
             f"{number}/{len(runs)}  {run.cell}, seed {run.seed}: {text}  ({left:.0f} s left)",
             markup=False,
             soft_wrap=True,
         )
-    cells = _cells(workdir, runs, results, failed)
-    _write_csv(workdir / "results.csv", runs, results)
-    report = StudyReport(title, docstring, "python -m jaxcnn " + " ".join(sys.argv[1:]), cells, environment())
-    (workdir / "report.html").write_text(study_report(report))
-    return cells, failed
+    return write_study(study, workdir, results, failed, title=title, docstring=docstring), failed
+
+
+def _scores(values):
+    return f"test {values['test_top1']:.2%}, held out {values['validation_top1']:.2%}"
 
 
 def _make(workdir):
@@ -78,66 +72,3 @@ def _train(config, folder):
         traceback.print_exc()
         return f"{type(error).__name__}: {error}"
     return "" if result.test else "it has no test accuracy, because config.data.test is empty."
-
-
-def results_table(cells):
-    """The table of a study for the terminal: cell, n, mean, standard deviation and range of test accuracy."""
-    numbers = [
-        rich.table.Column(name, justify="right", no_wrap=True) for name in ("n", "mean", "std", "min to max", "s/run")
-    ]
-    title = "test accuracy (%) of the best held-out checkpoint"
-    table = rich.table.Table(rich.table.Column("cell", overflow="fold"), *numbers, title=title)
-    for cell in cells:
-        values = [100 * v for v in cell.test_top1]
-        mean = f"{statistics.mean(values):.2f}" if values else "n/a"
-        spread = f"{statistics.stdev(values):.2f}" if len(values) > 1 else "n/a"
-        extent = f"{min(values):.2f} to {max(values):.2f}" if values else "n/a"
-        seconds = f"{statistics.mean(cell.seconds):.1f}" if cell.seconds else "n/a"
-        table.add_row(cell.name, str(len(values)), mean, spread, extent, seconds)
-    return table
-
-
-def _result(folder):
-    """{"test", "validation", "loss", "step", "seconds"} of a finished run, None of another."""
-    # The one at the end of training; others are a person's, of any checkpoint.
-    test = next((row for row in read_evaluations(folder) if row.get("final")), None)
-    if test is None:
-        return None
-    rows = read_metrics(folder)
-    held_out = next(row for row in rows if row.get("split") == "validation" and row["step"] == test["step"])
-    seconds = next(row["seconds"] for row in reversed(rows) if row.get("split") == "train")
-    return {
-        "test": test["top1"],
-        "validation": held_out["top1"],
-        "loss": test["loss"],
-        "step": test["step"],
-        "seconds": seconds,
-    }
-
-
-def _cells(workdir, runs, results, failed):
-    cells = {}
-    for run in runs:
-        cell = cells.setdefault(run.cell, Cell(run.cell, [], [], [], [], [], []))
-        done = results[run.id]
-        if done is None:
-            cell.failed.append(f"{run.id}: {failed.get(run.id, 'not finished')}")
-            continue
-        cell.seeds.append(run.seed)
-        cell.test_top1.append(done["test"])
-        cell.validation_top1.append(done["validation"])
-        cell.seconds.append(done["seconds"])
-        cell.rows.append(read_metrics(workdir / run.id))
-    return list(cells.values())
-
-
-def _write_csv(path, runs, results):
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["run", "cell", "seed", "step", "validation_top1", "test_top1", "test_loss", "seconds"])
-        for run in runs:
-            done = results[run.id]
-            row = (
-                [done[k] for k in ("step", "validation", "test", "loss", "seconds")] if done else ["failed"] + [""] * 4
-            )
-            writer.writerow([run.id, run.cell, run.seed, *(json.dumps(v) if isinstance(v, float) else v for v in row)])

@@ -1,14 +1,18 @@
-"""A study: a base config, factors with their levels, seeds; its runs and their ids."""
+"""A study: a base config, factors with their levels, seeds, claims; its runs and their ids."""
 
 import dataclasses
 import hashlib
 import importlib.util
+import inspect
 import itertools
 import pathlib
 from typing import Any
 
-from jaxcnn.errors import InputError, nearest
+from jaxcnn.errors import InputError, input_errors, nearest
+from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
 from jaxcnn.training.config import flatten, to_json
+
+SCALES = ("digits", "mnist", "cifar10", "imagenet")  # and folder:PATH
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +24,14 @@ class Run:
       cell: the levels of its factors, as "activation=tanh".
       seed: its seed.
       config: its config.
+      levels: {factor: level} of its cell.
     """
 
     id: str
     cell: str
     seed: int
     config: Any
+    levels: dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +42,46 @@ class Study:
       base: a config.
       factors: {config key: its levels}; every combination is a cell.
       seeds: each cell is run once per seed.
+      baseline: the levels of the cell that every other is compared with, {factor: level}; None for none.
+      claims: Claims, tested together: their p are adjusted for how many they are.
+      measures: {name: Measure} of the study's own, beside those of METRICS.
+      paper: {cell: (figure, what it is)}, shown beside ours: {"depth=20": (8.75, "error, %, He et al. table 6")}.
+
+    Raises:
+      InputError: a claim, the baseline or a paper's figure names what the study has not.
     """
 
     base: Any
     factors: dict
     seeds: tuple = (0, 1, 2)
+    baseline: dict | None = None
+    claims: tuple = ()
+    measures: dict = dataclasses.field(default_factory=dict)
+    paper: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        cells = self.cells()
+        for name in set(self.measures) & set(METRICS):
+            raise InputError(f"measure '{name}': every run has one of that name; give it another.")
+        for claim in self.claims:
+            check_claim(claim, list(cells.values()), self.factors, self.metrics)
+        check_levels(self.baseline or {}, self.factors, where="baseline")
+        found = [name for name, levels in cells.items() if self.baseline and matches(self.baseline, levels)]
+        if len(found) > 1:
+            raise InputError(f"baseline: {len(found)} cells have these levels, it is one of {', '.join(found)}.")
+        for name in self.paper:
+            if name not in cells:
+                raise InputError(f"paper: there is no cell '{name}'; {nearest(name, cells)}")
+
+    @property
+    def metrics(self):
+        """{name: Measure} of all that is collected for each run."""
+        return {**METRICS, **self.measures}
+
+    def cells(self):
+        """{cell: {factor: level}}, in the order of the runs."""
+        levels = itertools.product(*self.factors.values())
+        return {cell_name(cell): cell for cell in (dict(zip(self.factors, row, strict=True)) for row in levels)}
 
     def runs(self):
         """The runs, cell by cell.
@@ -78,30 +119,40 @@ class Study:
                 if key.startswith("model.options."):
                     config.model.options[key.removeprefix("model.options.")] = level
         config.seed = seed
-        short = [key.rpartition(".")[2] for key in levels]
-        parts = {
-            key: f"{last if short.count(last) == 1 else key}={level}"
-            for (key, level), last in zip(levels.items(), short, strict=True)
-        }
         digest = hashlib.sha256(to_json(config).encode()).hexdigest()[:10]
+        parts = level_names(levels, levels)
         name = "-".join(parts[key] for key in sorted(parts)) or "base"
         name = "".join(c if c.isalnum() or c in "=.-" else "_" for c in name)
-        return Run(f"{name}-seed={seed}-{digest}", ", ".join(parts.values()) or "base", seed, config)
+        return Run(f"{name}-seed={seed}-{digest}", cell_name(levels), seed, config, levels)
 
 
-def load_study(path):
+def cell_name(levels):
+    """ "activation=tanh, depth=20" of {"model.options.activation": "tanh", "depth": 20}; "base" of none."""
+    return ", ".join(level_names(levels, levels).values()) or "base"
+
+
+def load_study(path, scale=None):
     """(Study, docstring) of a study file.
 
+    Args:
+      path: the file.
+      scale: one of SCALES or "folder:PATH", passed on to its study(scale=...); None: as the study has it by itself.
     Raises:
-      InputError: no such file, or it has no study().
+      InputError: no such file, it has no study(), its study() takes no scale or not this one.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         there = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
         raise InputError(f"there is no study file {path}; {nearest(path.name, there)}")
+    if scale is not None and scale not in SCALES and not scale.startswith("folder:"):
+        raise InputError(f"there is no scale '{scale}'; {nearest(scale, (*SCALES, 'folder:PATH'))}")
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "study"):
         raise InputError(f"{path} has no function study() that returns a jaxcnn.sweeps.Study.")
-    return module.study(), module.__doc__ or ""
+    if scale is not None and "scale" not in inspect.signature(module.study).parameters:
+        raise InputError(f"{path} is a study of one scale: its study() takes no argument `scale`. Leave --scale out.")
+    with input_errors(str(path)):
+        study = module.study() if scale is None else module.study(scale=scale)
+    return study, module.__doc__ or ""

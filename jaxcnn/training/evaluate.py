@@ -19,6 +19,8 @@ class Evaluation:
       top1, top5: fractions; top5 is None where there are 5 classes or fewer.
       confusion: (K, K) int64, rows the true class.
       classes: their names.
+      wrong: positions in the split of the images whose top-1 is wrong, ascending; one with a NaN among its logits is
+        wrong, one that could not be read is not there.
     """
 
     n: int
@@ -27,6 +29,7 @@ class Evaluation:
     top5: float | None
     confusion: np.ndarray
     classes: tuple
+    wrong: list
 
     def per_class(self):
         """{class: its accuracy}, None for a class without images."""
@@ -53,7 +56,7 @@ class Evaluator:
         def mapped(sums, data, inputs):
             variables, split = data
             batch = fetch(split, jax.tree.map(lambda x: x[0], inputs))
-            return step(sums, variables, batch), ()
+            return step(sums, variables, batch)
 
         self.mapped = self.replicas.map(mapped)
         self.options = compiler_options(deterministic=setup.config.deterministic)
@@ -68,11 +71,13 @@ class Evaluator:
                 "confusion": np.zeros((count, count), np.float32),
             }
         )
+        missed = []
         for inputs in self.feed.evaluation(batch_size=self.batch_size):
             if self.program is None:
                 self.program = self.mapped.lower(sums, data, inputs).compile(compiler_options=self.options)
-            sums, _ = self.program(sums, data, inputs)
-        sums = jax.device_get(sums)
+            sums, wrong = self.program(sums, data, inputs)
+            missed.append(wrong)
+        sums, missed = jax.device_get((sums, missed))
         seen = max(float(sums["seen"]), 1.0)
         return Evaluation(
             int(sums["seen"]),
@@ -81,6 +86,7 @@ class Evaluator:
             float(sums["top5"] / seen) if count > 5 else None,
             sums["confusion"].astype(np.int64),
             self.classes,
+            np.flatnonzero(np.concatenate(missed)).tolist(),
         )
 
 

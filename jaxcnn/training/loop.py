@@ -347,7 +347,8 @@ class _Run:
         best = self.checkpoints.resolve("best")
         validation = {"step": best, **self.checkpoints.held_out(best)}
         found = (row for row in read_evaluations(self.workdir) if row.get("final"))
-        test = next(({k: v for k, v in row.items() if k not in ("time", "confusion", "final")} for row in found), None)
+        kept = ("time", "final", "confusion", "wrong")  # in the log alone
+        test = next(({k: v for k, v in row.items() if k not in kept} for row in found), None)
         if test is None and final_test and self.config.data.test:
             test = self._test(best)
         return Result(self.workdir, self.setup.total, self.state, validation, test)
@@ -357,7 +358,8 @@ class _Run:
         state = self.checkpoints.load(best, self.state)
         result = Evaluator(self.setup, self.task, self._feed("test"))(_network(state))
         row = evaluation_row(self.config, best, "test", result)
-        append_evaluation(self.workdir, {**row, "final": True, "confusion": result.confusion.tolist()})
+        images = {"confusion": result.confusion.tolist(), "wrong": result.wrong}
+        append_evaluation(self.workdir, {**row, "final": True, **images})
         self.progress.line(
             f"test, best checkpoint (step {best}): {result.top1:.2%} of {result.n:,} images right, "
             f"loss {result.loss:.4f}"

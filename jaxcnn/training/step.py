@@ -158,9 +158,10 @@ def _counts(logits, batch):
 
 
 def make_evaluation_step(task):
-    """`step(sums, variables, batch) -> sums` of one replica: adds the masked sums of a batch over all replicas.
+    """`step(sums, variables, batch) -> (sums, wrong)` of one replica: adds a batch's masked sums over all replicas.
 
     sums: loss, top1, top5, seen, and confusion (K, K), rows the true class.
+    wrong: (n,) bool over the global batch, in its order: a top-1 is wrong; False where the mask is 0.
     """
 
     def evaluation_step(sums, variables, batch):
@@ -172,7 +173,8 @@ def make_evaluation_step(task):
         # A masked image is zeros: its loss may be anything, NaN too.
         loss = jnp.sum(jnp.where(batch["mask"] > 0, task.loss(logits, targets), 0.0))
         new = {**_counts(logits, batch), "loss": loss, "confusion": confusion}
-        return jax.tree.map(jnp.add, sums, lax.psum(new, AXIS))
+        missed = (batch["mask"] > 0) & (top_k_correct(logits, batch["label"], k=1) == 0)
+        return jax.tree.map(jnp.add, sums, lax.psum(new, AXIS)), lax.all_gather(missed, AXIS, tiled=True)
 
     return evaluation_step
 

@@ -193,6 +193,11 @@ def settings(values) -> Html:
     return table(("key", "value"), flatten(values), code=(0, 1))
 
 
+def folded(what, values) -> Html | None:
+    """`settings` behind a click that says how many `what` they are; None where there are none."""
+    return details(f"{len(flatten(values))} {what}", settings(values)) if values else None
+
+
 def flatten(values, prefix="") -> list[tuple[str, str]]:
     """[(dotted key, value as text)] of a nested dict, in its order; strings as they are, other values as JSON."""
     pairs = []

@@ -1,4 +1,4 @@
-"""The report of one run and the report of a study, each one HTML page that needs no other file."""
+"""The report of one run: an HTML page that needs no other file."""
 
 import dataclasses
 import math
@@ -7,11 +7,10 @@ import numpy as np
 
 from jaxcnn.visualize import page
 from jaxcnn.visualize.confusion import draw_confusion, most_confused
-from jaxcnn.visualize.curves import draw_comparison, draw_curves, draw_seeds
+from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example, class_name, example_grids
 from jaxcnn.visualize.history import (
     best_row,
-    finite_values,
     first_bad_row,
     number,
     read_history,
@@ -19,7 +18,7 @@ from jaxcnn.visualize.history import (
     train_at_evaluations,
 )
 
-__all__ = ["Cell", "Example", "RunReport", "StudyReport", "run_report", "study_report"]
+__all__ = ["Example", "RunReport", "run_report"]
 
 LAST_ROWS = 12
 LOWEST_CLASSES = 40
@@ -46,30 +45,6 @@ class RunReport:
     parameters: int | None = None
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Cell:
-    """One cell of a study: seeds, their scores (fractions) and times, what failed, and the rows of each seed."""
-
-    name: str
-    seeds: list[int]
-    test_top1: list[float]
-    validation_top1: list[float]
-    seconds: list[float]
-    failed: list[str]
-    rows: list[list[dict]]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class StudyReport:
-    """What the report of a study is made of; `docstring` states claim and protocol, `command` runs it again."""
-
-    title: str
-    docstring: str
-    command: str
-    cells: list[Cell]
-    environment: dict
-
-
 def run_report(run: RunReport) -> str:
     """The HTML page of one run. A piece that is missing leaves its section out; numbers not finite show as NaN."""
     history = read_history(run.rows)
@@ -89,38 +64,10 @@ def run_report(run: RunReport) -> str:
             ("Predictions", example_grids(run.examples, run.classes) if run.examples else None),
             ("Confusion", _confusion(run)),
             ("Accuracy by class", _per_class(run)),
-            ("Configuration", _folded("keys", run.config)),
-            ("Environment", _folded("entries", run.environment)),
+            ("Configuration", page.folded("keys", run.config)),
+            ("Environment", page.folded("entries", run.environment)),
         ],
     )
-
-
-def study_report(study: StudyReport) -> str:
-    """The HTML page of a study: n, mean and spread of every cell in the order given; no cell is set apart as best."""
-    return page.page(
-        study.title,
-        subtitle=f"jaxcnn study, {len(study.cells)} cells, {sum(len(cell.seeds) for cell in study.cells)} runs",
-        sections=[
-            ("Claim and protocol", page.element("pre", study.docstring.strip()) if study.docstring.strip() else None),
-            ("Results", _results(study)),
-            ("Curves", _study_curves(study)),
-            ("Every run", _every_run(study)),
-            ("How to repeat", page.element("pre", study.command) if study.command else None),
-            ("Environment", _folded("entries", study.environment)),
-        ],
-    )
-
-
-def spread(values) -> tuple[str, str, str, str]:
-    """(n, mean, sample standard deviation, minimum to maximum) of fractions, as text in percent.
-
-    Values that are not finite do not count into n. The spread of one value is "n/a", and so is the mean of none.
-    """
-    values = 100 * finite_values(values)
-    mean = f"{values.mean():.2f} %" if values.size else "n/a"
-    if values.size < 2:
-        return str(values.size), mean, "n/a", "n/a"
-    return str(values.size), mean, f"{values.std(ddof=1):.2f}", f"{values.min():.2f} to {values.max():.2f}"
 
 
 def _epoch(row):
@@ -299,68 +246,3 @@ def _class_accuracies(run):
     scored = next((row for row in reversed(run.evaluations) if row.get("per_class")), {"per_class": {}})
     per_class = scored["per_class"]
     return scored.get("split"), [(name, number(per_class, name), "") for name in per_class]
-
-
-def _folded(what, values):
-    if not values:
-        return None
-    return page.details(f"{len(page.flatten(values))} {what}", page.settings(values))
-
-
-def _results(study):
-    if not study.cells:
-        return page.element("p", "This study has no cells.", class_="quiet")
-    words = "n counts the runs with a finite accuracy; std is the standard deviation of a sample, in points."
-    failures = [(cell.name, message) for cell in study.cells for message in cell.failed]
-    validated = any(finite_values(cell.validation_top1).size for cell in study.cells)
-    return page.join(
-        page.element("p", words, class_="quiet"),
-        _scores("test", [(cell, cell.test_top1) for cell in study.cells]),
-        _scores("validation", [(cell, cell.validation_top1) for cell in study.cells]) if validated else None,
-        page.element("h3", "Failed runs") if failures else None,
-        page.table(("cell", "failure"), failures) if failures else None,
-    )
-
-
-def _scores(split, scores):
-    """The table of one split: [(cell, accuracies)], time and failures beside them."""
-    lines = []
-    for cell, accuracies in scores:
-        seconds = finite_values(cell.seconds)
-        time = page.duration(seconds.mean()) if seconds.size else "n/a"
-        lines.append((cell.name, *spread(accuracies), time, len(cell.failed)))
-    header = ("cell", "n", "mean", "std", "minimum to maximum", "mean time", "failed")
-    heading = page.element("h3", f"{split.capitalize()} accuracy")
-    return page.join(heading, page.table(header, lines, numeric=range(1, len(header))))
-
-
-def _study_curves(study):
-    curves = {cell.name: cell.rows for cell in study.cells if any(cell.rows)}
-    seeds = {cell.name: cell.test_top1 for cell in study.cells}
-    drawn = []
-    if any(finite_values(values).size for values in seeds.values()):
-        caption = "Each dot a run; the tick is the mean."
-        drawn.append(page.figure(draw_seeds(seeds), "Test accuracy of every run, by cell", caption=caption))
-    if curves:
-        splits = (read_history(rows).split for runs in curves.values() for rows in runs)
-        comparison = draw_comparison(curves, split=next(filter(None, splits), "validation"))
-        drawn.append(page.figure(comparison, "Held-out accuracy and train loss by epoch, by cell"))
-    return page.join(*drawn)
-
-
-def _every_run(study):
-    lines = []
-    for cell in study.cells:
-        for index, seed in enumerate(cell.seeds):
-            test, validation = _at(cell.test_top1, index), _at(cell.validation_top1, index)
-            time = page.duration(_at(cell.seconds, index))
-            lines.append((cell.name, seed, page.percent(test), page.percent(validation), time))
-    if not lines:
-        return None
-    header = ("cell", "seed", "test top-1", "validation top-1", "time")
-    return page.details(f"{len(lines)} runs", page.table(header, lines, numeric=range(1, 5)))
-
-
-def _at(values, index):
-    """The index-th value; None past the end (a study that has not touched its test split has no test values)."""
-    return values[index] if index < len(values) else None

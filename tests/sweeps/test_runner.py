@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from jaxcnn.errors import InputError
-from jaxcnn.sweeps import Study, run_study
+from jaxcnn.sweeps import Claim, Measure, Study, run_study
 from jaxcnn.training.metrics import MetricsLog
 from jaxcnn.training.preemption import Preempted
 
@@ -32,7 +32,12 @@ def table(workdir):
 @pytest.fixture(scope="module")
 def study(tiny_config):
     factors = {"optimizer.learning_rate": (0.1, 1e30, 0.05)}
-    return Study(tiny_config({"optimizer.momentum": 0.0}), factors, seeds=(0,))
+    claim = Claim(
+        "A high rate ends lower.", {"optimizer.learning_rate": 0.05}, {"optimizer.learning_rate": 0.1}, "first"
+    )
+    first = Measure(lambda rows: next(row["loss"] for row in rows if row.get("split") == "train"), log=True)
+    options = {"claims": (claim,), "measures": {"first": first}, "baseline": {"optimizer.learning_rate": 0.1}}
+    return Study(tiny_config({"optimizer.momentum": 0.0}), factors, seeds=(0,), **options)
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +52,32 @@ def test_a_failing_run_is_named_and_hides_no_other(study, finished):
     good, bad, other = study.runs()
     assert list(failed) == [bad.id] and "diverged" in failed[bad.id]
     assert [cell.name for cell in cells] == [run.cell for run in study.runs()]
-    assert [len(cell.test_top1) for cell in cells] == [1, 0, 1]
+    assert [len(cell.values["test_top1"]) for cell in cells] == [1, 0, 1]
     assert "diverged" in cells[1].failed[0] and cells[1].failed[0].startswith(bad.id)
     assert cells[0].seeds == cells[2].seeds == [0]
     for run, cell in ((good, cells[0]), (other, cells[2])):
         logged = json.loads((workdir / run.id / "evaluations.jsonl").read_text())
-        assert cell.test_top1 == [logged["top1"]] and logged["split"] == "test"
-        assert cell.seconds[0] > 0 and cell.rows[0]
+        assert cell.values["test_top1"] == [logged["top1"]] and logged["split"] == "test"
+        assert cell.values["seconds"][0] > 0 and cell.rows[0]
+
+
+def test_cells_hold_what_the_run_directories_say(study, finished):
+    workdir, (cell, bad, _), _ = finished
+    folder = workdir / study.runs()[0].id
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    train = [row for row in rows if row.get("split") == "train"]
+    (logged,) = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+    held_out = {row["step"]: row["top1"] for row in rows if row.get("split") == "validation"}
+    last = train[-1]
+    expected = {"test_loss": logged["loss"], "validation_top1": held_out[logged["step"]], "train_top1": last["top1"]}
+    expected |= {"train_loss": last["loss"], "seconds": last["seconds"], "steps": 20, "first": train[0]["loss"]}
+    assert {name: cell.values[name] for name in expected} == {name: [value] for name, value in expected.items()}
+    rates = [row["images_per_second"] for row in train]
+    assert min(rates) <= cell.values["images_per_second"][0] <= max(rates)
+    (_, wrong) = cell.tested[0]
+    assert wrong == logged["wrong"] and len(wrong) == round(logged["n"] * (1 - logged["top1"])) > 0
+    # 4 filters of 3x3, padded, halved to 4x4, and ten outputs
+    assert cell.cost == {"parameters": 4 * 9 + 4 + 64 * 10 + 10, "macs": 64 * 4 * 9 + 64 * 10} and bad.cost == {}
 
 
 def test_a_persons_own_look_at_the_test_split_is_not_the_end_of_a_run(study, finished, tmp_path):
@@ -66,7 +90,7 @@ def test_a_persons_own_look_at_the_test_split_is_not_the_end_of_a_run(study, fin
     log.write_text(json.dumps(looked) + "\n")
     levels = Study(study.base, {"optimizer.learning_rate": (0.1,)}, seeds=(0,))
     again, failed = run_study(levels, tmp_path, title="", quiet=True)
-    assert not failed and again[0].test_top1 == cells[0].test_top1
+    assert not failed and again[0].values["test_top1"] == cells[0].values["test_top1"]
 
 
 def test_results_csv_holds_every_run(study, finished):
@@ -74,19 +98,26 @@ def test_results_csv_holds_every_run(study, finished):
     rows = table(workdir)
     assert [row["run"] for row in rows] == [run.id for run in study.runs()]
     assert [row["cell"] for row in rows] == [run.cell for run in study.runs()]
-    assert rows[1]["step"] == "failed" and rows[1]["test_top1"] == ""
+    assert [float(row["optimizer.learning_rate"]) for row in rows] == [0.1, 1e30, 0.05]
+    assert [row["status"] for row in rows] == ["done", "failed", "done"] and rows[1]["test_top1"] == ""
     for row, cell in ((rows[0], cells[0]), (rows[2], cells[2])):
-        assert float(row["test_top1"]) == cell.test_top1[0]
-        assert float(row["validation_top1"]) == cell.validation_top1[0]
-        assert int(row["step"]) in (10, 20)
+        assert {name: float(row[name]) for name in study.metrics} == {n: v[0] for n, v in cell.values.items()}
+        assert int(row["checkpoint_step"]) in (10, 20)
 
 
 def test_the_report_is_written(finished, study):
     workdir, cells, _ = finished
     source = (workdir / "report.html").read_text()
     assert "Which rate?" in source and "A claim." in source and "diverged" in source
-    assert f"{100 * cells[0].test_top1[0]:.2f}" in source
+    assert f"{100 * cells[0].values['test_top1'][0]:.2f}" in source
     assert all(run.cell in source for run in study.runs())
+    verdicts = json.loads((workdir / "verdicts.json").read_text())
+    (claim,) = verdicts["claims"]
+    assert claim["verdict"] == "not decided" and claim["sentence"] in source and "A high rate ends lower." in source
+    assert verdicts["baseline"] == study.runs()[0].cell
+    tested = verdicts["comparisons"]["test_top1"][1]["mcnemar"]["seeds"][0]
+    missed = [set(cell.tested[0][1]) for cell in (cells[2], cells[0])]
+    assert (tested["only_first"], tested["only_second"]) == (len(missed[1] - missed[0]), len(missed[0] - missed[1]))
 
 
 def test_what_is_done_is_skipped(study, finished, tmp_path):
@@ -97,7 +128,7 @@ def test_what_is_done_is_skipped(study, finished, tmp_path):
     assert len(starts(workdir / good.id)) == 1
     assert len(starts(workdir / bad.id)) == 2 and list(failed) == [bad.id]
     assert (workdir / "results.csv").read_text() == before
-    assert [cell.test_top1 for cell in cells] == [cell.test_top1 for cell in finished[1]]
+    assert [cell.values for cell in cells] == [cell.values for cell in finished[1]]
 
 
 def test_a_later_look_at_another_checkpoint_changes_no_result(study, finished, tmp_path):
@@ -108,7 +139,7 @@ def test_a_later_look_at_another_checkpoint_changes_no_result(study, finished, t
         file.write(json.dumps({**row, "step": 10, "top1": 0.0}) + "\n")
     only = Study(study.base, {"optimizer.learning_rate": (0.1, 0.05)}, seeds=(0,))
     cells, failed = run_study(only, workdir, title="Again", quiet=True)
-    assert not failed and cells[0].test_top1 == [row["top1"]]
+    assert not failed and cells[0].values["test_top1"] == [row["top1"]]
     assert [run.id for run in only.runs()] == [good.id, other.id]
 
 
@@ -128,7 +159,7 @@ def test_a_broken_off_run_is_resumed(tiny_config, tmp_path, monkeypatch):
     monkeypatch.undo()
     assert not (tmp_path / second.id).exists()
     cells, failed = run_study(study, tmp_path, title="", quiet=True)
-    assert not failed and len(cells[0].test_top1) == 2
+    assert not failed and len(cells[0].values["test_top1"]) == 2
     assert [row["step"] for row in events(tmp_path / first.id)] == [10]
     assert events(tmp_path / second.id) == []
     assert [start["from_step"] for start in starts(tmp_path / first.id)] == [0, 10]
@@ -137,8 +168,8 @@ def test_a_broken_off_run_is_resumed(tiny_config, tmp_path, monkeypatch):
 def test_all_runs_may_fail(tiny_config, tmp_path):
     study = Study(tiny_config(), {"model.options.activation": ("rel",)}, seeds=(0,))
     cells, failed = run_study(study, tmp_path / "study", title="", quiet=True)
-    assert "'relu'" in next(iter(failed.values())) and cells[0].test_top1 == []
-    assert table(tmp_path / "study")[0]["step"] == "failed"
+    assert "'relu'" in next(iter(failed.values())) and cells[0].values["test_top1"] == []
+    assert table(tmp_path / "study")[0]["status"] == "failed"
 
 
 def test_a_fault_in_the_users_own_network_hides_no_other_run(tiny_config, tmp_path, user_package, capsys):
@@ -147,7 +178,29 @@ def test_a_fault_in_the_users_own_network_hides_no_other_run(tiny_config, tmp_pa
     cells, failed = run_study(study, tmp_path / "study", title="", quiet=True)
     assert list(failed.values()) == ["RuntimeError: a slip of mine"]
     assert "RuntimeError: a slip of mine" in capsys.readouterr().err  # with its traceback
-    assert [len(cell.test_top1) for cell in cells] == [0, 1]
+    assert [len(cell.values["test_top1"]) for cell in cells] == [0, 1]
+
+
+def test_a_slip_in_a_measure_names_it_after_the_first_run(tiny_config, tmp_path):
+    measures = {"mine": Measure(lambda rows: rows[0]["los"])}
+    study = Study(tiny_config({"duration": "2 steps"}), {}, (0, 1), measures=measures)
+    with pytest.raises(InputError, match=r"measure 'mine' failed on .*KeyError"):
+        run_study(study, tmp_path, title="", quiet=True)
+    assert not (tmp_path / study.runs()[1].id).exists()
+
+
+def test_a_run_of_before_that_kept_no_images_is_read_too(study, finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "study")
+    for run in study.runs():
+        log = workdir / run.id / "evaluations.jsonl"
+        if log.exists():
+            row = json.loads(log.read_text())
+            del row["wrong"]
+            log.write_text(json.dumps(row) + "\n")
+    levels = Study(study.base, {"optimizer.learning_rate": (0.1, 0.05)}, (0,), {"optimizer.learning_rate": 0.1})
+    run_study(levels, workdir, title="", quiet=True)
+    verdicts = json.loads((workdir / "verdicts.json").read_text())
+    assert verdicts["comparisons"]["test_top1"][0]["mcnemar"] is None
 
 
 def test_a_place_that_cannot_be_written(tiny_config, tmp_path):

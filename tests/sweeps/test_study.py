@@ -3,7 +3,7 @@
 import pytest
 
 from jaxcnn.errors import InputError
-from jaxcnn.sweeps import Study, load_study
+from jaxcnn.sweeps import Claim, Measure, Study, load_study
 from jaxcnn.training.config import differences
 
 
@@ -78,3 +78,61 @@ def test_load_study(tmp_path):
     assert docstring == "Why?" and study.runs()[0].seed == 7
     with pytest.raises(InputError, match=r"mine\.py"):
         load_study(tmp_path / "min.py")
+
+
+def claimed(**changes):
+    sides = {"higher": {"optimizer.name": "sgd"}, "lower": {"optimizer.name": "adam"}}
+    return Claim("SGD tests better.", **{**sides, **changes})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"claims": (claimed(higher={"optimizer.nam": "sgd"}),)}, "'SGD tests better.'.*'optimizer.name'"),
+        ({"claims": (claimed(lower={"optimizer.name": "adm"}),)}, "'adm' is not a level.*'adam'"),
+        ({"claims": (claimed(metric="test_top"),)}, "'test_top'.*'test_top1'"),
+        ({"claims": (claimed(metric="steps_to_2"),), "measures": {"steps_to_25": Measure(len)}}, "'steps_to_25'"),
+        ({"claims": (claimed(lower={"optimizer.momentum": 0.5}),)}, "both sides"),
+        ({"baseline": {"optimizer.name": "sg"}}, "baseline: 'sg'.*'sgd'"),
+        ({"baseline": {"optimizer.name": "sgd"}}, "baseline: 2 cells"),
+        ({"paper": {"name=sgd, momentum=0.4": (1.0, "table 1")}}, "'name=sgd, momentum=0.5'"),
+        ({"measures": {"seconds": Measure(len)}}, "'seconds'"),
+    ],
+)
+def test_what_no_run_could_decide_is_refused_at_once(tiny_config, options, words):
+    factors = {"optimizer.name": ("sgd", "adam"), "optimizer.momentum": (0.5, 0.9)}
+    with pytest.raises(InputError, match=words):
+        Study(tiny_config(), factors, (0,), **options)
+
+
+def test_levels_of_a_run_and_of_a_cell(tiny_config):
+    study = Study(tiny_config(), {"optimizer.name": ("sgd", "adam"), "model.name": ("convnet",)}, (0,))
+    names = ["optimizer.name=sgd, model.name=convnet", "optimizer.name=adam, model.name=convnet"]
+    assert list(study.cells()) == [run.cell for run in study.runs()] == names
+    assert list(study.cells().values()) == [run.levels for run in study.runs()]
+    assert study.runs()[1].levels == {"optimizer.name": "adam", "model.name": "convnet"}
+
+
+SCALED = """from jaxcnn import default_config
+from jaxcnn.sweeps import Study
+
+def study({argument}):
+    if scale == "imagenet":
+        raise ValueError("no scale imagenet here")
+    return Study(default_config(), {{"data.name": (scale,)}}, (0,))
+"""
+
+
+def test_the_scale_is_passed_on(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(SCALED.format(argument='scale="digits"'))
+    for scale, name in ((None, "digits"), ("mnist", "mnist"), ("folder:/a", "folder:/a")):
+        assert load_study(path, scale)[0].factors == {"data.name": (name,)}
+    with pytest.raises(InputError, match=r"mine\.py: no scale imagenet here"):
+        load_study(path, "imagenet")
+    with pytest.raises(InputError, match="'mnist'"):
+        load_study(path, "mnst")
+    path.write_text("scale = 'digits'\n" + SCALED.format(argument=""))
+    assert load_study(path)[0].factors == {"data.name": ("digits",)}
+    with pytest.raises(InputError, match="takes no argument `scale`"):
+        load_study(path, "mnist")

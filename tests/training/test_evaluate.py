@@ -38,7 +38,7 @@ def evaluate(config, records, *, devices=1, resident="auto", variables=None):
 
 
 def by_numpy(setup, variables, images, labels, classes):
-    """(loss, top1, top5, confusion) of images, by the model's logits alone."""
+    """(loss, top1, top5, confusion, wrong) of images, by the model's logits alone."""
     pixels = (images.astype(np.float32) / 255 - 0.3) / 0.5
     logits = np.asarray(setup.model.apply(variables, pixels, train=False)[0], np.float64)
     shifted = logits - logits.max(axis=1, keepdims=True)
@@ -51,6 +51,7 @@ def by_numpy(setup, variables, images, labels, classes):
         (ranked[:, 0] == labels).mean(),
         (ranked[:, :5] == labels[:, None]).any(axis=1).mean(),
         confusion,
+        np.flatnonzero(ranked[:, 0] != labels).tolist(),
     )
 
 
@@ -72,7 +73,8 @@ def records(images):
 def test_equals_numpy_on_exactly_n_images(tiny_config, images, records, devices, batch_size, resident):
     config = tiny_config({"evaluation.batch_size": batch_size})
     found, setup, variables = evaluate(config, records, devices=devices, resident=resident)
-    loss, top1, top5, confusion = by_numpy(setup, variables, *images, 10)
+    loss, top1, top5, confusion, wrong = by_numpy(setup, variables, *images, 10)
+    assert 0 < len(wrong) < 37 and found.wrong == wrong and all(type(index) is int for index in found.wrong)
     assert found.n == 37 and type(found.n) is int
     assert found.loss == pytest.approx(loss, rel=1e-5)
     assert (found.top1, found.top5) == (pytest.approx(top1), pytest.approx(top5))
@@ -93,7 +95,7 @@ def test_one_evaluator_serves_many_networks(tiny_config, records):
 
 def test_per_class():
     confusion = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])
-    found = Evaluation(6, 1.0, 5 / 6, None, confusion, ("cat", "dog", "none")).per_class()
+    found = Evaluation(6, 1.0, 5 / 6, None, confusion, ("cat", "dog", "none"), [3]).per_class()
     assert found == {"cat": 0.75, "dog": 1.0, "none": None}
 
 
@@ -122,3 +124,14 @@ def test_what_cannot_be_read_is_not_counted(tiny_config, tmp_path, resident):
     found, _, _ = evaluate(config, records, resident=resident)
     assert found.n == 9
     assert found.confusion.sum(axis=1).tolist() == [5, 4]
+    unreadable = set(np.flatnonzero(records.read(range(12))["mask"] == 0).tolist())
+    assert len(found.wrong) == found.confusion.sum() - found.confusion.diagonal().sum()
+    assert found.wrong and len(unreadable) == 3 and not unreadable & set(found.wrong)
+
+
+def test_a_network_of_nans_has_every_image_wrong(tiny_config, records):
+    config = tiny_config({"evaluation.batch_size": 16})
+    variables = evaluate(config, records)[2]
+    broken = jax.tree.map(lambda x: x * np.nan, variables)
+    found, _, _ = evaluate(config, records, variables=broken)
+    assert found.top1 == 0 and found.wrong == list(range(37))

@@ -1,56 +1,90 @@
-import math
 import re
-import statistics
 
+import numpy as np
 import pytest
 
-from jaxcnn.visualize.report import Cell, StudyReport, spread, study_report
+from jaxcnn.sweeps import Claim, Study
+from jaxcnn.sweeps.verdicts import findings
+from jaxcnn.visualize.effects import draw_effects
+from jaxcnn.visualize.figure import png_bytes
+from jaxcnn.visualize.study_report import StudyReport, study_report
+
+FACTOR = "model.options.name"
+LEVELS = ("a <b>", "single", "none")
+CLAIM = Claim("A <b> beats the single one.", {FACTOR: "a <b>"}, {FACTOR: "single"})
+PLAIN = {"label": "test loss", "unit": "", "higher_is_better": False}
 
 
-def study(cells, **changes):
-    values = {"title": "depth", "docstring": "Claim: <deeper> is better.", "command": "python -m jaxcnn sweep --seed=1"}
-    return StudyReport(**{**values, "cells": cells, "environment": {"jax": "0"}, **changes})
+def report(cells, *, title="depth", docstring="Claim: <deeper> is better.", command="jaxcnn sweep --seed=1", **options):
+    found = findings(Study(None, {FACTOR: LEVELS} if cells else {}, (0, 1, 2), **options), cells)
+    return study_report(StudyReport(title, docstring, command, cells, found, {"jax": "0"}))
 
 
 @pytest.fixture(scope="module")
-def cells(rows_of):
-    return [
-        Cell(
-            "a <b>",
-            [0, 1, 2],
-            [0.91, 0.93, 0.926],
-            [0.94, 0.95, 0.955],
-            [60.0, 66.0, 69.0],
-            [],
-            [rows_of(seed=s) for s in range(3)],
-        ),
-        Cell("single", [0], [0.5], [0.6], [30.0], ["seed 1: <oom>"], [rows_of(seed=5)]),
-        Cell("none", [], [], [], [], [], []),
-    ]
+def cells(rows_of, cell_of):
+    images, cost = ("digits", "", "", 9), {"parameters": 61706, "macs": 416520}
+    rows = [rows_of(seed=seed) for seed in range(3)]
+    values = {"validation_top1": (0.94, 0.95, 0.955), "seconds": (60.0, 66.0, 69.0), "steps": (24, 24, 24)}
+    tested = {0: (images, [1, 2, 3, 4, 5, 6])}
+    whole = cell_of({FACTOR: LEVELS[0]}, (0.91, 0.93, 0.926), rows=rows, cost=cost, tested=tested, **values)
+    failed = ["seed 1: <oom>"]
+    single = cell_of({FACTOR: "single"}, (0.5,), rows=rows[:1], failed=failed, tested={0: (images, [])}, steps=(24,))
+    return [whole, single, cell_of({FACTOR: "none"}, ())]
 
 
 @pytest.fixture(scope="module")
 def source(cells):
-    return study_report(study(cells))
+    paper = {"name=a <b>": (99.2, "accuracy, %, table 2")}
+    return report(cells, claims=(CLAIM,), baseline={FACTOR: "single"}, paper=paper)
 
 
-def test_table_has_n_mean_and_spread_of_every_cell(source, read):
-    tables = [table for table in read(source).tables if table[0][:2] == ["cell", "n"]]
-    for table, values in zip(tables, ([91, 93, 92.6], [94, 95, 95.5]), strict=True):
-        low, high = f"{min(values):.2f}", f"{max(values):.2f}"
-        mean, deviation = f"{statistics.fmean(values):.2f} %", f"{statistics.stdev(values):.2f}"
-        assert table[1] == ["a <b>", "3", mean, deviation, f"{low} to {high}", "1 min 05 s", "0"]
-    assert tables[0][2] == ["single", "1", "50.00 %", "n/a", "n/a", "30.0 s", "1"]
-    assert tables[0][3] == ["none", "0", "n/a", "n/a", "n/a", "n/a", "0"]
+def tables(page, *header):
+    return [table for table in page.tables if table[0][: len(header)] == list(header)]
+
+
+def test_table_has_n_mean_spread_and_interval_of_every_cell(source, read):
+    """Student's t of two degrees of freedom at 0.975 is 4.3027."""
+    for table, values in zip(tables(read(source), "cell", "n"), ([91, 93, 92.6], [94, 95, 95.5]), strict=True):
+        mean, std = np.mean(values), np.std(values, ddof=1)
+        half = 4.3027 * std / 3**0.5
+        line = ["name=a <b>", "3", f"{mean:.2f}", f"{std:.2f}", f"{mean - half:.2f} to {mean + half:.2f}"]
+        assert table[1][:5] == line
+    test, held_out = tables(read(source), "cell", "n")
+    assert test[1][5:] == ["99.2", "accuracy, %, table 2"] and test[0][5:] == ["paper", "what it is"]
+    assert test[2] == ["name=single", "1", "50.00", "n/a", "n/a", "–", "–"]
+    assert test[3] == ["name=none", "0", "n/a", "n/a", "n/a", "–", "–"]
+    assert held_out[2] == ["name=single", "0", "n/a", "n/a", "n/a"]
+
+
+def test_the_verdicts_come_first(source, read):
+    text = read(source).text
+    sentence = (
+        "not decided at n = 1: a <b> minus single is 41.00 points of test accuracy (one pair has no interval, p 1)"
+    )
+    assert text.index("A <b> beats the single one.") < text.index(sentence) < text.index("Claim: <deeper>")
+    assert "2 of 3 seeds left out" in text
+
+
+def test_every_cell_stands_against_the_baseline(source, read):
+    (table,) = tables(read(source), "cell", "pairs")
+    assert table[1] == ["name=a <b>", "1", "41.00", "n/a", "n/a", "1", "1", "n/a", "0 : 6", "0.031"]
+    assert table[2][:3] == ["name=none", "0", "n/a"] and len(table) == 3
+    assert "The baseline is name=single." in read(source).text
+
+
+def test_cost(source, read):
+    (table,) = tables(read(source), "cell", "parameters")
+    assert table[1][1:5] == ["61\u202f706", "416\u202f520", "24", "1 min 05 s"]
+    assert table[3][1:] == ["–"] * 5
 
 
 def test_every_run_failures_command_and_claim_are_shown(source, read):
     page = read(source)
     rows = [row for table in page.tables for row in table]
-    assert ["a <b>", "1", "93.00 %", "95.00 %", "1 min 06 s"] in rows
-    assert ["single", "seed 1: <oom>"] in rows
-    assert "python -m jaxcnn sweep --seed=1" in page.text and "Claim: <deeper> is better." in page.text
-    assert len(page.images()) == 2
+    assert ["name=a <b>", "1", "93.00 %", "95.00 %", "–", "24", "1 min 06 s"] in rows
+    assert ["name=single", "seed 1: <oom>"] in rows
+    assert "jaxcnn sweep --seed=1" in page.text and "Claim: <deeper> is better." in page.text
+    assert len(page.images()) == 3  # effects, every run, curves
 
 
 def test_no_cell_is_set_apart(source):
@@ -63,13 +97,34 @@ def test_page_fetches_nothing(source, read):
     assert not re.search(r"@import|url\(|https?:", re.sub(r"base64,[^\"]*", "", source))
 
 
-def test_spread_counts_only_finite_values():
-    assert spread([0.5, math.nan, None]) == ("1", "50.00 %", "n/a", "n/a")
-    assert spread([0.5, 0.5]) == ("2", "50.00 %", "0.00", "50.00 to 50.00")
-    assert spread([]) == ("0", "n/a", "n/a", "n/a")
+def test_empty_and_untested_studies_give_a_page(read, cell_of):
+    untested = cell_of({FACTOR: "a <b>"}, (None, None), validation_top1=(0.5, None))
+    for cells in ([], [untested]):
+        page = read(report(cells, docstring="", command=""))
+        assert "depth" in page.text and "How to repeat" not in page.text and "Verdicts" not in page.text
 
 
-@pytest.mark.parametrize("cells", [[], [Cell("a", [0, 1], [], [0.5, math.nan], [], [], [[], []])]])
-def test_empty_and_untested_studies_give_a_page(cells, read):
-    page = read(study_report(study(cells, docstring="", command="")))
-    assert "depth" in page.text and "How to repeat" not in page.text
+def lines(axes, gid):
+    return [line.get_xdata().tolist() for line in axes.lines if line.get_gid() == gid]
+
+
+def test_effects_are_means_with_their_intervals():
+    levels = [
+        {"level": "a", "n": 3, "mean": 0.5, "interval": (0.4, 0.6)},
+        {"level": "b", "n": 1, "mean": 0.7, "interval": None},
+        {"level": "c", "n": 0, "mean": None, "interval": None},
+    ]
+    axes, other = draw_effects({"model.options.x": levels, "y": levels[:1]}, {**PLAIN, "unit": "points"}).axes
+    assert lines(axes, "mean") == [[50], [70]] and lines(axes, "interval") == [[40, 60]]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a (n = 3)", "b (n = 1)", "c (n = 0)"]
+    assert axes.get_title(loc="left") == "x" and axes.get_xlabel() == "Test loss (%, lower is better)"
+    assert lines(other, "mean") == [[50]]
+    assert lines(draw_effects({"x": levels}, PLAIN).axes[0], "mean") == [[0.5], [0.7]]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_every_factor_has_a_panel(count):
+    level = {"level": "$a", "n": 2, "mean": 0.5, "interval": (0.4, 0.6)}
+    figure = draw_effects({f"factor{index}": [level] for index in range(count)}, PLAIN)
+    assert sum(axes.get_visible() for axes in figure.axes) == count
+    assert png_bytes(figure)

@@ -1,0 +1,228 @@
+"""What few seeds can say: intervals, paired tests, corrections for many questions, and what a number of seeds detects.
+
+The observation is a run, never an image: images of one run share its weights, so that a test over pooled images would
+take one lucky initialisation for thousands of independent successes. Only `mcnemar` counts images, and it speaks of two
+trained networks, not of two recipes.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import scipy.optimize
+import scipy.special
+import scipy.stats
+
+ALPHA, CONFIDENCE, POWER = 0.05, 0.95, 0.8
+EXACT_PAIRS = 12  # up to here all 2**n signs are tried
+RANDOM_SIGNS = 9999
+ROUNDING = 1e-12  # a spread below this part of the values is rounding
+
+SUPPORTED, REFUTED, NOT_DECIDED = "supported", "refuted", "not decided"
+
+
+class Comparison(NamedTuple):
+    """first - second, paired by seed.
+
+    Attributes:
+      n: pairs.
+      difference: their mean.
+      std: sample standard deviation of the differences; None for one pair.
+      interval: (low, high) of the mean difference; None for one pair and where all differences are equal.
+      p_t: two-sided p of the paired t test; None where the interval is.
+      p_sign_flip: two-sided p of the sign flip test.
+      p: the one that a verdict uses, see `paired_comparison`.
+    """
+
+    n: int
+    difference: float
+    std: float | None
+    interval: tuple | None
+    p_t: float | None
+    p_sign_flip: float
+    p: float
+
+
+class McNemar(NamedTuple):
+    """Images that only the first network has right, those that only the second has, and the two-sided p."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+
+def mean_interval(values, *, confidence=CONFIDENCE):
+    """Student's interval of a mean.
+
+    mean +- t(n - 1, (1 + confidence) / 2) s / sqrt(n), s the sample standard deviation   (Student 1908, Biometrika 6)
+
+    Args:
+      values: (n,) finite numbers.
+      confidence: the share of such intervals that hold the true mean of normal values.
+    Returns:
+      (low, high); None for fewer than two values, and for equal ones: their width would be zero, a certainty that a
+      few equal values do not give.
+    Raises:
+      ValueError: a value is not finite.
+    """
+    values = _finite(values)
+    if len(values) < 2 or _is_constant(values, values):
+        return None
+    n = len(values)
+    half = scipy.special.stdtrit(n - 1, (1 + confidence) / 2) * values.std(ddof=1) / math.sqrt(n)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def paired_comparison(first, second, *, confidence=CONFIDENCE):
+    """Compares two sides on the seeds that both have.
+
+    A verdict uses the p of the paired t test, t = d sqrt(n) / s on n - 1 degrees of freedom. It assumes normal
+    differences; where runs of a pair are exchangeable their difference is symmetric, and on symmetric differences t
+    keeps its level within about a point at n = 5 (tests/sweeps/test_statistics.py has the simulation). The sign flip
+    test assumes only the symmetry, but its p is never below 2 / 2**n: 0.0625 at n = 5, where it could not decide
+    anything. It stands beside t, and takes its place where all differences are equal: t is undefined there (zero
+    variance), and a p of 0 would be a false claim.
+
+    Args:
+      first, second: {seed: finite number}.
+      confidence: of the interval, which is `mean_interval` of the differences.
+    Returns:
+      A Comparison.
+    Raises:
+      ValueError: no seed is in both, or a value is not finite.
+    """
+    seeds = [seed for seed in first if seed in second]
+    if not seeds:
+        raise ValueError("the two sides have no seed in common")
+    first, second = _finite([first[s] for s in seeds]), _finite([second[s] for s in seeds])
+    differences, n = first - second, len(seeds)
+    mean = float(differences.mean())
+    if _is_constant(differences, np.concatenate([first, second])):
+        flipped = sign_flip(np.full(n, mean))  # without the rounding
+        return Comparison(n, mean, 0.0 if n > 1 else None, None, None, flipped, flipped)
+    std = float(differences.std(ddof=1))
+    p = 2 * float(scipy.special.stdtr(n - 1, -abs(mean) * math.sqrt(n) / std))
+    interval = mean_interval(differences, confidence=confidence)
+    return Comparison(n, mean, std, interval, p, sign_flip(differences), p)
+
+
+def sign_flip(differences):
+    """Two-sided p of differences that are symmetric about zero (Fisher 1935, The Design of Experiments, section 21).
+
+    The share of the 2**n ways to set their signs whose mean is at least as far from zero; above 12 pairs that of 9999
+    random ones and the observed one (Phipson and Smyth 2010, equation 2).
+
+    Args:
+      differences: (n,) finite numbers.
+    """
+    differences = _finite(differences)
+    n = len(differences)
+    if n <= EXACT_PAIRS:
+        signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    else:
+        drawn = np.random.default_rng(0).integers(0, 2, (RANDOM_SIGNS, n))
+        signs = np.concatenate([np.ones((1, n)), 1 - 2 * drawn])  # the observed one counts
+    least = abs(differences.sum()) - ROUNDING * np.abs(differences).sum()
+    return float((np.abs(signs @ differences) >= least).mean())
+
+
+def holm(p_values):
+    """Adjusted p of a family of tests, which keep its chance of one false claim at the level (Holm 1979, section 3).
+
+    p~_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), in ascending order of p
+
+    Args:
+      p_values: (m,) numbers in [0, 1].
+    Returns:
+      (m,) float64, in the order given.
+    """
+    p_values = np.asarray(p_values, np.float64)
+    order = np.argsort(p_values, kind="stable")
+    steps = np.arange(len(order), 0, -1) * p_values[order]
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
+
+
+def mcnemar(right_first, right_second):
+    """Whether two networks have the same error rate, from the same images (McNemar 1947; exact as in Dietterich 1998).
+
+    Of the images that one of the two has right, under the hypothesis a half is the first's: two-sided binomial p.
+
+    Args:
+      right_first, right_second: (n,) bool, image by image.
+    Returns:
+      A McNemar.
+    Raises:
+      ValueError: the lengths differ.
+    """
+    first, second = np.asarray(right_first, bool), np.asarray(right_second, bool)
+    if first.shape != second.shape:
+        raise ValueError(f"McNemar's test needs the same images: {len(first)} of one network, {len(second)} of another")
+    one, other = int((first & ~second).sum()), int((second & ~first).sum())
+    p = scipy.stats.binomtest(one, one + other, 0.5).pvalue if one + other else 1.0
+    return McNemar(one, other, float(p))
+
+
+def middle_p(p_values):
+    """One p of several that may depend on each other in any way: min(1, n / k p_(k)) with p_(k) the lower median.
+
+    At most n alpha / k of n true hypotheses' p can make k of them fall below alpha (Rueger 1978, Metrika 25). McNemar's
+    p of each seed's two networks are such: they share their images, so that counts pooled over seeds would not be
+    binomial.
+
+    Args:
+      p_values: (n,) numbers in [0, 1], n at least 1.
+    """
+    n = len(p_values)
+    k = (n + 1) // 2
+    return float(min(1.0, n / k * np.sort(p_values)[k - 1]))
+
+
+def smallest_detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
+    """The true mean difference that the two-sided paired t test at level alpha finds with probability `power`.
+
+    P(|T| > t(n - 1, 1 - alpha / 2)) = power, T noncentral t on n - 1 degrees of freedom with noncentrality
+    d sqrt(n) / std   (Cohen 1988, section 2.3); computed for T**2, whose noncentral F holds both tails
+
+    Args:
+      std: standard deviation of the differences.
+      n: pairs.
+    Returns:
+      d, in the unit of std; None where n is below two or std is zero, which say nothing.
+    """
+    if n < 2 or not std:
+        return None
+    limit = scipy.stats.f.ppf(1 - alpha, 1, n - 1)
+
+    def missing(shift):
+        return scipy.stats.ncf.sf(limit, 1, n - 1, shift**2) - power
+
+    high = 1.0
+    while missing(high) < 0:
+        high *= 2
+    return float(scipy.optimize.brentq(missing, 0.0, high) * std / math.sqrt(n))
+
+
+def decide(difference, p, *, alpha=ALPHA):
+    """What a claim that `difference` is positive has come to: supported or refuted where p is below alpha.
+
+    Args:
+      difference: mean of the pairs.
+      p: two-sided, adjusted for the family that the claim belongs to.
+    """
+    if p >= alpha or difference == 0:
+        return NOT_DECIDED
+    return SUPPORTED if difference > 0 else REFUTED
+
+
+def _finite(values):
+    values = np.asarray(values, np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(f"a value is not a finite number: {values.tolist()}")
+    return values
+
+
+def _is_constant(values, scale):
+    """Whether values differ by no more than rounding at the size of `scale`; one value does not vary either."""
+    return bool(np.ptp(values) <= ROUNDING * np.abs(scale).max())

@@ -1,0 +1,50 @@
+"""The effect of each factor of a study: the mean of each of its levels, with its interval."""
+
+import math
+
+from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes
+from jaxcnn.visualize.quantity import heading
+
+COLUMNS = 3
+
+
+def draw_effects(effects, metric):
+    """Draws the mean of every level, averaged over the other factors, with the interval of the mean.
+
+    Args:
+      effects: {factor: [{"level", "n", "mean", "interval"}]}, as `findings` has them; a level without a mean is named
+        and left empty, one without an interval is a point.
+      metric: {"label", "unit", "higher_is_better"}.
+    Returns:
+      A matplotlib Figure of one axes for each factor, with one scale for all.
+    """
+    columns = min(len(effects), COLUMNS)
+    rows, most = math.ceil(len(effects) / columns), max(map(len, effects.values()))
+    figure = new_figure(5.5 if columns == 1 else 11, rows * (1.2 + 0.36 * most))
+    panels = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
+    scale = 100 if metric["unit"] == "points" else 1
+    for axes, (factor, levels) in zip(panels, effects.items(), strict=False):
+        for place, level in enumerate(levels):
+            _draw_level(axes, place, level, scale)
+        plain_axes(axes, title=literal(factor.removeprefix("model.options."), limit=36), xlabel=heading(metric))
+        axes.grid(axis="y", visible=False)
+        axes.set_yticks(range(len(levels)), [_name(level) for level in levels], fontsize=10)
+        axes.set_ylim(len(levels) - 0.5, -0.5)
+    for axes in list(figure.axes)[len(effects) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _draw_level(axes, place, level, scale):
+    if level["mean"] is None:
+        return
+    mean = scale * level["mean"]
+    if level["interval"] is not None:
+        low, high = (scale * edge for edge in level["interval"])
+        axes.plot([low, high], [place, place], color=QUIET, linewidth=1.6, gid="interval")
+        axes.plot([low, high], [place, place], "|", color=QUIET, markersize=9, markeredgewidth=1.6)
+    axes.plot([mean], [place], "o", color=PALETTE[0], markersize=7, gid="mean")
+
+
+def _name(level):
+    return f"{literal(level['level'], limit=28)} (n = {level['n']})"

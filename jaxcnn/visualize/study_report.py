@@ -1,0 +1,229 @@
+"""The report of a study: one HTML page that needs no other file."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxcnn.visualize import page
+from jaxcnn.visualize.curves import draw_comparison, draw_seeds
+from jaxcnn.visualize.effects import draw_effects
+from jaxcnn.visualize.history import finite_values, read_history
+from jaxcnn.visualize.quantity import amount, extent, heading, probability
+
+HELD_OUT = {"label": "held-out accuracy", "unit": "points", "higher_is_better": True, "ratio": False}
+
+VERDICTS = (
+    "A claim is supported or refuted where the two-sided p of the paired t test over the seeds, adjusted by Holm's "
+    "method for all claims of the study, is below 0.05; else it is not decided. Intervals are those of one comparison "
+    "alone. What n can detect is the difference that the test finds four times in five."
+)
+RESULTS = (
+    "n counts the runs that have a value; std is the standard deviation of a sample; the interval is Student's, of the "
+    "mean: where runs are normal it holds the true mean 95 times in 100. One value has none, nor have equal ones."
+)
+AGAINST = (
+    "Differences are this cell minus the baseline, paired by seed. p: paired t, sign flip (never below 2 / 2^n), and t "
+    "adjusted by Holm's method over the cells of the table; what n can detect is at 0.05 over their number. McNemar's "
+    "test is of two trained networks, seed by seed, on the same test images: discordant are those that only this cell, "
+    "only the baseline has right, summed over seeds; one p is made of the middle one, valid however the seeds depend "
+    "on each other."
+)
+EFFECTS = (
+    "Mean over the seeds of each level, averaged over the levels of the other factors; the bar is its 95 % interval. "
+    "Levels share their seeds: whether two differ is told by a paired comparison, not by bars that overlap."
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cell:
+    """One cell of a study; seeds, values and rows are of the finished runs, one entry each, in one order.
+
+    Attributes:
+      name, levels: "activation=tanh" and {factor: level}.
+      seeds: their seeds.
+      values: {metric: [float or None, ...]}.
+      tested: {seed: (what identifies its test images, positions of those it has wrong or None)}.
+      failed: what went wrong, a line for each run that is not finished.
+      rows: the rows of metrics.jsonl of each.
+      cost: {"parameters", "macs"} of the network; empty where no run is finished.
+    """
+
+    name: str
+    levels: dict
+    seeds: list[int]
+    values: dict[str, list]
+    tested: dict
+    failed: list[str]
+    rows: list[list[dict]]
+    cost: dict
+
+    def of_seed(self, metric):
+        """{seed: value} of the seeds that have one."""
+        pairs = zip(self.seeds, self.values[metric], strict=True)
+        return {seed: value for seed, value in pairs if value is not None}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StudyReport:
+    """What the report of a study is made of.
+
+    `docstring` states claim and protocol, `command` runs it again, `found` is what jaxcnn.sweeps.verdicts.findings says
+    of the cells.
+    """
+
+    title: str
+    docstring: str
+    command: str
+    cells: list[Cell]
+    found: dict
+    environment: dict
+
+
+def study_report(study: StudyReport) -> str:
+    """The HTML page of a study: verdicts, then every cell in the order given; no cell is set apart as best."""
+    return page.page(
+        study.title,
+        subtitle=f"jaxcnn study, {len(study.cells)} cells, {sum(len(cell.seeds) for cell in study.cells)} runs",
+        sections=[
+            ("Verdicts", _verdicts(study.found["claims"])),
+            ("Claim and protocol", page.element("pre", study.docstring.strip()) if study.docstring.strip() else None),
+            ("Results", _results(study)),
+            ("Against the baseline", _comparisons(study.found)),
+            ("Effects", _effects(study.found)),
+            ("Curves", _curves(study)),
+            ("Cost", _cost(study)),
+            ("Every run", _every_run(study)),
+            ("How to repeat", page.element("pre", study.command) if study.command else None),
+            ("Environment", page.folded("entries", study.environment)),
+        ],
+    )
+
+
+def _verdicts(claims):
+    if not claims:
+        return None
+    table = page.table(("claim", "verdict"), [(claim["text"], claim["sentence"]) for claim in claims])
+    return page.join(table, page.element("p", VERDICTS, class_="quiet"))
+
+
+def _results(study):
+    if not study.cells:
+        return page.element("p", "This study has no cells.", class_="quiet")
+    metrics = {**study.found["metrics"], "validation_top1": HELD_OUT}
+    failures = [(cell.name, message) for cell in study.cells for message in cell.failed]
+    return page.join(
+        page.element("p", RESULTS, class_="quiet"),
+        *(_scores(study.found["cells"], name, metric) for name, metric in metrics.items()),
+        page.element("h3", "Failed runs") if failures else None,
+        page.table(("cell", "failure"), failures) if failures else None,
+    )
+
+
+def _scores(cells, name, metric):
+    """The table of one metric; a paper's figure stands beside the test accuracy."""
+    paper = name == "test_top1" and any(cell["paper"] for cell in cells)
+    lines = []
+    for cell in cells:
+        found = cell["metrics"][name]
+        numbers = (amount(found["mean"], metric), amount(found["std"], metric), extent(found["interval"], metric))
+        lines.append((cell["cell"], found["n"], *numbers, *(_paper(cell["paper"]) if paper else ())))
+    header = ("cell", "n", "mean", "std", "95 % interval", *(("paper", "what it is") if paper else ()))
+    return page.join(page.element("h3", heading(metric)), page.table(header, lines, numeric=range(1, 5 + paper)))
+
+
+def _paper(figure):
+    return (page.compact(figure[0]), figure[1]) if figure else (None, None)
+
+
+def _comparisons(found):
+    tables = []
+    for name, rows in found["comparisons"].items():
+        if rows:
+            metric = found["metrics"][name]
+            tables += [page.element("h3", heading(metric)), _against(rows, metric)]
+    if not tables:
+        return None
+    words = page.element("p", f"The baseline is {found['baseline']}. {AGAINST}", class_="quiet")
+    return page.join(words, *tables)
+
+
+def _against(rows, metric):
+    scale = {"unit": ""} if metric["ratio"] else metric
+    tested = any(row["mcnemar"] for row in rows)
+    lines = [
+        (
+            row["cell"],
+            row["n"],
+            amount(row["estimate"], scale),
+            extent(row["interval"], scale),
+            *(probability(row[key]) for key in ("p_t", "p_sign_flip", "p_holm")),
+            amount(row["smallest_detectable"], scale),
+            *(_mcnemar(row["mcnemar"]) if tested else ()),
+        )
+        for row in rows
+    ]
+    unit = metric["unit"] and ", " + metric["unit"]
+    estimate = "ratio" if metric["ratio"] else f"difference{unit}"
+    header = ("cell", "pairs", estimate, "95 % interval", "p, t", "p, sign flip")
+    header += ("p, Holm", "n can detect", *(("discordant", "p, McNemar") if tested else ()))
+    return page.table(header, lines, numeric=range(1, len(header)))
+
+
+def _mcnemar(found):
+    if not found:
+        return "n/a", "n/a"
+    only = (sum(seed[side] for seed in found["seeds"]) for side in ("only_first", "only_second"))
+    return " : ".join(map(page.whole, only)), probability(found["p"])
+
+
+def _effects(found):
+    drawn = [
+        page.figure(draw_effects(effects, found["metrics"][name]), f"{heading(found['metrics'][name])} of every level")
+        for name, effects in found["effects"].items()
+        if effects
+    ]
+    return page.join(*drawn, page.element("p", EFFECTS, class_="quiet")) if drawn else None
+
+
+def _curves(study):
+    curves = {cell.name: cell.rows for cell in study.cells if any(cell.rows)}
+    seeds = {cell.name: cell.values["test_top1"] for cell in study.cells}
+    drawn = []
+    if any(finite_values(values).size for values in seeds.values()):
+        caption = "Each dot a run; the tick is the mean."
+        drawn.append(page.figure(draw_seeds(seeds), "Test accuracy of every run, by cell", caption=caption))
+    if curves:
+        splits = (read_history(rows).split for runs in curves.values() for rows in runs)
+        comparison = draw_comparison(curves, split=next(filter(None, splits), "validation"))
+        drawn.append(page.figure(comparison, "Held-out accuracy and train loss by epoch, by cell"))
+    return page.join(*drawn)
+
+
+def _cost(study):
+    lines = []
+    for cell in study.cells:
+        means = [_mean(cell.values[name]) for name in ("steps", "seconds", "images_per_second")]
+        words = page.whole(means[0]), page.duration(means[1]), page.whole(means[2])
+        lines.append((cell.name, page.whole(cell.cost.get("parameters")), page.whole(cell.cost.get("macs")), *words))
+    header = ("cell", "parameters", "multiply-adds of an image", "steps", "training time", "images/s")
+    words = "Means over the runs. Time is that of training steps: compilation and evaluation are left out."
+    return page.join(page.element("p", words, class_="quiet"), page.table(header, lines, numeric=range(1, 6)))
+
+
+def _mean(values):
+    values = finite_values(values)
+    return float(np.mean(values)) if values.size else None
+
+
+def _every_run(study):
+    names = ("test_top1", "validation_top1", "train_loss", "steps", "seconds")
+    lines = []
+    for cell in study.cells:
+        for seed, *values in zip(cell.seeds, *(cell.values[name] for name in names), strict=True):
+            test, held_out, loss, steps, seconds = values
+            scores = page.percent(test), page.percent(held_out), page.decimal(loss)
+            lines.append((cell.name, seed, *scores, page.whole(steps), page.duration(seconds)))
+    if not lines:
+        return None
+    header = ("cell", "seed", "test top-1", "validation top-1", "train loss", "steps", "time")
+    return page.details(f"{len(lines)} runs", page.table(header, lines, numeric=range(1, 7)))

@@ -1,0 +1,215 @@
+"""What a study says of cells whose numbers are given."""
+
+import itertools
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+from jaxcnn.sweeps import Claim, Measure, Study
+from jaxcnn.sweeps.statistics import holm, mcnemar, mean_interval, paired_comparison, smallest_detectable_difference
+from jaxcnn.sweeps.verdicts import findings, side_values
+
+RELU = (0.912, 0.915, 0.909, 0.920, 0.914)
+TANH = (0.905, 0.909, 0.904, 0.911, 0.910)
+NAMES = {"optimizer.name": ("sgd", "adam")}
+
+
+def found(cells, claims=(), seeds=5, factors=NAMES, **options):
+    return findings(Study(None, factors, tuple(range(seeds)), claims=claims, **options), cells)
+
+
+def two(cell_of, first, second, **values):
+    """Cells of sgd and adam; values are (of sgd, of adam)."""
+    return [
+        cell_of({"optimizer.name": name}, top1, **{key: pair[i] for key, pair in values.items()})
+        for i, (name, top1) in enumerate((("sgd", first), ("adam", second)))
+    ]
+
+
+def claim(metric="test_top1", higher="sgd", lower="adam"):
+    return Claim("One beats the other.", {"optimizer.name": higher}, {"optimizer.name": lower}, metric)
+
+
+def test_a_supported_claim_in_words(cell_of):
+    (row,) = found(two(cell_of, RELU, TANH), (claim(),))["claims"]
+    d = 100 * (np.array(RELU) - TANH)
+    low, high = mean_interval(d)
+    p = paired_comparison(dict(enumerate(RELU)), dict(enumerate(TANH))).p_t
+    assert row["sentence"] == (
+        f"supported: sgd is above adam by {d.mean():.2f} points of test accuracy "
+        f"(95 % interval {low:.2f} to {high:.2f}, n = 5 pairs, p {p:.2g})"
+    )
+    assert row["verdict"] == "supported" and row["n"] == 5 and row["left_out"] == 0
+    assert row["p"] == row["p_t"] == row["p_holm"] == p and row["p_sign_flip"] == 0.0625
+    assert row["interval"] == pytest.approx((low / 100, high / 100))
+
+
+def test_the_opposite_claim_is_refuted(cell_of):
+    (row,) = found(two(cell_of, RELU, TANH), (claim(higher="adam", lower="sgd"),))["claims"]
+    assert row["verdict"] == "refuted" and row["sentence"].startswith("refuted: adam is below sgd by 0.62 points of")
+
+
+def test_what_is_not_decided_says_what_n_can_detect(cell_of):
+    second = (0.911, 0.918, 0.905, 0.921, 0.913)
+    (row,) = found(two(cell_of, RELU, second), (claim(),))["claims"]
+    d = 100 * (np.array(RELU) - second)
+    least = smallest_detectable_difference(d.std(ddof=1), 5)
+    assert row["verdict"] == "not decided"
+    assert row["sentence"].startswith("not decided at n = 5: sgd minus adam is 0.04 points of test accuracy (95 %")
+    assert row["sentence"].endswith(f"; this n can detect {least:.2f} points")
+    assert not re.search(r"supported|refuted|above|below", row["sentence"])
+
+
+def test_claims_are_one_family(cell_of):
+    second = (0.906, 0.912, 0.907, 0.911, 0.912)
+    losses = {"train_loss": ((1.0, 1.2, 1.1, 1.3, 1.0), (1.1, 1.1, 1.2, 1.2, 1.1))}
+    cells = two(cell_of, RELU, second, **losses)
+    alone = found(cells, (claim(),))["claims"]
+    both = found(cells, (claim(), claim("train_loss"), claim("train_loss", "adam", "sgd")))["claims"]
+    assert 0.05 / 3 < alone[0]["p"] < 0.05 and alone[0]["verdict"] == "supported"
+    np.testing.assert_allclose([row["p_holm"] for row in both], holm([row["p"] for row in both]))
+    assert both[0]["verdict"] == "not decided"
+    assert "alone it would be decided, among 3 claims it is not" in both[0]["sentence"]
+    assert "Holm-adjusted p" in both[0]["sentence"] and "of loss on the last training images" in both[1]["sentence"]
+    assert both[0]["smallest_detectable"] > alone[0]["smallest_detectable"] is not None
+
+
+def test_times_are_compared_by_their_ratio(cell_of):
+    slow, fast = (40.0, 44.0, 39.0, 47.0, 41.0), (20.0, 21.0, 20.5, 22.0, 19.0)
+    (row,) = found(two(cell_of, RELU, TANH, seconds=(slow, fast)), (claim("seconds"),))["claims"]
+    logs = np.log(slow) - np.log(fast)
+    low, high = np.exp(mean_interval(logs))
+    ratio = np.exp(logs.mean())
+    assert row["estimate"] == pytest.approx(ratio) and row["interval"] == pytest.approx((low, high))
+    start = f"supported: sgd is above adam by a factor of {ratio:.2f} in training time (95 % interval {low:.2f} to"
+    assert row["sentence"].startswith(start)
+    (row,) = found(two(cell_of, RELU, TANH, seconds=(fast, slow)), (claim("seconds"),))["claims"]
+    assert row["verdict"] == "refuted" and f"sgd is below adam by a factor of {ratio:.2f}" in row["sentence"]
+
+
+def test_a_measure_of_the_study_and_runs_without_it(cell_of):
+    """A run that never got there has no pair, and the sentence says so."""
+    measures = {"steps_to_25": Measure(lambda rows: None, "steps", higher_is_better=False, log=True)}
+    values = {"steps_to_25": ((300, 320, 310, 290, None), (100, 110, 100, 90, 105))}
+    result = found(two(cell_of, RELU, TANH, **values), (claim("steps_to_25"),), measures=measures)
+    (row,) = result["claims"]
+    assert row["n"] == 4 and row["left_out"] == 1 and row["verdict"] == "supported"
+    assert row["sentence"].endswith("; 1 of 5 seeds left out, a side has no value")
+    assert result["metrics"]["steps_to_25"] == {
+        "label": "steps to 25", "unit": "steps", "higher_is_better": False, "ratio": True
+    }  # fmt: skip
+    assert result["cells"][0]["metrics"]["steps_to_25"]["n"] == 4
+
+
+def test_the_interval_of_an_accuracy_ends_at_one(cell_of):
+    values = (0.99, 1.0, 0.97)
+    sgd, adam = found(two(cell_of, values, values, train_loss=(values, values)), seeds=3)["cells"]
+    low, high = mean_interval(values)
+    assert high > 1 and sgd["metrics"]["test_top1"]["interval"] == (low, 1.0)
+    assert adam["metrics"]["train_loss"]["interval"] == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ((), (), "not decided: no seed has test accuracy of both sgd and adam"),
+        ((0.9,), (0.5,), "not decided at n = 1: sgd minus adam is 40.00 points of test accuracy (one pair has no"),
+        ((0.9,) * 5, (0.9,) * 5, "minus adam is 0.00 points of test accuracy (no interval, all 5 differences are"),
+        ((0.9,) * 5, (0.8,) * 5, "not decided at n = 5: sgd minus adam is 10.00 points of test accuracy (no"),
+    ],
+)
+def test_too_little_decides_nothing(cell_of, first, second, words):
+    (row,) = found(two(cell_of, first, second), (claim(),))["claims"]
+    assert row["verdict"] == "not decided" and words in row["sentence"]
+    assert "can detect" not in row["sentence"]
+
+
+def test_partial_levels_are_averaged_for_each_seed(cell_of):
+    factors = {"model.options.depth": (20, 56), "model.name": ("plain", "residual")}
+    table = {
+        (20, "plain"): (0.90, 0.91),
+        (56, "plain"): (0.80, 0.83),
+        (20, "residual"): (0.91, 0.93),
+        (56, "residual"): (0.92, None),
+    }
+    cells = [cell_of(dict(zip(factors, key, strict=True)), values) for key, values in table.items()]
+    assert side_values(cells, {"model.name": "plain"}, "test_top1") == {0: pytest.approx(0.85), 1: pytest.approx(0.87)}
+    assert side_values(cells, {"model.name": "residual"}, "test_top1") == {0: pytest.approx(0.915)}
+    logs = side_values(cells, {"model.options.depth": 20}, "test_top1", log=True)
+    assert logs[0] == pytest.approx((math.log(0.90) + math.log(0.91)) / 2)
+    deeper = Claim("Deeper.", {"model.options.depth": 56, "model.name": "plain"}, {"model.options.depth": 20})
+    (row,) = found(cells, (deeper,), seeds=2, factors=factors)["claims"]
+    assert (row["higher"], row["lower"], row["at"]) == ("depth=56, name=plain", "depth=20", "")
+    assert row["estimate"] == pytest.approx(((0.80 - 0.905) + (0.83 - 0.92)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("higher", "lower", "words"),
+    [
+        ({"model.name": "plain", "depth": 20}, {"model.name": "residual", "depth": 20},
+         "plain minus residual at depth=20"),
+        ({"depth": 56, "model.name": "plain"}, {"depth": 20, "model.name": "plain"},
+         "depth=56 minus depth=20 at model.name=plain"),
+        ({"model.name": "plain", "optimizer.name": "sgd"}, {"model.name": "residual", "optimizer.name": "adam"},
+         "model.name=plain, optimizer.name=sgd minus model.name=residual, optimizer.name=adam is"),
+    ],
+)  # fmt: skip
+def test_sides_are_named_by_what_differs(cell_of, higher, lower, words):
+    factors = {"model.name": ("plain", "residual"), "optimizer.name": ("sgd", "adam"), "depth": (20, 56)}
+    cells = [
+        cell_of(dict(zip(factors, levels, strict=True)), (0.5, 0.6)) for levels in itertools.product(*factors.values())
+    ]
+    (row,) = found(cells, (Claim("?", higher, lower),), seeds=2, factors=factors)["claims"]
+    assert words in row["sentence"]
+
+
+def test_effects_are_the_levels_averaged_over_the_other_factors(cell_of):
+    factors = {"model.options.depth": (20, 56), "model.name": ("plain", "residual"), "optimizer.name": ("sgd",)}
+    rows = {(20, "plain"): (0.90, 0.94), (56, "plain"): (0.80, 0.82), (20, "residual"): (0.7, 0.8)}
+    rows[56, "residual"] = (0.6, 0.5)
+    cells = [cell_of(dict(zip(factors, (*key, "sgd"), strict=True)), values) for key, values in rows.items()]
+    effects = found(cells, seeds=2, factors=factors)["effects"]["test_top1"]
+    assert list(effects) == ["model.options.depth", "model.name"]  # one level has no effect
+    first, second = effects["model.options.depth"]
+    assert (first["level"], first["n"], first["mean"]) == ("20", 2, pytest.approx((0.8 + 0.87) / 2))
+    assert second["interval"] == pytest.approx(mean_interval([0.7, 0.66]))
+
+
+def test_every_cell_against_the_baseline(cell_of):
+    levels = {"optimizer.name": ("sgd", "adam", "rmsprop")}
+    images = ("digits", "", "test", 10)
+    wrong = {"sgd": ([0, 1], [0, 2]), "adam": ([1, 5, 6], [2]), "rmsprop": (None, [9])}
+    accuracies = {"sgd": TANH[:3], "adam": RELU[:3], "rmsprop": (0.5, 0.6, 0.4)}
+    cells = [
+        cell_of({"optimizer.name": name}, accuracies[name], tested={s: (images, wrong[name][s]) for s in (0, 1)})
+        for name in levels["optimizer.name"]
+    ]
+    result = found(cells, seeds=3, factors=levels, baseline={"optimizer.name": "sgd"})
+    adam, rmsprop = result["comparisons"]["test_top1"]
+    assert result["baseline"] == "name=sgd" and (adam["cell"], rmsprop["cell"]) == ("name=adam", "name=rmsprop")
+    assert adam["estimate"] == pytest.approx(np.mean(np.array(RELU[:3]) - TANH[:3]))
+    np.testing.assert_allclose([adam["p_holm"], rmsprop["p_holm"]], holm([adam["p"], rmsprop["p"]]))
+    # against sgd: of seed 0 image 0 is right in adam alone, 5 and 6 in sgd alone; of seed 1 image 0 in adam alone
+    seeds = [{"seed": 0, "only_first": 1, "only_second": 2, "p": 1.0}]
+    seeds += [{"seed": 1, "only_first": 1, "only_second": 0, "p": 1.0}]
+    assert adam["mcnemar"] == {"seeds": seeds, "p": 1.0}
+    right = [~np.isin(np.arange(10), which) for which in ([9], [0, 2])]
+    only = mcnemar(*right)
+    assert rmsprop["mcnemar"]["seeds"] == [{"seed": 1, **only._asdict()}]
+
+
+def test_networks_of_other_test_images_are_not_compared_image_by_image(cell_of):
+    cells = two(cell_of, RELU[:1], TANH[:1])
+    cells[0].tested[0], cells[1].tested[0] = (("mnist", 10), [1]), (("digits", 10), [2])
+    assert found(cells, seeds=1, baseline={"optimizer.name": "sgd"})["comparisons"]["test_top1"][0]["mcnemar"] is None
+
+
+def test_all_of_it_is_json(cell_of):
+    paper = {"name=adam": (0.5, "error, table 1")}
+    result = found(two(cell_of, RELU, TANH), (claim(),), baseline={"optimizer.name": "sgd"}, paper=paper)
+    again = json.loads(json.dumps(result, allow_nan=False))
+    assert again["cells"][1]["paper"] == [0.5, "error, table 1"] and again["cells"][0]["paper"] is None
+    assert again["cells"][0]["metrics"]["test_top1"]["interval"] == pytest.approx(mean_interval(RELU))
