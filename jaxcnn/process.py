@@ -20,7 +20,7 @@ def tune_for_cpu():
     To be called before JAX makes its first array; later, or on another system than Linux, it has no effect. What the
     user has set in XLA_FLAGS stays.
     """
-    if _has_accelerator():
+    if has_accelerator():
         return
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_backend_extra_options" not in flags:
@@ -31,7 +31,8 @@ def tune_for_cpu():
             mallopt(parameter, value)
 
 
-def _has_accelerator():
+def has_accelerator():
+    """Whether JAX would find an accelerator's plugin here, or was told to use one; asked without starting JAX."""
     platforms = os.environ.get("JAX_PLATFORMS", "")
     if platforms:
         return platforms != "cpu"

@@ -150,7 +150,7 @@ def test_no_verb_and_an_unknown_verb(capsys):
 
 def test_as_a_program(tmp_path):
     """python -m jaxcnn, from any folder: the exit code is that of main, help needs no device."""
-    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(cli.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(cli.__file__).parents[2])}
 
     def program(*arguments):
         command = [sys.executable, "-m", "jaxcnn", *arguments]

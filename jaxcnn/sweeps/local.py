@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
+from jaxcnn.process import has_accelerator
 from jaxcnn.sweeps.worker import WATCH, read_error
 
 POLL = 0.05  # seconds between looks at the workers
@@ -14,20 +16,34 @@ POLL = 0.05  # seconds between looks at the workers
 VISIBLE = {"gpu": "CUDA_VISIBLE_DEVICES", "tpu": "TPU_VISIBLE_CHIPS"}
 
 
-def slots(*, jobs, per_device=1):
-    """The environment of each worker that may run at a time.
+class Workers(NamedTuple):
+    """Which processes take the runs of a study.
+
+    Attributes:
+      command: of a worker, a list of str; the id of its run comes last.
+      slots: the environment of each that may run at a time, as `slots` gives them.
+      retries: starts more than one for a run whose process died; one that says why it failed is not started again.
+    """
+
+    command: list
+    slots: list
+    retries: int = 0
+
+
+def slots(jobs, *, per_device=1):
+    """The environments of the workers that may run at a time: one for each accelerator, or several on each.
 
     Args:
-      jobs: how many workers in all; 0 for `per_device` on each accelerator, or one where there is none.
-      per_device: workers that share one accelerator, each with its part of the memory.
+      jobs: how many workers in all; 0 for `per_device` on every accelerator, or one where there is none.
+      per_device: workers that share an accelerator, each with its part of the memory.
     Returns:
       A list of dicts of environment variables.
     """
-    backend, count = _devices()
+    backend, count = _devices() if has_accelerator() else ("cpu", 1)
     if backend not in VISIBLE:
         return [{}] * max(1, jobs)
     shares = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / per_device:.2f}"} if per_device > 1 else {}
-    every = [{VISIBLE[backend]: str(number), **shares} for number in range(count) for _ in range(per_device)]
+    every = [{VISIBLE[backend]: str(number), **shares} for _ in range(per_device) for number in range(count)]
     return every[: jobs or None]
 
 
@@ -39,42 +55,40 @@ def _devices():
     return backend, int(count)
 
 
-def run_workers(runs, command, workdir, *, slots, retries=0, done):
-    """Runs `command + [run id]` for each run, as many at a time as there are slots.
+def run_workers(runs, workdir, workers, *, done):
+    """Runs every run in a process of its own, as many at a time as there are slots.
 
-    A worker that dies is started again up to `retries` times; one that says why it failed is not. SIGTERM or Ctrl-C
-    here ends the workers, which save their state.
+    SIGTERM or Ctrl-C here ends the workers, which save their state; so does the end of this process.
 
     Args:
       runs: the runs, in order.
-      command: of a worker, a list of str; the run's id comes last.
       workdir: a pathlib.Path; a worker's output goes to workdir/<run id>/output.log.
-      slots: environments, as `slots` gives them.
-      retries: starts more than one for a run whose process died.
+      workers: a Workers.
       done: called with (run, error) when a run has ended, error "" where it succeeded.
     Returns:
       The signal that ended it early, or None.
     """
-    waiting, running, free = [(run, 0) for run in runs], {}, list(range(len(slots)))
-    received = []
+    waiting, running, free, received = [(run, 0) for run in runs], {}, list(workers.slots), []
     old = {number: signal.signal(number, lambda n, _: received.append(n)) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         while running or (waiting and not received):
             while free and waiting and not received:
                 run, tries = waiting.pop(0)
                 slot = free.pop(0)
-                running[_start(command, run, workdir, slots[slot])] = (run, tries, slot)
-            for process in [p for p in running if p.poll() is not None]:
+                running[_start(workers.command, run, workdir, slot)] = run, tries, slot
+            for process in [process for process in running if process.poll() is not None]:
                 run, tries, slot = running.pop(process)
                 free.append(slot)
-                if process.returncode < 0 and tries < retries and not received:
+                if process.returncode < 0 and tries < workers.retries:
                     waiting.insert(0, (run, tries + 1))
                 elif not received:
                     done(run, _verdict(process.returncode, workdir / run.id))
             if received:
                 for process in running:
                     process.send_signal(signal.SIGTERM)
+                for process in running:
                     process.wait()
+                running.clear()
             time.sleep(POLL)
     finally:
         for number, handler in old.items():

@@ -1,19 +1,19 @@
-"""Runs what a study has not done yet, one run after another, and keeps the results."""
+"""Runs what a study has not done yet, here or in workers of this machine, and keeps the results."""
 
 import pathlib
 import sys
 import time
-import traceback
 
 import rich.console
 
-from jaxcnn.errors import InputError
+from jaxcnn.sweeps.local import run_workers
+from jaxcnn.sweeps.lock import hold
 from jaxcnn.sweeps.results import read_result, write_study
-from jaxcnn.training.loop import train
+from jaxcnn.sweeps.worker import read_error, run_one
 from jaxcnn.training.preemption import Preempted
 
 
-def run_study(study, workdir, *, title, docstring="", quiet=False):
+def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None):
     """Runs a study in workdir/<run id>, each run skipped where it is done, resumed where it was broken off.
 
     A run that fails is named, with its error, and does not hide the others.
@@ -23,52 +23,57 @@ def run_study(study, workdir, *, title, docstring="", quiet=False):
       workdir: where the run directories, results.csv, verdicts.json and report.html go.
       title, docstring: for the report.
       quiet: print nothing.
+      workers: a Workers: processes that take one run each; None runs one after another in this process.
     Returns:
       (list of Cell in the order of the study, {run id: error message of those that failed}).
+    Raises:
+      InputError: another sweep is at work in workdir, or it cannot be written.
+      Preempted: told to end; the state of every run is saved.
     """
     workdir, runs = pathlib.Path(workdir), study.runs()
-    _make(workdir)
     console = rich.console.Console(file=sys.stderr, highlight=False, quiet=quiet)
-    results, failed, begin = {}, {}, time.monotonic()
-    for number, run in enumerate(runs, start=1):
-        folder = workdir / run.id
-        done = read_result(folder, study.metrics)
-        if done is None:
-            error = _train(run.config, folder)
-            if error:
-                failed[run.id] = error
-            done = read_result(folder, study.metrics)
-        results[run.id] = done
-        text = _scores(done.values) if done else f"failed: {failed[run.id]}"
-        left = (time.monotonic() - begin) / number * (len(runs) - number)
-        console.print(
-            f"{number}/{len(runs)}  {run.cell}, seed {run.seed}: {text}  ({left:.0f} s left)",
-            markup=False,
-            soft_wrap=True,
-        )
+    with hold(workdir, what="sweep"):
+        left = [run for run in runs if read_result(workdir / run.id, study.metrics) is None]
+        if len(left) < len(runs):
+            console.print(f"{len(runs) - len(left)} of {len(runs)} runs are done")
+        tell = _teller(study, workdir, console, len(left))
+        if workers is None:
+            for run in left:
+                tell(run, run_one(run, workdir))
+        elif signal := run_workers(left, workdir, workers, done=tell):
+            raise Preempted(f"told to end ({signal.name}); the same command goes on", signal)
+        return collect(study, workdir, title=title, docstring=docstring)
+
+
+def collect(study, workdir, *, title, docstring=""):
+    """Writes table, verdicts and report of the runs as they are now, whoever ran them.
+
+    Args:
+      study, workdir, title, docstring: as in run_study.
+    Returns:
+      As run_study.
+    """
+    workdir = pathlib.Path(workdir)
+    results = {run.id: read_result(workdir / run.id, study.metrics) for run in study.runs()}
+    failed = {run: read_error(workdir / run) or "not finished" for run, done in results.items() if done is None}
     return write_study(study, workdir, results, failed, title=title, docstring=docstring), failed
+
+
+def _teller(study, workdir, console, total):
+    """f(run, error) prints a line about a run that has ended, with the time left at this rate."""
+    begin, count = time.monotonic(), 0
+
+    def tell(run, error):
+        nonlocal count
+        count += 1
+        text = f"failed: {error}" if error else _scores(read_result(workdir / run.id, study.metrics).values)
+        left = (time.monotonic() - begin) / count * (total - count)
+        console.print(
+            f"{count}/{total}  {run.cell}, seed {run.seed}: {text}  ({left:.0f} s left)", markup=False, soft_wrap=True
+        )
+
+    return tell
 
 
 def _scores(values):
     return f"test {values['test_top1']:.2%}, held out {values['validation_top1']:.2%}"
-
-
-def _make(workdir):
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"the directory {workdir} cannot be written: {error.strerror}. Give another.") from error
-
-
-def _train(config, folder):
-    """Trains one run; returns what went wrong, "" for nothing."""
-    try:
-        result = train(config, folder, quiet=True)
-    except Preempted:
-        raise
-    except InputError as error:
-        return str(error)
-    except Exception as error:  # a fault of one run, of the user's network say, must not hide the others
-        traceback.print_exc()
-        return f"{type(error).__name__}: {error}"
-    return "" if result.test else "it has no test accuracy, because config.data.test is empty."

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.sweeps.lock import hold, is_held
+from jaxcnn.sweeps.trials import FOLDER, write_search
 from jaxcnn.training.config import flatten
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.loop import train
@@ -18,7 +19,6 @@ SAMPLERS = ("random", "coarse_to_fine", "tpe")
 PRUNERS = ("none", "median", "hyperband")
 ASK = "asking"  # the folder that a process holds while it draws a trial
 NARROW = 0.25  # share of a range that coarse_to_fine keeps
-FOLDER = "folder"  # attribute of a trial: its run directory, which a second start of a broken-off trial resumes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Range:
     low: float
     high: float
     log: bool = False
+
+    @property
+    def scale(self):
+        """How its axis is drawn."""
+        return "log" if self.log else "linear"
 
     def suggest(self, trial, name):
         """The value of an Optuna trial."""
@@ -59,6 +64,11 @@ class Choice:
     """
 
     values: tuple
+
+    @property
+    def scale(self):
+        """How its axis is drawn: its values, evenly."""
+        return tuple(self.values)
 
     def suggest(self, trial, name):
         """The value of an Optuna trial."""
@@ -106,14 +116,16 @@ class Search:
         return config
 
 
-def run_search(search, workdir, *, storage="", report=print):
+def run_search(search, workdir, *, title="", docstring="", storage="", report=print):
     """Runs trials until the search has as many as it asks for; more processes that call it join in.
 
-    A trial whose process died is drawn again with the same values and resumes in its directory.
+    A trial whose process died is drawn again with the same values and resumes in its directory. The process that ends
+    the last trial evaluates the best one on the test split, once, and writes trials.csv and report.html.
 
     Args:
       search: a Search.
       workdir: a pathlib.Path; trial-0000, trial-0001, ... are run directories below it.
+      title, docstring: for the report.
       storage: Optuna's, as a URL ("postgresql://..."), or "journal:FILE" for file systems on which SQLite fails; empty
         for SQLite in workdir/search.db.
       report: called with a line of text per trial.
@@ -125,6 +137,9 @@ def run_search(search, workdir, *, storage="", report=print):
     study = _open(search, workdir, storage)
     while _one(search, study, workdir, report):
         pass
+    with hold(workdir / ASK, what="search", wait=True):
+        if not study.get_trials(states=(_optuna().trial.TrialState.RUNNING,)):
+            write_search(search, study, workdir, title=title, docstring=docstring)
     return study
 
 

@@ -131,6 +131,22 @@ def cell_name(levels):
     return ", ".join(level_names(levels, levels).values()) or "base"
 
 
+def load_module(path):
+    """The module of a file in experiments/.
+
+    Raises:
+      InputError: no such file; names the nearest.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        there = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
+        raise InputError(f"there is no study file {path}; {nearest(path.name, there)}")
+    spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def load_study(path, scale=None):
     """(Study, docstring) of a study file.
 
@@ -140,15 +156,9 @@ def load_study(path, scale=None):
     Raises:
       InputError: no such file, it has no study(), its study() takes no scale or not this one.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        there = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
-        raise InputError(f"there is no study file {path}; {nearest(path.name, there)}")
     if scale is not None and scale not in SCALES and not scale.startswith("folder:"):
         raise InputError(f"there is no scale '{scale}'; {nearest(scale, (*SCALES, 'folder:PATH'))}")
-    spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_module(path)
     if not hasattr(module, "study"):
         raise InputError(f"{path} has no function study() that returns a jaxcnn.sweeps.Study.")
     if scale is not None and "scale" not in inspect.signature(module.study).parameters:

@@ -1,0 +1,61 @@
+"""The command line: `python -m jaxcnn VERB ...`; each verb imports what it needs."""
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+
+from jaxcnn.cli import benchmarks, images, networks, runs, studies
+from jaxcnn.errors import InputError
+from jaxcnn.process import tune_for_cpu
+
+EXIT_INPUT, EXIT_INTERRUPTED = 2, 130
+
+
+def main(argv=None):
+    """Runs one verb; returns the exit code: 0, 1 (a run failed), 2 (wrong input), 143 or 130 (SIGTERM, Ctrl-C)."""
+    arguments, rest = _parser().parse_known_args(sys.argv[1:] if argv is None else argv)
+    tune_for_cpu()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs a traceback before it raises
+    try:
+        if rest and not arguments.takes_config:
+            raise InputError(
+                f"not an argument of this verb: {' '.join(rest)}; see python -m jaxcnn {arguments.name} --help"
+            )
+        arguments.config_arguments = rest
+        return arguments.verb(arguments) or 0
+    except InputError as error:
+        if os.environ.get("JAXCNN_TRACEBACK"):
+            traceback.print_exc()
+        print(f"jaxcnn: {error}", file=sys.stderr)
+        return EXIT_INPUT
+    except KeyboardInterrupt:
+        print("jaxcnn: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="jaxcnn",
+        allow_abbrev=False,
+        description="Trains, evaluates and compares "
+        "convolutional networks. JAXCNN_TRACEBACK=1 shows where an error came from.",
+    )
+    verbs = parser.add_subparsers(dest="name", metavar="VERB", required=True)
+
+    def verb(function, name, text):
+        added = verbs.add_parser(
+            name,
+            help=text,
+            description=function.__doc__,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(verb=function, takes_config=False)
+        return added
+
+    for group in (runs, images, networks, studies, benchmarks):
+        group.add(verb)
+    return parser

@@ -1,0 +1,103 @@
+"""The verbs of data: prepare, statistics, visualize."""
+
+import json
+
+from jaxcnn.errors import InputError
+
+
+def add(verb):
+    """Adds these verbs; verb(function, name, help) gives the parser of one."""
+    _add_prepare(verb(_prepare, "prepare", "write a TFDS data set or an image folder as array_record files"))
+    add = verb(_statistics, "statistics", "mean, deviation and principal components of a config's training images")
+    add.set_defaults(takes_config=True)
+    add.add_argument("--json", action="store_true", help="print one JSON object")
+    add = verb(_visualize, "visualize", "draw what augmentation makes of images")
+    add.set_defaults(takes_config=True)
+    add.add_argument("kind", choices=("augment",), help="augment: the contact sheet of a config")
+    add.add_argument("--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format")
+
+
+def _add_prepare(parser):
+    parser.add_argument("dataset", metavar="SET", help="tfds:NAME, for example tfds:cifar10, or folder:PATH")
+    parser.add_argument("--data_dir", default=None, metavar="DIR", help="where to put it; default: TFDS's own")
+    parser.add_argument(
+        "--manual_dir",
+        default=None,
+        metavar="DIR",
+        help="of a tfds: set whose files you download yourself: where they lie; default: DATA_DIR/downloads/manual",
+    )
+    parser.add_argument(
+        "--name", dest="set_name", default=None, metavar="NAME", help="of a folder: how to call the set; default: as it"
+    )
+    parser.add_argument(
+        "--size", type=int, default=None, metavar="S", help="of a folder: scale larger images to this short side"
+    )
+    parser.add_argument(
+        "--on_error",
+        choices=("raise", "skip"),
+        default="raise",
+        help="of a folder: leave out files that cannot be decoded; default: raise",
+    )
+
+
+def _prepare(arguments):
+    """Writes a data set as array_record files, which training reads by the name tfds:NAME; prints where it is:
+
+      python -m jaxcnn prepare tfds:cifar10 --data_dir data
+      python -m jaxcnn prepare tfds:imagenet2012 --data_dir data --manual_dir downloads
+      python -m jaxcnn prepare folder:photos --data_dir data --size 256
+
+    tfds: downloaded and prepared by tensorflow-datasets; needs the extra `prepare`. Of imagenet2012 you download
+    ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar yourself into the manual_dir.
+
+    folder: class folders of images in few large files, without TensorFlow: the same records, order, splits and classes.
+    JPEG and PNG are stored as they are, other files without loss as PNG; with --size S an image whose short side is
+    longer becomes a JPEG of quality 95 with a short side of S pixels. The same command goes on where one was killed.
+    """
+    from jaxcnn.data.prepare import prepare
+
+    options = {key: getattr(arguments, key) for key in ("data_dir", "manual_dir", "size", "on_error")}
+    print(prepare(arguments.dataset, name=arguments.set_name, **options))
+
+
+def _statistics(arguments):
+    """Prints what normalisation and PCA lighting need, measured on the training slice of a config, on the [0, 1] scale:
+
+      python -m jaxcnn statistics --config=configs/NAME.py
+
+    The lines can be given to train as they are; without config.augment.pca lighting takes ImageNet's components.
+    """
+    from jaxcnn.training.config import load_config
+    from jaxcnn.training.statistics import measure
+
+    found = {
+        name: [float(f"{x:.6g}") for x in values]
+        for name, values in measure(load_config(arguments.config_arguments)).items()
+    }
+    if arguments.json:
+        print(json.dumps(found))
+        return
+    for name in ("mean", "std"):
+        print(f"--config.data.{name}={','.join(map(str, found[name]))}")
+    if found["pca"]:
+        print(f'--config.augment.pca="{tuple(found["pca"])}"')
+
+
+def _visualize(arguments):
+    """Draws the contact sheet of augmentations:
+
+      python -m jaxcnn visualize augment --config=configs/NAME.py --config.augment.recipe=vgg --output=sheet.png
+
+    Above: training images of the config and eight draws each of what its augmentation makes of them. Below: every
+    operation that config.augment.operations may name, at three magnitudes.
+    """
+    from jaxcnn.training.config import load_config
+    from jaxcnn.visualize.augmentations import contact_sheet
+    from jaxcnn.visualize.figure import save_figure
+
+    figure = contact_sheet(load_config(arguments.config_arguments))
+    try:
+        save_figure(figure, arguments.output)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{arguments.output} cannot be drawn: {error}") from error
+    print(arguments.output)

@@ -1,0 +1,187 @@
+"""The verbs of architectures: summary, frontier, audit, convert."""
+
+import json
+
+from jaxcnn.errors import InputError
+
+
+def add(verb):
+    """Adds these verbs; verb(function, name, help) gives the parser of one."""
+    _add_summary(verb(_summary, "summary", "layers, parameters, MACs, memory and receptive fields of architectures"))
+    add = verb(_frontier, "frontier", "draw error against operations")
+    add.add_argument("--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format")
+    add.add_argument("--workdir", nargs="+", default=[], metavar="RUN", help="these runs, not the published errors")
+    add.add_argument("--json", action="store_true", help="print the points as one JSON object")
+    add = verb(_audit, "audit", "recompute every number that papers and lectures print")
+    add.add_argument("names", nargs="*", metavar="NAME", help="architectures, or 'lectures'; default: all")
+    add.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_convert(verb(_convert, "convert", "weights trained elsewhere as a run directory, and back"))
+
+
+def _add_summary(parser):
+    parser.add_argument(
+        "architecture", nargs="+", help="a name, or package.module:attribute; several are compared side by side"
+    )
+    parser.add_argument("--input", default=None, metavar="H,W,C", help="image shape, or its side; default: the paper's")
+    parser.add_argument("--batch", type=int, default=1, help="images in the batch; default: 1")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the architecture"
+    )
+    parser.add_argument("--flops", action="store_true", help="print FLOPs, 2 x MAC")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_convert(parser):
+    parser.add_argument("file", help=".safetensors, .pth, .pt or .caffemodel; with --to the .safetensors to write")
+    names = {"choices": ("torchvision", "timm", "caffe"), "help": "whose names the file has"}
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--from", dest="source", **names)
+    which.add_argument("--to", dest="target", **names)
+    parser.add_argument("--workdir", required=True, help="the run directory to write; with --to the one to read")
+    parser.add_argument("--architecture", default=None, help="our name of it; with --from")
+    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of it")
+    parser.add_argument("--data", default="", help="the data set to evaluate on; its classes name the outputs")
+    parser.add_argument("--data_dir", default="", help="where TFDS sets lie")
+    parser.add_argument("--classes", default=None, metavar="FILE", help="names of the outputs, one a line")
+    parser.add_argument("--mean", default=None, metavar="M,M,M", help="on the [0, 1] scale; default: the usual ones")
+    parser.add_argument("--std", default=None, metavar="S,S,S", help="on the [0, 1] scale; default: the usual ones")
+
+
+def _summary(arguments):
+    """Prints layer by layer what an architecture costs and sees, without running it:
+
+      python -m jaxcnn summary vgg_d
+      python -m jaxcnn summary resnet50 --input 256 --batch 32 --option shortcut=C
+      python -m jaxcnn summary alexnet vgg_d resnet50
+
+    output: shape with the batch. memory: of the output. MACs: multiply-adds of one image, of convolutions and linear
+    layers, on the path to the main logits. field: side of the receptive field, "image" where every output sees the
+    whole image; stride: pixels between neighbours; padding: how far the field reaches beyond the image, before and
+    after (negative: pixels that nothing sees). All pairs are (vertical, horizontal).
+    """
+    from jaxcnn.analysis.summary import comparison_table, layer_table
+
+    found = {name: _totals(name, arguments) for name in arguments.architecture}
+    if arguments.flops:
+        found = {name: {**totals, "flops": 2 * totals["macs"]} for name, totals in found.items()}
+    objects = [{"architecture": name, **totals} for name, totals in found.items()]
+    if arguments.json:
+        print(json.dumps(objects[0] if len(objects) == 1 else {"architectures": objects}))
+    elif len(objects) > 1:
+        print("\n".join(comparison_table(found, flops=arguments.flops)))
+    else:
+        (name,) = found
+        print(name, "", *layer_table(found[name], flops=arguments.flops), sep="\n")
+
+
+def _totals(name, arguments):
+    from jaxcnn.analysis import summarize
+    from jaxcnn.architectures import CLAIMS, create
+    from jaxcnn.errors import input_errors
+
+    if arguments.batch < 1:
+        raise InputError(f"--batch is {arguments.batch}; it is at least 1")
+    with input_errors("summary"):
+        model = create(name, **dict(_option(text) for text in arguments.option))
+        claim = CLAIMS.get(name)
+        if arguments.input is None and claim is None:
+            raise InputError(f"no paper states the input of {name}: give --input H,W,C")
+        channels = 3 if claim is None else claim.input[2]
+        shape = claim.input if arguments.input is None else _shape(arguments.input, channels)
+        return summarize(model, shape, batch=arguments.batch)
+
+
+def _shape(text, channels):
+    """H,W,C; one number is the side of a square with the channels of the paper."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+        height, width, channels = (*numbers * 2, channels) if len(numbers) == 1 else numbers
+    except ValueError:
+        height = width = channels = 0
+    if min(height, width, channels) < 1:
+        raise InputError(f"--input is '{text}'; it is H,W,C, for example 32,32,3, or the side of a square")
+    return height, width, channels
+
+
+def _frontier(arguments):
+    """Draws top-1 error against multiply-adds, with the area of a point for parameters (Canziani et al. 2016):
+
+      python -m jaxcnn frontier --output frontier.png
+      python -m jaxcnn frontier --output mine.png --workdir runs/a runs/b
+
+    Published errors are those of one crop where the paper has one, else of ten crops or dense evaluation (hollow).
+    Of a run it is the latest evaluation, on the test split where there is one.
+    """
+    from jaxcnn.visualize.frontier import draw_frontier, published_points, run_points
+
+    points = run_points(arguments.workdir) if arguments.workdir else published_points()
+    try:
+        draw_frontier(points, arguments.output)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{arguments.output} cannot be drawn: {error}") from error
+    if arguments.json:
+        print(json.dumps({"output": arguments.output, "points": [point._asdict() for point in points]}))
+    else:
+        print(arguments.output)
+
+
+def _option(text):
+    import ast
+
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--option is '{text}'; it is KEY=VALUE, for example shortcut=B")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
+
+
+def _audit(arguments):
+    """Recomputes the paper ledger; the exit code is 1 where a number drifted or its architecture is missing."""
+    from jaxcnn.analysis.audit import run
+
+    return run(arguments.names, as_json=arguments.json)
+
+
+def _convert(arguments):
+    """Converts weights that were trained elsewhere into a run directory, which evaluate and predict open:
+
+      python -m jaxcnn convert --from torchvision --architecture resnet50_v1_5 resnet50.pth --workdir runs/resnet50
+
+    or, with --to, writes those of a run as safetensors under the other's names.
+    """
+    import pathlib
+
+    from jaxcnn.transfer import convert, export
+
+    if arguments.target:
+        count = export(arguments.workdir, arguments.file, source=arguments.target)
+        print(f"{count} tensors in {arguments.file}")
+        return
+    if not arguments.architecture:
+        raise InputError("name the architecture that the weights are for: --architecture NAME")
+    try:
+        classes = None if arguments.classes is None else pathlib.Path(arguments.classes).read_text().splitlines()
+    except OSError as error:
+        raise InputError(f"--classes {arguments.classes} cannot be read: {error.strerror}") from error
+    count = convert(
+        arguments.source,
+        arguments.architecture,
+        arguments.file,
+        arguments.workdir,
+        options=dict(_option(text) for text in arguments.option),
+        data=arguments.data,
+        data_dir=arguments.data_dir,
+        classes=classes,
+        mean=_numbers("mean", arguments.mean),
+        std=_numbers("std", arguments.std),
+    )
+    print(f"{arguments.architecture}: {count:,} parameters in {arguments.workdir}")
+
+
+def _numbers(key, text):
+    try:
+        return None if text is None else tuple(map(float, text.split(",")))
+    except ValueError as error:
+        raise InputError(f"--{key} is '{text}'; it is numbers, as 0.485,0.456,0.406") from error

@@ -1,0 +1,209 @@
+"""The verbs of one run: train, evaluate, predict, report."""
+
+import json
+import sys
+
+from jaxcnn.cli.terminal import counting, table
+from jaxcnn.errors import InputError
+
+
+def add(verb):
+    """Adds these verbs; verb(function, name, help) gives the parser of one."""
+    _add_train(verb(_train, "train", "train a network as a config says, or resume a run"))
+    _add_evaluate(
+        verb(_evaluate, "evaluate", "accuracy of trained networks on a split, one view or many, alone or together")
+    )
+    add = verb(_predict, "predict", "label images with a trained network")
+    _add_run(add)
+    add.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of images")
+    add = verb(_report, "report", "write report.html and curves.png of a run")
+    add.add_argument("--workdir", required=True, help="the run directory")
+
+
+def _add_train(parser):
+    parser.set_defaults(takes_config=True)
+    parser.add_argument("--workdir", default=None, help="the run directory; a run that is there is resumed")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="only run the teacher's checks: loss at chance, regularisation, 20 images overfitted",
+    )
+    parser.add_argument("--dry_run", action="store_true", help="only print shapes, parameters and memory")
+    parser.add_argument(
+        "--profile",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help="write a jax.profiler trace of this many steps to WORKDIR/profile",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument(
+        "--coordinator",
+        default=None,
+        metavar="HOST:PORT",
+        help="of a run of several processes; found by itself under SLURM, on TPUs and on Kubernetes",
+    )
+    parser.add_argument("--processes", type=int, default=None, help="how many processes, with --coordinator")
+    parser.add_argument("--process", type=int, default=None, help="the number of this one, with --coordinator")
+
+
+def _add_evaluate(parser):
+    _add_run(parser, nargs="+", metavar="RUN")
+    parser.add_argument(
+        "--split", choices=("validation", "test", "train"), default="validation", help="default: validation"
+    )
+    several = {"type": int, "nargs": "+", "default": []}
+    parser.add_argument("--crops", choices=(1, 10, 12, 144), help="numbers of crops; default: 1", **several)
+    parser.add_argument(
+        "--scales",
+        metavar="S",
+        help="short sides in pixels; default: config.data.resize, or 8/7 of the crop's",
+        **several,
+    )
+    parser.add_argument("--dense", action="store_true", help="evaluate the whole image, and its mirror image")
+    parser.add_argument("--output", default=None, metavar="FILE.csv", help="write the table there too")
+
+
+def _add_run(parser, **options):
+    parser.add_argument("--workdir", required=True, help="the run directory", **options)
+    parser.add_argument(
+        "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _train(arguments):
+    """Trains as a config says:
+
+      python -m jaxcnn train --config=configs/NAME.py --config.optimizer.learning_rate=0.1 --workdir=DIR
+
+    Any key of the config can be given as --config.key=value; jaxcnn/training/config.py lists them all. The same command
+    resumes a run that was broken off. It ends with one evaluation on the test split and a report.
+    """
+    from jaxcnn.training.distributed import join_processes
+
+    join_processes(arguments.coordinator, arguments.processes, arguments.process)
+    import jax
+
+    from jaxcnn.training.config import load_config
+    from jaxcnn.training.loop import Preempted, train
+
+    config = load_config(arguments.config_arguments)
+    if arguments.check:
+        return _check(config)
+    if arguments.dry_run:
+        return _dry_run(config)
+    if not arguments.workdir:
+        raise InputError("name a run directory: --workdir=DIR")
+    try:
+        train(config, arguments.workdir, quiet=arguments.quiet, profile=arguments.profile)
+    except Preempted as stop:
+        print(f"jaxcnn: {stop}", file=sys.stderr)
+        return 128 + stop.signal
+    if jax.process_index() == 0:
+        from jaxcnn.visualize.collect import write_report
+
+        print(write_report(arguments.workdir))
+
+
+def _check(config):
+    from jaxcnn.training.check import teacher_checks
+
+    return int(any(row["passed"] is False for row in teacher_checks(config)))
+
+
+def _dry_run(config):
+    from jaxcnn.training.dry_run import describe
+
+    for line in describe(config):
+        print(line)
+
+
+def _evaluate(arguments):
+    """Evaluates a trained network; the result is printed and logged in the run's evaluations.jsonl:
+
+      python -m jaxcnn evaluate --workdir RUN --split test
+
+    With any of --crops, --scales, --dense, or several runs, the errors are those of averaged probabilities: of the
+    views of an image, of its scales, of the members of an ensemble, every protocol and every subset of the runs from
+    one pass. jaxcnn/data/views.py says where the crops lie.
+
+      python -m jaxcnn evaluate --workdir RUN --split test --crops 1 10 144
+      python -m jaxcnn evaluate --workdir RUN RUN RUN --crops 10 --scales 256 384 512 --dense --output table.csv
+    """
+    from jaxcnn.training.trained import Trained
+
+    if len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.output:
+        return _evaluate_protocols(arguments)
+    _, row = Trained(arguments.workdir[0], arguments.checkpoint).evaluate(arguments.split)
+    if arguments.json:
+        print(json.dumps(row))
+        return
+    top5 = "" if row["top5"] is None else f", top-5 {row['top5']:.4f}"
+    print(
+        f"{row['architecture']}, step {row['step']}, {row['split']}: n {row['n']}, loss {row['loss']:.4f}, "
+        f"top-1 {row['top1']:.4f}{top5}"
+    )
+    table(
+        ("class", "accuracy"),
+        [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
+    )
+
+
+def _evaluate_protocols(arguments):
+    from jaxcnn.training.protocols import evaluate_protocols
+    from jaxcnn.training.tally import write_csv
+
+    if arguments.output:
+        write_csv(arguments.output, [])  # a path that cannot be written is found now
+    with counting("images") as report:
+        table = evaluate_protocols(
+            arguments.workdir,
+            arguments.split,
+            crops=arguments.crops,
+            scales=arguments.scales,
+            dense=arguments.dense,
+            checkpoint=arguments.checkpoint,
+            report=report,
+        )
+    if arguments.output:
+        write_csv(arguments.output, table.rows)
+    if arguments.json:
+        print(json.dumps({**table._asdict(), "rows": [row._asdict() for row in table.rows]}))
+        return
+    steps = ", ".join(f"{workdir} step {step}" for workdir, step in table.steps.items())
+    print(f"{steps}, {table.split}: crops of an image: {table.views}, programs compiled: {table.compilations}")
+    table(
+        ("protocol", "networks", "subsets", "images", "top-1 error (%)", "top-5 error (%)"),
+        [
+            (*row[:4], _percent(row.top1_error, row.top1_std), _percent(row.top5_error, row.top5_std))
+            for row in table.rows
+        ],
+    )
+
+
+def _percent(mean, deviation):
+    if mean is None:
+        return "n/a"
+    return f"{100 * mean:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
+
+
+def _predict(arguments):
+    """Labels image files, or all images below folders, with a trained network."""
+    from jaxcnn.training.trained import Trained
+
+    predictions = Trained(arguments.workdir, arguments.checkpoint).predict(arguments.images)
+    if arguments.json:
+        print(json.dumps({"predictions": predictions}))
+        return
+    table(
+        ("file", "label", "probability"),
+        [(p["file"], p["label"], f"{p['probabilities'][p['label']]:.4f}") for p in predictions],
+    )
+
+
+def _report(arguments):
+    """Writes report.html, one self-contained page, and curves.png into a run directory."""
+    from jaxcnn.visualize.collect import write_report
+
+    print(write_report(arguments.workdir))

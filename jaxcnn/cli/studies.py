@@ -1,0 +1,168 @@
+"""The verb of studies: sweep."""
+
+import pathlib
+import sys
+
+from jaxcnn.cli.terminal import table
+from jaxcnn.errors import InputError
+
+SLURM = {  # option: its help; each becomes the sbatch option of its name
+    "partition": "the partition",
+    "account": "the account",
+    "time": "time of a task, as 2:00:00; a run that needs more is requeued and resumes",
+    "nodes": "nodes of one run",
+    "tasks": "processes of one run, started by srun",
+    "gpus-per-task": "GPUs of each process",
+    "cpus-per-task": "cores of each process",
+    "limit": "tasks at a time",
+}
+
+
+def add(verb):
+    """Adds these verbs; verb(function, name, help) gives the parser of one."""
+    parser = verb(_sweep, "sweep", "run a study or a search: here, on every device, in one program or on SLURM")
+    parser.add_argument("study", metavar="experiments/NAME.py", help="a file with study() or search()")
+    parser.add_argument("--workdir", required=True, help="where runs, results.csv, verdicts.json and report.html go")
+    parser.add_argument(
+        "--scale", default=None, help="digits, mnist, cifar10, imagenet or folder:PATH; default: the study's own"
+    )
+    parser.add_argument("--runner", choices=("local", "slurm"), default="local", help="default: local")
+    local = parser.add_argument_group("runner local")
+    local.add_argument("--jobs", type=int, default=0, help="runs at a time; default: one on each accelerator, or one")
+    local.add_argument("--per-device", type=int, default=1, metavar="N", help="runs that share an accelerator")
+    local.add_argument("--retries", type=int, default=0, help="further starts of a run whose process died")
+    slurm = parser.add_argument_group("runner slurm")
+    for name, text in SLURM.items():
+        slurm.add_argument(f"--{name}", default=None, help=text)
+    slurm.add_argument("--dry-run", action="store_true", help="print the sbatch script and submit nothing")
+    parts = parser.add_argument_group("parts of a study")
+    parts.add_argument("--run", default=None, metavar="ID", help="only this run; the id is its row in results.csv")
+    parts.add_argument("--collect", action="store_true", help="only write table and report of what is there")
+    search = parser.add_argument_group("search")
+    search.add_argument("--storage", default="", help="Optuna's storage: a URL or journal:FILE; default: SQLite")
+
+
+def _sweep(arguments):
+    """Runs the study of a file, skipping what is done; it ends with a table, a sentence for each claim and report.html:
+
+      python -m jaxcnn sweep experiments/digits.py --workdir runs/digits
+      python -m jaxcnn sweep experiments/digits.py --workdir runs/digits --jobs 4 --retries 1
+      ./launch.sh sweep experiments/digits.py --workdir /shared/digits --runner slurm --partition gpu --gpus-per-task 1
+
+    The same command goes on where it was broken off. A file with search() instead is a search by Optuna: the same
+    command started again, here or on another machine, joins in.
+    """
+    from jaxcnn.sweeps.study import load_module
+
+    module = load_module(arguments.study)
+    if hasattr(module, "search"):
+        return _search(module, arguments)
+    return _study(arguments)
+
+
+def _study(arguments):
+    from jaxcnn.sweeps import load_study, run_study
+    from jaxcnn.sweeps.local import Workers, slots
+    from jaxcnn.sweeps.runner import collect
+    from jaxcnn.training.preemption import Preempted
+
+    study, docstring = load_study(arguments.study, arguments.scale)
+    title = docstring.strip().splitlines()[0] if docstring.strip() else arguments.study
+    about = {"title": title, "docstring": docstring}
+    try:
+        if arguments.run:
+            return _one(study, arguments)
+        if arguments.runner == "slurm" and not arguments.collect:
+            return _slurm(study, arguments)
+        if arguments.collect:
+            cells, failed = collect(study, arguments.workdir, **about)
+        else:
+            places = slots(arguments.jobs, per_device=arguments.per_device)
+            command = [sys.executable, "-m", "jaxcnn", *_itself(arguments), "--run"]
+            workers = Workers(command, places, arguments.retries) if len(places) > 1 else None
+            cells, failed = run_study(study, arguments.workdir, workers=workers, **about)
+    except Preempted as stop:
+        print(f"jaxcnn: {stop}", file=sys.stderr)
+        return 128 + stop.signal
+    return _show(study, arguments.workdir, cells, failed)
+
+
+def _itself(arguments):
+    """This verb with its study, for another process."""
+    scale = ["--scale", arguments.scale] if arguments.scale else []
+    places = [str(pathlib.Path(path).absolute()) for path in (arguments.study, arguments.workdir)]
+    return ["sweep", places[0], "--workdir", places[1], *scale]
+
+
+def _show(study, workdir, cells, failed):
+    import rich.console
+
+    from jaxcnn.sweeps.results import results_table
+    from jaxcnn.sweeps.verdicts import findings
+
+    found = findings(study, cells)
+    rich.console.Console(highlight=False).print(results_table(found))
+    for claim in found["claims"]:
+        print(f"{claim['text']}\n  {claim['sentence']}")
+    print(f"{workdir}/report.html")
+    for run, error in failed.items():
+        print(f"jaxcnn: {run} failed: {error}", file=sys.stderr)
+    return int(bool(failed))
+
+
+def _one(study, arguments):
+    """One run by its id: a worker of another process, a task of a cluster, or a repetition by hand."""
+    from jaxcnn.sweeps.worker import end_with_parent, find_run, run_one
+    from jaxcnn.training.distributed import join_processes
+
+    join_processes()
+    end_with_parent()
+    error = run_one(find_run(study, arguments.run), pathlib.Path(arguments.workdir), quiet=False)
+    if error:
+        print(f"jaxcnn: {arguments.run} failed: {error}", file=sys.stderr)
+    return int(bool(error))
+
+
+def _slurm(study, arguments):
+    from jaxcnn.sweeps.results import read_result
+    from jaxcnn.sweeps.slurm import array_script, submit, worker_command
+
+    workdir = pathlib.Path(arguments.workdir).absolute()
+    options = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in SLURM}
+    options["name"] = pathlib.Path(arguments.study).stem
+    left = [run for run in study.runs() if read_result(workdir / run.id, study.metrics) is None]
+    command = worker_command(_itself(arguments))
+    if not left:
+        print("every run is done; --collect writes table and report")
+        return 0
+    if arguments.dry_run:
+        print(array_script(len(left), command, workdir, options), end="")
+        return 0
+    array, report = submit(left, command, workdir, options)
+    print(f"job {array}: {len(left)} runs; job {report} writes {workdir}/report.html when they have ended")
+
+
+def _search(module, arguments):
+    from jaxcnn.sweeps.search import run_search
+    from jaxcnn.sweeps.trials import best_trials
+    from jaxcnn.training.preemption import Preempted
+
+    for option in ("scale", "run", "collect"):
+        if getattr(arguments, option):
+            raise InputError(f"--{option} is for studies; {arguments.study} is a search.")
+    try:
+        search, workdir = module.search(), pathlib.Path(arguments.workdir)
+        docstring = module.__doc__ or ""
+        study = run_search(
+            search,
+            workdir,
+            title=docstring.strip().partition("\n")[0],
+            docstring=docstring,
+            storage=arguments.storage,
+            report=lambda line: print(line, flush=True),
+        )
+    except Preempted as stop:
+        print(f"jaxcnn: {stop}", file=sys.stderr)
+        return 128 + stop.signal
+    table(*best_trials(search, study))
+    print(f"{workdir}/report.html")

@@ -1,0 +1,36 @@
+"""What verbs print: tables, and the progress of a count."""
+
+import contextlib
+
+
+def table(header, rows):
+    """Prints a table; long cells are folded, since a path is needed whole."""
+    import rich.console
+    import rich.table
+
+    drawn = rich.table.Table()
+    for name in header:
+        drawn.add_column(name, overflow="fold")
+    for row in rows:
+        drawn.add_row(*map(str, row))
+    rich.console.Console(highlight=False).print(drawn)
+
+
+@contextlib.contextmanager
+def counting(what):
+    """Gives report(done, total): a bar on a terminal, elsewhere a line for every tenth."""
+    from jaxcnn.progress import ProgressBar
+
+    bar, tenths = None, 0
+
+    def report(done, total):
+        nonlocal bar, tenths
+        bar = bar or ProgressBar(total, start=0, title=what, quiet=False)
+        before, tenths = tenths, 10 * done // total
+        bar.show(done, beside_bar="", line=f"{done}/{total} {what}" if tenths > before else None)
+
+    try:
+        yield report
+    finally:
+        if bar:
+            bar.close()

@@ -1,0 +1,81 @@
+"""What a search came to: its trials as rows, its best trial on the test split, its report."""
+
+import csv
+import sys
+
+from jaxcnn.training.rundir import environment, read_evaluations
+from jaxcnn.training.trained import Trained
+from jaxcnn.visualize.search_report import search_report
+
+FOLDER = "folder"  # attribute of a trial: its run directory, which a second start of a broken-off trial resumes
+
+
+def trial_rows(study):
+    """The trials of an Optuna study in the order they were drawn, those that were drawn again left out.
+
+    Returns:
+      List of dicts: "trial" (its folder), "state" (done, pruned, failed), "top1" (held out, None without), "values"
+      {key: value} and "error".
+    """
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        error = trial.user_attrs.get("error", "")
+        state = "done" if trial.state.name == "COMPLETE" else "failed" if error else "pruned"
+        if trial.state.name in ("COMPLETE", "PRUNED"):
+            last = trial.value if state == "done" else trial.intermediate_values.get(trial.last_step)
+            rows.append(
+                {
+                    "trial": trial.user_attrs[FOLDER],
+                    "state": state,
+                    "top1": last,
+                    "values": trial.params,
+                    "error": error,
+                }
+            )
+    return rows
+
+
+def write_search(search, study, workdir, *, title, docstring):
+    """Writes trials.csv and report.html into workdir, after one look at the test split with the best trial."""
+    rows = trial_rows(study)
+    done = [row for row in rows if row["state"] == "done"]
+    test = _test(workdir / max(done, key=lambda row: row["top1"])["trial"]) if done else None
+    with (workdir / "trials.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["trial", "state", "validation_top1", *search.space, "error"])
+        for row in rows:
+            writer.writerow([row["trial"], row["state"], row["top1"], *row["values"].values(), row["error"]])
+    text = search_report(
+        title or workdir.name,
+        docstring=docstring,
+        command="python -m jaxcnn " + " ".join(sys.argv[1:]),
+        trials=rows,
+        scales={key: space.scale for key, space in search.space.items()},
+        test=test,
+        environment=environment(),
+    )
+    (workdir / "report.html").write_text(text)
+
+
+def _test(folder):
+    """The evaluation of a trial on the test split, made where nobody made it; None for a set without one."""
+    trained = Trained(folder)
+    if not trained.config.data.test:
+        return None
+    found = (row for row in read_evaluations(folder) if row["split"] == "test" and row["step"] == trained.step)
+    return next(found, None) or trained.evaluate("test")[1]
+
+
+def best_trials(search, study, *, count=10):
+    """(header, rows) of the best trials, for the terminal."""
+    done = sorted((r for r in trial_rows(study) if r["state"] == "done"), key=lambda row: row["top1"], reverse=True)
+    names = [key.rpartition(".")[2] for key in search.space]
+    rows = [
+        (
+            row["trial"],
+            f"{100 * row['top1']:.2f}",
+            *(f"{v:.4g}" if isinstance(v, float) else v for v in row["values"].values()),
+        )
+        for row in done[:count]
+    ]
+    return ("trial", "held-out top-1 (%)", *names), rows
