@@ -68,7 +68,7 @@ def array_script(runs, command, workdir, options):
         notice=NOTICE,
         directory=shlex.quote(str(pathlib.Path.cwd())),
         runs=shlex.quote(str(workdir / "slurm" / "runs.txt")),
-        launch="srun " if (options.get("tasks") or 1) > 1 else "",
+        launch="srun " if int(options.get("tasks") or 1) > 1 else "",
         command=shlex.join(command),
     )
 
