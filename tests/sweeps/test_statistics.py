@@ -95,6 +95,7 @@ def test_sign_flip_is_every_sign():
         expected = np.mean([mean >= abs(d.mean()) - 1e-12 for mean in means])
         assert sign_flip(d) == expected
     assert sign_flip(np.ones(12)) == 2 / 2**12
+    assert sign_flip([0.1, 0.1, 0.1, 0.6]) == 2 / 2**4  # the sum of the observed signs rounds another way
 
 
 def test_sign_flip_of_many_pairs_is_drawn():
