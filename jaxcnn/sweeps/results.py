@@ -51,18 +51,19 @@ def read_result(folder, metrics):
         return None
     rows = read_metrics(folder)
     held_out = next(row for row in rows if row.get("split") == "validation" and row["step"] == test["step"])
-    found = {"test_top1": test["top1"], "test_loss": test["loss"], "validation_top1": held_out["top1"]}
+    scores = {"test_top1": test["top1"], "test_loss": test["loss"], "validation_top1": held_out["top1"]}
+    found = {name: _finite(value) for name, value in scores.items()}
     for name, measure in metrics.items():
         if measure.function is not None:
             found[name] = _measured(name, measure, rows, folder)
     data = read_config(folder).data
     images = (data.name, data.data_dir, data.test, test["n"])
-    return Result({name: _finite(found[name]) for name in metrics}, test["step"], images, test.get("wrong"), rows)
+    return Result({name: found[name] for name in metrics}, test["step"], images, test.get("wrong"), rows)
 
 
 def _measured(name, measure, rows, folder):
     try:
-        return measure.function(rows)
+        return _finite(measure.function(rows))
     except Exception as error:  # a slip of the user's function: it must name itself
         raise InputError(f"measure '{name}' failed on {folder}: {type(error).__name__}: {error}") from error
 

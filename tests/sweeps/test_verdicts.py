@@ -146,6 +146,11 @@ def test_partial_levels_are_averaged_for_each_seed(cell_of):
     assert row["estimate"] == pytest.approx(((0.80 - 0.905) + (0.83 - 0.92)) / 2)
 
 
+def test_what_is_not_positive_has_no_logarithm(cell_of):
+    cells = [cell_of({"optimizer.name": "sgd"}, (0.5, 0.0, 0.25))]
+    assert side_values(cells, {}, "test_top1", log=True) == {0: math.log(0.5), 2: math.log(0.25)}
+
+
 @pytest.mark.parametrize(
     ("higher", "lower", "words"),
     [
