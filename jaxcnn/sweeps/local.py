@@ -78,6 +78,7 @@ def run_workers(runs, workdir, workers, *, done):
                 running[_start(workers.command, run, workdir, slot)] = run, tries, slot
             for process in [process for process in running if process.poll() is not None]:
                 run, tries, slot = running.pop(process)
+                process.stdin.close()
                 free.append(slot)
                 if process.returncode < 0 and tries < workers.retries:
                     waiting.insert(0, (run, tries + 1))
@@ -87,7 +88,7 @@ def run_workers(runs, workdir, workers, *, done):
                 for process in running:
                     process.send_signal(signal.SIGTERM)
                 for process in running:
-                    process.wait()
+                    process.communicate()
                 running.clear()
             time.sleep(POLL)
     finally:

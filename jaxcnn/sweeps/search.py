@@ -214,7 +214,7 @@ def _ask(search, study, workdir):
     for key, space in _space(search, drawn).items():
         space.suggest(trial, key)
     if FOLDER not in trial.user_attrs:
-        trial.set_user_attr(FOLDER, f"trial-{trial.number:04}")
+        trial.set_user_attr(FOLDER, f"trial-{len(drawn):04}")
     return trial
 
 

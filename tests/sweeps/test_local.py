@@ -1,0 +1,171 @@
+"""Sweeps in processes of their own: killed ones, their parent, and a second sweep in the same directory."""
+
+import csv
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from jaxcnn.sweeps.local import Workers, run_workers
+from jaxcnn.sweeps.lock import hold
+
+STUDY = '''"""Which rate?"""
+from jaxcnn import default_config
+from jaxcnn.sweeps import Study
+
+
+def study():
+    config = default_config()
+    config.data.image_size = (8, 8)
+    config.model.name = "convnet"
+    config.model.options.update({"widths": (4,), "convolutions": 1, "hidden": ()})
+    config.batch_size = 32
+    config.duration = "400 steps"
+    config.evaluation.every = config.checkpoint.every = "10 steps"
+    return Study(config, {"optimizer.learning_rate": (0.1, 0.05)}, seeds=(0,))
+'''
+TIMES = ("seconds", "images_per_second")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "rates.py"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture
+def start(study, tmp_path):
+    """start(*options): the process of a sweep with two workers at a time; all are gone after the test."""
+    started = []
+
+    def begin(*options):
+        command = [sys.executable, "-m", "jaxcnn", "sweep", study, "--workdir", tmp_path / "runs", *options]
+        environment = {**os.environ, "XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": str(study.parent / "cache")}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(list(map(str, command)), env=environment, **pipes)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def end(process):
+    out, err = process.communicate()
+    return process.returncode, out, err
+
+
+def rows(workdir):
+    with (pathlib.Path(workdir) / "results.csv").open() as file:
+        return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def unbroken(study):
+    """The rows of a sweep that nothing disturbs, one run after another in one process."""
+    workdir = study.parent / "unbroken"
+    environment = {**os.environ, "XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": str(study.parent / "cache")}
+    command = [sys.executable, "-m", "jaxcnn", "sweep", str(study), "--workdir", str(workdir)]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    return rows(workdir)
+
+
+def workers(parent):
+    """The pids of its children that train."""
+    found = subprocess.run(["pgrep", "-P", str(parent.pid)], capture_output=True, text=True).stdout.split()
+    return [int(pid) for pid in found if "--run" in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def wait_for(condition, process):
+    while not (found := condition()):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    return found
+
+
+def has_checkpoint(workdir):
+    return lambda: list(workdir.glob("*/checkpoints/[0-9]*"))
+
+
+DIES_ONCE = 'echo >> "$1"; [ "$(wc -l < "$1")" -gt 1 ] || kill -KILL $$'
+
+
+@pytest.mark.parametrize(("retries", "starts"), [(0, 1), (1, 2)])
+def test_a_worker_that_dies_is_started_again_as_often_as_asked(retries, starts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    workers, ends = Workers(["bash", "-c", DIES_ONCE, "worker"], [{}], retries), []
+    runs = [SimpleNamespace(id="one"), SimpleNamespace(id="two")]
+    folders = tmp_path / "runs"
+    assert run_workers(runs, folders, workers, done=lambda run, error: ends.append((run.id, error))) is None
+    assert [run for run, _ in ends] == ["one", "two"]
+    assert all(("SIGKILL without a word" in error) == (retries == 0) for _, error in ends)
+    assert len((tmp_path / "one").read_text().splitlines()) == starts
+
+
+def test_a_failed_worker_that_says_why_is_not_started_again(tmp_path):
+    says = 'mkdir -p "$0/$1"; echo "a slip" > "$0/$1/error.txt"; exit 1'
+    workers, ends = Workers(["bash", "-c", says, str(tmp_path)], [{}, {}], retries=3), []
+    run_workers([SimpleNamespace(id="one")], tmp_path, workers, done=lambda run, error: ends.append((run.id, error)))
+    assert ends == [("one", "a slip")]
+
+
+def test_a_worker_that_dies_is_named_and_hides_no_other(start, tmp_path, unbroken):
+    sweep = start("--jobs", "2")
+    wait_for(has_checkpoint(tmp_path / "runs"), sweep)
+    os.kill(workers(sweep)[0], signal.SIGKILL)
+    code, _, err = end(sweep)
+    assert code == 1 and "its process ended by signal SIGKILL without a word" in err
+    assert sorted(row["status"] for row in rows(tmp_path / "runs")) == ["done", "failed"]
+    code, _, err = end(start("--jobs", "2"))
+    assert code == 0, err
+    assert rows(tmp_path / "runs") == unbroken
+
+
+def test_without_its_parent_a_worker_saves_and_ends_and_the_sweep_goes_on(start, tmp_path, unbroken):
+    sweep = start("--jobs", "2")
+    wait_for(has_checkpoint(tmp_path / "runs"), sweep)
+    orphans = workers(sweep)
+    sweep.kill()
+    sweep.communicate()
+    while any(pathlib.Path(f"/proc/{pid}").exists() for pid in orphans):
+        time.sleep(0.01)
+    assert not (tmp_path / "runs" / "results.csv").exists()
+    code, _, err = end(start("--jobs", "2"))
+    assert code == 0, err
+    assert rows(tmp_path / "runs") == unbroken
+
+
+def test_a_second_sweep_is_refused(start, tmp_path):
+    with hold(tmp_path / "runs", what="sweep"):
+        code, _, err = end(start())
+    assert code == 2 and "another sweep is at work" in err and f"process {os.getpid()}" in err
+
+
+def test_ctrl_c_saves(start, tmp_path, unbroken):
+    sweep = start("--jobs", "2")
+    wait_for(has_checkpoint(tmp_path / "runs"), sweep)
+    sweep.send_signal(signal.SIGINT)
+    code, _, err = end(sweep)
+    assert code == 130 and "the same command goes on" in err
+    code, _, err = end(start())
+    assert code == 0, err
+    assert rows(tmp_path / "runs") == unbroken
+
+
+def test_one_run_alone_by_its_id(start, tmp_path, unbroken):
+    code, _, err = end(start("--run", unbroken[0]["run"]))
+    assert code == 0, err
+    code, _, err = end(start("--collect"))
+    assert code == 1 and "not finished" in err
+    found = rows(tmp_path / "runs")
+    assert found[0] == unbroken[0] and found[1]["status"] == "failed"
+    code, _, err = end(start("--run", unbroken[0]["run"][:-1]))
+    assert code == 2 and unbroken[0]["run"] in err

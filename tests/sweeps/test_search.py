@@ -1,0 +1,172 @@
+"""Searches: what is drawn, how it is narrowed and pruned, and that no trial is lost or done twice."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from jaxcnn.errors import InputError
+from jaxcnn.sweeps.search import Choice, Range, Search, run_search
+
+optuna = pytest.importorskip("optuna")
+
+FILE = '''"""Which rate?"""
+from jaxcnn import default_config
+from jaxcnn.sweeps.search import Range, Search
+
+
+def search():
+    config = default_config()
+    config.data.image_size = (8, 8)
+    config.model.name = "convnet"
+    config.model.options.update({"widths": (4,), "convolutions": 1, "hidden": ()})
+    config.batch_size = 32
+    config.duration = "300 steps"
+    config.evaluation.every = config.checkpoint.every = "20 steps"
+    space = {"optimizer.learning_rate": Range(0.01, 0.3, log=True)}
+    return Search(config, space, trials=5, sampler="random", pruner="none")
+'''
+RATE = {"optimizer.learning_rate": Range(1e-3, 1.0, log=True)}
+
+
+@pytest.fixture
+def quick(tiny_config, monkeypatch):
+    """search(**fields) over rates whose training is a formula: best at 0.1, with three evaluations."""
+    seen = []
+
+    def train(config, workdir, *, on_evaluation, final_test, quiet):
+        rate = config.optimizer.learning_rate
+        seen.append(rate)
+        workdir.mkdir(parents=True, exist_ok=True)
+        top1 = float(np.exp(-abs(np.log10(rate) + 1)))
+        for step in (1, 2, 3):
+            on_evaluation(step, top1 * step / 3)
+        return type("Result", (), {"validation": {"top1": top1}})
+
+    monkeypatch.setattr("jaxcnn.sweeps.search.train", train)
+    monkeypatch.setattr("jaxcnn.sweeps.search.write_search", lambda *arguments, **options: None)
+    monkeypatch.setattr("jaxcnn.sweeps.search.read_metrics", lambda folder: [])
+    return lambda **fields: Search(tiny_config(), **{"space": RATE, "pruner": "none", **fields}), seen
+
+
+def states(study):
+    return [trial.state.name for trial in study.trials]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "coarse_to_fine"])
+def test_the_same_search_draws_the_same_trials(sampler, quick, tmp_path):
+    make, seen = quick
+    first = run_search(make(sampler=sampler, trials=12), tmp_path / "one", report=lambda line: None)
+    drawn = list(seen)
+    seen.clear()
+    run_search(make(sampler=sampler, trials=12), tmp_path / "other", report=lambda line: None)
+    assert seen == drawn and len(set(drawn)) == 12
+    assert all(1e-3 <= rate <= 1 for rate in drawn)
+    assert first.best_params["optimizer.learning_rate"] == min(drawn, key=lambda rate: abs(np.log10(rate) + 1))
+
+
+def test_the_second_half_of_coarse_to_fine_lies_around_the_best_of_the_first(quick, tmp_path):
+    make, seen = quick
+    run_search(make(sampler="coarse_to_fine", trials=20), tmp_path, report=lambda line: None)
+    coarse, fine = np.log10(seen[:10]), np.log10(seen[10:])
+    best = coarse[np.abs(coarse + 1).argmin()]
+    assert np.abs(fine - best).max() <= 3 * 0.25 / 2 + 1e-9  # a quarter of three decades
+    assert np.ptp(coarse) > 1.5
+
+
+def test_a_trial_below_the_median_is_pruned(quick, tmp_path):
+    make, _ = quick
+    study = run_search(make(sampler="random", trials=16, pruner="median"), tmp_path, report=lambda line: None)
+    pruned = [t for t in study.trials if t.state.name == "PRUNED"]
+    assert pruned and all(len(t.intermediate_values) < 3 for t in pruned)
+    assert study.best_trial.state.name == "COMPLETE"
+
+
+def test_a_finished_search_is_not_drawn_again_and_a_longer_one_goes_on(quick, tmp_path):
+    make, seen = quick
+    for trials in (4, 4, 6):
+        study = run_search(make(sampler="random", trials=trials), tmp_path, report=lambda line: None)
+    assert states(study) == ["COMPLETE"] * 6 and len(seen) == 6
+
+
+def test_another_space_is_another_search(quick, tmp_path):
+    make, _ = quick
+    run_search(make(trials=1), tmp_path, report=lambda line: None)
+    other = {"optimizer.learning_rate": Range(1e-3, 0.5, log=True)}
+    with pytest.raises(InputError, match="holds a search of another space"):
+        run_search(make(space=other, trials=1), tmp_path, report=lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"space": {"optimizer.learning_rat": Range(0.1, 1.0)}}, "'optimizer.learning_rate'"),
+        ({"sampler": "tpee"}, "did you mean 'tpe'"),
+        ({"pruner": "median_"}, "did you mean 'median'"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(tiny_config, fields, words):
+    with pytest.raises(InputError, match=words):
+        Search(tiny_config(), **{"space": RATE, **fields})
+
+
+def test_ranges_of_whole_numbers_and_choices_reach_the_config(quick, tmp_path, tiny_config):
+    space = {"batch_size": Range(8, 64), "model.options.activation": Choice(("tanh", "relu"))}
+    search = Search(tiny_config(), space, trials=1)
+    config = search.config({"batch_size": 16, "model.options.activation": "tanh"})
+    assert config.batch_size == 16 and config.model.options.activation == "tanh"
+    assert space["batch_size"].around(20, 0.25) == Range(13, 27)
+
+
+@pytest.fixture
+def worker(tmp_path):
+    """start(): a process that works on the search of FILE; all are gone after the test."""
+    (tmp_path / "rates.py").write_text(FILE)
+    started = []
+
+    def start():
+        command = [sys.executable, "-m", "jaxcnn", "sweep", tmp_path / "rates.py", "--workdir", tmp_path / "search"]
+        environment = {**os.environ, "XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(list(map(str, command)), env=environment, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_of_two_workers_one_is_killed_and_no_trial_is_lost_or_done_twice(worker, tmp_path):
+    first, second = worker(), worker()
+    while not list((tmp_path / "search").glob("trial-*/checkpoints/[0-9]*")):
+        assert first.poll() is None and second.poll() is None
+        time.sleep(0.01)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    _, err = second.communicate()
+    assert second.returncode == 0, err
+    third = worker()  # whatever the killed one left
+    _, err = third.communicate()
+    assert third.returncode == 0, err
+    study = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path / 'search' / 'search.db'}")
+    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    assert sorted(trial.user_attrs["folder"] for trial in done) == [f"trial-{n:04}" for n in range(5)]
+    assert len({trial.params["optimizer.learning_rate"] for trial in done}) == 5
+    assert [t.state.name for t in study.trials if t.state.name != "COMPLETE"] in ([], ["FAIL"])
+    with (tmp_path / "search" / "trials.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 5 and (tmp_path / "search" / "report.html").exists()
+    best = max(table, key=lambda row: float(row["validation_top1"]))["trial"]
+    looks = [
+        path.parent.name
+        for path in (tmp_path / "search").glob("trial-*/evaluations.jsonl")
+        if any(json.loads(line)["split"] == "test" for line in path.read_text().splitlines())
+    ]
+    assert looks == [best]  # the test split is looked at once, with the best
