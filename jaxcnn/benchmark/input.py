@@ -93,7 +93,7 @@ def _stages(records):
         "decode whole": lambda: [decode(file, full) for file in files],
         "decode to a random crop": lambda: [decode(x, target, cut) for x, cut in zip(files, cuts, strict=True)],
         "stack to batches": lambda: [np.stack(images[i : i + BATCH]) for i in range(0, STAGE_IMAGES, BATCH)],
-        "transfer to the device": lambda: jax.block_until_ready(jax.device_put(batch)),
+        "transfer to the device": lambda: jax.block_until_ready(jax.device_put(batch, may_alias=False)),
     }
 
 

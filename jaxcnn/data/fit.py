@@ -143,7 +143,7 @@ def _resample(pixels, edges, image_size, interpolation):
 
 
 # Decoding included, this takes 0.42 of the time of Pillow's resize with a box for 224 from photographs of 224x224, and
-# 0.75 from 500x375. The decoders that were tried (libjpeg-turbo through OpenCV, imagecodecs and pyvips) take 0.9 to 1.1
+# 0.75 from 500x375. The decoders (libjpeg-turbo through OpenCV, imagecodecs and pyvips) take 0.9 to 1.25
 # of simplejpeg's time; only TensorFlow's decodes a region alone, in 0.8 of its own time for the whole.
 def _resample_whole_pixels(pixels, edges, out, interpolation):
     """As _resample, of the box moved to whole pixels, into out: for random boxes, whose exact place does not matter.

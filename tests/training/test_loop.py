@@ -47,6 +47,21 @@ def test_after_the_first_step_evaluation_and_checkpoint_nothing_is_compiled(
     assert "compiled" not in compilations[first:last]
 
 
+def test_one_chunk_is_read_ahead_of_the_one_that_is_waited_for(stateful_config, tmp_path, on_progress, monkeypatch):
+    read, printed = [0], {}
+    original = jaxcnn.data.Order.records
+
+    def records(self, start, stop):
+        read.append(stop)
+        return original(self, start, stop)
+
+    monkeypatch.setattr(jaxcnn.data.Order, "records", records)
+    on_progress(lambda text: printed.setdefault(text.split("/")[0], read[-1]) if text.startswith("step ") else None)
+    train(stateful_config({"evaluation.every": "6 steps"}), tmp_path, quiet=False)
+    # The row of step 4 waits for its result, that of step 12 comes with an evaluation; nothing is read past the end.
+    assert (printed["step 4"], printed["step 12"], printed["step 14"]) == (5 * 16, 13 * 16, 14 * 16)
+
+
 class Fetches:
     """Counts the arrays that are fetched from the device.
 
