@@ -78,6 +78,12 @@ def _parser():
     add = verb(_sweep, "sweep", "run a study")
     add.add_argument("study", metavar="experiments/NAME.py", help="a file with study()")
     add.add_argument("--workdir", required=True, help="where runs, results.csv and report.html go")
+    add.add_argument(
+        "--runner",
+        choices=("local", "population"),
+        default="local",
+        help="population: runs that differ only in seed and in numbers train together in one program; default: local",
+    )
     _add_convert(verb(_convert, "convert", "weights trained elsewhere as a run directory, and back"))
     add = verb(_audit, "audit", "recompute every number that papers and lectures print")
     add.add_argument("names", nargs="*", metavar="NAME", help="architectures, or 'lectures'; default: all")
@@ -348,7 +354,7 @@ def _sweep(arguments):
     study, docstring = load_study(arguments.study)
     title = docstring.strip().splitlines()[0] if docstring.strip() else arguments.study
     try:
-        cells, failed = run_study(study, arguments.workdir, title=title, docstring=docstring)
+        cells, failed = run_study(study, arguments.workdir, title=title, docstring=docstring, runner=arguments.runner)
     except Preempted as stop:
         print(f"jaxcnn: {stop}", file=sys.stderr)
         return 128 + stop.signal

@@ -12,6 +12,7 @@ import rich.console
 import rich.table
 
 from jaxcnn.errors import InputError
+from jaxcnn.sweeps.population import run_populations
 from jaxcnn.training.loop import train
 from jaxcnn.training.metrics import read_metrics
 from jaxcnn.training.preemption import Preempted
@@ -19,7 +20,7 @@ from jaxcnn.training.rundir import environment, read_evaluations
 from jaxcnn.visualize.report import Cell, StudyReport, study_report
 
 
-def run_study(study, workdir, *, title, docstring="", quiet=False):
+def run_study(study, workdir, *, title, docstring="", quiet=False, runner="local"):
     """Runs a study in workdir/<run id>, each run skipped where it is done, resumed where it was broken off.
 
     A run that fails is named, with its error, and does not hide the others.
@@ -29,6 +30,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False):
       workdir: where the run directories, results.csv and report.html go.
       title, docstring: for the report.
       quiet: print nothing.
+      runner: local, one run after another; population, those together that differ only in their seed and in numbers.
     Returns:
       (list of Cell in the order of the study, {run id: error message of those that failed}).
     """
@@ -36,10 +38,13 @@ def run_study(study, workdir, *, title, docstring="", quiet=False):
     _make(workdir)
     console = rich.console.Console(file=sys.stderr, highlight=False, quiet=quiet)
     results, failed, begin = {}, {}, time.monotonic()
+    if runner == "population":
+        done = {run.id for run in runs if _result(workdir / run.id)}
+        failed = run_populations(runs, workdir, done=done, quiet=quiet)
     for number, run in enumerate(runs, start=1):
         folder = workdir / run.id
         done = _result(folder)
-        if done is None:
+        if done is None and run.id not in failed:
             error = _train(run.config, folder)
             if error:
                 failed[run.id] = error
