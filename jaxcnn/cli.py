@@ -88,8 +88,8 @@ def _parser():
     add = verb(_audit, "audit", "recompute every number that papers and lectures print")
     add.add_argument("names", nargs="*", metavar="NAME", help="architectures, or 'lectures'; default: all")
     add.add_argument("--json", action="store_true", help="print one JSON object")
-    add = verb(_benchmark, "benchmark", "time operators beside plain XLA and PyTorch, or whole training steps")
-    add.add_argument("kind", choices=("operators", "steps"), help="what to time")
+    add = verb(_benchmark, "benchmark", "time operators beside plain XLA and PyTorch, training steps, or populations")
+    add.add_argument("kind", choices=("operators", "steps", "population"), help="what to time")
     add.add_argument("--only", default="", metavar="TEXT", help="the rows with this text: a network, operator or shape")
     add.add_argument("--rounds", type=int, default=7, help="measurements of each; default: 7")
     add.add_argument("--output", default=None, metavar="FILE.json", help="write rows, versions and devices there too")
@@ -423,8 +423,10 @@ def _benchmark(arguments):
     its quartiles in brackets; above 1 is slower.
 
     steps: whole training steps: time to compile, time of a step called and inside lax.scan, images/s, memory.
+
+    population: training steps of many runs in one program, over the time of the step alone.
     """
-    from jaxcnn.benchmark import operators, report, steps
+    from jaxcnn.benchmark import operators, population, report, steps
 
     if arguments.rounds < 1:
         raise InputError(f"--rounds is {arguments.rounds}; it is at least 1")
@@ -433,6 +435,10 @@ def _benchmark(arguments):
     options = {"only": arguments.only, "rounds": arguments.rounds}
     if arguments.kind == "steps":
         rows = steps.benchmark_steps(**options, report=lambda row: print(report.step_line(row), flush=True))
+    elif arguments.kind == "population":
+        rows = population.benchmark_population(
+            **options, report=lambda row: print(report.population_line(row), flush=True)
+        )
     else:
         rows = operators.benchmark_operators(**options, report=lambda row: print(report.line(row), flush=True))
     if not rows:

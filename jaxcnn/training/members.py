@@ -98,6 +98,22 @@ def unless_frozen(chunk):
     return one
 
 
+class MembersInputs:
+    """The record numbers of every member's own order, and which members still train."""
+
+    def __init__(self, members, orders, *, start, batch_size):
+        self.members, self.orders, self.position, self.batch_size = members, orders, start * batch_size, batch_size
+        self.active = np.ones(len(orders), bool)
+
+    def take(self, steps):
+        stop = self.position + steps * self.batch_size
+        record = np.stack([order.records(self.position, stop) for order in self.orders]).astype(np.int32)
+        self.position = stop
+        record = record.reshape(len(self.orders), steps, self.batch_size)
+        mask = np.ones(record.shape, np.float32)
+        return self.members.place({"record": record, "mask": mask, "active": self.active})
+
+
 class MembersEvaluator:
     """Evaluates all members on one split in one program.
 
