@@ -68,7 +68,7 @@ def test_what_is_done_is_skipped_and_one_run_is_repeated_alone(study, finished, 
     before = table(workdir)
     good = study.runs()[0]
     shutil.rmtree(workdir / good.id)
-    cells, failed = sweep(study, workdir)
+    cells, failed = run_study(study, workdir, title="", quiet=True)
     assert list(failed) == list(finished[2]) and table(workdir)[1:] == before[1:]
     assert cells[0].test_top1 == finished[1][0].test_top1
     assert "population" not in starts(workdir / good.id)[-1]

@@ -1,7 +1,7 @@
 """Times a study as one population against its runs one after another, each a process `python -m jaxcnn train`.
 
-python experiments/results/population/compare.py STUDY.py ROUNDS OUTPUT.json; both in turn, every round with a compilation
-cache that is warm for both, and one round before with caches that are empty.
+python experiments/results/population/compare.py STUDY.py ROUNDS OUTPUT.json: both in turn, every round with a
+compilation cache that is warm for both, after one round with caches that are empty.
 """
 
 import json
