@@ -37,10 +37,11 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, runner="local
     workdir, runs = pathlib.Path(workdir), study.runs()
     _make(workdir)
     console = rich.console.Console(file=sys.stderr, highlight=False, quiet=quiet)
-    results, failed, begin = {}, {}, time.monotonic()
+    results, failed = {}, {}
     if runner == "population":
         done = {run.id for run in runs if _result(workdir / run.id)}
         failed = run_populations(runs, workdir, done=done, quiet=quiet)
+    begin = time.monotonic()
     for number, run in enumerate(runs, start=1):
         folder = workdir / run.id
         done = _result(folder)
