@@ -10,6 +10,7 @@ import pytest
 
 import jaxcnn
 from jaxcnn.errors import InputError
+from jaxcnn.training import members
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.population import train_population
 from jaxcnn.training.preemption import Preempted
@@ -180,6 +181,13 @@ def test_members_laid_over_devices_equal_those_of_one(devices, together, configs
         assert_near(one.state, other.state)
         assert other.validation == pytest.approx(one.validation, rel=1e-4)
         assert other.test["top1"] == one.test["top1"]
+
+
+def test_side_by_side_as_on_an_accelerator_members_are_the_same(together, configs, tmp_path, monkeypatch, assert_near):
+    monkeypatch.setattr(members, "_one_program", members.side_by_side)
+    for one, other in zip(together, train(configs, tmp_path), strict=True):
+        assert_near(one.state, other.state)
+        assert other.validation == pytest.approx(one.validation, rel=1e-4)
 
 
 @pytest.mark.parametrize(
