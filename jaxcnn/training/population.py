@@ -7,7 +7,7 @@ import jax
 from jaxcnn.errors import InputError
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.compilation import use_persistent_cache
-from jaxcnn.training.config import flatten
+from jaxcnn.training.config import flatten, validate
 from jaxcnn.training.members import Members
 from jaxcnn.training.rundir import full_disk_named, open_run
 from jaxcnn.training.setup import set_up
@@ -51,6 +51,8 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
       Preempted: SIGTERM or Ctrl-C came; everything is saved.
     """
     use_persistent_cache()
+    for config in configs:
+        validate(config)
     shared = common(configs[0])
     if any(flatten(common(config)) != flatten(shared) for config in configs):
         raise InputError(f"the members of a population differ only in {', '.join(OWN)}.")

@@ -195,9 +195,10 @@ def test_side_by_side_as_on_an_accelerator_members_are_the_same(together, config
     [
         ({"data.resident": "no"}, "the members of a population read a training set that lies on the device"),
         ({"batch_size": 8}, "differ only in seed, model.dropout"),
+        ({"optimizer.momentum": 1.5}, "config.optimizer.momentum is 1.5"),
     ],
 )
 def test_what_cannot_be_a_population_is_refused(changes, message, configs, stateful_config, tmp_path):
     other = stateful_config({**CHANGES, **changes})
     with pytest.raises(InputError, match=message):
-        train([configs[0] if "batch_size" in changes else other, other], tmp_path)
+        train([other if "data.resident" in changes else configs[0], other], tmp_path)
