@@ -62,6 +62,16 @@ def needed_line(needed, found):
     return f"{needed:,} images/s take {workers} workers, at {one:,.0f} images/s each"
 
 
+def population_line(row):
+    """One row of `benchmark_population` in one line; x is the time a member over that of the step alone."""
+    middle, (low, high) = row["ratio"]
+    return (
+        f"{row['network']:14} batch {row['batch']:4}  {row['members']:3} members  compile {row['compile']:6.1f} s  "
+        f"step {1e3 * row['step']:8.1f} ms, a member {1e3 * row['step'] / row['members']:7.2f} ms = {middle:.2f} "
+        f"({low:.2f}-{high:.2f}) x alone  {row['images_s']:8.1f} images/s"
+    )
+
+
 def write(path, rows):
     """Writes rows as JSON, with the command, commit, versions and devices.
 

@@ -6,7 +6,7 @@ from jaxcnn.errors import InputError
 def add(verb):
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     add = verb(_benchmark, "benchmark", "time operators, training steps or the input beside other libraries")
-    add.add_argument("kind", choices=("operators", "steps", "input", "augment"), help="what to time")
+    add.add_argument("kind", choices=("operators", "steps", "input", "augment", "population"), help="what to time")
     add.add_argument("--only", default="", metavar="TEXT", help="the rows with this text: a network, operator or shape")
     add.add_argument("--data", default="", metavar="folder:PATH", help="input: the photographs, in class folders")
     add.add_argument(
@@ -29,8 +29,10 @@ def _benchmark(arguments):
     DataLoader and tf.data, where they are installed; a ratio above 1 is faster.
 
     augment: each augmentation of a batch, and its share of a training step of resnet20.
+
+    population: training steps of many runs in one program, over the time of the step alone.
     """
-    from jaxcnn.benchmark import augment, operators, report, steps
+    from jaxcnn.benchmark import augment, operators, population, report, steps
     from jaxcnn.benchmark import input as pipeline
 
     if arguments.rounds < 1:
@@ -42,6 +44,9 @@ def _benchmark(arguments):
         rows = steps.benchmark_steps(**options, report=lambda row: print(report.step_line(row), flush=True))
     elif arguments.kind == "augment":
         rows = augment.benchmark_augment(**options, report=lambda row: print(report.augment_line(row), flush=True))
+    elif arguments.kind == "population":
+        show = lambda row: print(report.population_line(row), flush=True)  # noqa: E731
+        rows = population.benchmark_population(**options, report=show)
     elif arguments.kind == "input":
         show = lambda row: print(report.input_line(row), flush=True)  # noqa: E731
         rows = pipeline.benchmark_input(folder=arguments.data, **options, report=show)

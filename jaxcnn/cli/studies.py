@@ -26,7 +26,7 @@ def add(verb):
     parser.add_argument(
         "--scale", default=None, help="digits, mnist, cifar10, imagenet or folder:PATH; default: the study's own"
     )
-    parser.add_argument("--runner", choices=("local", "slurm"), default="local", help="default: local")
+    parser.add_argument("--runner", choices=("local", "population", "slurm"), default="local", help="default: local")
     local = parser.add_argument_group("runner local")
     local.add_argument("--jobs", type=int, default=0, help="runs at a time; default: one on each accelerator, or one")
     local.add_argument("--per-device", type=int, default=1, metavar="N", help="runs that share an accelerator")
@@ -49,6 +49,7 @@ def _sweep(arguments):
       python -m jaxcnn sweep experiments/digits.py --workdir runs/digits --jobs 4 --retries 1
       ./launch.sh sweep experiments/digits.py --workdir /shared/digits --runner slurm --partition gpu --gpus-per-task 1
 
+    --runner population trains runs that differ only in their seed and in numbers in one program; the others as local.
     The same command goes on where it was broken off. A file with search() instead is a search by Optuna: the same
     command started again, here or on another machine, joins in.
     """
@@ -80,7 +81,8 @@ def _study(arguments):
             places = slots(arguments.jobs, per_device=arguments.per_device)
             command = [sys.executable, "-m", "jaxcnn", *_itself(arguments), "--run"]
             workers = Workers(command, places, arguments.retries) if len(places) > 1 else None
-            cells, failed = run_study(study, arguments.workdir, workers=workers, **about)
+            population = arguments.runner == "population"
+            cells, failed = run_study(study, arguments.workdir, workers=workers, population=population, **about)
     except Preempted as stop:
         print(f"jaxcnn: {stop}", file=sys.stderr)
         return 128 + stop.signal

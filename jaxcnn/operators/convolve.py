@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
-from jaxcnn.operators import convolve_cpu, convolve_xla
+from jaxcnn.operators import convolve_cpu, convolve_product, convolve_xla
 from jaxcnn.operators.lowering import lower, vary
 from jaxcnn.operators.taps import Window
 
@@ -71,13 +71,13 @@ ad.defbilinear(
 )
 
 
-def _define_batching(primitive, default):
-    """vmap over images under one kernel is a larger batch; vmap over kernels is left to XLA's convolution."""
+def _define_batching(primitive, product):
+    """vmap over images under one kernel is a larger batch; vmap over kernels is a batched product."""
 
     def rule(arguments, axes, *, window):
         (a, b), (first, second) = arguments, axes
         if primitive is conv2d_kernel_p or second is not None:
-            return jax.vmap(lambda a, b: default(a, b, window=window), axes)(a, b), 0
+            return jax.vmap(lambda a, b: product(a, b, window=window), axes)(a, b), 0
         images = jnp.moveaxis(a, first, 0)
         result = _bind(primitive, images.reshape(-1, *images.shape[2:]), b, window)
         return result.reshape(*images.shape[:2], *result.shape[1:]), 0
@@ -85,6 +85,6 @@ def _define_batching(primitive, default):
     batching.primitive_batchers[primitive] = rule
 
 
-_define_batching(conv2d_p, convolve_xla.output)
-_define_batching(conv2d_input_p, convolve_xla.input_gradient)
-_define_batching(conv2d_kernel_p, convolve_xla.kernel_gradient)
+_define_batching(conv2d_p, convolve_product.output)
+_define_batching(conv2d_input_p, convolve_product.input_gradient)
+_define_batching(conv2d_kernel_p, convolve_product.kernel_gradient)

@@ -20,14 +20,14 @@ def output(x, kernel, *, window):
     )
 
 
-def input_gradient(dy, kernel, *, window):
-    """dx of dy and kernel."""
+def input_gradient(dy, kernel, *, window, output=output):
+    """dx of dy and kernel, for a formulation of the output."""
     zeros = vary(jnp.zeros(input_shape(dy, kernel, window), dy.dtype), like=dy)  # only a shape: nothing reads it
     return jax.vjp(lambda x: output(x, kernel, window=window), zeros)[1](dy)[0]
 
 
-def kernel_gradient(x, dy, *, window):
-    """dk of x and dy."""
+def kernel_gradient(x, dy, *, window, output=output):
+    """dk of x and dy, for a formulation of the output."""
     zeros = vary(jnp.zeros(kernel_shape(x, dy, window), dy.dtype), like=dy)
     return jax.vjp(lambda kernel: output(x, kernel, window=window), zeros)[1](dy)[0]
 

@@ -48,13 +48,15 @@ def _value_and_tap(x, *, pool):
     tap = jnp.full(value.shape, len(pixels) - 1, _tap_dtype(pool))
     for number, pixel in reversed(pixels[:-1]):
         tap = jnp.where((pixel == value) | jnp.isnan(pixel), jnp.array(number, tap.dtype), tap)
-    return value, _kept(tap) if len(pixels) > 4 else tap
+    return value, _kept(tap)
 
 
 def _kept(tap):
     """The taps themselves, as the maximum over each and a padded zero: XLA never computes a reduce_window again.
 
-    Everything else it computes anew in each of its readers, and the gradient reads every tap.
+    Everything else it computes anew in each of its readers, and the gradient reads every tap. Under vmap that was wrong
+    too: XLA (jaxlib 0.10.2) wrote the gradient over the image while the taps were still read from it, because behind
+    the reshape it took them for two arrays.
     """
     n = tap.shape[0]
     window, ones, padding = (2, 1, 1, 1), (1, 1, 1, 1), ((n, 0), (0, 0), (0, 0), (0, 0))

@@ -8,12 +8,13 @@ import rich.console
 
 from jaxcnn.sweeps.local import run_workers
 from jaxcnn.sweeps.lock import hold
+from jaxcnn.sweeps.population import run_populations
 from jaxcnn.sweeps.results import read_result, write_study
-from jaxcnn.sweeps.worker import read_error, run_one
+from jaxcnn.sweeps.worker import read_error, run_one, write_error
 from jaxcnn.training.preemption import Preempted
 
 
-def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None):
+def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None, population=False):
     """Runs a study in workdir/<run id>, each run skipped where it is done, resumed where it was broken off.
 
     A run that fails is named, with its error, and does not hide the others.
@@ -24,6 +25,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None)
       title, docstring: for the report.
       quiet: print nothing.
       workers: a Workers: processes that take one run each; None runs one after another in this process.
+      population: first train those together in one program that differ only in their seed and in numbers.
     Returns:
       (list of Cell in the order of the study, {run id: error message of those that failed}).
     Raises:
@@ -32,10 +34,19 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None)
     """
     workdir, runs = pathlib.Path(workdir), study.runs()
     console = rich.console.Console(file=sys.stderr, highlight=False, quiet=quiet)
+
+    def done(run):
+        return read_result(workdir / run.id, study.metrics) is not None
+
     with hold(workdir, what="sweep"):
-        left = [run for run in runs if read_result(workdir / run.id, study.metrics) is None]
+        left = [run for run in runs if not done(run)]
         if len(left) < len(runs):
             console.print(f"{len(runs) - len(left)} of {len(runs)} runs are done")
+        if population:
+            ended = {run.id for run in runs if done(run)}
+            for run, error in run_populations(runs, workdir, done=ended, quiet=quiet).items():
+                write_error(workdir / run, error)
+            left = [run for run in left if not (read_error(workdir / run.id) or done(run))]
         tell = _teller(study, workdir, console, len(left))
         if workers is None:
             for run in left:

@@ -37,10 +37,9 @@ def run_one(run, workdir, *, quiet=True):
     if jax.process_index():  # of a run of several processes the first one keeps the folder
         return _train(run.config, folder, quiet)
     with hold(folder, what="run"):
-        (folder / ERROR).unlink(missing_ok=True)
+        write_error(folder, "")
         error = _train(run.config, folder, quiet)
-        if error:
-            (folder / ERROR).write_text(error + "\n")
+        write_error(folder, error)
     return error
 
 
@@ -55,6 +54,15 @@ def _train(config, folder, quiet):
         traceback.print_exc()
         return f"{type(error).__name__}: {error}"
     return "" if result.test else "it has no test accuracy, because config.data.test is empty."
+
+
+def write_error(folder, error):
+    """Keeps what went wrong with a run, or that nothing did ("")."""
+    if error:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ERROR).write_text(error + "\n")
+    else:
+        (folder / ERROR).unlink(missing_ok=True)
 
 
 def read_error(folder):

@@ -34,7 +34,7 @@ class Checkpoints:
             self._context.multiprocessing.barrier_sync_key_prefix = f"process{here}"
             return
         policies = ocp.training.preservation_policies
-        best = policies.BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)
+        best = policies.BestN(get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False)
         self._checkpointer = ocp.training.Checkpointer(
             folder.absolute(),
             context=self._context,
@@ -66,7 +66,7 @@ class Checkpoints:
         if not steps:
             raise InputError(f"there is no complete checkpoint in {self.folder}.")
         if which == "best":
-            ranked = [(_rank(held_out), step) for step in steps if (held_out := self.held_out(step))]
+            ranked = [(rank(held_out), step) for step in steps if (held_out := self.held_out(step))]
             return max(ranked)[1] if ranked else steps[-1]
         if which == "latest":
             return steps[-1]
@@ -141,7 +141,7 @@ class Checkpoints:
             return ocp.load(self._path(step), like)
 
 
-def _rank(metrics):
+def rank(metrics):
     """Higher is better: held-out top-1, then the lower loss."""
     return metrics["top1"], -metrics["loss"]
 
@@ -164,7 +164,7 @@ def _compare(saved, wanted, where):
     shapes = [
         f"{name} {tuple(saved[name].shape)} there, {tuple(wanted[name].shape)} here"
         for name in sorted(set(saved) & set(wanted))
-        if not name.startswith("key") and tuple(saved[name].shape) != tuple(wanted[name].shape)
+        if name.rpartition("/")[2] != "key" and tuple(saved[name].shape) != tuple(wanted[name].shape)
     ]
     if only_saved or only_wanted or shapes:
         parts = [

@@ -64,30 +64,34 @@ class Evaluator:
     def __call__(self, variables):
         """The Evaluation of {"params", "batch_stats"}, laid out on the devices."""
         data = (variables, self.feed.data)
-        count = len(self.classes)
-        sums = self.replicas.replicate(
-            {
-                **dict.fromkeys(("loss", "top1", "top5", "seen"), np.float32(0)),
-                "confusion": np.zeros((count, count), np.float32),
-            }
-        )
-        missed = []
+        sums, missed = self.replicas.replicate(no_sums(len(self.classes))), []
         for inputs in self.feed.evaluation(batch_size=self.batch_size):
             if self.program is None:
                 self.program = self.mapped.lower(sums, data, inputs).compile(compiler_options=self.options)
             sums, wrong = self.program(sums, data, inputs)
             missed.append(wrong)
         sums, missed = jax.device_get((sums, missed))
-        seen = max(float(sums["seen"]), 1.0)
-        return Evaluation(
-            int(sums["seen"]),
-            float(sums["loss"] / seen),
-            float(sums["top1"] / seen),
-            float(sums["top5"] / seen) if count > 5 else None,
-            sums["confusion"].astype(np.int64),
-            self.classes,
-            np.flatnonzero(np.concatenate(missed)).tolist(),
-        )
+        return as_evaluation(sums, np.concatenate(missed), self.classes)
+
+
+def no_sums(count):
+    """What the evaluation step adds to, before the first batch, for a number of classes."""
+    sums = dict.fromkeys(("loss", "top1", "top5", "seen"), np.float32(0))
+    return {**sums, "confusion": np.zeros((count, count), np.float32)}
+
+
+def as_evaluation(sums, wrong, classes):
+    """The Evaluation of the sums over a split; wrong is True at the positions whose images are, (n or more,)."""
+    seen = max(float(sums["seen"]), 1.0)
+    return Evaluation(
+        int(sums["seen"]),
+        float(sums["loss"] / seen),
+        float(sums["top1"] / seen),
+        float(sums["top5"] / seen) if len(classes) > 5 else None,
+        sums["confusion"].astype(np.int64),
+        classes,
+        np.flatnonzero(wrong).tolist(),
+    )
 
 
 def evaluation_row(config, step, split, evaluation):

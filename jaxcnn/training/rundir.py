@@ -1,5 +1,6 @@
 """The run directory: what lies in it, and whether a run may start or resume there."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -14,7 +15,7 @@ import jax
 import numpy as np
 from safetensors import numpy as safetensors
 
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.training.config import differences, from_json, to_json
 
 PACKAGES = (
@@ -74,6 +75,20 @@ def check_space(workdir, needed):
         )
 
 
+@contextlib.contextmanager
+def full_disk_named(folder):
+    """Raises InputError instead of an error that says that the disk is full."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError) or not disk_is_full(error):
+            raise
+        raise InputError(
+            f"the disk of {folder} is full. Checkpoints that were complete are kept: free some space, and the same "
+            "command resumes."
+        ) from error
+
+
 def read_config(workdir):
     """The resolved config of an existing run.
 
@@ -86,8 +101,15 @@ def read_config(workdir):
     return from_json(path.read_text())
 
 
-def write_environment(workdir, config, *, step):
-    """Adds this start of the run to environment.json: commit, versions, devices, seed, command; the latest is last."""
+def write_environment(workdir, config, *, step, **more):
+    """Adds this start of the run to environment.json: commit, versions, devices, seed, command; the latest is last.
+
+    Args:
+      workdir: the run directory.
+      config: its config.
+      step: where it starts.
+      more: what else to say of this start, as JSON.
+    """
     if jax.process_index():
         return
     path = workdir / "environment.json"
@@ -99,6 +121,7 @@ def write_environment(workdir, config, *, step):
             **environment(),
             "seed": config.seed,
             "deterministic": config.deterministic or jax.default_backend() == "cpu",
+            **more,
         }
     )
     _write(path, json.dumps({"starts": starts}, indent=2) + "\n")

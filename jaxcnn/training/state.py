@@ -55,16 +55,20 @@ def create_state(config, model, optimizer, shape):
       optimizer: as make_optimizer returns it.
       shape: (h, w, c) of an image.
     """
-    key = jax.random.key(config.seed)
+    numbers = hyperparameters(config, model)
+    return initial_state(jax.random.key(config.seed), numbers, model, optimizer, shape, ema=config.optimizer.ema > 0)
+
+
+def initial_state(key, numbers, model, optimizer, shape, *, ema):
+    """`create_state` from traced values: a run's key and its hyperparameters; ema says whether an average is kept."""
     variables = model.init(jax.random.fold_in(key, 0), jnp.zeros((1, *shape), jnp.float32), train=False)
     params = variables["params"]
-    numbers = hyperparameters(config, model)
     return State(
         step=jnp.int32(0),
         params=params,
         batch_stats=variables.get("batch_stats", {}),
         opt_state=optimizer(numbers).init(params),
-        ema=jax.tree.map(jnp.copy, params) if config.optimizer.ema else None,
+        ema=jax.tree.map(jnp.copy, params) if ema else None,
         key=jax.random.fold_in(key, 1),
         hyperparameters=numbers,
     )

@@ -64,6 +64,13 @@ def test_steps_are_compiled_and_timed(capsys):
     assert "lenet5_common  128 x 32x32x1" in capsys.readouterr().out
 
 
+def test_a_population_is_timed_beside_the_step_alone(capsys, monkeypatch):
+    monkeypatch.setattr("jaxcnn.benchmark.population.NETWORKS", {"convnet": (4, (2,)), "lenet5": (4, (1,))})
+    assert cli.main(["benchmark", "population", "--only", "convnet", "--rounds", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "convnet        batch    4    2 members" in printed and "lenet5" not in printed
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -90,6 +90,23 @@ def test_jit_and_vmap_change_nothing():
     np.testing.assert_allclose(mapped, one_by_one, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("options", [{"padding": 1}, {"stride": 2, "padding": (1, 0), "dilation": 2}])
+def test_vmap_over_kernels_is_a_product_and_gives_the_gradients_of_each(options):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(3, 2, 7, 6, 2)).astype(np.float32)
+    kernel = rng.normal(size=(3, 3, 2, 2, 4)).astype(np.float32)
+
+    def both(x, kernel):
+        return jax.grad(lambda x, kernel: jnp.sum(conv2d(x, kernel, **options) ** 2), argnums=(0, 1))(x, kernel)
+
+    found = jax.jit(jax.vmap(both))(x, kernel)
+    for number, (dx, dk) in enumerate(zip(*found, strict=True)):
+        wanted_x, wanted_k = jax.jit(both)(x[number], kernel[number])
+        np.testing.assert_allclose(dx, wanted_x, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(dk, wanted_k, rtol=1e-4, atol=1e-4)
+    assert "conv_general_dilated" not in str(jax.make_jaxpr(jax.vmap(both))(x, kernel))
+
+
 @pytest.mark.parametrize(
     "x, kernel, options, said",
     [

@@ -221,3 +221,21 @@ def test_sub_sampling_module():
     assert jax.tree.map(jnp.shape, variables) == {"params": {"coefficient": (6,), "bias": (6,)}}
     assert y.dtype == jnp.bfloat16
     np.testing.assert_allclose(SubSampling().apply(variables, x), average_pool(x, window=2), rtol=1e-5, atol=1e-6)
+
+
+def test_the_gradient_under_vmap_is_that_of_each_after_an_activation():
+    """The bias and the kernel before it: XLA wrote the one's gradient over what the other's was computed from."""
+    rng = np.random.default_rng(0)
+    shapes = ((2, 1, 1, 1, 4), (2, 3, 4), (2, 2, 8, 8, 3), (2, 64, 5))
+    arguments = [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
+
+    def loss(bias, kernel, x, head):
+        y = max_pool(jnp.tanh(x @ kernel + bias), window=2)
+        return jnp.sum(jnp.square(y.reshape(2, -1) @ head))
+
+    gradient = jax.grad(loss, argnums=(0, 1))
+    found = jax.jit(jax.vmap(gradient))(*arguments)
+    for number in range(2):
+        expected = jax.jit(gradient)(*(a[number] for a in arguments))
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one[number], other, rtol=1e-4, atol=1e-4 * np.abs(other).max())

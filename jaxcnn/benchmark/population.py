@@ -1,0 +1,105 @@
+"""Training steps of a population: many runs in one program, beside the step of a run alone."""
+
+import time
+
+import jax
+import numpy as np
+
+from jaxcnn.benchmark.timing import interleaved, ratio
+from jaxcnn.training.compilation import compiler_options
+from jaxcnn.training.config import default_config
+from jaxcnn.training.feed import Feed
+from jaxcnn.training.members import Members, MembersInputs, unless_frozen
+from jaxcnn.training.setup import image_statistics, set_up
+from jaxcnn.training.state import create_state
+from jaxcnn.training.step import make_chunk, make_train_step
+
+NETWORKS = {  # images in a batch, numbers of members
+    "lenet5_common": (32, (1, 2, 4, 8, 16, 32)),
+    "resnet20": (128, (1, 2, 4)),
+}
+
+
+def benchmark_population(*, only="", rounds=7, report=print):
+    """Compiles and times training steps on the digits, on one device.
+
+    Args:
+      only: text that the name of the network contains.
+      rounds: measurements of each.
+      report: called with each row as it is done.
+    Returns:
+      list of dicts: network, batch, members; compile (seconds, no cache), step (median seconds of one step of all
+      members), ratio (time a member over that of the step alone in the same round: median, quartiles), images_s of all
+      members together.
+    """
+    rows = []
+    for name, (batch, numbers) in NETWORKS.items():
+        if only in name:
+            for row in _measure(name, batch, numbers, rounds):
+                rows.append(row)
+                report(row)
+    return rows
+
+
+def _measure(name, batch, numbers, rounds):
+    setup = set_up(_config(name, batch), devices=jax.devices()[:1])
+    state, steps = _state(setup), setup.config.steps_per_call
+    compiled = {"alone": _alone(setup, state)}
+    for number in numbers:
+        compiled[number] = _together(setup, state, number)
+    times = interleaved({which: call for which, (call, _) in compiled.items()}, rounds=rounds)
+    for number in numbers:
+        step = float(np.median(times[number])) / steps
+        yield {
+            "network": name,
+            "batch": batch,
+            "members": number,
+            "compile": compiled[number][1],
+            "step": step,
+            "ratio": ratio(times[number] / number, times["alone"]),
+            "images_s": batch * number / step,
+        }
+
+
+def _config(name, batch):
+    config = default_config()
+    config.model.name, config.batch_size, config.augment.pad_crop = name, batch, 2
+    return config
+
+
+def _state(setup):
+    create = jax.jit(lambda: create_state(setup.config, setup.model, setup.optimizer(), setup.train.shape))
+    return jax.device_get(create().replace(key=None)).replace(key=jax.random.key(0))
+
+
+def _chunk(setup, feed):
+    task = setup.task(*image_statistics(setup.config, feed))
+    step = make_train_step(task, setup.optimizer(), setup.schedule())
+    return make_chunk(step, steps=setup.config.steps_per_call)
+
+
+def _alone(setup, state):
+    feed, replicas = Feed(setup.train, setup.replicas, seed=0), setup.replicas
+    inputs = feed.training(start=0, batch_size=setup.config.batch_size).take(setup.config.steps_per_call)
+    return _compile(replicas.map(_chunk(setup, feed)), replicas.replicate(state), feed.data, inputs)
+
+
+def _together(setup, state, number):
+    members = Members(number, setup.replicas.devices)
+    feed = Feed(setup.train, members, seed=0)
+    inputs = MembersInputs(members, [feed.order] * number, start=0, batch_size=setup.config.batch_size)
+    program = members.map(unless_frozen(_chunk(setup, feed)))
+    return _compile(program, members.stack([state] * number), feed.data, inputs.take(setup.config.steps_per_call))
+
+
+def _compile(mapped, state, data, inputs):
+    """(function that makes one call and goes on from it at the next, seconds to compile)."""
+    start = time.perf_counter()
+    program = mapped.lower(state, data, inputs).compile(compiler_options=compiler_options())
+    seconds, held = time.perf_counter() - start, [state]
+
+    def call():
+        held[0], _ = program(held[0], data, inputs)
+        jax.block_until_ready(held[0])
+
+    return call, seconds

@@ -1,0 +1,85 @@
+"""Runs of a study as populations: which train together, and where their common checkpoints lie."""
+
+import hashlib
+import json
+import shutil
+import traceback
+
+from jaxcnn.errors import InputError
+from jaxcnn.training.config import to_json, validate
+from jaxcnn.training.divergence import Diverged
+from jaxcnn.training.population import common, train_population
+from jaxcnn.training.preemption import Preempted
+
+FOLDER = ".population"
+MEMBERS = "members.json"
+
+
+def run_populations(runs, workdir, *, done=(), quiet=False):
+    """Trains those runs together that differ only in their seed and in numbers; the others are left to train alone.
+
+    A population that was broken off goes on with the members that it had. A run that was begun alone, or that has no
+    other like it, is left.
+
+    Args:
+      runs: list of Run, those of a study.
+      workdir: its directory; a population keeps its checkpoints in .population/ID until it has ended.
+      done: the ids of those that need no training.
+      quiet: print nothing.
+    Returns:
+      {run id: what went wrong} of the runs that failed.
+    """
+    failed = {}
+    for folder, members in _populations(runs, workdir, done):
+        failed.update(_train(members, workdir, folder, quiet))
+    return failed
+
+
+def _populations(runs, workdir, done):
+    """[(folder, runs)]: the populations that were broken off, then the new ones."""
+    named, begun = {run.id: run for run in runs}, []
+    for file in sorted(workdir.glob(f"{FOLDER}/*/{MEMBERS}")):
+        ids = json.loads(file.read_text())
+        if named.keys() >= set(ids):
+            begun.append((file.parent, [named.pop(run) for run in ids]))
+    alike = {}
+    for run in named.values():
+        if run.id not in done and not any((workdir / run.id / "checkpoints").glob("*")) and _valid(run.config):
+            alike.setdefault(to_json(common(run.config)), []).append(run)
+    return begun + [(_begin(members, workdir), members) for members in alike.values() if len(members) > 1]
+
+
+def _valid(config):
+    """Whether its values can be; a run for which they cannot fails alone."""
+    try:
+        validate(config)
+    except InputError:
+        return False
+    return True
+
+
+def _begin(members, workdir):
+    """Makes the folder of a new population."""
+    ids = [run.id for run in members]
+    folder = workdir / FOLDER / hashlib.sha256(" ".join(ids).encode()).hexdigest()[:10]
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / (MEMBERS + ".tmp")
+    temporary.write_text(json.dumps(ids, indent=1) + "\n")
+    temporary.replace(folder / MEMBERS)
+    return folder
+
+
+def _train(members, workdir, folder, quiet):
+    """Trains one population; returns {run id: what went wrong}."""
+    configs, workdirs = [run.config for run in members], [workdir / run.id for run in members]
+    try:
+        found = train_population(configs, workdirs, folder, quiet=quiet)
+    except Preempted:
+        raise
+    except Exception as error:  # a fault of these runs, of the user's network say, must not hide the others
+        if isinstance(error, InputError):
+            return {run.id: str(error) for run in members}
+        traceback.print_exc()
+        return {run.id: f"{type(error).__name__}: {error}" for run in members}
+    shutil.rmtree(folder)
+    return {run.id: str(end) for run, end in zip(members, found, strict=True) if isinstance(end, Diverged)}

@@ -1,0 +1,76 @@
+"""Runs that differ only in their seed and in numbers, trained together in one program."""
+
+import pathlib
+
+import jax
+
+from jaxcnn.errors import InputError
+from jaxcnn.training.checkpoint import Checkpoints
+from jaxcnn.training.compilation import use_persistent_cache
+from jaxcnn.training.config import flatten, validate
+from jaxcnn.training.members import Members
+from jaxcnn.training.rundir import full_disk_named, open_run
+from jaxcnn.training.setup import set_up
+from jaxcnn.training.together import Together
+
+# What the members of a population may differ in, and the value that their common program has in its place: the state
+# holds the members' own. At a rate of 1 the learning-rate scale of a member is its rate.
+OWN = {
+    "seed": 0,
+    "augment.magnitude": 1.0,
+    "model.dropout": 0.0,
+    "loss.label_smoothing": 0.0,
+    "optimizer.learning_rate": 1.0,
+    "optimizer.momentum": 0.9,
+    "optimizer.weight_decay": 0.0,
+}
+
+
+def common(config):
+    """A config without what is a member's own: runs for which it is equal can be one population."""
+    config, flat = config.copy_and_resolve_references(), flatten(config)
+    config.update_from_flattened_dict({key: value for key, value in OWN.items() if flat[key] is not None})
+    return config
+
+
+def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
+    """Trains runs together, or goes on with them; each ends with a run directory as `train` alone leaves it.
+
+    A member draws the same numbers and sees the same batches as the run alone on one device. Its rows of seconds and
+    images/s are its share of the time of all. One that diverges is frozen and changes nothing for the others.
+
+    Args:
+      configs: their configs; equal but for the keys of OWN.
+      workdirs: the run directory of each.
+      folder: where the checkpoints of them all go, from which the same call resumes.
+      quiet: print nothing.
+      devices: the devices over which the members are laid; None takes all.
+    Returns:
+      A list with a Result for each member, or the Diverged that it came to.
+    Raises:
+      InputError: the config, the data or a directory do not fit; nothing was lost.
+      Preempted: SIGTERM or Ctrl-C came; everything is saved.
+    """
+    use_persistent_cache()
+    for config in configs:
+        validate(config)
+    shared = common(configs[0])
+    if any(flatten(common(config)) != flatten(shared) for config in configs):
+        raise InputError(f"the members of a population differ only in {', '.join(OWN)}.")
+    if jax.process_count() > 1:
+        raise InputError("a population trains in one process.")
+    members = Members(len(configs), devices)
+    setup = set_up(shared, devices=list(members.mesh.devices.flat)[:1])
+    configs = [_with_own(setup.config, config) for config in configs]
+    workdirs, folder = [pathlib.Path(workdir) for workdir in workdirs], pathlib.Path(folder)
+    for config, workdir in zip(configs, workdirs, strict=True):
+        open_run(workdir, config)
+    with full_disk_named(folder), Checkpoints(folder / "checkpoints", keep=1) as checkpoints:
+        return Together(setup, configs, workdirs, folder, members, checkpoints, quiet).train()
+
+
+def _with_own(resolved, config):
+    """The resolved config of the population with a member's own values."""
+    flat, own = flatten(config), resolved.copy_and_resolve_references()
+    own.update_from_flattened_dict({key: flat[key] for key in OWN if flat[key] is not None})
+    return own

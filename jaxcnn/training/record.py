@@ -1,0 +1,122 @@
+"""What the host keeps of a run while it trains: the log, metrics that no row holds yet, and the plateau."""
+
+import dataclasses
+import math
+
+import jax
+import numpy as np
+
+from jaxcnn.training.divergence import divergence
+from jaxcnn.training.evaluate import evaluation_row
+from jaxcnn.training.metrics import MetricsLog
+from jaxcnn.training.rundir import append_evaluation, read_evaluations
+from jaxcnn.training.schedule import Plateau
+
+
+class Record:
+    """The host's side of one run, in a population or alone.
+
+    Attributes:
+      config, workdir: of the run.
+      log: its MetricsLog.
+      plateau: its Plateau.
+      seconds: of training, up to the last row of the log.
+
+    Args:
+      setup: a Setup.
+      config: the run's resolved config.
+      workdir: the run directory.
+      step: where this start begins.
+    """
+
+    def __init__(self, setup, config, workdir, *, step):
+        self.setup, self.config, self.workdir = setup, config, workdir
+        self.log = MetricsLog(workdir, step=step, active=jax.process_index() == 0)
+        self.plateau, self.seconds, self.rows = Plateau(), 0.0, {}
+
+    def memory(self, step, *, unlogged):
+        """The JSON that a checkpoint holds beside the state; `unlogged` are the seconds that the rows below took."""
+        best = None if math.isinf(self.plateau.best) else self.plateau.best
+        return {
+            "seed": self.config.seed,
+            "records": step * self.config.batch_size,
+            "seconds": self.seconds,
+            "unlogged": unlogged,
+            "metrics": {name: rows.tolist() for name, rows in self.rows.items()},
+            "plateau": {**dataclasses.asdict(self.plateau), "best": best},
+            "config": self.config.to_dict(),
+        }
+
+    def restore(self, memory, step):
+        """Goes on from what `memory` returned."""
+        plateau = memory["plateau"]
+        self.plateau = Plateau(
+            math.inf if plateau["best"] is None else plateau["best"], plateau["count"], plateau["scale"]
+        )
+        self.seconds = memory["seconds"]
+        self.rows = {name: np.asarray(values, np.float32) for name, values in memory["metrics"].items()}
+        self.log.write({"event": "resumed", "step": step})
+
+    def add(self, chunks, step):
+        """Takes the metrics of the steps up to `step`; returns where and why they diverged, as `divergence`, or None.
+
+        Args:
+          chunks: list of {metric: (steps,)}, on the host.
+          step: of the last.
+        """
+        chunks = [self.rows, *chunks] if self.rows else chunks
+        self.rows = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]} if chunks else {}
+        return divergence(self.rows, step) if self.rows else None
+
+    def train_row(self, step, spent):
+        """Logs the mean of the metrics since the last row, which took `spent` seconds; returns the row."""
+        rows, self.rows = self.rows, {}
+        self.seconds += spent
+        steps, seen = len(rows["seen"]), float(rows["seen"].sum())
+        row = {
+            "split": "train",
+            "step": step,
+            "epoch": self._epoch(step),
+            **{name: float(rows[name].sum()) / max(seen, 1.0) for name in ("loss", "top1", "top5")},
+            **{name: float(rows[name][-1]) for name in ("learning_rate", "gradient_norm", "parameter_norm")},
+            "images_per_second": round(seen / spent, 1),
+            "seconds": round(self.seconds, 3),
+        }
+        if len(self.setup.classes) <= 5:
+            row["top5"] = None
+        if seen < steps * self.config.batch_size:
+            row["unreadable"] = int(steps * self.config.batch_size - seen)
+        self.log.write(row)
+        return row
+
+    def held_out_row(self, step, result):
+        """Logs an Evaluation on the held-out slice, moves the plateau, and returns the row."""
+        row = {"split": "validation", "step": step, "epoch": self._epoch(step)}
+        row |= {"loss": result.loss, "top1": result.top1, "top5": result.top5}
+        self.log.write(row)
+        if self.config.schedule.name == "plateau":
+            self.plateau = self.plateau.update(
+                1 - result.top1, patience=self.config.schedule.patience, factor=self.config.schedule.factor
+            )
+        return row
+
+    def diverged(self, first, saved):
+        """Logs that step `first` diverged; returns the end of the message, where `saved` are the steps saved."""
+        self.log.write({"event": "diverged", "step": first})
+        return f"The last good checkpoint is step {saved[-1]} in {self.workdir}." if saved else "None was saved yet."
+
+    def tested(self):
+        """The one evaluation on test as a dict, see evaluation_row; None before it was done."""
+        kept = ("time", "final", "confusion", "wrong")  # in the log alone
+        found = (row for row in read_evaluations(self.workdir) if row.get("final"))
+        return next(({k: v for k, v in row.items() if k not in kept} for row in found), None)
+
+    def test_row(self, step, result):
+        """Keeps the one Evaluation on test, of the checkpoint of a step; returns its row."""
+        row = evaluation_row(self.config, step, "test", result)
+        more = {"final": True, "confusion": result.confusion.tolist(), "wrong": result.wrong}
+        append_evaluation(self.workdir, {**row, **more})
+        return row
+
+    def _epoch(self, step):
+        return round(step / self.setup.steps_per_epoch, 4)
