@@ -44,6 +44,8 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
             console.print(f"{len(runs) - len(left)} of {len(runs)} runs are done")
         if population:
             ended = {run.id for run in runs if done(run)}
+            for run in left:
+                write_error(workdir / run.id, "")
             for run, error in run_populations(runs, workdir, done=ended, quiet=quiet).items():
                 write_error(workdir / run, error)
             left = [run for run in left if not (read_error(workdir / run.id) or done(run))]

@@ -159,11 +159,11 @@ def terminate():
     signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize(("how", "error", "start"), [(terminate, Preempted, 8), (kill, Killed, 5)])
+@pytest.mark.parametrize(("how", "error", "start"), [(terminate, Preempted, 7), (kill, Killed, 5)])
 def test_broken_off_and_started_again_it_ends_with_the_same_bits(
     how, error, start, together, configs, tmp_path, end_at, rows, assert_same_bits
 ):
-    end_at(7 * 16, how)  # in step 8; the last checkpoint is of step 5
+    end_at(7 * 16, how)  # step 7 runs, the inputs of step 8 are read; the last checkpoint is of step 5
     with pytest.raises(error):
         train(configs, tmp_path)
     again = train(configs, tmp_path)
@@ -194,7 +194,7 @@ def test_side_by_side_as_on_an_accelerator_members_are_the_same(together, config
     ("changes", "message"),
     [
         ({"data.resident": "no"}, "the members of a population read a training set that lies on the device"),
-        ({"batch_size": 8}, "differ only in seed, model.dropout"),
+        ({"batch_size": 8}, "differ only in seed, augment.magnitude, model.dropout"),
         ({"optimizer.momentum": 1.5}, "config.optimizer.momentum is 1.5"),
     ],
 )
