@@ -44,7 +44,7 @@ class ProgressBar:
         Args:
           done: of the total.
           beside_bar: text beside the bar.
-          line: what is written where there is no bar, with the time left; None writes nothing.
+          line: what is written where there is no bar, with the time left until all is done; None writes nothing.
         """
         if self.quiet:
             return
@@ -52,7 +52,7 @@ class ProgressBar:
             self.bar.update(self.task, completed=done, text=beside_bar)
         elif line is not None:
             left = (time.monotonic() - self.begin) / max(done - self.start, 1) * (self.total - done)
-            self.line(f"{line}  {clock(left)} left")
+            self.line(f"{line}  {clock(left)} left" if done < self.total else line)
 
     def close(self):
         """Ends the bar."""

@@ -235,7 +235,9 @@ def test_evaluate_by_protocols_and_together(call, refused, run_of, tmp_path):
     assert "protocols" in lines(run_of / "evaluations.jsonl")[-1]
     assert call("report", f"--workdir={run_of}")[0] == 0  # which passes over it
 
-    assert "cannot be evaluated densely" in refused("evaluate", *runs, "--dense")
+    kept = path.read_text()
+    assert "cannot be evaluated densely" in refused("evaluate", *runs, "--dense", "--output", path)
+    assert path.read_text() == kept
     assert "nowhere" in refused("evaluate", *runs, "--output", tmp_path / "nowhere" / "table.csv")
 
 

@@ -1,5 +1,6 @@
 """The verb benchmark."""
 
+from jaxcnn.cli.terminal import check_writable
 from jaxcnn.errors import InputError
 
 
@@ -38,7 +39,7 @@ def _benchmark(arguments):
     if arguments.rounds < 1:
         raise InputError(f"--rounds is {arguments.rounds}; it is at least 1")
     if arguments.output:
-        report.write(arguments.output, [])  # a path that cannot be written is found now
+        check_writable(arguments.output)
     options = {"only": arguments.only, "rounds": arguments.rounds}
     if arguments.kind == "steps":
         rows = steps.benchmark_steps(**options, report=lambda row: print(report.step_line(row), flush=True))

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from jaxcnn.cli.terminal import counting, table
+from jaxcnn.cli.terminal import check_writable, counting, table
 from jaxcnn.errors import InputError
 
 
@@ -155,9 +155,9 @@ def _evaluate_protocols(arguments):
     from jaxcnn.training.tally import write_csv
 
     if arguments.output:
-        write_csv(arguments.output, [])  # a path that cannot be written is found now
+        check_writable(arguments.output)
     with counting("images") as report:
-        table = evaluate_protocols(
+        found = evaluate_protocols(
             arguments.workdir,
             arguments.split,
             crops=arguments.crops,
@@ -167,17 +167,17 @@ def _evaluate_protocols(arguments):
             report=report,
         )
     if arguments.output:
-        write_csv(arguments.output, table.rows)
+        write_csv(arguments.output, found.rows)
     if arguments.json:
-        print(json.dumps({**table._asdict(), "rows": [row._asdict() for row in table.rows]}))
+        print(json.dumps({**found._asdict(), "rows": [row._asdict() for row in found.rows]}))
         return
-    steps = ", ".join(f"{workdir} step {step}" for workdir, step in table.steps.items())
-    print(f"{steps}, {table.split}: crops of an image: {table.views}, programs compiled: {table.compilations}")
+    steps = ", ".join(f"{workdir} step {step}" for workdir, step in found.steps.items())
+    print(f"{steps}, {found.split}: crops of an image: {found.views}, programs compiled: {found.compilations}")
     table(
         ("protocol", "networks", "subsets", "images", "top-1 error (%)", "top-5 error (%)"),
         [
             (*row[:4], _percent(row.top1_error, row.top1_std), _percent(row.top5_error, row.top5_std))
-            for row in table.rows
+            for row in found.rows
         ],
     )
 

@@ -1,6 +1,8 @@
-"""What verbs print: tables, and the progress of a count."""
+"""What verbs print, tables and the progress of a count, and where they write."""
 
 import contextlib
+
+from jaxcnn.errors import InputError
 
 
 def table(header, rows):
@@ -34,3 +36,12 @@ def counting(what):
     finally:
         if bar:
             bar.close()
+
+
+def check_writable(path):
+    """Raises InputError before the work is done, where its result could not be written; what is there stays."""
+    try:
+        with open(path, "a"):
+            pass
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
