@@ -104,8 +104,8 @@ def make_normalise(mean, std):
     return lambda images: (images - mean) / std
 
 
-def load_records(config, split, *, image_size=None):
-    """Records of "train", "validation" or "test" as the config describes them, or of another size."""
+def load_records(config, split, *, stored_size=None):
+    """Records of "train", "validation" or "test" as the config describes them, or whole at the (h, w) they have."""
     settings = config.data
     if not settings[split]:
         raise InputError(f"config.data.{split} is empty: this data set has no such split; name one.")
@@ -114,10 +114,10 @@ def load_records(config, split, *, image_size=None):
             settings.name,
             settings[split],
             data_dir=settings.data_dir or None,
-            image_size=image_size or tuple(settings.image_size) or None,
+            image_size=stored_size or tuple(settings.image_size) or None,
             channels=settings.channels or None,
             fit=settings.fit,
-            resize=settings.resize,
+            resize=0 if stored_size else settings.resize,
             interpolation=settings.interpolation,
             on_error=settings.on_error,
         )
@@ -194,7 +194,7 @@ def _crops(config, train):
         )
     stored = train.stored_shape[:2]
     if None not in stored and config.data.resident != "no":
-        whole = load_records(config, "train", image_size=stored)
+        whole = load_records(config, "train", stored_size=stored)
         if config.data.resident == "yes" or fits_on_device(whole):
             return whole, None
     if config.data.resident == "yes":

@@ -72,6 +72,14 @@ def test_a_crop_is_cut_where_the_images_are(colours):
     assert streamed.crop == ResizedCrop(area=(0.5, 1.0), aspect=(3 / 4, 4 / 3))
 
 
+@pytest.mark.parametrize("resize", [12, 24], ids=["smaller", "larger"])
+def test_crops_on_the_device_come_from_the_whole_image(resize, colours):
+    """config.data.resize is of centre crops: a random one is cut from the image as it is stored."""
+    setup = set_up(colours({"augment.crop": "resized", "data.resize": resize}))
+    stored = np.random.default_rng(0).integers(0, 256, (64, 16, 20, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(setup.train.read([0, 1])["image"], stored[:2])
+
+
 def test_images_of_several_sizes_are_not_resident_and_cropped(tiny_config, tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
