@@ -10,8 +10,9 @@ from jaxcnn.training.compilation import compiler_options
 from jaxcnn.training.config import default_config
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.members import Members, MembersInputs, unless_frozen
-from jaxcnn.training.setup import image_statistics, set_up
+from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
+from jaxcnn.training.statistics import image_statistics
 from jaxcnn.training.step import make_chunk, make_train_step
 
 NETWORKS = {  # images in a batch, numbers of members

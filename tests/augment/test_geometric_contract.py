@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcnn.augment import crop, elastic, warp
+from jaxcnn.augment import crop, warp
+from jaxcnn.augment.elastic import elastic
 
 OPERATIONS = {
     "crop_and_pad": (crop.crop_and_pad, 0.3),
@@ -17,7 +18,7 @@ OPERATIONS = {
     "scale": (warp.scale, 0.5),
     "affine": (warp.affine, 1.5),
     "perspective": (warp.perspective, 0.2),
-    "elastic": (elastic.elastic, 2.0),
+    "elastic": (elastic, 2.0),
 }
 KEYS = jax.random.split(jax.random.key(0), 6)
 IMAGES = np.random.default_rng(0).uniform(0.1, 1, (6, 9, 12, 3)).astype(np.float32)

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcnn.augment import color, filters, lighting, noise, superpixels, weather
+from jaxcnn.augment import color, filters, noise, weather
+from jaxcnn.augment.lighting import lighting
+from jaxcnn.augment.superpixels import superpixels
 
 STRONG = {  # operation: a magnitude at which nearly every image changes
     color.brightness: 0.5,
@@ -17,20 +19,20 @@ STRONG = {  # operation: a magnitude at which nearly every image changes
     color.gamma: 2.0,
     color.invert: 1.0,
     color.color_cast: 0.5,
-    lighting.lighting: 1.0,
+    lighting: 1.0,
     filters.sharpen: 0.5,
     filters.emboss: 0.5,
     filters.gaussian_blur: 3.0,
     noise.additive_gaussian_noise: 0.5,
     noise.coarse_salt: 0.9,
     noise.coarse_dropout: 0.6,
-    superpixels.superpixels: 0.9,
+    superpixels: 0.9,
     weather.clouds: 1.0,
     weather.fog: 1.0,
     weather.snowflakes: 1.0,
     weather.fast_snowy_landscape: 0.9,
 }
-OF_COLOURS = {color.saturation, color.hue, color.color_cast, lighting.lighting}
+OF_COLOURS = {color.saturation, color.hue, color.color_cast, lighting}
 NEARLY_IDENTICAL = {color.contrast, color.saturation, color.hue, color.gamma}  # at magnitude 0: within 1e-6
 KEYS = jax.random.split(jax.random.key(0), 4)
 IMAGES = np.random.default_rng(0).uniform(0.05, 0.95, (4, 12, 15, 3)).astype(np.float32)

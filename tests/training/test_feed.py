@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from jaxcnn import data
-from jaxcnn.errors import InputError
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.parallel import Replicas
 
@@ -94,7 +93,7 @@ def test_random_crops_are_those_of_the_stream(records, make_feed):
     np.testing.assert_array_equal(np.asarray(found["image"])[0], expected["image"])
     whole = [np.asarray(batch["image"]) for batch in feed.evaluation(batch_size=16)]
     np.testing.assert_array_equal(np.concatenate(whole, axis=1)[0, :24], data.read_all(records)["image"])
-    with pytest.raises(InputError, match="resident is 'yes'"):
+    with pytest.raises(ValueError, match="resident is 'no' or 'auto'"):
         make_feed("yes", crop=crop)
 
 
