@@ -8,7 +8,7 @@ import time
 from typing import NamedTuple
 
 from jaxcnn.process import has_accelerator
-from jaxcnn.sweeps.worker import WATCH, read_error
+from jaxcnn.sweeps.worker import WATCH, read_error, write_error
 
 POLL = 0.05  # seconds between looks at the workers
 
@@ -83,7 +83,9 @@ def run_workers(runs, workdir, workers, *, done):
                 if process.returncode < 0 and tries < workers.retries:
                     waiting.insert(0, (run, tries + 1))
                 elif not received:
-                    done(run, _verdict(process.returncode, workdir / run.id))
+                    error = _verdict(process.returncode, workdir / run.id)
+                    write_error(workdir / run.id, error)
+                    done(run, error)
             if received:
                 for process in running:
                     process.send_signal(signal.SIGTERM)
@@ -100,6 +102,7 @@ def run_workers(runs, workdir, workers, *, done):
 def _start(command, run, workdir, environment):
     folder = workdir / run.id
     folder.mkdir(parents=True, exist_ok=True)
+    write_error(folder, "")  # of an earlier start: this one may die before it can say so
     with (folder / "output.log").open("ab") as log:
         return subprocess.Popen(
             [*command, run.id],

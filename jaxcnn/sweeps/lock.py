@@ -16,7 +16,7 @@ def hold(folder, *, what, wait=False):
       what: what holds it, as "sweep", for the error.
       wait: wait for another holder instead.
     Raises:
-      InputError: another process holds it, or the folder cannot be written.
+      InputError: another process holds it, the folder cannot be written, or its file system has no locks.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -24,19 +24,28 @@ def hold(folder, *, what, wait=False):
     except OSError as error:
         raise InputError(f"the directory {folder} cannot be written: {error.strerror}. Give another.") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise InputError(
-                f"another {what} is at work in {folder} ({holder}). Wait for it, or give another --workdir."
-            ) from None
+        _lock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), folder, what)
         file.seek(0)
         file.truncate()
         file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         file.flush()
         yield
+
+
+def _lock(file, kind, folder, what):
+    try:
+        fcntl.flock(file, kind)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        raise InputError(
+            f"another {what} is at work in {folder} ({holder}). Wait for it, or give another --workdir."
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"the file system of {folder} cannot lock a file ({error.strerror}), and two processes there would write "
+            "over each other. Give a --workdir on a local disk, or on NFS or Lustre mounted with locks."
+        ) from error
 
 
 def is_held(folder):

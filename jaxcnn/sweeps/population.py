@@ -1,11 +1,13 @@
 """Runs of a study as populations: which train together, and where their common checkpoints lie."""
 
+import contextlib
 import hashlib
 import json
 import shutil
-import traceback
 
 from jaxcnn.errors import InputError
+from jaxcnn.sweeps.lock import hold
+from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json, validate
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.population import common, train_population
@@ -36,11 +38,13 @@ def run_populations(runs, workdir, *, done=(), quiet=False):
 
 
 def _populations(runs, workdir, done):
-    """[(folder, runs)]: the populations that were broken off, then the new ones."""
+    """[(folder, runs)]: the populations that were broken off, then the new ones; one whose runs are done is removed."""
     named, begun = {run.id: run for run in runs}, []
     for file in sorted(workdir.glob(f"{FOLDER}/*/{MEMBERS}")):
         ids = json.loads(file.read_text())
-        if named.keys() >= set(ids):
+        if set(ids) <= set(done):  # its runs were ended one by one, or the sweep was killed before the next line
+            shutil.rmtree(file.parent)
+        elif named.keys() >= set(ids):
             begun.append((file.parent, [named.pop(run) for run in ids]))
     alike = {}
     for run in named.values():
@@ -73,13 +77,13 @@ def _train(members, workdir, folder, quiet):
     """Trains one population; returns {run id: what went wrong}."""
     configs, workdirs = [run.config for run in members], [workdir / run.id for run in members]
     try:
-        found = train_population(configs, workdirs, folder, quiet=quiet)
+        with contextlib.ExitStack() as held:
+            for workdir in workdirs:
+                held.enter_context(hold(workdir, what="run"))
+            found = train_population(configs, workdirs, folder, quiet=quiet)
     except Preempted:
         raise
     except Exception as error:  # a fault of these runs, of the user's network say, must not hide the others
-        if isinstance(error, InputError):
-            return {run.id: str(error) for run in members}
-        traceback.print_exc()
-        return {run.id: f"{type(error).__name__}: {error}" for run in members}
+        return dict.fromkeys((run.id for run in members), in_words(error))
     shutil.rmtree(folder)
     return {run.id: str(end) for run, end in zip(members, found, strict=True) if isinstance(end, Diverged)}

@@ -7,7 +7,7 @@ import time
 import rich.console
 
 from jaxcnn.sweeps.local import run_workers
-from jaxcnn.sweeps.lock import hold
+from jaxcnn.sweeps.lock import hold, is_held
 from jaxcnn.sweeps.population import run_populations
 from jaxcnn.sweeps.results import read_result, write_study
 from jaxcnn.sweeps.worker import read_error, run_one, write_error
@@ -68,8 +68,15 @@ def collect(study, workdir, *, title, docstring=""):
     """
     workdir = pathlib.Path(workdir)
     results = {run.id: read_result(workdir / run.id, study.metrics) for run in study.runs()}
-    failed = {run: read_error(workdir / run) or "not finished" for run, done in results.items() if done is None}
+    failed = {run: _why_not(workdir / run) for run, done in results.items() if done is None}
     return write_study(study, workdir, results, failed, title=title, docstring=docstring), failed
+
+
+def _why_not(folder):
+    """Why a run is not finished."""
+    if is_held(folder):
+        return "not finished; a process is at work on it"
+    return read_error(folder) or "not finished"
 
 
 def _teller(study, workdir, console, total):

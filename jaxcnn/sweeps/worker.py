@@ -36,10 +36,13 @@ def run_one(run, workdir, *, quiet=True):
     folder = workdir / run.id
     if jax.process_index():  # of a run of several processes the first one keeps the folder
         return _train(run.config, folder, quiet)
-    with hold(folder, what="run"):
-        write_error(folder, "")
-        error = _train(run.config, folder, quiet)
-        write_error(folder, error)
+    try:
+        with hold(folder, what="run"):
+            write_error(folder, "")
+            error = _train(run.config, folder, quiet)
+            write_error(folder, error)
+    except InputError as held:  # by a process that was started for this run alone: the others go on
+        return str(held)
     return error
 
 
@@ -48,12 +51,17 @@ def _train(config, folder, quiet):
         result = train(config, folder, quiet=quiet)
     except Preempted:
         raise
-    except InputError as error:
-        return str(error)
     except Exception as error:  # a fault of one run, of the user's network say, must not hide the others
-        traceback.print_exc()
-        return f"{type(error).__name__}: {error}"
+        return in_words(error)
     return "" if result.test else "it has no test accuracy, because config.data.test is empty."
+
+
+def in_words(error):
+    """What went wrong with a run; what is no InputError is a fault, and its traceback is printed."""
+    if isinstance(error, InputError):
+        return str(error)
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def write_error(folder, error):
@@ -77,7 +85,8 @@ def end_with_parent():
         return
 
     def wait():
-        sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 1):  # sys.stdin's own lock, held by a thread, aborts Python at its exit
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -1,6 +1,8 @@
 """Sweeps in processes of their own: killed ones, their parent, and a second sweep in the same directory."""
 
 import csv
+import errno
+import fcntl
 import os
 import pathlib
 import signal
@@ -11,8 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from jaxcnn.errors import InputError
 from jaxcnn.sweeps.local import Workers, run_workers
 from jaxcnn.sweeps.lock import hold
+from jaxcnn.sweeps.worker import WATCH, read_error, write_error
 
 STUDY = '''"""Which rate?"""
 from jaxcnn import default_config
@@ -104,10 +108,20 @@ def test_a_worker_that_dies_is_started_again_as_often_as_asked(retries, starts, 
     workers, ends = Workers(["bash", "-c", DIES_ONCE, "worker"], [{}], retries), []
     runs = [SimpleNamespace(id="one"), SimpleNamespace(id="two")]
     folders = tmp_path / "runs"
+    write_error(folders / "one", "a slip of an earlier start")
     assert run_workers(runs, folders, workers, done=lambda run, error: ends.append((run.id, error))) is None
     assert [run for run, _ in ends] == ["one", "two"]
     assert all(("SIGKILL without a word" in error) == (retries == 0) for _, error in ends)
+    assert [read_error(folders / run) for run, _ in ends] == [error for _, error in ends]
     assert len((tmp_path / "one").read_text().splitlines()) == starts
+
+
+def test_a_worker_whose_parent_still_holds_its_input_ends_by_itself():
+    code = "from jaxcnn.sweeps.worker import end_with_parent; end_with_parent()"
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, WATCH: "1"}, **pipes) as process:
+        err = process.stderr.read()
+        assert process.wait() == 0, err
 
 
 def test_a_failed_worker_that_says_why_is_not_started_again(tmp_path):
@@ -147,6 +161,16 @@ def test_a_second_sweep_is_refused(start, tmp_path):
     with hold(tmp_path / "runs", what="sweep"):
         code, _, err = end(start())
     assert code == 2 and "another sweep is at work" in err and f"process {os.getpid()}" in err
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def refuse(file, kind):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    message = r"cannot lock a file \(Function not implemented\).*Give a --workdir"
+    with pytest.raises(InputError, match=message), hold(tmp_path, what="sweep"):
+        pass
 
 
 def test_ctrl_c_saves(start, tmp_path, unbroken):

@@ -9,6 +9,7 @@ import pytest
 
 from jaxcnn.errors import InputError
 from jaxcnn.sweeps import Claim, Measure, Study, run_study
+from jaxcnn.sweeps.lock import hold
 from jaxcnn.training.metrics import MetricsLog
 from jaxcnn.training.preemption import Preempted
 
@@ -78,6 +79,16 @@ def test_cells_hold_what_the_run_directories_say(study, finished):
     assert wrong == logged["wrong"] and len(wrong) == round(logged["n"] * (1 - logged["top1"])) > 0
     # 4 filters of 3x3, padded, halved to 4x4, and ten outputs
     assert cell.cost == {"parameters": 4 * 9 + 4 + 64 * 10 + 10, "macs": 64 * 4 * 9 + 64 * 10} and bad.cost == {}
+
+
+def test_a_run_that_another_process_is_at_is_named_and_hides_no_other(study, finished, tmp_path):
+    taken, _, _ = study.runs()
+    workdir = shutil.copytree(finished[0], tmp_path / "study")
+    shutil.rmtree(workdir / taken.id)
+    with hold(workdir / taken.id, what="run"):
+        cells, failed = run_study(study, workdir, title="", quiet=True)
+    assert failed[taken.id] == "not finished; a process is at work on it"
+    assert [len(cell.seeds) for cell in cells] == [0, 0, 1]
 
 
 def test_a_persons_own_look_at_the_test_split_is_not_the_end_of_a_run(study, finished, tmp_path):

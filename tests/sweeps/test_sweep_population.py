@@ -76,6 +76,16 @@ def test_what_is_done_is_skipped_and_one_run_is_repeated_alone(study, finished, 
     assert len(starts(workdir / study.runs()[1].id)) == 1
 
 
+def test_a_population_whose_runs_were_ended_one_by_one_is_forgotten(study, finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "study")
+    done = [run.id for run in study.runs() if run.id not in finished[2]]
+    (left := workdir / ".population" / "left").mkdir()
+    (left / "members.json").write_text(json.dumps(done))
+    sweep(study, workdir)
+    assert not left.exists() and table(workdir) == table(finished[0])
+    assert [len(starts(workdir / run)) for run in done] == [1] * len(done)
+
+
 def test_ended_while_its_results_are_written_it_ends_with_the_same(study, finished, tmp_path, monkeypatch):
     write, written = Record.test_row, []
 
