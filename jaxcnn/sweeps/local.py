@@ -7,6 +7,7 @@ import sys
 import time
 from typing import NamedTuple
 
+from jaxcnn.errors import InputError
 from jaxcnn.process import has_accelerator
 from jaxcnn.sweeps.worker import WATCH, read_error, write_error
 
@@ -38,19 +39,28 @@ def slots(jobs, *, per_device=1):
       per_device: workers that share an accelerator, each with its part of the memory.
     Returns:
       A list of dicts of environment variables.
+    Raises:
+      InputError: a number that cannot be.
     """
+    if jobs < 0 or per_device < 1:
+        raise InputError(f"--jobs is {jobs} and --per-device {per_device}; they are at least 0 and 1.")
     backend, count = _devices() if has_accelerator() else ("cpu", 1)
     if backend not in VISIBLE:
         return [{}] * max(1, jobs)
     shares = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / per_device:.2f}"} if per_device > 1 else {}
-    every = [{VISIBLE[backend]: str(number), **shares} for _ in range(per_device) for number in range(count)]
+    # Those that this process may use: a batch system, or another user of the machine, leaves some of them.
+    named = [name for name in os.environ.get(VISIBLE[backend], "").split(",") if name]
+    named = named[:count] or list(map(str, range(count)))
+    every = [{VISIBLE[backend]: name, **shares} for _ in range(per_device) for name in named]
     return every[: jobs or None]
 
 
 def _devices():
     """(backend, number of devices), asked in a process of its own: to ask here would take their memory."""
     code = "import jax; print(jax.default_backend(), jax.local_device_count())"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if answer.returncode:
+        raise InputError(f"JAX does not start on this machine: {answer.stderr.strip().splitlines()[-1]}")
     backend, count = answer.stdout.split()[-2:]
     return backend, int(count)
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from jaxcnn.errors import InputError
+from jaxcnn.sweeps import local
 from jaxcnn.sweeps.local import Workers, run_workers
 from jaxcnn.sweeps.lock import hold
 from jaxcnn.sweeps.worker import WATCH, read_error, write_error
@@ -97,6 +98,17 @@ def wait_for(condition, process):
 
 def has_checkpoint(workdir):
     return lambda: list(workdir.glob("*/checkpoints/[0-9]*"))
+
+
+@pytest.mark.parametrize(("visible", "names"), [(None, ["0", "1"]), ("4,7", ["4", "7"])])
+def test_a_worker_on_each_accelerator_that_this_process_may_use(visible, names, monkeypatch):
+    monkeypatch.setattr(local, "has_accelerator", lambda: True)
+    monkeypatch.setattr(local, "_devices", lambda: ("gpu", 2))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in local.slots(0)] == names
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in local.slots(3, per_device=2)] == [*names, names[0]]
 
 
 DIES_ONCE = 'echo >> "$1"; [ "$(wc -l < "$1")" -gt 1 ] || kill -KILL $$'
