@@ -9,74 +9,20 @@ import numpy as np
 
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.sweeps.lock import hold, is_held
+from jaxcnn.sweeps.space import Choice, Range
+from jaxcnn.sweeps.study import slips_named
 from jaxcnn.sweeps.trials import FOLDER, write_search
 from jaxcnn.training.config import flatten
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.loop import train
 from jaxcnn.training.metrics import read_metrics
 
+__all__ = ["Choice", "Range", "Search", "run_search", "search_of"]
+
 SAMPLERS = ("random", "coarse_to_fine", "tpe")
 PRUNERS = ("none", "median", "hyperband")
 ASK = "asking"  # the folder that a process holds while it draws a trial
 NARROW = 0.25  # share of a range that coarse_to_fine keeps
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """Numbers from low to high, uniform, or uniform in their logarithm; whole numbers where both are int.
-
-    Attributes:
-      low, high: included.
-      log: draw uniformly in the logarithm; low is above 0.
-    """
-
-    low: float
-    high: float
-    log: bool = False
-
-    @property
-    def scale(self):
-        """How its axis is drawn."""
-        return "log" if self.log else "linear"
-
-    def suggest(self, trial, name):
-        """The value of an Optuna trial."""
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return trial.suggest_int(name, self.low, self.high, log=self.log)
-        return trial.suggest_float(name, self.low, self.high, log=self.log)
-
-    def around(self, value, share):
-        """The Range of `share` of the width of this one, around a value, within this one."""
-        to, back = (np.log, np.exp) if self.log else (float, float)
-        half = (to(self.high) - to(self.low)) * share / 2
-        low, high = max(to(self.low), to(value) - half), min(to(self.high), to(value) + half)
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return Range(math.floor(back(low)), math.ceil(back(high)), self.log)
-        return Range(float(back(low)), float(back(high)), self.log)
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """One of a few values.
-
-    Attributes:
-      values: a tuple of numbers, strings or booleans.
-    """
-
-    values: tuple
-
-    @property
-    def scale(self):
-        """How its axis is drawn: its values, evenly."""
-        return tuple(self.values)
-
-    def suggest(self, trial, name):
-        """The value of an Optuna trial."""
-        return trial.suggest_categorical(name, list(self.values))
-
-    def around(self, value, share):
-        """The same choice: values without an order cannot be narrowed."""
-        return self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +60,21 @@ class Search:
         with config.unlocked():
             config.update_from_flattened_dict(values)
         return config
+
+
+def search_of(module):
+    """The Search of a module that load_module returned.
+
+    Raises:
+      InputError: its search() fails, or returns something else.
+    """
+    with slips_named(module.__file__):
+        search = module.search()
+    if not isinstance(search, Search):
+        raise InputError(
+            f"search() of {module.__file__} returns {type(search).__name__}; it returns a jaxcnn.sweeps.search.Search."
+        )
+    return search
 
 
 def run_search(search, workdir, *, title="", docstring="", storage="", report=print):

@@ -1,14 +1,17 @@
 """A study: a base config, factors with their levels, seeds, claims; its runs and their ids."""
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
 import inspect
 import itertools
+import os
 import pathlib
+import traceback
 from typing import Any
 
-from jaxcnn.errors import InputError, input_errors, nearest
+from jaxcnn.errors import InputError, nearest
 from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
 from jaxcnn.training.config import flatten, to_json
 
@@ -135,16 +138,33 @@ def load_module(path):
     """The module of a file in experiments/.
 
     Raises:
-      InputError: no such file; names the nearest.
+      InputError: no such file (names the nearest), or it cannot be read.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         there = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
         raise InputError(f"there is no study file {path}; {nearest(path.name, there)}")
+    if path.suffix != ".py":
+        raise InputError(f"{path} is no study file: its name does not end in .py.")
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with slips_named(path):
+        spec.loader.exec_module(module)
     return module
+
+
+@contextlib.contextmanager
+def slips_named(path):
+    """Turns what a study file raises into an InputError with the place of it."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:
+        file, frames = os.path.abspath(path), traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if os.path.abspath(frame.filename) == file]
+        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        raise InputError(f"{where}: {type(error).__name__}: {error}") from error
 
 
 def load_study(path, scale=None):
@@ -156,13 +176,21 @@ def load_study(path, scale=None):
     Raises:
       InputError: no such file, it has no study(), its study() takes no scale or not this one.
     """
+    module = load_module(path)
+    return study_of(module, scale), module.__doc__ or ""
+
+
+def study_of(module, scale=None):
+    """The Study of a module that load_module returned; scale and errors as in load_study."""
+    path = module.__file__
     if scale is not None and scale not in SCALES and not scale.startswith("folder:"):
         raise InputError(f"there is no scale '{scale}'; {nearest(scale, (*SCALES, 'folder:PATH'))}")
-    module = load_module(path)
     if not hasattr(module, "study"):
         raise InputError(f"{path} has no function study() that returns a jaxcnn.sweeps.Study.")
     if scale is not None and "scale" not in inspect.signature(module.study).parameters:
         raise InputError(f"{path} is a study of one scale: its study() takes no argument `scale`. Leave --scale out.")
-    with input_errors(str(path)):
+    with slips_named(path):
         study = module.study() if scale is None else module.study(scale=scale)
-    return study, module.__doc__ or ""
+    if not isinstance(study, Study):
+        raise InputError(f"study() of {path} returns {type(study).__name__}; it returns a jaxcnn.sweeps.Study.")
+    return study

@@ -116,6 +116,12 @@ def test_what_cannot_be_searched_is_refused(tiny_config, fields, words):
         Search(tiny_config(), **{"space": RATE, **fields})
 
 
+@pytest.mark.parametrize("make", [lambda: Range(2, 1), lambda: Range(0.0, 1.0, log=True), lambda: Choice(())])
+def test_a_space_that_holds_nothing_is_refused(make):
+    with pytest.raises(InputError, match=r"low is at most high|no values"):
+        make()
+
+
 def test_ranges_of_whole_numbers_and_choices_reach_the_config(quick, tmp_path, tiny_config):
     space = {"batch_size": Range(8, 64), "model.options.activation": Choice(("tanh", "relu"))}
     search = Search(tiny_config(), space, trials=1)

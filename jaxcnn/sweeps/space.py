@@ -1,0 +1,74 @@
+"""What a search draws from: ranges of numbers and choices."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from jaxcnn.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Numbers from low to high, uniform, or uniform in their logarithm; whole numbers where both are int.
+
+    Attributes:
+      low, high: included.
+      log: draw uniformly in the logarithm; low is above 0.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self):
+        if self.low > self.high or (self.log and self.low <= 0):
+            raise InputError(f"{self}: low is at most high, and above 0 on a logarithmic scale.")
+
+    @property
+    def scale(self):
+        """How its axis is drawn."""
+        return "log" if self.log else "linear"
+
+    def suggest(self, trial, name):
+        """The value of an Optuna trial."""
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(name, self.low, self.high, log=self.log)
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
+
+    def around(self, value, share):
+        """The Range of `share` of the width of this one, around a value, within this one."""
+        to, back = (np.log, np.exp) if self.log else (float, float)
+        half = (to(self.high) - to(self.low)) * share / 2
+        low, high = max(to(self.low), to(value) - half), min(to(self.high), to(value) + half)
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return Range(math.floor(back(low)), math.ceil(back(high)), self.log)
+        return Range(float(back(low)), float(back(high)), self.log)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of a few values.
+
+    Attributes:
+      values: a tuple of numbers, strings or booleans.
+    """
+
+    values: tuple
+
+    def __post_init__(self):
+        if not self.values:
+            raise InputError("Choice: it has no values to choose from.")
+
+    @property
+    def scale(self):
+        """How its axis is drawn: its values, evenly."""
+        return tuple(self.values)
+
+    def suggest(self, trial, name):
+        """The value of an Optuna trial."""
+        return trial.suggest_categorical(name, list(self.values))
+
+    def around(self, value, share):
+        """The same choice: values without an order cannot be narrowed."""
+        return self
