@@ -470,3 +470,26 @@ def test_mistakes_in_a_study(refused, config, tmp_path):
     assert "one scale" in refused("sweep", path, f"--workdir={tmp_path / 'study'}", "--scale=mnist")
     assert not (tmp_path / "study").exists()
     assert "'rates.py'" in refused("sweep", tmp_path / "rate.py", f"--workdir={tmp_path / 'study'}")
+    path.write_text("def study():\n    return 1 / 0\n")
+    assert f"{path}, line 2: ZeroDivisionError" in refused("sweep", path, f"--workdir={tmp_path / 'study'}")
+    path.write_text("def study():\n    return {}\n")
+    assert "returns dict" in refused("sweep", path, f"--workdir={tmp_path / 'study'}")
+    path.write_text("def search(:\n")
+    assert "SyntaxError" in refused("sweep", path, f"--workdir={tmp_path / 'study'}")
+    path.write_text("def search():\n    return {}\n")
+    assert "returns dict" in refused("sweep", path, f"--workdir={tmp_path / 'study'}")
+
+
+def test_options_that_would_do_nothing_are_refused(refused, config, tmp_path):
+    path = tmp_path / "rates.py"
+    path.write_text(STUDY.format(config=config.removeprefix("--config="), levels="(0.1,)", claims="()"))
+    start = ("sweep", path, f"--workdir={tmp_path / 'study'}")
+    assert "--dry-run is for --runner slurm" in refused(*start, "--dry-run")
+    assert "--partition is for --runner slurm" in refused(*start, "--partition=gpu", "--runner=population")
+    assert "--jobs is for" in refused(*start, "--jobs=2", "--runner=slurm")
+    assert "--storage is for searches" in refused(*start, "--storage=journal:log")
+    assert "--jobs is -1" in refused(*start, "--jobs=-1")
+    path.write_text("def search():\n    return None\n")
+    assert "--jobs is for studies" in refused(*start, "--jobs=2")
+    assert "several times" in refused(*start, "--runner=slurm")
+    assert not (tmp_path / "study").exists()

@@ -6,15 +6,20 @@ import sys
 from jaxcnn.cli.terminal import table
 from jaxcnn.errors import InputError
 
-SLURM = {  # option: its help; each becomes the sbatch option of its name
-    "partition": "the partition",
-    "account": "the account",
-    "time": "time of a task, as 2:00:00; a run that needs more is requeued and resumes",
-    "nodes": "nodes of one run",
-    "tasks": "processes of one run, started by srun",
-    "gpus-per-task": "GPUs of each process",
-    "cpus-per-task": "cores of each process",
-    "limit": "tasks at a time",
+LOCAL = {  # option: its default, its help
+    "jobs": (0, "runs at a time; default: one on each accelerator, or one"),
+    "per-device": (1, "runs that share an accelerator"),
+    "retries": (0, "further starts of a run whose process died"),
+}
+SLURM = {  # option: its type, its help; each becomes the sbatch option of its name
+    "partition": (str, "the partition"),
+    "account": (str, "the account"),
+    "time": (str, "time of a task, as 2:00:00; a run that needs more is requeued and resumes"),
+    "nodes": (str, "nodes of one run"),
+    "tasks": (int, "processes of one run, started by srun"),
+    "gpus-per-task": (str, "GPUs of each process"),
+    "cpus-per-task": (int, "cores of each process"),
+    "limit": (int, "tasks at a time"),
 }
 
 
@@ -28,12 +33,11 @@ def add(verb):
     )
     parser.add_argument("--runner", choices=("local", "population", "slurm"), default="local", help="default: local")
     local = parser.add_argument_group("runner local")
-    local.add_argument("--jobs", type=int, default=0, help="runs at a time; default: one on each accelerator, or one")
-    local.add_argument("--per-device", type=int, default=1, metavar="N", help="runs that share an accelerator")
-    local.add_argument("--retries", type=int, default=0, help="further starts of a run whose process died")
+    for name, (default, text) in LOCAL.items():
+        local.add_argument(f"--{name}", type=int, default=default, metavar="N", help=text)
     slurm = parser.add_argument_group("runner slurm")
-    for name, text in SLURM.items():
-        slurm.add_argument(f"--{name}", default=None, help=text)
+    for name, (kind, text) in SLURM.items():
+        slurm.add_argument(f"--{name}", type=kind, default=None, help=text)
     slurm.add_argument("--dry-run", action="store_true", help="print the sbatch script and submit nothing")
     parts = parser.add_argument_group("parts of a study")
     parts.add_argument("--run", default=None, metavar="ID", help="only this run; the id is its row in results.csv")
@@ -58,16 +62,30 @@ def _sweep(arguments):
     module = load_module(arguments.study)
     if hasattr(module, "search"):
         return _search(module, arguments)
-    return _study(arguments)
+    if arguments.runner == "slurm":
+        _refuse(arguments, LOCAL, "for the runners local and population")
+    else:
+        _refuse(arguments, (*SLURM, "dry-run"), "for --runner slurm")
+    _refuse(arguments, ("storage",), "for searches")
+    return _study(module, arguments)
 
 
-def _study(arguments):
-    from jaxcnn.sweeps import load_study, run_study
+def _refuse(arguments, options, reason):
+    """Raises InputError for the first option that was given though it would do nothing."""
+    for name in options:
+        default = LOCAL[name][0] if name in LOCAL else None
+        if getattr(arguments, name.replace("-", "_")) not in (default, None, False, ""):
+            raise InputError(f"--{name} is {reason}.")
+
+
+def _study(module, arguments):
+    from jaxcnn.sweeps import run_study
     from jaxcnn.sweeps.local import Workers, slots
     from jaxcnn.sweeps.runner import collect
+    from jaxcnn.sweeps.study import study_of
     from jaxcnn.training.preemption import Preempted
 
-    study, docstring = load_study(arguments.study, arguments.scale)
+    study, docstring = study_of(module, arguments.scale), module.__doc__ or ""
     title = docstring.strip().splitlines()[0] if docstring.strip() else arguments.study
     about = {"title": title, "docstring": docstring}
     try:
@@ -138,22 +156,26 @@ def _slurm(study, arguments):
         print("every run is done; --collect writes table and report")
         return 0
     if arguments.dry_run:
-        print(array_script(len(left), command, workdir, options), end="")
+        print(array_script([run.id for run in left], command, workdir, options), end="")
         return 0
     array, report = submit(left, command, workdir, options)
     print(f"job {array}: {len(left)} runs; job {report} writes {workdir}/report.html when they have ended")
 
 
 def _search(module, arguments):
-    from jaxcnn.sweeps.search import run_search
+    from jaxcnn.sweeps.search import run_search, search_of
     from jaxcnn.sweeps.trials import best_trials
     from jaxcnn.training.preemption import Preempted
 
-    for option in ("scale", "run", "collect"):
-        if getattr(arguments, option):
-            raise InputError(f"--{option} is for studies; {arguments.study} is a search.")
+    options = ("scale", "run", "collect", *LOCAL, *SLURM, "dry-run")
+    _refuse(arguments, options, f"for studies; {arguments.study} is a search")
+    if arguments.runner != "local":
+        raise InputError(
+            f"--runner {arguments.runner} is for studies. To have several workers on a search, start the same command "
+            "several times, here or as tasks of a cluster."
+        )
     try:
-        search, workdir = module.search(), pathlib.Path(arguments.workdir)
+        search, workdir = search_of(module), pathlib.Path(arguments.workdir)
         docstring = module.__doc__ or ""
         study = run_search(
             search,

@@ -16,8 +16,10 @@ SCRIPT = """\
 # One run of the study per task. SIGUSR1 comes {notice} s before the time ends: the run saves its state, and the task is
 # queued again. SIGTERM is SLURM's own (preemption, scancel): the run saves its state, and SLURM decides.
 cd {directory} || exit 1
-run=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {runs})
-{launch}{command} --run "$run" &
+runs=(
+{runs}
+)
+{launch}{command} --run "${{runs[SLURM_ARRAY_TASK_ID]}}" &
 child=$!
 again=
 trap 'again=yes; kill -TERM "$child" 2>/dev/null' USR1
@@ -43,15 +45,15 @@ def array_script(runs, command, workdir, options):
     """The sbatch script of the array.
 
     Args:
-      runs: how many.
+      runs: their ids. They are in the script, which SLURM keeps: a later submission changes nothing of this one.
       command: of a worker as a list of str; "--run ID" is added.
-      workdir: a pathlib.Path; the runs' ids lie in slurm/runs.txt below it, the output of each task beside them.
+      workdir: a pathlib.Path; the output of each task goes to slurm/ below it.
       options: a dict with partition, account, time, gpus_per_task, cpus_per_task, tasks (processes of one run; more
         than one are started by srun), nodes, limit (tasks at a time) and name; what is None is left to the cluster.
     Returns:
       str.
     """
-    array = f"0-{runs - 1}" + (f"%{options['limit']}" if options.get("limit") else "")
+    array = f"0-{len(runs) - 1}" + (f"%{options['limit']}" if options.get("limit") else "")
     flags = {
         "job-name": options["name"],
         "array": array,
@@ -59,7 +61,7 @@ def array_script(runs, command, workdir, options):
         "open-mode": "append",
         "signal": f"B:USR1@{NOTICE}",
         **{key: options.get(key.replace("-", "_")) for key in ("partition", "account", "time", "nodes")},
-        "ntasks": options.get("tasks"),
+        "ntasks": options.get("tasks") or 1,  # sbatch takes --gpus-per-task only beside it
         "gpus-per-task": options.get("gpus_per_task"),
         "cpus-per-task": options.get("cpus_per_task"),
     }
@@ -67,10 +69,16 @@ def array_script(runs, command, workdir, options):
         directives=_directives(flags, "requeue"),
         notice=NOTICE,
         directory=shlex.quote(str(pathlib.Path.cwd())),
-        runs=shlex.quote(str(workdir / "slurm" / "runs.txt")),
-        launch="srun " if int(options.get("tasks") or 1) > 1 else "",
+        runs="\n".join(map(shlex.quote, runs)),
+        launch=_srun(options) if (options.get("tasks") or 1) > 1 else "",
         command=shlex.join(command),
     )
+
+
+def _srun(options):
+    """srun takes the tasks of its job, but since SLURM 22.05 not their cores."""
+    cores = options.get("cpus_per_task")
+    return f"srun --cpus-per-task={cores} " if cores else "srun "
 
 
 def collect_script(command, workdir, options, array_job):
@@ -90,7 +98,7 @@ def collect_script(command, workdir, options, array_job):
 
 
 def _directives(flags, *bare):
-    rows = [f"#SBATCH --{key}={value}" for key, value in flags.items() if value is not None]
+    rows = [f"#SBATCH --{key}={shlex.quote(str(value))}" for key, value in flags.items() if value is not None]
     return "\n".join([*rows, *(f"#SBATCH --{name}" for name in bare)])
 
 
@@ -107,8 +115,7 @@ def submit(runs, command, workdir, options):
     """
     folder = workdir / "slurm"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "runs.txt").write_text("".join(run.id + "\n" for run in runs))
-    script = array_script(len(runs), command, workdir, options)
+    script = array_script([run.id for run in runs], command, workdir, options)
     (folder / "array.sh").write_text(script)  # for people: what was submitted
     array = _sbatch(script)
     return array, _sbatch(collect_script(command, workdir, options, array))

@@ -1,0 +1,42 @@
+"""The sbatch script of an array, without a cluster: which run a task takes, and what it asks of SLURM."""
+
+import os
+import subprocess
+
+import pytest
+
+from jaxcnn.sweeps.slurm import array_script
+
+NONE = dict.fromkeys(("partition", "account", "time", "nodes", "tasks", "gpus_per_task", "cpus_per_task", "limit"))
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    """script(**options) of two runs, whose command prints what it is given."""
+    monkeypatch.chdir(tmp_path)
+    runs = ["rate=0.1-seed=0", "rate=é-seed=0"]
+    return lambda **options: array_script(
+        runs,
+        ["echo", "a b"],
+        tmp_path / "of mine",
+        {**NONE, "name": "rates", **options},
+    )
+
+
+@pytest.mark.parametrize(("task", "run"), [(0, "rate=0.1-seed=0"), (1, "rate=é-seed=0")])
+def test_a_task_takes_the_run_of_its_number(task, run, script):
+    environment = {**os.environ, "SLURM_ARRAY_TASK_ID": str(task)}
+    done = subprocess.run(["bash"], input=script(), env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"a b --run {run}\n", "")
+
+
+def test_what_it_asks_for(script, tmp_path):
+    asked = [line for line in script(gpus_per_task="1").splitlines() if line.startswith("#SBATCH")]
+    assert {"#SBATCH --array=0-1", "#SBATCH --ntasks=1", "#SBATCH --gpus-per-task=1", "#SBATCH --requeue"} <= set(asked)
+    assert f"#SBATCH --output='{tmp_path / 'of mine' / 'slurm' / '%A_%a.log'}'" in asked
+    assert "#SBATCH --array=0-1%5" in script(limit=5)
+
+
+def test_several_processes_of_a_run_are_started_with_their_cores(script):
+    assert "\nsrun --cpus-per-task=3 echo 'a b' --run " in script(tasks=2, cpus_per_task=3)
+    assert "\nsrun echo 'a b' --run " in script(tasks=2)
