@@ -12,6 +12,7 @@ from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar
 
 from jaxcnn.progress import ProgressBar
+from jaxcnn.training.rundir import read_rows
 
 
 class MetricsLog:
@@ -87,16 +88,7 @@ class _Board:
 
 def read_metrics(workdir):
     """The rows of a run's metrics.jsonl, [] where there is none; a half-written last line is left out."""
-    path = workdir / "metrics.jsonl"
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return rows
+    return read_rows(workdir / "metrics.jsonl")
 
 
 class Progress(ProgressBar):

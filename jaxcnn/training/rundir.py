@@ -194,12 +194,22 @@ def append_evaluation(workdir, evaluation):
     """Logs an evaluation of the run in evaluations.jsonl."""
     if jax.process_index() == 0:
         row = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), **evaluation}
-        with (pathlib.Path(workdir) / "evaluations.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        path = pathlib.Path(workdir) / "evaluations.jsonl"
+        torn = path.exists() and path.read_bytes()[-1:] != b"\n"  # a process was killed while it wrote
+        with path.open("a") as file:
+            file.write("\n" * torn + json.dumps(row) + "\n")
 
 
 def read_evaluations(workdir):
     """The logged evaluations of a run, oldest first; without those by `evaluate_protocols`, which see other pixels."""
     path = pathlib.Path(workdir) / "evaluations.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return [row for row in rows if "protocols" not in row]
+    return [row for row in read_rows(path) if "protocols" not in row]
+
+
+def read_rows(path):
+    """The JSON objects of a file with one a line, [] where there is none; a half-written line is left out."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(json.JSONDecodeError):
+            rows.append(json.loads(line))
+    return rows

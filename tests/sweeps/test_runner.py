@@ -104,6 +104,18 @@ def test_a_persons_own_look_at_the_test_split_is_not_the_end_of_a_run(study, fin
     assert not failed and again[0].values["test_top1"] == cells[0].values["test_top1"]
 
 
+def test_killed_while_it_kept_its_test_a_run_is_tested_again(study, finished, tmp_path):
+    workdir, cells, _ = finished
+    run = study.runs()[0]
+    shutil.copytree(workdir / run.id, tmp_path / run.id)
+    log = tmp_path / run.id / "evaluations.jsonl"
+    log.write_text(log.read_text()[:50])
+    levels = Study(study.base, {"optimizer.learning_rate": (0.1,)}, seeds=(0,))
+    again, failed = run_study(levels, tmp_path, title="", quiet=True)
+    assert not failed and again[0].values["test_top1"] == cells[0].values["test_top1"]
+    assert len(log.read_text().splitlines()) == 2
+
+
 def test_results_csv_holds_every_run(study, finished):
     workdir, cells, _ = finished
     rows = table(workdir)
