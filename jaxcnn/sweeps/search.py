@@ -12,15 +12,17 @@ from jaxcnn.sweeps.lock import hold, is_held
 from jaxcnn.sweeps.space import Choice, Range
 from jaxcnn.sweeps.study import slips_named
 from jaxcnn.sweeps.trials import FOLDER, write_search
-from jaxcnn.training.config import flatten
-from jaxcnn.training.divergence import Diverged
+from jaxcnn.sweeps.worker import in_words
+from jaxcnn.training.config import differences, flatten, from_json, to_json
 from jaxcnn.training.loop import train
 from jaxcnn.training.metrics import read_metrics
+from jaxcnn.training.preemption import Preempted
 
 __all__ = ["Choice", "Range", "Search", "run_search", "search_of"]
 
 SAMPLERS = ("random", "coarse_to_fine", "tpe")
 PRUNERS = ("none", "median", "hyperband")
+VALUES = "values"  # attribute of a trial that is drawn again: what it is to draw
 ASK = "asking"  # the folder that a process holds while it draws a trial
 NARROW = 0.25  # share of a range that coarse_to_fine keeps
 
@@ -132,38 +134,48 @@ def _open(search, workdir, storage):
     with hold(workdir / ASK, what="search", wait=True):  # to make the tables of a storage is not safe for two at once
         study = optuna.create_study(
             storage=_storage(storage or f"sqlite:///{workdir / 'search.db'}"),
-            study_name=workdir.name,
+            study_name=workdir.absolute().name,
             direction="maximize",
             load_if_exists=True,
             pruner=pruner[search.pruner](),
         )
-        space = {key: repr(value) for key, value in search.space.items()}
-        found = study.user_attrs.get("space", space)
-        if found != space:
-            raise InputError(f"{workdir} holds a search of another space: {found}. Give another --workdir.")
-        study.set_user_attr("space", space)
+        _check_same(search, study, workdir)
     return study
 
 
+def _check_same(search, study, workdir):
+    """Keeps what every trial shares in the storage, and raises InputError where it holds something else."""
+    space = {key: repr(value) for key, value in search.space.items()}
+    found = study.user_attrs.get("space", space)
+    if found != space:
+        raise InputError(f"{workdir} holds a search of another space: {found}. Give another --workdir.")
+    base = study.user_attrs.get("base", to_json(search.base))
+    if changed := differences(from_json(base), search.base):
+        rows = "; ".join(f"{key}: {old!r} there, {new!r} here" for key, old, new in changed)
+        raise InputError(f"{workdir} holds a search of another base config. {rows}. Give another --workdir.")
+    study.set_user_attr("space", space)
+    study.set_user_attr("base", base)
+
+
 def _storage(name):
+    from optuna.exceptions import OptunaError
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
+    from sqlalchemy.exc import SQLAlchemyError
 
-    if name.startswith("journal:"):
-        return JournalStorage(JournalFileBackend(name.removeprefix("journal:")))
-    return RDBStorage(name)
+    try:
+        if name.startswith("journal:"):
+            return JournalStorage(JournalFileBackend(name.removeprefix("journal:")))
+        return RDBStorage(name)
+    except (ImportError, OSError, OptunaError, SQLAlchemyError) as error:
+        raise InputError(f"the storage {name} cannot be opened: {error}") from error
 
 
 def _ask(search, study, workdir):
     """The next trial with its values drawn, or None where the search has all it asks for."""
     optuna = _optuna()
     state = optuna.trial.TrialState
-    for trial in study.get_trials(states=(state.RUNNING,)):
-        folder = trial.user_attrs.get(FOLDER)
-        if folder is None or not is_held(workdir / folder):  # its process is gone
-            study.tell(trial.number, state=state.FAIL)
-            if folder:
-                study.enqueue_trial(trial.params, user_attrs={FOLDER: folder})
+    _draw_again(study, workdir)
     trials = study.get_trials(deepcopy=False)
     drawn = [t for t in trials if t.state is not state.FAIL]
     if len(drawn) >= search.trials and not any(t.state is state.WAITING for t in drawn):
@@ -172,11 +184,26 @@ def _ask(search, study, workdir):
     samplers = optuna.samplers
     study.sampler = samplers.TPESampler(seed=seed) if search.sampler == "tpe" else samplers.RandomSampler(seed)
     trial = study.ask()
-    for key, space in _space(search, drawn).items():
+    again = FOLDER in trial.user_attrs
+    for key, space in (search.space if again else _space(search, drawn)).items():
         space.suggest(trial, key)
-    if FOLDER not in trial.user_attrs:
+    if not again:
         trial.set_user_attr(FOLDER, f"trial-{len(drawn):04}")
     return trial
+
+
+def _draw_again(study, workdir):
+    """Enqueues the trials whose process is gone, with their values; broken off anywhere, the next call ends it."""
+    state = _optuna().trial.TrialState
+    waiting = {trial.user_attrs.get(FOLDER) for trial in study.get_trials(states=(state.WAITING,))}
+    for trial in study.get_trials(states=(state.RUNNING,)):
+        folder = trial.user_attrs.get(FOLDER)
+        if folder and is_held(workdir / folder):
+            continue
+        if folder and folder not in waiting:
+            values = {**trial.user_attrs.get(VALUES, {}), **trial.params}
+            study.enqueue_trial(values, user_attrs={FOLDER: folder, VALUES: values})
+        study.tell(trial.number, state=state.FAIL)
 
 
 def _space(search, drawn):
@@ -209,9 +236,11 @@ def _run(search, study, trial, workdir):
     except optuna.TrialPruned:
         study.tell(trial, state=state.PRUNED)
         return f"{folder.name}  {words}: pruned"
-    except (InputError, Diverged) as error:
-        trial.set_user_attr("error", str(error))
+    except Preempted:
+        raise
+    except Exception as error:  # it diverged, or a fault, of memory say, that would end every worker in turn
+        trial.set_user_attr("error", text := in_words(error))
         study.tell(trial, state=state.PRUNED)  # so that the sampler keeps away from there
-        return f"{folder.name}  {words}: {error}"
+        return f"{folder.name}  {words}: {text}"
     study.tell(trial, result.validation["top1"])
     return f"{folder.name}  {words}: held out {result.validation['top1']:.2%}"

@@ -44,7 +44,8 @@ def write_search(search, study, workdir, *, title, docstring):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["trial", "state", "validation_top1", *search.space, "error"])
         for row in rows:
-            writer.writerow([row["trial"], row["state"], row["top1"], *row["values"].values(), row["error"]])
+            values = [row["values"][key] for key in search.space]  # a storage may give them in another order
+            writer.writerow([row["trial"], row["state"], row["top1"], *values, row["error"]])
     text = search_report(
         title or workdir.name,
         docstring=docstring,
@@ -74,7 +75,7 @@ def best_trials(search, study, *, count=10):
         (
             row["trial"],
             f"{100 * row['top1']:.2f}",
-            *(f"{v:.4g}" if isinstance(v, float) else v for v in row["values"].values()),
+            *(f"{v:.4g}" if isinstance(v, float) else v for v in (row["values"][key] for key in search.space)),
         )
         for row in done[:count]
     ]

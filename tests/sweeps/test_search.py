@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from jaxcnn.errors import InputError
+from jaxcnn.sweeps import search as sweeps_search
 from jaxcnn.sweeps.search import Choice, Range, Search, run_search
+from jaxcnn.sweeps.trials import trial_rows
 
 optuna = pytest.importorskip("optuna")
 
@@ -101,6 +103,69 @@ def test_another_space_is_another_search(quick, tmp_path):
     other = {"optimizer.learning_rate": Range(1e-3, 0.5, log=True)}
     with pytest.raises(InputError, match="holds a search of another space"):
         run_search(make(space=other, trials=1), tmp_path, report=lambda line: None)
+
+
+class Killed(BaseException):
+    """Ends a process as SIGKILL does: nothing is told on the way out."""
+
+
+BREAKS = ("optuna.Study.enqueue_trial", "optuna.Study.tell", "jaxcnn.sweeps.space.Range.suggest")
+
+
+@pytest.mark.parametrize("where", BREAKS)
+def test_killed_while_it_draws_a_trial_again_it_loses_none(where, quick, tmp_path, monkeypatch):
+    make, seen = quick
+    search, train = make(sampler="coarse_to_fine", trials=4), sweeps_search.train
+
+    def killed(*arguments, **options):
+        raise Killed
+
+    def dies(config, workdir, **options):
+        result = train(config, workdir, **options)
+        if len(seen) == 2:
+            raise Killed
+        return result
+
+    monkeypatch.setattr("jaxcnn.sweeps.search.train", dies)
+    with pytest.raises(Killed):
+        run_search(search, tmp_path, report=lambda line: None)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(where, killed)
+        run_search(search, tmp_path, report=lambda line: None)
+    monkeypatch.setattr("jaxcnn.sweeps.search.train", train)
+    study = run_search(search, tmp_path, report=lambda line: None)
+    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    assert sorted(trial.user_attrs["folder"] for trial in done) == [f"trial-{n:04}" for n in range(4)]
+    (again,) = [trial for trial in done if trial.user_attrs["folder"] == "trial-0001"]
+    assert again.params["optimizer.learning_rate"] == seen[1]  # as its directory has it
+
+
+def test_a_trial_that_fails_is_named_and_hides_no_other(quick, tmp_path, monkeypatch):
+    make, _ = quick
+    train, lines = sweeps_search.train, []
+
+    def fails(config, workdir, **options):
+        if workdir.name == "trial-0001":
+            raise MemoryError("of the device")
+        return train(config, workdir, **options)
+
+    monkeypatch.setattr("jaxcnn.sweeps.search.train", fails)
+    study = run_search(make(sampler="random", trials=3), tmp_path, report=lines.append)
+    assert states(study) == ["COMPLETE", "PRUNED", "COMPLETE"]
+    assert trial_rows(study)[1]["error"] == "MemoryError: of the device" and "MemoryError" in lines[1]
+
+
+def test_another_base_is_another_search(quick, tmp_path, tiny_config):
+    make, _ = quick
+    run_search(make(trials=1), tmp_path, report=lambda line: None)
+    with pytest.raises(InputError, match=r"another base config\. duration: '20 steps' there, '30 steps' here"):
+        run_search(Search(tiny_config({"duration": "30 steps"}), RATE, trials=1), tmp_path, report=lambda line: None)
+
+
+def test_a_storage_that_is_none_is_refused(quick, tmp_path):
+    make, _ = quick
+    with pytest.raises(InputError, match="the storage nonsense cannot be opened"):
+        run_search(make(trials=1), tmp_path, storage="nonsense", report=lambda line: None)
 
 
 @pytest.mark.parametrize(
