@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import inspect
 import itertools
+import math
 import os
 import pathlib
 import traceback
@@ -51,7 +52,8 @@ class Study:
       paper: {cell: (figure, what it is)}, shown beside ours: {"depth=20": (8.75, "error, %, He et al. table 6")}.
 
     Raises:
-      InputError: a claim, the baseline or a paper's figure names what the study has not.
+      InputError: a claim, the baseline or a paper's figure names what the study has not, or a seed or a cell is twice
+        there: one run would count as two.
     """
 
     base: Any
@@ -64,6 +66,10 @@ class Study:
 
     def __post_init__(self):
         cells = self.cells()
+        if len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"seeds: one is twice in {self.seeds}, and its runs would be the same run.")
+        if len(cells) < math.prod(map(len, self.factors.values())):
+            raise InputError(f"factors: two levels have one name, and their cells would be one: {self.factors}.")
         for name in set(self.measures) & set(METRICS):
             raise InputError(f"measure '{name}': every run has one of that name; give it another.")
         for claim in self.claims:

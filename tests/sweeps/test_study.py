@@ -105,6 +105,15 @@ def test_what_no_run_could_decide_is_refused_at_once(tiny_config, options, words
         Study(tiny_config(), factors, (0,), **options)
 
 
+@pytest.mark.parametrize(
+    ("factors", "seeds", "words"),
+    [({}, (0, 1, 0), "seeds: one is twice"), ({"optimizer.momentum": (0.5, 0.50)}, (0,), "factors: two levels")],
+)
+def test_what_would_count_one_run_twice_is_refused(factors, seeds, words, tiny_config):
+    with pytest.raises(InputError, match=words):
+        Study(tiny_config(), factors, seeds)
+
+
 def test_levels_of_a_run_and_of_a_cell(tiny_config):
     study = Study(tiny_config(), {"optimizer.name": ("sgd", "adam"), "model.name": ("convnet",)}, (0,))
     names = ["optimizer.name=sgd, model.name=convnet", "optimizer.name=adam, model.name=convnet"]
