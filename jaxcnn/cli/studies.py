@@ -79,32 +79,34 @@ def _refuse(arguments, options, reason):
 
 
 def _study(module, arguments):
-    from jaxcnn.sweeps import run_study
-    from jaxcnn.sweeps.local import Workers, slots
-    from jaxcnn.sweeps.runner import collect
     from jaxcnn.sweeps.study import study_of
     from jaxcnn.training.preemption import Preempted
 
     study, docstring = study_of(module, arguments.scale), module.__doc__ or ""
     title = docstring.strip().splitlines()[0] if docstring.strip() else arguments.study
-    about = {"title": title, "docstring": docstring}
     try:
         if arguments.run:
             return _one(study, arguments)
         if arguments.runner == "slurm" and not arguments.collect:
             return _slurm(study, arguments)
-        if arguments.collect:
-            cells, failed = collect(study, arguments.workdir, **about)
-        else:
-            places = slots(arguments.jobs, per_device=arguments.per_device)
-            command = [sys.executable, "-m", "jaxcnn", *_itself(arguments), "--run"]
-            workers = Workers(command, places, arguments.retries) if len(places) > 1 else None
-            population = arguments.runner == "population"
-            cells, failed = run_study(study, arguments.workdir, workers=workers, population=population, **about)
+        cells, failed = _run(study, arguments, title=title, docstring=docstring)
     except Preempted as stop:
         print(f"jaxcnn: {stop}", file=sys.stderr)
         return 128 + stop.signal
     return _show(study, arguments.workdir, cells, failed)
+
+
+def _run(study, arguments, **about):
+    from jaxcnn.sweeps.local import Workers, slots
+    from jaxcnn.sweeps.runner import collect, run_study
+
+    if arguments.collect:
+        return collect(study, arguments.workdir, **about)
+    places = slots(arguments.jobs, per_device=arguments.per_device)
+    command = [sys.executable, "-m", "jaxcnn", *_itself(arguments), "--run"]
+    workers = Workers(command, places, arguments.retries) if len(places) > 1 else None
+    population = arguments.runner == "population"
+    return run_study(study, arguments.workdir, workers=workers, population=population, **about)
 
 
 def _itself(arguments):

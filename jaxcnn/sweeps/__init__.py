@@ -1,7 +1,15 @@
 """Studies: many runs that answer one question."""
 
 from jaxcnn.sweeps.claim import METRICS, Claim, Measure
-from jaxcnn.sweeps.runner import run_study
 from jaxcnn.sweeps.study import Run, Study, load_study
 
 __all__ = ["METRICS", "Claim", "Measure", "Run", "Study", "load_study", "run_study"]
+
+
+def __getattr__(name):
+    """Imports run_study when it is first used: a worker of one run needs no statistics, report or figures."""
+    if name != "run_study":
+        raise AttributeError(f"module 'jaxcnn.sweeps' has no attribute {name!r}")
+    from jaxcnn.sweeps.runner import run_study
+
+    return run_study
