@@ -489,6 +489,7 @@ def test_options_that_would_do_nothing_are_refused(refused, config, tmp_path):
     assert "--jobs is for" in refused(*start, "--jobs=2", "--runner=slurm")
     assert "--storage is for searches" in refused(*start, "--storage=journal:log")
     assert "--jobs is -1" in refused(*start, "--jobs=-1")
+    assert "no run ''" in refused(*start, "--run=")
     path.write_text("def search():\n    return None\n")
     assert "--jobs is for studies" in refused(*start, "--jobs=2")
     assert "several times" in refused(*start, "--runner=slurm")

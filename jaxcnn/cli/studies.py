@@ -85,7 +85,7 @@ def _study(module, arguments):
     study, docstring = study_of(module, arguments.scale), module.__doc__ or ""
     title = docstring.strip().splitlines()[0] if docstring.strip() else arguments.study
     try:
-        if arguments.run:
+        if arguments.run is not None:
             return _one(study, arguments)
         if arguments.runner == "slurm" and not arguments.collect:
             return _slurm(study, arguments)
