@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from jaxcnn.cli import main
 from jaxcnn.errors import InputError
 from jaxcnn.sweeps import local
 from jaxcnn.sweeps.local import Workers, run_workers
@@ -30,7 +31,7 @@ def study():
     config.model.name = "convnet"
     config.model.options.update({"widths": (4,), "convolutions": 1, "hidden": ()})
     config.batch_size = 32
-    config.duration = "400 steps"
+    config.duration = "200 steps"
     config.evaluation.every = config.checkpoint.every = "10 steps"
     return Study(config, {"optimizer.learning_rate": (0.1, 0.05)}, seeds=(0,))
 '''
@@ -97,7 +98,9 @@ def wait_for(condition, process):
 
 
 def has_checkpoint(workdir):
-    return lambda: list(workdir.glob("*/checkpoints/[0-9]*"))
+    """f(): the checkpoints that were not there when it was made."""
+    before = set(workdir.glob("*/checkpoints/[0-9]*"))
+    return lambda: set(workdir.glob("*/checkpoints/[0-9]*")) - before
 
 
 @pytest.mark.parametrize(("visible", "names"), [(None, ["0", "1"]), ("4,7", ["4", "7"])])
@@ -155,7 +158,12 @@ def test_a_worker_that_dies_is_named_and_hides_no_other(start, tmp_path, unbroke
     assert rows(tmp_path / "runs") == unbroken
 
 
-def test_without_its_parent_a_worker_saves_and_ends_and_the_sweep_goes_on(start, tmp_path, unbroken):
+def test_ended_by_ctrl_c_and_then_by_the_death_of_its_parent_a_sweep_goes_on(start, tmp_path, unbroken):
+    sweep = start("--jobs", "2")
+    wait_for(has_checkpoint(tmp_path / "runs"), sweep)
+    sweep.send_signal(signal.SIGINT)
+    code, _, err = end(sweep)
+    assert code == 130 and "the same command goes on" in err
     sweep = start("--jobs", "2")
     wait_for(has_checkpoint(tmp_path / "runs"), sweep)
     orphans = workers(sweep)
@@ -164,14 +172,15 @@ def test_without_its_parent_a_worker_saves_and_ends_and_the_sweep_goes_on(start,
     while any(pathlib.Path(f"/proc/{pid}").exists() for pid in orphans):
         time.sleep(0.01)
     assert not (tmp_path / "runs" / "results.csv").exists()
-    code, _, err = end(start("--jobs", "2"))
+    code, _, err = end(start())
     assert code == 0, err
     assert rows(tmp_path / "runs") == unbroken
 
 
-def test_a_second_sweep_is_refused(start, tmp_path):
+def test_a_second_sweep_is_refused(study, tmp_path, capsys):
     with hold(tmp_path / "runs", what="sweep"):
-        code, _, err = end(start())
+        code = main(["sweep", str(study), "--workdir", str(tmp_path / "runs")])
+    err = capsys.readouterr().err
     assert code == 2 and "another sweep is at work" in err and f"process {os.getpid()}" in err
 
 
@@ -185,23 +194,11 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
         pass
 
 
-def test_ctrl_c_saves(start, tmp_path, unbroken):
-    sweep = start("--jobs", "2")
-    wait_for(has_checkpoint(tmp_path / "runs"), sweep)
-    sweep.send_signal(signal.SIGINT)
-    code, _, err = end(sweep)
-    assert code == 130 and "the same command goes on" in err
-    code, _, err = end(start())
-    assert code == 0, err
-    assert rows(tmp_path / "runs") == unbroken
-
-
-def test_one_run_alone_by_its_id(start, tmp_path, unbroken):
+def test_one_run_alone_by_its_id(start, study, tmp_path, unbroken, capsys):
     code, _, err = end(start("--run", unbroken[0]["run"]))
     assert code == 0, err
-    code, _, err = end(start("--collect"))
-    assert code == 1 and "not finished" in err
+    here = ["sweep", str(study), "--workdir", str(tmp_path / "runs")]
+    assert main([*here, "--collect"]) == 1 and "not finished" in capsys.readouterr().err
     found = rows(tmp_path / "runs")
     assert found[0] == unbroken[0] and found[1]["status"] == "failed"
-    code, _, err = end(start("--run", unbroken[0]["run"][:-1]))
-    assert code == 2 and unbroken[0]["run"] in err
+    assert main([*here, "--run", unbroken[0]["run"][:-1]]) == 2 and unbroken[0]["run"] in capsys.readouterr().err

@@ -29,7 +29,7 @@ def search():
     config.model.name = "convnet"
     config.model.options.update({"widths": (4,), "convolutions": 1, "hidden": ()})
     config.batch_size = 32
-    config.duration = "300 steps"
+    config.duration = "200 steps"
     config.evaluation.every = config.checkpoint.every = "20 steps"
     space = {"optimizer.learning_rate": Range(0.01, 0.3, log=True)}
     return Search(config, space, trials=5, sampler="random", pruner="none")
