@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import pathlib
 import re
 import runpy
@@ -340,12 +341,12 @@ def validate(config):
 
 def _validate_augment(settings):
     for key in ("crop_area", "crop_aspect", "crop_scale"):
-        low, high = settings[key] if len(settings[key]) == 2 else (0, 0)
+        low, high = settings[key] if len(settings[key]) == 2 and _are_numbers(settings[key]) else (0, 0)
         if not 0 < low <= high or (key == "crop_area" and high > 1) or (key == "crop_scale" and low < 1):
             limits = {"crop_area": "0 to 1", "crop_scale": "1 or more"}.get(key, "above 0")
             raise InputError(f"config.augment.{key} is {settings[key]}; it is (lowest, highest), {limits}.")
     for entry in settings.operations:
-        if not (isinstance(entry, tuple) and len(entry) == 3 and isinstance(entry[0], str)):
+        if not (isinstance(entry, tuple) and len(entry) == 3 and isinstance(entry[0], str) and _are_numbers(entry[1:])):
             raise InputError(
                 f"config.augment.operations has {entry!r}; an entry is (name, probability, magnitude), as "
                 "(('rotate', 0.5, 15.0),)."
@@ -353,7 +354,7 @@ def _validate_augment(settings):
         name, probability, magnitude = entry
         with input_errors("config.augment.operations"):
             look_up(name, table=OPERATIONS, kind="operation")
-        if not 0 <= probability <= 1 or magnitude < 0:
+        if not (0 <= probability <= 1 and 0 <= magnitude < math.inf):  # NaN neither
             raise InputError(
                 f"config.augment.operations has {entry!r}; a probability is from 0 to 1, a magnitude is not negative."
             )
@@ -364,6 +365,10 @@ def _validate_augment(settings):
             f"config.augment.pca has {len(settings.pca)} numbers; it is 3 values and 3x3 vectors, as "
             "`python -m jaxcnn statistics` prints them."
         )
+
+
+def _are_numbers(values):
+    return all(isinstance(value, int | float) for value in values)
 
 
 def parse_statistic(text, key):
