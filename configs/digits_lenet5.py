@@ -2,7 +2,7 @@
 
 Command: python -m jaxcnn train --config=configs/digits_lenet5.py --workdir=runs/digits_lenet5
 Recipe: the cell tanh of experiments/digits.py.
-Result: test accuracy 98.89 %, standard deviation 0.00, n = 3 (360 images; experiments/results).
+Result: test accuracy 98.61 %, standard deviation 0.39, n = 5 (360 images; experiments/results).
 Hardware and time: about 10 seconds on 2 CPU cores.
 """
 
