@@ -1,8 +1,6 @@
-"""The verbs of data: prepare, statistics, visualize."""
+"""The verbs of data: prepare, statistics."""
 
 import json
-
-from jaxcnn.errors import InputError
 
 
 def add(verb):
@@ -11,10 +9,6 @@ def add(verb):
     add = verb(_statistics, "statistics", "mean, deviation and principal components of a config's training images")
     add.set_defaults(takes_config=True)
     add.add_argument("--json", action="store_true", help="print one JSON object")
-    add = verb(_visualize, "visualize", "draw what augmentation makes of images")
-    add.set_defaults(takes_config=True)
-    add.add_argument("kind", choices=("augment",), help="augment: the contact sheet of a config")
-    add.add_argument("--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format")
 
 
 def _add_prepare(parser):
@@ -81,23 +75,3 @@ def _statistics(arguments):
         print(f"--config.data.{name}={','.join(map(str, found[name]))}")
     if found["pca"]:
         print(f'--config.augment.pca="{tuple(found["pca"])}"')
-
-
-def _visualize(arguments):
-    """Draws the contact sheet of augmentations:
-
-      python -m jaxcnn visualize augment --config=configs/NAME.py --config.augment.recipe=vgg --output=sheet.png
-
-    Above: training images of the config and eight draws each of what its augmentation makes of them. Below: every
-    operation that config.augment.operations may name, at three magnitudes.
-    """
-    from jaxcnn.training.config import load_config
-    from jaxcnn.visualize.augmentations import contact_sheet
-    from jaxcnn.visualize.figure import save_figure
-
-    figure = contact_sheet(load_config(arguments.config_arguments))
-    try:
-        save_figure(figure, arguments.output)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{arguments.output} cannot be drawn: {error}") from error
-    print(arguments.output)
