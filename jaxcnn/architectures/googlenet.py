@@ -30,7 +30,8 @@ googlenet_naive  figure 2a for figure 2b: no 1x1 reductions, so 3x3 and 5x5 read
 googlenet_bn     torchvision's network, for its weights: batch norm (epsilon 1e-3) after every convolution, no bias
                  there, no response normalisation, 3x3 where the paper has 5x5 (under the name `5x5`), pool4 2x2/2,
                  heads that average a 4x4 grid of any image, dropout 0.2.
-googlenet_small  for 28-32 pixels: conv1 and pool2 have stride 1, three reductions remain (32-16-8-4), heads on request.
+googlenet_small  for 28-32 pixels: conv1 and pool2 have stride 1, three reductions remain (32-16-8-4), heads on request;
+                 its modules without bottlenecks, with batch norm, factorised or residual by option.
 
 The paper says nothing of its initial weights or of the constants of the response normalisation. Here weights are He's
 (fan-in), biases zero, linear layers N(0, 0.01**2), and the constants Krizhevsky's (lrn="krizhevsky": k = 2, alpha times
@@ -38,6 +39,7 @@ the sum); weights from Caffe need lrn="caffe" (k = 1, alpha / 5 times the sum).
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -81,6 +83,8 @@ class Variant(NamedTuple):
     conv1_stride: int = 2
     pool2_stride: int = 2
     pool4_window: int = 3
+    factorized: bool = False
+    residual: bool = False
     grid: int = 0  # bins of the heads' average pooling; 0 for the paper's 5x5/3
 
 
@@ -128,13 +132,14 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, train: bool):  # (n, 224, 224, 3)
-        variant = look_up(self.variant, table=VARIANTS, kind="variant")
+        variant = self._variant()
         self._check(x, variant.least)
         features, heads = {}, {}
         x = self._stem(x, features, variant, train)
         for name, widths in TABLE_1.items():
             if not variant.bottlenecks:
                 widths = (widths[0], 0, widths[2], 0, widths[4], 0)
+            widths = tuple(map(self._scaled, widths))
             x = features[name] = self._inception(variant, widths, name)(x, train)
             if self.auxiliary and name in HEADS:
                 heads[HEADS[name]] = self._head(variant, HEADS[name])(x, train=train)
@@ -146,6 +151,12 @@ class Network(nn.Module):
         x = Dropout(self.dropout_rate, name="dropout")(x, train=train).astype(jnp.float32)
         return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="linear")(x), {**features, **heads}
 
+    def _variant(self):
+        return look_up(self.variant, table=VARIANTS, kind="variant")
+
+    def _scaled(self, width):
+        return width
+
     def _check(self, x, least):
         needed = least[self.auxiliary]
         if min(x.shape[1:3]) < needed:
@@ -154,10 +165,12 @@ class Network(nn.Module):
 
     def _stem(self, x, features, variant, train):
         conv = functools.partial(convolution, norm=self._norm(), dtype=self.dtype, train=train)
-        x = features["conv1"] = conv(x, 64, 7, stride=variant.conv1_stride, name="conv1")  # (n, 112, 112, 64)
+        x = features["conv1"] = conv(
+            x, self._scaled(64), 7, stride=variant.conv1_stride, name="conv1"
+        )  # (n, 112, 112, 64)
         x = features["pool1"] = max_pool(x, window=3, stride=2, ceil=True)  # (n, 56, 56, 64)
-        x = conv(self._response_norm(x), 64, 1, name="conv2_reduce")
-        x = features["conv2"] = conv(x, 192, 3, name="conv2")  # (n, 56, 56, 192)
+        x = conv(self._response_norm(x), self._scaled(64), 1, name="conv2_reduce")
+        x = features["conv2"] = conv(x, self._scaled(192), 3, name="conv2")  # (n, 56, 56, 192)
         stride = variant.pool2_stride
         options = {"ceil": True} if stride == 2 else {"padding": 1}
         x = features["pool2"] = max_pool(self._response_norm(x), window=3, stride=stride, **options)
@@ -165,7 +178,8 @@ class Network(nn.Module):
 
     def _inception(self, variant, widths, name):
         block = nn.remat(Inception, static_argnums=(2,)) if self.remat else Inception  # train
-        return block(widths, variant.third_kernel, self._norm(), self.dtype, name=name)
+        options = {"factorized": variant.factorized, "residual": variant.residual, "name": name}
+        return block(widths, variant.third_kernel, self._norm(), self.dtype, **options)
 
     def _head(self, variant, name):
         rate = self.auxiliary_dropout_rate
@@ -188,10 +202,37 @@ class GoogLeNet(Network):
 
 
 class GoogLeNetSmall(GoogLeNet):
-    """The paper's network for images of 28x28 to 32x32."""
+    """The paper's network for images of 8x8 to 32x32, and what its modules became, for ablations.
+
+    Attributes:
+      width: factor of all widths of table 1, above 0.
+      bottlenecks: False leaves out the 1x1 reductions, as `googlenet_naive`.
+      batch_norm: puts a `norm` after each convolution, and no response normalisation.
+      factorized, residual: of `Inception`.
+      norm: the module of that normalisation, called with train.
+    """
 
     num_classes: int = 10
     auxiliary: bool = False
+    width: float = 1.0
+    bottlenecks: bool = True
+    batch_norm: bool = False
+    factorized: bool = False
+    residual: bool = False
+    norm: Callable = BatchNorm
+
+    def _variant(self):
+        options = {"factorized": self.factorized, "residual": self.residual, "bottlenecks": self.bottlenecks}
+        return super()._variant()._replace(**options)
+
+    def _scaled(self, width):
+        return math.ceil(self.width * width)
+
+    def _norm(self):
+        return self.norm if self.batch_norm else None
+
+    def _response_norm(self, x):
+        return x if self.batch_norm else super()._response_norm(x)
 
 
 class GoogLeNetBN(Network):

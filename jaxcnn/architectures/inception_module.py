@@ -31,12 +31,17 @@ class Inception(nn.Module):
       third_kernel: side of the kernel `5x5`.
       norm: after each convolution, called with train; None for biases.
       dtype: what the layers compute in.
+      factorized: two 3x3 in the place of the 5x5 (Szegedy et al. 2015, arXiv:1512.00567, section 3.1).
+      residual: the branches, joined by a linear 1x1, are added to the input (Szegedy et al. 2016, arXiv:1602.07261), or
+        to a linear 1x1 of it where the widths differ.
     """
 
     widths: tuple[int, int, int, int, int, int]
     third_kernel: int = 5
     norm: Callable | None = None
     dtype: Any = jnp.float32
+    factorized: bool = False
+    residual: bool = False
 
     @nn.compact
     def __call__(self, x, train):  # (n, h, w, c)
@@ -47,11 +52,20 @@ class Inception(nn.Module):
             ("3x3", 3, three_reduce, three),
             ("5x5", self.third_kernel, five_reduce, five),
         ):
-            reduced = conv(x, reduce, 1, name=f"{name}_reduce") if reduce else x
-            branches.append(conv(reduced, width, size, name=name))
+            y = conv(x, reduce, 1, name=f"{name}_reduce") if reduce else x
+            if name == "5x5" and self.factorized:
+                y, size = conv(y, width, 3, name="5x5_first"), 3
+            branches.append(conv(y, width, size, name=name))
         pooled = max_pool(x, window=3, stride=1, padding=1)
         branches.append(conv(pooled, projection, 1, name="pool_proj") if projection else pooled)
-        return jnp.concatenate(branches, axis=-1)  # (n, h, w, one + three + five + projection or c)
+        joined = jnp.concatenate(branches, axis=-1)  # (n, h, w, one + three + five + projection or c)
+        return self._add(x, joined) if self.residual else joined
+
+    def _add(self, x, joined):
+        width = joined.shape[-1]
+        options = {"kernel_init": HE_FAN_IN, "dtype": self.dtype}
+        shortcut = x if x.shape[-1] == width else Conv(width, 1, name="shortcut", **options)(x)
+        return relu(shortcut + Conv(width, 1, name="join", **options)(joined))
 
 
 class AuxiliaryHead(nn.Module):

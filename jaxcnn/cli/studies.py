@@ -29,7 +29,9 @@ def add(verb):
     parser.add_argument("study", metavar="experiments/NAME.py", help="a file with study() or search()")
     parser.add_argument("--workdir", required=True, help="where runs, results.csv, verdicts.json and report.html go")
     parser.add_argument(
-        "--scale", default=None, help="digits, mnist, cifar10, imagenet or folder:PATH; default: the study's own"
+        "--scale",
+        default=None,
+        help="digits, mnist, cifar10-subset, cifar10, imagenet or folder:PATH; default: the study's own",
     )
     parser.add_argument("--runner", choices=("local", "population", "slurm"), default="local", help="default: local")
     local = parser.add_argument_group("runner local")

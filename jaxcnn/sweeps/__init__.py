@@ -1,9 +1,10 @@
 """Studies: many runs that answer one question."""
 
 from jaxcnn.sweeps.claim import METRICS, Claim, Measure
+from jaxcnn.sweeps.scales import is_large, scale_config
 from jaxcnn.sweeps.study import Run, Study, load_study
 
-__all__ = ["METRICS", "Claim", "Measure", "Run", "Study", "load_study", "run_study"]
+__all__ = ["METRICS", "Claim", "Measure", "Run", "Study", "is_large", "load_study", "run_study", "scale_config"]
 
 
 def __getattr__(name):

@@ -14,9 +14,8 @@ from typing import Any
 
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
+from jaxcnn.sweeps.scales import check_scale
 from jaxcnn.training.config import flatten, to_json
-
-SCALES = ("digits", "mnist", "cifar10", "imagenet")  # and folder:PATH
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +43,8 @@ class Study:
 
     Attributes:
       base: a config.
-      factors: {config key: its levels}; every combination is a cell.
+      factors: {config key: its levels}; every combination is a cell. A factor of several keys has a name of its own
+        and {level: {config key: value}}.
       seeds: each cell is run once per seed.
       baseline: the levels of the cell that every other is compared with, {factor: level}; None for none.
       claims: Claims, tested together: their p are adjusted for how many they are.
@@ -105,34 +105,46 @@ class Study:
             for seed in self.seeds
         ]
 
-    def _levels(self, key):
+    def _levels(self, factor):
+        levels = self.factors[factor]
+        if not levels:
+            raise InputError(f"factor '{factor}' has no levels.")
         known = flatten(self.base)
-        if key == "seed":
-            raise InputError("factor 'seed': the seeds of a study are its `seeds`.")
-        if key not in known and not key.startswith("model.options."):
-            raise InputError(f"factor '{key}' is not a key of the config; {nearest(key, known)}")
-        if not self.factors[key]:
-            raise InputError(f"factor '{key}' has no levels.")
-        return self.factors[key]
+        for key in {key for level in levels for key in self._values(factor, level)}:
+            where = f"factor '{factor}'" if key == factor else f"factor '{factor}': '{key}'"
+            if key == "seed":
+                raise InputError(f"{where}: the seeds of a study are its `seeds`.")
+            if key not in known and not key.startswith("model.options."):
+                raise InputError(f"{where} is not a key of the config; {nearest(key, known)}")
+        return levels
+
+    def _values(self, factor, level):
+        """{config key: value} of one level."""
+        levels = self.factors[factor]
+        return levels[level] if isinstance(levels, dict) else {factor: level}
 
     def _run(self, levels, seed):
         config = self.base.copy_and_resolve_references()
-        for key, level in levels.items():
-            if not key.startswith("model.options."):
-                try:
-                    config.update_from_flattened_dict({key: level})
-                except (TypeError, ValueError) as error:
-                    raise InputError(f"factor '{key}': {level!r} is no level of it: {error}") from error
-        with config.unlocked():
-            for key, level in levels.items():
-                if key.startswith("model.options."):
-                    config.model.options[key.removeprefix("model.options.")] = level
+        for factor, level in levels.items():
+            for key, value in self._values(factor, level).items():
+                _set(config, key, value, factor)
         config.seed = seed
         digest = hashlib.sha256(to_json(config).encode()).hexdigest()[:10]
         parts = level_names(levels, levels)
         name = "-".join(parts[key] for key in sorted(parts)) or "base"
         name = "".join(c if c.isalnum() or c in "=.-" else "_" for c in name)
         return Run(f"{name}-seed={seed}-{digest}", cell_name(levels), seed, config, levels)
+
+
+def _set(config, key, value, factor):
+    if key.startswith("model.options."):
+        with config.unlocked():
+            config.model.options[key.removeprefix("model.options.")] = value
+        return
+    try:
+        config.update_from_flattened_dict({key: value})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"factor '{factor}': {value!r} is no value of {key}: {error}") from error
 
 
 def cell_name(levels):
@@ -178,7 +190,7 @@ def load_study(path, scale=None):
 
     Args:
       path: the file.
-      scale: one of SCALES or "folder:PATH", passed on to its study(scale=...); None: as the study has it by itself.
+      scale: a key of SCALES or "folder:PATH", passed on to its study(scale=...); None: as the study has it by itself.
     Raises:
       InputError: no such file, it has no study(), its study() takes no scale or not this one.
     """
@@ -189,8 +201,8 @@ def load_study(path, scale=None):
 def study_of(module, scale=None):
     """The Study of a module that load_module returned; scale and errors as in load_study."""
     path = module.__file__
-    if scale is not None and scale not in SCALES and not scale.startswith("folder:"):
-        raise InputError(f"there is no scale '{scale}'; {nearest(scale, (*SCALES, 'folder:PATH'))}")
+    if scale is not None:
+        check_scale(scale)
     if not hasattr(module, "study"):
         raise InputError(f"{path} has no function study() that returns a jaxcnn.sweeps.Study.")
     if scale is not None and "scale" not in inspect.signature(module.study).parameters:

@@ -1,0 +1,105 @@
+"""The scales of a study: the data set, its splits and the length of a run that every cell starts from."""
+
+from jaxcnn.errors import InputError, nearest
+from jaxcnn.training.config import default_config
+
+
+def scale_config(scale):
+    """The config that the runs of a study at this scale start from; a study then sets its network and its factors.
+
+    Args:
+      scale: a key of SCALES or "folder:PATH".
+          digits: the embedded digits at 16x16, 20 epochs; minutes on two CPU cores, no download.
+          mnist: TFDS's mnist, 10 epochs.
+          cifar10-subset: the first 5,000 training images of TFDS's cifar10, 2,500 others held out, all test images,
+            12 epochs; minutes on two CPU cores.
+          cifar10: all of it, by the recipe of He et al. 2015 (section 4.2): 64,000 steps of 128.
+          imagenet: TFDS's imagenet2012 at 224x224, 90 epochs of 256, random resized crops (Szegedy et al. 2014).
+          folder:PATH: class folders of images at 64x64, 30 epochs.
+    Returns:
+      A locked ConfigDict, with SGD of momentum 0.9.
+    Raises:
+      InputError: there is no such scale.
+    """
+    check_scale(scale)
+    config = default_config()
+    if scale.startswith("folder:"):
+        _folder(config)
+        config.data.name = scale
+    else:
+        SCALES[scale](config)
+    return config
+
+
+def check_scale(scale):
+    """Raises InputError for what is no scale."""
+    if scale not in SCALES and not scale.startswith("folder:"):
+        raise InputError(f"there is no scale '{scale}'; {nearest(scale, (*SCALES, 'folder:PATH'))}")
+
+
+def is_large(scale):
+    """Whether the images are photographs, for which the papers' own networks are made; else the small variants fit."""
+    return scale == "imagenet" or scale.startswith("folder:")
+
+
+def _digits(config):
+    config.data.name = "digits"
+    config.data.image_size = (16, 16)
+    config.augment.pad_crop = 1
+    _short(config, epochs=20, batch=32)
+
+
+def _mnist(config):
+    config.data.name = "tfds:mnist"
+    config.data.train, config.data.validation, config.data.test = "train[:90%]", "train[90%:]", "test"
+    config.augment.pad_crop = 2
+    _short(config, epochs=10, batch=128)
+
+
+def _cifar10_subset(config):
+    config.data.name = "tfds:cifar10"
+    config.data.train, config.data.validation, config.data.test = "train[:10%]", "train[95%:]", "test"
+    config.augment.pad_crop, config.augment.flip = 4, True
+    _short(config, epochs=12, batch=64)
+
+
+def _short(config, *, epochs, batch):
+    config.duration, config.batch_size = f"{epochs} epochs", batch
+    config.optimizer.learning_rate, config.optimizer.weight_decay = 0.05, 1e-4
+    config.schedule.name = "cosine"
+    config.evaluation.every = config.checkpoint.every = "10%"
+
+
+def _cifar10(config):
+    config.data.name = "tfds:cifar10"
+    config.data.train, config.data.validation, config.data.test = "train[:90%]", "train[90%:]", "test"
+    config.augment.pad_crop, config.augment.flip = 4, True
+    config.duration, config.batch_size = "64000 steps", 128
+    config.optimizer.learning_rate, config.optimizer.weight_decay = 0.1, 1e-4
+    config.schedule.name, config.schedule.boundaries = "step", ("32000 steps", "48000 steps")
+
+
+def _imagenet(config):
+    config.data.name = "tfds:imagenet2012"
+    config.data.train, config.data.validation, config.data.test = "train[:99%]", "train[99%:]", "validation"
+    config.data.image_size, config.data.resize = (224, 224), 256
+    config.augment.crop, config.augment.flip = "resized", True
+    config.duration, config.batch_size = "90 epochs", 256
+    config.optimizer.learning_rate, config.optimizer.weight_decay = 0.1, 1e-4
+    config.schedule.name, config.schedule.boundaries = "step", ("30 epochs", "60 epochs", "80 epochs")
+    config.model.dtype = "bfloat16"
+
+
+def _folder(config):
+    config.data.image_size = (64, 64)
+    config.augment.pad_crop, config.augment.flip = 8, True
+    _short(config, epochs=30, batch=64)
+
+
+SCALES = {
+    "digits": _digits,
+    "mnist": _mnist,
+    "cifar10-subset": _cifar10_subset,
+    "cifar10": _cifar10,
+    "imagenet": _imagenet,
+}
