@@ -45,6 +45,11 @@ INITIALISATIONS = {
 }
 
 MAXOUT_PIECES = 2
+SUITED = {  # the larger of two normal values has the mean square of one, so maxout keeps a variance of 1 / fan
+    **INITIALIZERS,
+    "prelu": HE_FAN_IN,
+    "maxout": INITIALISATIONS["lecun"],
+}
 
 CLAIMS = {
     "convnet": Claim(
@@ -120,9 +125,10 @@ class ConvNet(nn.Module):
         return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="output")(x.astype(jnp.float32)), features
 
     def _options(self):
-        name = self.kernel_init
-        suits = INITIALIZERS.get(self.activation, HE_FAN_IN)
-        init = look_up(name, table=INITIALISATIONS, kind="kernel_init") if name else suits
+        if self.kernel_init:
+            init = look_up(self.kernel_init, table=INITIALISATIONS, kind="kernel_init")
+        else:
+            init = look_up(self.activation, table=SUITED, kind="activation")
         return {"use_bias": not self.batch_norm, "kernel_init": init, "dtype": self.dtype}
 
     def _outputs(self, width):

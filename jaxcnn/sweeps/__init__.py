@@ -1,10 +1,22 @@
 """Studies: many runs that answer one question."""
 
 from jaxcnn.sweeps.claim import METRICS, Claim, Measure
+from jaxcnn.sweeps.measures import steps_to_training_error
 from jaxcnn.sweeps.scales import is_large, scale_config
 from jaxcnn.sweeps.study import Run, Study, load_study
 
-__all__ = ["METRICS", "Claim", "Measure", "Run", "Study", "is_large", "load_study", "run_study", "scale_config"]
+__all__ = [
+    "METRICS",
+    "Claim",
+    "Measure",
+    "Run",
+    "Study",
+    "is_large",
+    "load_study",
+    "run_study",
+    "scale_config",
+    "steps_to_training_error",
+]
 
 
 def __getattr__(name):

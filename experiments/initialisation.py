@@ -1,0 +1,34 @@
+"""Do deeper relu networks need initial weights whose variance suits the fan-in?
+
+Claim: He et al. 2015 (arXiv:1502.01852), section 2.2: with their variance a deep relu network starts to learn sooner
+    than with Glorot's, and N(0, 0.01**2) stalls.
+Protocol: a convnet of nine convolutions without normalisation; He's, Glorot's, LeCun's and N(0, 0.01**2) weights,
+    everything else the same; the steps to 25 % training error, read every 5 steps. A run that never gets there has no
+    value.
+Refuted if: Glorot's weights need fewer steps than He's beyond what the seeds explain.
+Cost: 20 runs of about 20 seconds on 2 CPU cores at the scale digits.
+"""
+
+from jaxcnn.sweeps import Claim, Study, scale_config, steps_to_training_error
+
+WEIGHTS = "model.options.kernel_init"
+
+
+def study(scale="digits"):
+    """Four ways to draw the weights."""
+    config = scale_config(scale)
+    config.model.options.convolutions = 3
+    config.optimizer.learning_rate = 0.01
+    config.log_every = 5
+    he, glorot, normal = ({WEIGHTS: name} for name in ("he", "glorot", "normal"))
+    return Study(
+        base=config,
+        factors={WEIGHTS: ("he", "glorot", "lecun", "normal")},
+        seeds=(0, 1, 2, 3, 4),
+        baseline=he,
+        claims=(
+            Claim("Glorot's weights need more steps than He's to 25 % training error.", glorot, he, "steps_to_25"),
+            Claim("N(0, 0.01²) weights end with a higher training loss than He's.", normal, he, "train_loss"),
+        ),
+        measures={"steps_to_25": steps_to_training_error(0.25)},
+    )

@@ -1,0 +1,42 @@
+"""Does depth alone lower the error, from 11 to 19 layers of 3x3 convolutions?
+
+Claim: Simonyan and Zisserman 2014, table 3: from A to D the top-1 error falls from 29.6 to 25.6 %, E is no better than
+    D (25.5 at one scale), response normalisation does not help A (29.7), and C, with 1x1 where D has 3x3, lies between.
+Protocol: the six networks, without normalisation, He's weights. At small scales the `*_small` variants with an eighth
+    of the widths and full connections of 128.
+Refuted if: D tests below A beyond what the seeds explain; at a small scale that may be a matter of optimisation only.
+Cost: 30 runs of about 30 seconds on 2 CPU cores at the scale digits.
+"""
+
+from jaxcnn.sweeps import Claim, Study, is_large, scale_config
+
+NETWORK = "network"
+PAPER = {"A": 29.6, "A-LRN": 29.7, "B": 28.7, "C": 28.1, "D": 27.0, "E": 27.3}
+
+
+def study(scale="digits"):
+    """A, A-LRN, B, C, D, E."""
+    config = scale_config(scale)
+    config.optimizer.learning_rate = 0.01
+    config.model.options = {}
+    if not is_large(scale):
+        config.model.options.update({"widths": (8, 16, 32, 64, 64), "hidden": (128, 128)})
+    end = "" if is_large(scale) else "_small"
+    levels = {letter: {"model.name": f"vgg_{letter.lower()}{end}"} for letter in "ABCDE"}
+    levels["A-LRN"] = {**levels["A"], "model.options.lrn": True}
+    paper = {f"{NETWORK}={k}": (v, "top-1 error, %, one scale of 256, table 3") for k, v in PAPER.items()}
+    a, b, c, d, e, lrn = ({NETWORK: name} for name in levels)
+    return Study(
+        base=config,
+        factors={NETWORK: levels},
+        seeds=(0, 1, 2, 3, 4),
+        baseline=a,
+        claims=(
+            Claim("B, with 13 layers, tests better than A, with 11.", b, a),
+            Claim("D, with 16 layers, tests better than A, with 11.", d, a),
+            Claim("D tests better than C, which has 1x1 for three of its 3x3.", d, c),
+            Claim("E, with 19 layers, tests better than D, with 16.", e, d),
+            Claim("Response normalisation raises A's test accuracy.", lrn, a),
+        ),
+        paper=paper if scale == "imagenet" else {},
+    )
