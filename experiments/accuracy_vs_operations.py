@@ -2,7 +2,7 @@
 
 Claim: Canziani et al. 2016 (arXiv:1605.07678), figure 2: over architectures, accuracy grows with operations along a
     curve that flattens, and parameters tell little about it.
-Protocol: networks from 0.1 to 40 million multiply-adds by one recipe each, at the rate that suits it; their operations are counted
+Protocol: networks from 0.1 to 10 million multiply-adds, each at a rate that suits it; operations are counted
     from the jaxpr. `python -m jaxcnn frontier --workdir RUNS` draws error against operations.
 Refuted if: the smallest network tests above the largest beyond what the seeds explain.
 Cost: 18 runs of 10 seconds to 2 minutes on 2 CPU cores at the scale digits.
