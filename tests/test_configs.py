@@ -9,11 +9,14 @@ import pytest
 
 from jaxcnn import architectures
 from jaxcnn.sweeps import load_study
+from jaxcnn.sweeps.scales import SCALES
 from jaxcnn.training.config import from_json, load_config, to_json, validate
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
-EXPERIMENTS = sorted(path for path in (ROOT / "experiments").glob("*.py") if not path.name.startswith("_"))
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
+STUDIES = [path for path in EXPERIMENTS if "def study(" in path.read_text()]
+SCALED = [path for path in STUDIES if "def study(scale=" in path.read_text()]
 
 
 def load(path):
@@ -48,12 +51,27 @@ def test_the_keys_of_the_command_are_keys_of_the_config(path):
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_experiment(path):
-    study, docstring = load_study(path)
+def test_an_experiment_states_its_claim(path):
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    assert docstring.partition("\n")[0].endswith("?")
     for word in ("Claim:", "Protocol:", "Refuted if:", "Cost:"):
         assert word in docstring
+
+
+def check_study(study):
     runs = study.runs()
     assert len({run.id for run in runs}) == len(runs) > 1
     assert len({run.seed for run in runs}) >= 3  # honest statistics need a spread
     for run in runs:
         validate(run.config)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_study(path):
+    check_study(load_study(path)[0])
+
+
+@pytest.mark.parametrize("scale", [*SCALES, "folder:photos"])
+@pytest.mark.parametrize("path", SCALED, ids=lambda path: path.stem)
+def test_study_at_every_scale(path, scale):
+    check_study(load_study(path, scale)[0])

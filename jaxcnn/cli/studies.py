@@ -56,6 +56,7 @@ def _sweep(arguments):
       ./launch.sh sweep experiments/digits.py --workdir /shared/digits --runner slurm --partition gpu --gpus-per-task 1
 
     --runner population trains runs that differ only in their seed and in numbers in one program; the others as local.
+    A file with analyse(study, workdir) as well says more when every run is done: of ensembles, for example.
     The same command goes on where it was broken off. A file with search() instead is a search by Optuna: the same
     command started again, here or on another machine, joins in.
     """
@@ -81,7 +82,7 @@ def _refuse(arguments, options, reason):
 
 
 def _study(module, arguments):
-    from jaxcnn.sweeps.study import study_of
+    from jaxcnn.sweeps.study import slips_named, study_of
     from jaxcnn.training.preemption import Preempted
 
     study, docstring = study_of(module, arguments.scale), module.__doc__ or ""
@@ -95,7 +96,12 @@ def _study(module, arguments):
     except Preempted as stop:
         print(f"jaxcnn: {stop}", file=sys.stderr)
         return 128 + stop.signal
-    return _show(study, arguments.workdir, cells, failed)
+    _show(study, arguments.workdir, cells, failed)
+    if hasattr(module, "analyse") and not failed:
+        with slips_named(module.__file__):
+            for line in module.analyse(study, pathlib.Path(arguments.workdir)):
+                print(line)
+    return int(bool(failed))
 
 
 def _run(study, arguments, **about):
@@ -131,7 +137,6 @@ def _show(study, workdir, cells, failed):
     print(f"{workdir}/report.html")
     for run, error in failed.items():
         print(f"jaxcnn: {run} failed: {error}", file=sys.stderr)
-    return int(bool(failed))
 
 
 def _one(study, arguments):

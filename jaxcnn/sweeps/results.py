@@ -14,6 +14,8 @@ from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.metrics import read_metrics
 from jaxcnn.training.rundir import environment, read_config, read_data, read_evaluations
 from jaxcnn.training.setup import make_model
+from jaxcnn.visualize.effects import draw_cells
+from jaxcnn.visualize.figure import save_figure
 from jaxcnn.visualize.quantity import amount, extent
 from jaxcnn.visualize.study_report import Cell, StudyReport, study_report
 
@@ -73,7 +75,7 @@ def _finite(value):
 
 
 def write_study(study, workdir, results, failed, *, title, docstring=""):
-    """Writes results.csv, verdicts.json and report.html of a study into workdir.
+    """Writes results.csv, verdicts.json, figure.png and report.html of a study into workdir.
 
     Args:
       results: {run id: Result, None where it failed}.
@@ -85,6 +87,7 @@ def write_study(study, workdir, results, failed, *, title, docstring=""):
     cells = gather(study, workdir, results, failed)
     found = findings(study, cells)
     (workdir / "verdicts.json").write_text(json.dumps(found, indent=1) + "\n")
+    save_figure(draw_cells(found["cells"], found["metrics"]), workdir / "figure.png")
     command = "python -m jaxcnn " + " ".join(sys.argv[1:])
     report = StudyReport(title, docstring, command, cells, found, environment())
     (workdir / "report.html").write_text(study_report(report))

@@ -44,7 +44,7 @@ class Study:
     Attributes:
       base: a config.
       factors: {config key: its levels}; every combination is a cell. A factor of several keys has a name of its own
-        and {level: {config key: value}}.
+        and {level: {config key: value}}; a value may be a function of the seed, a draw for example.
       seeds: each cell is run once per seed.
       baseline: the levels of the cell that every other is compared with, {factor: level}; None for none.
       claims: Claims, tested together: their p are adjusted for how many they are.
@@ -127,7 +127,7 @@ class Study:
         config = self.base.copy_and_resolve_references()
         for factor, level in levels.items():
             for key, value in self._values(factor, level).items():
-                _set(config, key, value, factor)
+                _set(config, key, value(seed) if callable(value) else value, factor)
         config.seed = seed
         digest = hashlib.sha256(to_json(config).encode()).hexdigest()[:10]
         parts = level_names(levels, levels)

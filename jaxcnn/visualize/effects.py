@@ -1,4 +1,4 @@
-"""The effect of each factor of a study: the mean of each of its levels, with its interval."""
+"""Means with their intervals: of each level of a study's factors, and of each of its cells."""
 
 import math
 
@@ -35,6 +35,28 @@ def draw_effects(effects, metric):
     return figure
 
 
+def draw_cells(cells, metrics):
+    """Draws the mean of every cell with the interval of the mean, a panel for each metric.
+
+    Args:
+      cells: [{"cell", "metrics": {name: {"n", "mean", "interval"}}}], as `findings` has them.
+      metrics: {name: {"label", "unit", "higher_is_better"}}, those to draw.
+    Returns:
+      A matplotlib Figure.
+    """
+    figure = new_figure(2.2 + 3.6 * len(metrics), 1.2 + 0.36 * len(cells))
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False).flat
+    for axes, (name, metric) in zip(panels, metrics.items(), strict=True):
+        for place, cell in enumerate(cells):
+            _draw_level(axes, place, cell["metrics"][name], 100 if metric["unit"] == "points" else 1)
+        plain_axes(axes, xlabel=heading(metric))
+        axes.grid(axis="y", visible=False)
+    names = [{"level": cell["cell"], "n": cell["metrics"][next(iter(metrics))]["n"]} for cell in cells]
+    figure.axes[0].set_yticks(range(len(cells)), map(_name, names), fontsize=10)
+    figure.axes[0].set_ylim(len(cells) - 0.5, -0.5)
+    return figure
+
+
 def _draw_level(axes, place, level, scale):
     if level["mean"] is None:
         return
@@ -47,4 +69,4 @@ def _draw_level(axes, place, level, scale):
 
 
 def _name(level):
-    return f"{literal(level['level'], limit=28)} (n = {level['n']})"
+    return f"{literal(level['level'], limit=44)} (n = {level['n']})"

@@ -1,0 +1,41 @@
+"""Does an ensemble of five networks beat its members?
+
+Claim: Krizhevsky et al. 2012, table 1: the average of five networks lowers the top-5 error of one from 18.2 to 16.4 %.
+Protocol: 25 networks that differ in their seed; five disjoint ensembles of five, whose softmax outputs are averaged;
+    each ensemble against the mean of its own members on the same test images, n = 5 pairs.
+Refuted if: the ensembles' mean test error is not below that of their members.
+Cost: 25 runs of about 10 seconds on 2 CPU cores at the scale digits; --runner population trains them together.
+"""
+
+from jaxcnn.sweeps import Study, scale_config
+from jaxcnn.sweeps.statistics import paired_comparison
+from jaxcnn.training.protocols import evaluate_protocols
+from jaxcnn.training.tally import write_csv
+
+SIZE = 5
+
+
+def study(scale="digits"):
+    """One recipe, 25 seeds."""
+    return Study(base=scale_config(scale), factors={}, seeds=tuple(range(5 * SIZE)))
+
+
+def analyse(study, workdir):
+    """The error of every ensemble and the mean of its members'; yields the lines of the answer."""
+    runs, members, ensembles, rows = study.runs(), {}, {}, []
+    for first in range(0, len(runs), SIZE):
+        group = [workdir / run.id for run in runs[first : first + SIZE]]
+        side = max(runs[0].config.data.image_size or (32, 32))
+        found = evaluate_protocols(group, "test", crops=(1,), scales=(side,)).rows
+        members[first], ensembles[first] = (
+            next(row.top1_error for row in found if row.networks == size) for size in (1, SIZE)
+        )
+        rows += found
+        yield f"seeds {first} to {first + SIZE - 1}: members {members[first]:.2%}, ensemble {ensembles[first]:.2%}"
+    write_csv(workdir / "ensembles.csv", rows)
+    found = paired_comparison(members, ensembles)
+    low, high = found.interval
+    yield (
+        f"top-1 error of the members minus that of their ensemble: {100 * found.difference:.2f} points "
+        f"(95 % interval {100 * low:.2f} to {100 * high:.2f}, n = {found.n} ensembles, p {found.p:.2g})"
+    )
