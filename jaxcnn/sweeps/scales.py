@@ -12,7 +12,7 @@ def scale_config(scale):
           digits: the embedded digits at 16x16, 20 epochs; minutes on two CPU cores, no download.
           mnist: TFDS's mnist, 10 epochs.
           cifar10-subset: the first 5,000 training images of TFDS's cifar10, 2,500 others held out, all test images,
-            12 epochs; minutes on two CPU cores.
+            8 epochs; minutes on two CPU cores.
           cifar10: all of it, 64,000 steps of 128, by the schedule and the crops of He et al. 2015 (section 4.2).
           imagenet: TFDS's imagenet2012 at 224x224, 90 epochs of 256, random resized crops (Szegedy et al. 2014).
           folder:PATH: class folders of images at 64x64, 30 epochs.
@@ -70,7 +70,7 @@ def _cifar10_subset(config):
     config.data.name = "tfds:cifar10"
     config.data.train, config.data.validation, config.data.test = "train[:10%]", "train[95%:]", "test"
     config.augment.pad_crop, config.augment.flip = 4, True
-    _short(config, epochs=12, batch=64)
+    _short(config, epochs=8, batch=64)
 
 
 def _short(config, *, epochs, batch):

@@ -5,6 +5,7 @@ import pytest
 from tracing import count, shapes
 
 from jaxcnn.architectures import create
+from jaxcnn.operators import local_response_norm
 
 
 def build(size=(32, 32, 3), **options):
@@ -76,8 +77,80 @@ def test_dropout_by_a_traced_rate_and_by_position(draw):
     np.testing.assert_allclose(jnp.concatenate(halves), whole, rtol=1e-4, atol=1e-5)
 
 
+SMALL = {"widths": (4, 6), "convolutions": 1, "hidden": (5,)}
+PLAIN = 3**2 * 3 * 4 + 4 + 3**2 * 4 * 6 + 6 + 6 * 4 * 5 + 5 + 5 * 10 + 10  # two maps of 2x2 are left of 8x8
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ({"pooling": "max_overlapping"}, 0),
+        ({"pooling": "average"}, 0),
+        ({"pooling": "l2"}, 0),
+        ({"pooling": "strided"}, 3**2 * 4 * 4 + 4 + 3**2 * 6 * 6 + 6),
+        ({"response_norm": True}, 0),
+        ({"activation": "prelu"}, 4 + 6 + 5),
+        ({"activation": "maxout"}, PLAIN - 5 * 10 - 10),  # every layer but the last is twice as wide
+        ({"factorized": True}, 2 * 3 * 6 * 6 // 2 + 3 * 4 * 6 + 6 - 3**2 * 4 * 6),
+    ],
+    ids=str,
+)
+def test_options_of_the_ablations(options, more):
+    (logits, features), variables = build((8, 8, 3), **SMALL, **options)
+    assert count(variables["params"]) == PLAIN + more
+    assert features["pool2"].shape == (2, 2, 2, 6) and logits.shape == (2, 10)
+
+
+WINDOWS = {
+    "max": lambda x: x.max(axis=(2, 4)),
+    "average": lambda x: x.mean(axis=(2, 4)),
+    "l2": lambda x: np.sqrt((x**2).sum(axis=(2, 4))),
+}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_poolings_of_windows_side_by_side(name, draw):
+    model = create("convnet", **SMALL, pooling=name)
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    _, features = model.apply(draw(model, (8, 8, 3)), x, train=False)
+    before = np.asarray(features["conv1_1"]).reshape(2, 4, 2, 4, 2, 4)
+    np.testing.assert_allclose(features["pool1"], WINDOWS[name](before), rtol=1e-5, atol=1e-6)
+
+
+def test_overlapping_windows_and_response_normalisation(draw):
+    model = create("convnet", **SMALL, pooling="max_overlapping", response_norm=True)
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    _, features = model.apply(draw(model, (8, 8, 3)), x, train=False)
+    before = np.asarray(local_response_norm(features["conv1_1"]))
+    expected = [[before[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max(axis=(1, 2)) for j in range(4)] for i in range(4)]
+    np.testing.assert_array_equal(features["pool1"], np.moveaxis(np.array(expected), 2, 0))
+
+
+def test_maxout_keeps_the_larger_of_two(draw):
+    model = create("convnet", **SMALL, activation="maxout")
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    variables = draw(model, (8, 8, 3))
+    _, features = model.apply(variables, x, train=False)
+    kernel, bias = (np.asarray(variables["params"]["conv1_1"][name]) for name in ("kernel", "bias"))
+    at = (np.tensordot(x[:, 2:5, 3:6], kernel, axes=3) + bias).reshape(2, 4, 2).max(axis=-1)
+    np.testing.assert_allclose(features["conv1_1"][:, 3, 4], at, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "variance"), [("he", 2 / 288), ("glorot", 2 / (288 + 576)), ("lecun", 1 / 288), ("normal", 1e-4)]
+)
+def test_initial_weights(name, variance):
+    model = create("convnet", widths=(32, 64), convolutions=1, hidden=(), kernel_init=name)
+    params = jax.jit(lambda: model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)), train=False))()["params"]
+    found = np.var(params["conv2_1"]["kernel"])  # of 18,432 weights: 1 % is one standard error
+    np.testing.assert_allclose(found, variance, rtol=0.04)
+
+
 def test_errors_say_what_is_wrong():
     with pytest.raises(ValueError, match=r"3 poolings need images of 8x8, got \(2, 4, 4, 3\)"):
         build((4, 4, 3))
     with pytest.raises(ValueError, match="odd kernel_size, got 4"):
         create("convnet", kernel_size=4)
+    for key, word in (("pooling", "max"), ("kernel_init", "he"), ("activation", "relu")):
+        with pytest.raises(ValueError, match=f"'{word}'"):
+            build(**{key: f"{word}x"})

@@ -26,7 +26,9 @@ PRINTED = """
 ROWS = [(name, *map(int, widths)) for name, *widths in (row.split() for row in PRINTED.split("\n") if row)]
 
 
-def counted(sides, classes=1000, third=5, naive=False, per_channel=1, bins=16, heads=True):
+def counted(
+    sides, classes=1000, third=5, naive=False, per_channel=1, bins=16, heads=True, factorised=False, residual=False
+):
     """Parameters and multiply-adds of table 1 by hand.
 
     sides: of the maps of conv1, conv2 and of modules 3, 4, 5; per_channel: a bias, or a norm's scale and bias; bins:
@@ -47,13 +49,22 @@ def counted(sides, classes=1000, third=5, naive=False, per_channel=1, bins=16, h
         side = sides[int(name[0]) - 1]
         add(1, c, one, side)
         add(3, c if naive else reduce3, three, side)
-        add(third, c if naive else reduce5, five, side)
+        if factorised:
+            add(3, reduce5, five, side)
+            add(3, five, five, side)
+        else:
+            add(third, c if naive else reduce5, five, side)
+        before = c
         if naive:
             c += one + three + five
         else:
             for width in (reduce3, reduce5, projection):
                 add(1, c, width, side)
             c = one + three + five + projection
+        if residual:
+            add(1, c, c, side)
+            if before != c:
+                add(1, before, c, side)
         if name in ("4a", "4d"):
             of_heads += (c + per_channel) * 128 + (128 * bins + 1) * 1024 + (1024 + 1) * classes
     return total + (c + 1) * classes + heads * of_heads, macs + c * classes
@@ -110,6 +121,37 @@ def test_exact_parameters_macs_and_contract(name):
     heads = [] if name == "googlenet_small" else ["aux1", "aux2"]
     assert list(features) == [*bare, *heads]
     assert all(features[head].shape == (2, 1000) and features[head].dtype == jnp.float32 for head in heads)
+
+
+@pytest.mark.parametrize(
+    ("options", "hand"),
+    [
+        ({"bottlenecks": False}, {"naive": True}),
+        ({"batch_norm": True}, {"per_channel": 2}),
+        ({"factorized": True}, {"factorised": True}),
+        ({"residual": True}, {"residual": True}),
+    ],
+    ids=str,
+)
+def test_what_ablations_make_of_the_modules(options, hand):
+    (_, features), variables, macs = build("googlenet_small", **options)
+    parameters, expected = counted((32, 16, 16, 8, 4), 10, heads=False, **hand)
+    assert (count(variables["params"]), macs) == (parameters, expected)
+    assert features["inception_5b"].shape == (2, 4, 4, 4944 if hand.get("naive") else 1024)
+
+
+def test_an_eighth_of_the_width():
+    (_, features), variables, _ = build("googlenet_small", (8, 8, 1), width=0.125)
+    assert features["inception_3a"].shape[-1] == sum(math.ceil(w / 8) for w in (64, 128, 32, 32))
+    assert variables["params"]["inception_5b"]["3x3_reduce"]["kernel"].shape == (1, 1, 832 // 8, 192 // 8)
+
+
+def test_a_residual_module_adds_its_branches_to_its_input():
+    module = Inception((2, 2, 3, 1, 2, 1), residual=True)
+    x = np.random.default_rng(0).normal(size=(2, 5, 5, 8)).astype(np.float32)
+    variables = module.init(jax.random.key(0), x, False)
+    params = {**variables["params"], "join": jax.tree.map(jnp.zeros_like, variables["params"]["join"])}
+    np.testing.assert_array_equal(module.apply({"params": params}, x, False), np.maximum(x, 0))
 
 
 MODULES = [f"inception_{row[0]}" for row in ROWS]

@@ -68,6 +68,37 @@ def test_factors_that_cannot_be_are_refused(tiny_config, factors, words):
         runs(tiny_config, factors)
 
 
+RECIPES = {
+    "plain": {},
+    "adam": {"optimizer.name": "adam", "optimizer.learning_rate": 0.001, "model.options.widths": (2,)},
+    "drawn": {"optimizer.learning_rate": lambda seed: 0.01 * (seed + 1)},
+}
+
+
+def test_a_factor_of_several_keys(tiny_config):
+    plain, adam, *drawn = runs(tiny_config, {"recipe": RECIPES}, seeds=(3,))
+    assert [plain.cell, adam.cell, drawn[0].cell] == ["recipe=plain", "recipe=adam", "recipe=drawn"]
+    assert [key for key, _, _ in differences(tiny_config(), plain.config)] == ["seed"]
+    changed = {key: new for key, _, new in differences(tiny_config(), adam.config)}
+    assert changed == {**RECIPES["adam"], "seed": 3} and adam.levels == {"recipe": "adam"}
+    assert drawn[0].config.optimizer.learning_rate == 0.04
+    study = Study(tiny_config(), {"recipe": RECIPES}, claims=(Claim("", {"recipe": "adam"}, {"recipe": "plain"}),))
+    assert len({run.id for run in study.runs()}) == 9
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"optimizer.learning_rat": 0.1}, "'recipe': 'optimizer.learning_rat' is not.*'optimizer.learning_rate'"),
+        ({"seed": 1}, "'recipe': 'seed': the seeds"),
+        ({"optimizer.name": 3}, "'recipe': 3 is no value of optimizer.name"),
+    ],
+)
+def test_what_a_level_of_several_keys_cannot_set(tiny_config, values, words):
+    with pytest.raises(InputError, match=words):
+        runs(tiny_config, {"recipe": {"mine": values}})
+
+
 def test_load_study(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text('"""Why?"""\nfrom jaxcnn import default_config\nfrom jaxcnn.sweeps import Study\n\n')

@@ -5,7 +5,7 @@ import pytest
 
 from jaxcnn.sweeps import Claim, Study
 from jaxcnn.sweeps.verdicts import findings
-from jaxcnn.visualize.effects import draw_effects
+from jaxcnn.visualize.effects import draw_cells, draw_effects
 from jaxcnn.visualize.figure import png_bytes
 from jaxcnn.visualize.study_report import StudyReport, study_report
 
@@ -120,6 +120,26 @@ def test_effects_are_means_with_their_intervals():
     assert axes.get_title(loc="left") == "x" and axes.get_xlabel() == "Test loss (%, lower is better)"
     assert lines(other, "mean") == [[50]]
     assert lines(draw_effects({"x": levels}, PLAIN).axes[0], "mean") == [[0.5], [0.7]]
+
+
+def test_cells_have_a_panel_for_each_metric():
+    cells = [
+        {
+            "cell": "a",
+            "metrics": {
+                "x": {"n": 3, "mean": 0.5, "interval": (0.4, 0.6)},
+                "y": {"n": 0, "mean": None, "interval": None},
+            },
+        },
+        {
+            "cell": "b",
+            "metrics": {"x": {"n": 1, "mean": 0.7, "interval": None}, "y": {"n": 1, "mean": 8.0, "interval": None}},
+        },
+    ]
+    first, second = draw_cells(cells, {"x": {**PLAIN, "unit": "points"}, "y": PLAIN}).axes
+    assert lines(first, "mean") == [[50], [70]] and lines(first, "interval") == [[40, 60]]
+    assert lines(second, "mean") == [[8.0]] and not lines(second, "interval")
+    assert [tick.get_text() for tick in first.get_yticklabels()] == ["a (n = 3)", "b (n = 1)"]
 
 
 @pytest.mark.parametrize("count", [1, 4])
