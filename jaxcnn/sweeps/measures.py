@@ -12,7 +12,7 @@ def steps_to_training_error(error):
     Args:
       error: a fraction.
     Returns:
-      A Measure in steps, compared by ratios.
+      A Measure, compared by ratios.
     """
 
     def read(rows):

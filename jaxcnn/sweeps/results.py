@@ -10,6 +10,7 @@ import rich.table
 
 from jaxcnn.analysis import summarize
 from jaxcnn.errors import InputError
+from jaxcnn.sweeps.summary import summary
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.metrics import read_metrics
 from jaxcnn.training.rundir import environment, read_config, read_data, read_evaluations
@@ -75,7 +76,7 @@ def _finite(value):
 
 
 def write_study(study, workdir, results, failed, *, title, docstring=""):
-    """Writes results.csv, verdicts.json, figure.png and report.html of a study into workdir.
+    """Writes results.csv, verdicts.json, figure.png, summary.md and report.html of a study into workdir.
 
     Args:
       results: {run id: Result, None where it failed}.
@@ -89,6 +90,7 @@ def write_study(study, workdir, results, failed, *, title, docstring=""):
     (workdir / "verdicts.json").write_text(json.dumps(found, indent=1) + "\n")
     save_figure(draw_cells(found["cells"], found["metrics"]), workdir / "figure.png")
     command = "python -m jaxcnn " + " ".join(sys.argv[1:])
+    (workdir / "summary.md").write_text(summary(study, workdir, found, failed, title=title))
     report = StudyReport(title, docstring, command, cells, found, environment())
     (workdir / "report.html").write_text(study_report(report))
     return cells

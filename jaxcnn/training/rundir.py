@@ -127,6 +127,12 @@ def write_environment(workdir, config, *, step, **more):
     _write(path, json.dumps({"starts": starts}, indent=2) + "\n")
 
 
+def last_start(workdir):
+    """What `environment` said at the last start of a run; None of a run that never started."""
+    path = pathlib.Path(workdir) / "environment.json"
+    return json.loads(path.read_text())["starts"][-1] if path.exists() else None
+
+
 def environment():
     """Where this process runs: command, git commit, versions, devices, processes."""
     return {

@@ -7,9 +7,11 @@ import signal
 
 import pytest
 
+from jaxcnn.cli import main
 from jaxcnn.errors import InputError
 from jaxcnn.sweeps import Claim, Measure, Study, run_study
 from jaxcnn.sweeps.lock import hold
+from jaxcnn.training.config import to_json
 from jaxcnn.training.metrics import MetricsLog
 from jaxcnn.training.preemption import Preempted
 
@@ -230,3 +232,31 @@ def test_a_place_that_cannot_be_written(tiny_config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         run_study(Study(tiny_config(), {}, (0,)), tmp_path / "file" / "study", title="", quiet=True)
+
+
+def test_the_summary_says_what_the_numbers_were_computed_on(study, finished):
+    workdir, cells, failed = finished
+    text = (workdir / "summary.md").read_text()
+    start = json.loads((workdir / study.runs()[0].id / STARTED).read_text())["starts"][-1]
+    (claim,) = json.loads((workdir / "verdicts.json").read_text())["claims"]
+    assert text.startswith("# Which rate?\n") and "A high rate ends lower. **Not decided** at n = 1" in text
+    assert claim["sentence"].removeprefix("not decided") in text
+    assert f"| {cells[0].name} | 1 | {100 * cells[0].values['test_top1'][0]:.2f} | n/a | n/a |" in text
+    assert f"- commit: {start['git_commit'][:9]} (3 runs)" in text and f"jax {start['versions']['jax']}" in text
+    (bad,) = failed
+    assert f"- {bad}: training diverged" in text
+    assert (workdir / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_studys_file_says_more_when_every_run_is_done(study, finished, tmp_path, capsys):
+    workdir = shutil.copytree(finished[0], tmp_path / "out")
+    source = "from jaxcnn.sweeps import Study\nfrom jaxcnn.training.config import from_json\n\n\ndef study():\n"
+    source += f"    base = from_json({to_json(study.base)!r})\n"
+    source += "    return Study(base, {'optimizer.learning_rate': (0.1, 0.05)}, seeds=(0,))\n\n\n"
+    path = tmp_path / "mine.py"
+    path.write_text(source + "def analyse(study, workdir):\n    yield f'{len(study.runs())} in {workdir.name}'\n")
+    assert main(["sweep", str(path), "--workdir", str(workdir)]) == 0
+    assert "2 in out" in capsys.readouterr().out.splitlines()
+    path.write_text(source + "def analyse(study, workdir):\n    raise KeyError('top1')\n")
+    assert main(["sweep", str(path), "--workdir", str(workdir)]) == 2
+    assert "mine.py, line" in capsys.readouterr().err

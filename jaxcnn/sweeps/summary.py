@@ -1,0 +1,74 @@
+"""The summary of a study as Markdown, to be kept beside its table: answers, numbers, and what they were computed on."""
+
+import collections
+
+from jaxcnn.training.rundir import last_start
+from jaxcnn.visualize.quantity import amount, extent, heading
+
+
+def summary(study, workdir, found, failed, *, title):
+    """The text of summary.md.
+
+    Args:
+      study: a Study; workdir: where its runs are.
+      found: what `findings` returns.
+      failed: {run id: why}.
+      title: the study's question.
+    Returns:
+      Markdown: a sentence for each claim, n, mean, standard deviation and interval of each cell, and of the runs
+      commands, commits, devices and versions, with how many have them.
+    """
+    parts = [f"# {title}", _claims(found), "![means of the cells](figure.png)"]
+    parts += [_cells(found["cells"], name, metric) for name, metric in found["metrics"].items()]
+    if failed:
+        parts.append("Without a result:\n\n" + "\n".join(f"- {run}: {why}" for run, why in failed.items()))
+    return "\n\n".join(filter(None, [*parts, _origin(study, workdir)])) + "\n"
+
+
+def _claims(found):
+    return "\n".join(
+        f"- {claim['text']} **{claim['verdict'].capitalize()}**{_reason(claim)}." for claim in found["claims"]
+    )
+
+
+def _reason(claim):
+    return claim["sentence"].removeprefix(claim["verdict"])
+
+
+def _cells(cells, name, metric):
+    head = f"| {heading(metric)} | n | mean | std | 95 % interval | paper |\n|---|---|---|---|---|---|"
+    lines = []
+    for cell in cells:
+        numbers = cell["metrics"][name]
+        paper = f"{cell['paper'][0]} ({cell['paper'][1]})" if cell["paper"] and name == "test_top1" else ""
+        spread = amount(numbers["mean"], metric), amount(numbers["std"], metric), extent(numbers["interval"], metric)
+        lines.append(f"| {cell['cell']} | {numbers['n']} | {' | '.join(spread)} | {paper} |")
+    return "\n".join([head, *lines])
+
+
+def _origin(study, workdir):
+    """What the runs say of themselves, each fact with how many runs have it."""
+    facts = {name: collections.Counter() for name in ("command", "commit", "device", "versions", "day")}
+    for run in study.runs():
+        start = last_start(workdir / run.id)
+        if start is None:
+            continue
+        facts["command"][_command(start["command"])] += 1
+        facts["commit"][str(start["git_commit"])[:9]] += 1
+        facts["device"][f"{', '.join(start['devices'])} ({start['cpu']})"] += 1
+        facts["versions"][
+            f"Python {start['python']}, " + ", ".join(" ".join(v) for v in start["versions"].items())
+        ] += 1
+        facts["day"][start["time"][:10]] += 1
+    lines = [f"- {name}: {text} ({n} runs)" for name, counts in facts.items() for text, n in counts.items()]
+    return "\n".join(lines)
+
+
+def _command(words):
+    """The sweep that a run belongs to, without the run and the place of the program."""
+    arguments = words.split()[1:]
+    if "--run" in arguments:
+        place = arguments.index("--run")
+        arguments = arguments[:place] + arguments[place + 2 :]
+    arguments = ["experiments/" + a.rpartition("experiments/")[2] if "experiments/" in a else a for a in arguments]
+    return f"`python -m jaxcnn {' '.join(arguments)}`"
