@@ -20,7 +20,7 @@ def study(scale="digits"):
     config.optimizer.learning_rate = 0.1
     config.model.options = {}
     if scale == "digits":
-        config.duration = "12 epochs"
+        config.batch_size, config.duration = 64, "6 epochs"
     shallow, deep = ("18", "34") if is_large(scale) else ("20", "56")
     names = [f"{kind}{depth}" for depth in (shallow, deep) for kind in ("plain", "resnet")]
     plain_shallow, residual_shallow, plain_deep, residual_deep = ({NETWORK: name} for name in names)

@@ -22,7 +22,7 @@ def study(scale="digits"):
     config.model.options = {}
     if scale == "digits":
         config.data.image_size, config.augment.pad_crop = (8, 8), 0
-        config.duration = "10 epochs"
+        config.batch_size, config.duration = 64, "5 epochs"
     dense, residual = ("densenet121", "resnet50") if is_large(scale) else ("densenet_40_12", "resnet110")
     paper = {f"name={name}": (error, "error, %, Huang et al. table 2") for name, error in PAPER.items()}
     return Study(

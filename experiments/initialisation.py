@@ -20,6 +20,8 @@ def study(scale="digits"):
     config.model.options.convolutions = 3
     config.optimizer.learning_rate = 0.01
     config.log_every = 5
+    if scale == "digits":
+        config.duration = "10 epochs"
     he, glorot, normal = ({WEIGHTS: name} for name in ("he", "glorot", "normal"))
     return Study(
         base=config,

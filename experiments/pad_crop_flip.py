@@ -11,7 +11,7 @@ Cost: 6 runs of about 2 minutes on 2 CPU cores. DIR holds TFDS's cifar10:
 """
 
 from jaxcnn import default_config
-from jaxcnn.sweeps import Study
+from jaxcnn.sweeps import Claim, Study
 
 
 def study():
@@ -27,4 +27,8 @@ def study():
     config.optimizer.weight_decay = 5e-4
     config.schedule.name = "cosine"
     config.evaluation.every = config.checkpoint.every = "500 steps"
-    return Study(base=config, factors={"augment.recipe": ("", "cifar")}, seeds=(0, 1, 2))
+    none, crops = {"augment.recipe": ""}, {"augment.recipe": "cifar"}
+    claim = Claim("Pad-crop and mirror images raise test accuracy.", crops, none)
+    return Study(
+        base=config, factors={"augment.recipe": ("", "cifar")}, seeds=(0, 1, 2), baseline=none, claims=(claim,)
+    )

@@ -19,6 +19,8 @@ def study(scale="digits"):
     config = scale_config(scale)
     config.optimizer.learning_rate = 0.02
     config.log_every = 5
+    if scale == "digits":
+        config.batch_size, config.duration = 64, "8 epochs"
     config.model.options = {}
     if is_large(scale):
         config.data.image_size, config.data.resize = (299, 299), 342

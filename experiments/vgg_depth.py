@@ -21,6 +21,8 @@ def study(scale="digits"):
     config.model.options = {}
     if not is_large(scale):
         config.model.options.update({"widths": (8, 16, 32, 64, 64), "hidden": (128, 128)})
+    if scale == "digits":
+        config.batch_size, config.duration = 64, "12 epochs"
     end = "" if is_large(scale) else "_small"
     levels = {letter: {"model.name": f"vgg_{letter.lower()}{end}"} for letter in "ABCDE"}
     levels["A-LRN"] = {**levels["A"], "model.options.lrn": True}
