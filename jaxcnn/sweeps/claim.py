@@ -86,7 +86,11 @@ def side_names(claim, factors):
     shared = {key: level for key, level in claim.higher.items() if key in claim.lower and claim.lower[key] == level}
     sides = [{key: level for key, level in side.items() if key not in shared} for side in both]
     levels = [level for side in sides for level in side.values()]
-    if len(levels) != 2 or sides[0].keys() != sides[1].keys() or not all(isinstance(level, str) for level in levels):
+    if (
+        len(levels) != 2
+        or sides[0].keys() != sides[1].keys()
+        or not all(isinstance(level, str) and level for level in levels)
+    ):
         sides = [level_names(side, factors) for side in sides]
     return *(", ".join(side.values()) for side in sides), ", ".join(level_names(shared, factors).values())
 
