@@ -3,7 +3,7 @@
 Command: python -m jaxcnn train --config=configs/imagenet_resnet50.py --config.data.data_dir=DIR --workdir=runs/resnet50
     (DIR holds TFDS's imagenet2012; python -m jaxcnn prepare tfds:imagenet2012 --data_dir DIR makes it)
 Recipe: the paper's: batch 256, SGD momentum 0.9, L2 decay 1e-4 on every parameter, short side from [256, 480], windows
-    of 224, mirror images, PCA of the colours. Where the paper divides the rate of 0.1 by 10 on a plateau, here at 30, 60
+    of 224, mirror images, PCA of the colours. The paper divides the rate of 0.1 by 10 on a plateau, here at 30, 60
     and 80 of 90 epochs, which is another recipe (Goyal et al. 2017, arXiv:1706.02677). Computed in bfloat16; batch norm
     over the images of each device, 32 on 8.
 Paper: 22.85 % top-1 and 6.71 % top-5 error, 10 crops; one crop 24.7 and 7.8 (the authors' release). Not yet run here.
