@@ -60,8 +60,8 @@ class ScaledCrop:
     """A window of the image size at a random place of the image scaled to a random size.
 
     The short side is scaled to uniform(scale) times that of the image size: 256 to 480 for 224 (He et al. 2015,
-    section 3.4), which is the default, or 256 to 512 (Simonyan and Zisserman 2014, section 3.1). A window that would
-    pass the other side, of an image size that is not square, is scaled until it fits.
+    section 3.4), which is the default, or 256 to 512 (Simonyan and Zisserman 2014, section 3.1). Of an image size
+    that is not square the side that has less room counts, as in jaxcnn.augment.random_scaled_crop.
 
     Args:
       scale: lowest and highest factor, at least 1.
@@ -77,8 +77,7 @@ class ScaledCrop:
 
     def box(self, bits, size, image_size):
         """Draws a box, as ResizedCrop.box does."""
-        scale = _uniform(bits, *self.scale) * min(image_size) / min(size)
-        scale = max(scale, image_size[0] / size[0], image_size[1] / size[1])
+        scale = _uniform(bits, *self.scale) * max(wanted / side for wanted, side in zip(image_size, size, strict=True))
         height, width = (min(wanted / scale, side) for wanted, side in zip(image_size, size, strict=True))
         return _uniform(bits) * (size[0] - height), _uniform(bits) * (size[1] - width), height, width
 

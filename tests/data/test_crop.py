@@ -96,6 +96,15 @@ def test_scaled_crops_have_a_uniform_scale_and_the_shape_of_the_image_size():
         np.testing.assert_allclose(counts, 500, atol=5 * np.sqrt(500))
 
 
+def test_scaled_crops_that_are_not_square_jitter_on_the_side_with_less_room():
+    top, left, height, width = draws(ScaledCrop(scale=(1, 2)), (100, 400), (50, 25), 4000).T
+    np.testing.assert_allclose(height, 2 * width)
+    counts, _ = np.histogram(100 / height, bins=8, range=(1, 2))  # the window's height is the image's at scale 1
+    np.testing.assert_allclose(counts, 500, atol=5 * np.sqrt(500))
+    wide = draws(ScaledCrop(scale=(1, 2)), (100, 400), (10, 100), 4000).T
+    assert wide[3].max() <= 400 and np.unique(np.round(400 / wide[3], 6)).size > 3900  # no heap at the border
+
+
 @pytest.mark.parametrize(
     "make", [lambda: ResizedCrop(area=(0, 1)), lambda: ResizedCrop(area=(0.5, 2)), lambda: ResizedCrop(aspect=(2, 1))]
 )
