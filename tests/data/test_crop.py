@@ -97,7 +97,7 @@ def test_scaled_crops_have_a_uniform_scale_and_the_shape_of_the_image_size():
 
 
 def test_scaled_crops_that_are_not_square_jitter_on_the_side_with_less_room():
-    top, left, height, width = draws(ScaledCrop(scale=(1, 2)), (100, 400), (50, 25), 4000).T
+    _, _, height, width = draws(ScaledCrop(scale=(1, 2)), (100, 400), (50, 25), 4000).T
     np.testing.assert_allclose(height, 2 * width)
     counts, _ = np.histogram(100 / height, bins=8, range=(1, 2))  # the window's height is the image's at scale 1
     np.testing.assert_allclose(counts, 500, atol=5 * np.sqrt(500))
