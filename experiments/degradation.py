@@ -8,7 +8,17 @@ Refuted if: the deeper plain network ends with a training loss below the shallow
 Cost: 20 runs of 20 seconds to 2 minutes on 2 CPU cores at the scale digits.
 """
 
+import re
+
+import jax
+import numpy as np
+
+from jaxcnn.operators import BatchNorm
 from jaxcnn.sweeps import Claim, Study, is_large, scale_config
+from jaxcnn.training.setup import make_normalise
+from jaxcnn.training.step import as_float
+from jaxcnn.training.trained import Trained
+from jaxcnn.visualize.figure import new_figure, plain_axes, save_figure, style
 
 NETWORK = "model.name"
 PAPER = {"plain18": 27.94, "resnet18": 27.88, "plain34": 28.54, "resnet34": 25.03}
@@ -46,3 +56,43 @@ def study(scale="digits"):
         ),
         paper=paper if scale == "imagenet" else {},
     )
+
+
+def analyse(study, workdir):
+    """Draws the layers' responses of every network, the mean over its seeds; yields their mean over the layers."""
+    figure = new_figure(8, 4)
+    axes = figure.subplots()
+    for number, cell in enumerate(study.cells()):
+        found = np.mean([responses(workdir / run.id) for run in study.runs() if run.cell == cell], axis=0)
+        axes.plot(range(1, len(found) + 1), found, **style(number), label=f"{cell}, mean {found.mean():.2f}")
+        yield f"{cell}: mean standard deviation of the {len(found)} layers' responses {found.mean():.3f}"
+    plain_axes(axes, xlabel="layer with batch norm, from the image on", ylabel="standard deviation of its response")
+    axes.legend(frameon=False, fontsize=9)
+    save_figure(figure, workdir / "responses.png")
+
+
+def responses(folder, images=200):
+    """The standard deviation of every batch norm's output on the first test images, (layers,)."""
+    network = Trained(folder)
+    _, records = network.open("test")
+    batch = records.read(range(images))["image"]
+
+    @jax.jit
+    def deviations(variables, batch):
+        pixels = make_normalise(network.mean, network.std)(as_float(batch))
+        _, state = network.model.apply(
+            variables,
+            pixels,
+            train=False,
+            capture_intermediates=lambda module, _: isinstance(module, BatchNorm),
+            mutable=["intermediates"],
+        )
+        return {jax.tree_util.keystr(path): x.std() for path, x in jax.tree.leaves_with_path(state["intermediates"])}
+
+    found = deviations(network.variables, batch)
+    return np.array([found[name] for name in sorted(found, key=_numbered)])
+
+
+def _numbered(name):
+    """stage1_block10 after stage1_block2."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
