@@ -9,7 +9,8 @@ import pytest
 
 from jaxcnn import architectures
 from jaxcnn.sweeps import load_study
-from jaxcnn.training.config import from_json, load_config, to_json, validate
+from jaxcnn.training.config import from_json, load_config, to_json
+from jaxcnn.training.validate import validate
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
