@@ -118,12 +118,16 @@ def _head(patterns, model, shape, shapes):
             f"{type(model).__name__} has no num_classes, by which its head would be found: name it in "
             "config.finetune.head, as ('fc',)."
         )
-    other = abstract_variables(model.clone(num_classes=model.num_classes + 1), shape)
-    changed = set()
-    for key, tree in other.items():
-        flat = flatten_dict(tree, sep="/")
-        changed |= {name for name, leaf in shapes[key].items() if flat[name].shape != leaf.shape}
-    return changed
+    return changes_with_classes(model, shape)
+
+
+def changes_with_classes(model, shape):
+    """The names of the parameters whose shape depends on the number of classes: the head, auxiliary ones too."""
+    one, other = (
+        flatten_dict(abstract_variables(model.clone(num_classes=number), shape)["params"], sep="/")
+        for number in (model.num_classes, model.num_classes + 1)
+    )
+    return {name for name, leaf in one.items() if leaf.shape != other[name].shape}
 
 
 def _matching(pattern, names, key):
