@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcnn.sweeps.statistics import mean_interval
 from jaxcnn.training.rundir import environment
-from jaxcnn.visualize.figure import new_figure, plain_axes, save_figure
+from jaxcnn.visualize.figure import new_figure, plain_axes, save_figure, style
 
 
 def record(workdir, rows, groups, comparisons):
@@ -55,4 +55,22 @@ def draw_points(path, panels):
             axes.errorbar(position + 0.15, values.mean(), error, fmt="s", color="#1f5fa8", capsize=3, markersize=5)
         plain_axes(axes, title=f"{title}: test accuracy (%)", xlabel="")
         axes.set_xticks(range(len(groups)), [name.replace("_", "\n") for name in groups])
+    figure.supxlabel("points: seeds; squares: mean with its 95 % interval", fontsize=9)
+    save_figure(figure, path)
+
+
+def draw_lines(path, lines, *, xlabel):
+    """Draws means with their 95 % intervals against a number; lines is {name: {number: accuracies}}."""
+    figure = new_figure(6, 3.8)
+    axes = figure.subplots()
+    for index, (name, groups) in enumerate(lines.items()):
+        positions = np.arange(len(groups)) + 0.08 * (index - (len(lines) - 1) / 2)
+        values = [100 * np.asarray(v) for v in groups.values()]
+        means = np.array([v.mean() for v in values])
+        limits = np.array([mean_interval(v) or (v.mean(), v.mean()) for v in values])
+        error = [means - limits[:, 0], limits[:, 1] - means]
+        axes.errorbar(positions, means, error, marker="o", capsize=3, label=name.replace("_", " "), **style(index))
+    plain_axes(axes, title="Test accuracy (%), mean and 95 % interval", xlabel=xlabel)
+    axes.set_xticks(range(len(groups)), list(map(str, groups)))
+    axes.legend(frameon=False)
     save_figure(figure, path)
