@@ -8,10 +8,11 @@ import shutil
 from jaxcnn.errors import InputError
 from jaxcnn.sweeps.lock import hold
 from jaxcnn.sweeps.worker import in_words
-from jaxcnn.training.config import to_json, validate
+from jaxcnn.training.config import to_json
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.population import common, train_population
 from jaxcnn.training.preemption import Preempted
+from jaxcnn.training.validate import validate
 
 FOLDER = ".population"
 MEMBERS = "members.json"

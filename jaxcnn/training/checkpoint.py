@@ -107,7 +107,7 @@ class Checkpoints:
         Raises:
           InputError: the checkpoint is of another architecture or optimizer; lists what differs on both sides.
         """
-        _compare(_named(self._metadata(step).metadata), _named(like), f"checkpoint {self._path(step)}")
+        compare(_named(self._metadata(step).metadata), _named(like), f"checkpoint {self._path(step)}")
         return self._load(step, _abstract(like))
 
     def load_network(self, step, like):
@@ -124,7 +124,7 @@ class Checkpoints:
         saved = self._metadata(step).metadata
         source = "ema" if jax.tree.leaves(saved["ema"]) else "params"
         part = {"params": saved[source], "batch_stats": saved["batch_stats"]}
-        _compare(_named(part), _named(like), f"checkpoint {self._path(step)}")
+        compare(_named(part), _named(like), f"checkpoint {self._path(step)}")
         wanted = {source: _abstract(like["params"]), "batch_stats": _abstract(like["batch_stats"])}
         loaded = self._load(step, {name: tree for name, tree in wanted.items() if tree})
         return {"params": loaded[source], "batch_stats": loaded.get("batch_stats", {})}
@@ -158,7 +158,8 @@ def _name(path):
     return "/".join(str(getattr(k, "name", getattr(k, "key", getattr(k, "idx", k)))) for k in path)
 
 
-def _compare(saved, wanted, where):
+def compare(saved, wanted, where):
+    """Raises InputError, with both sides, where {name: array} of a checkpoint are not those wanted."""
     only_saved = sorted(set(saved) - set(wanted))
     only_wanted = sorted(set(wanted) - set(saved))
     shapes = [

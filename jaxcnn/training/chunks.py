@@ -19,6 +19,7 @@ class Chunks(abc.ABC):
       pending: the metrics of the chunks since the last fetch, on the devices.
       unlogged: seconds that the steps took which no row of the log holds, when an earlier start ended.
       clock: when the time began that the next row of the log accounts for.
+      ended: whether the run has come to its end before its last step; an event says so.
 
     Args:
       setup: a Setup.
@@ -30,6 +31,7 @@ class Chunks(abc.ABC):
         self.setup, self.checkpoints, self.where = setup, checkpoints, where
         self.evaluate_every, self.save_every = setup.steps("evaluation.every"), setup.steps("checkpoint.every")
         self.programs, self.pending, self.unlogged = {}, [], 0.0
+        self.ended = False
 
     @abc.abstractmethod
     def mapped(self, chunk):
@@ -59,10 +61,10 @@ class Chunks(abc.ABC):
         """Trains from `step` to the end; `after` is called with the step and the steps of every chunk."""
         total, log_every = self.setup.total, self.setup.config.log_every
         self.clock = time.monotonic() - self.unlogged
-        steps = self._chunk(step)
+        steps = 0 if self.ended else self._chunk(step)
         ready = inputs.take(steps) if steps else None
-        while steps:
-            self._advance(steps, ready)
+        while steps and not self.ended:
+            self._advance(step, steps, ready)
             before, step = step, step + steps
             after(step, steps)
             # The devices work: meanwhile the inputs of the next chunk are read and brought to them.
@@ -72,31 +74,34 @@ class Chunks(abc.ABC):
                 self._event(step)
             elif step // log_every > before // log_every:
                 self.flush(step)
-            if termination.pending() and step < total:
+            if termination.pending() and step < total and not self.ended:
                 self._stop(step, termination.received)
 
     def _chunk(self, step):
         """The steps of the chunk that begins here: a whole one where no event comes before its end; 0 at the end."""
         per_call = self.setup.config.steps_per_call
-        event = min(self.setup.total, *(_next_multiple(step, x) for x in (self.evaluate_every, self.save_every)))
+        events = [_next_multiple(step, every) for every in (self.evaluate_every, self.save_every)]
+        event = min(self.setup.total, self.setup.plan.end(step) or self.setup.total, *events)
         return per_call if step + per_call <= event else int(step < event)
 
-    def _advance(self, steps, inputs):
-        if steps not in self.programs:
+    def _advance(self, step, steps, inputs):
+        phase = self.setup.plan.phase(step)
+        if (steps, phase) not in self.programs:
             begin = time.monotonic()
-            self.programs[steps] = self._compile(steps, inputs)
+            self.programs[steps, phase] = self._compile(steps, phase, inputs)
             spent = time.monotonic() - begin
             self.clock += spent
             self.note({"event": "compiled", "steps": steps, "seconds": round(spent, 3)})
-        self.state, metrics = self.programs[steps](self.state, self.data, inputs)
+        self.state, metrics = self.programs[steps, phase](self.state, self.data, inputs)
         self.pending.append(metrics)
         if len(self.pending) > 1:  # or the inputs of chunks that wait for the devices would fill their memory
             jax.block_until_ready(self.pending[-2])
 
-    def _compile(self, steps, inputs):
+    def _compile(self, steps, phase, inputs):
         setup, settings = self.setup, self.setup.config.optimizer
+        task = self.task._replace(factors=setup.plan.factors[phase])
         step = make_train_step(
-            self.task, setup.optimizer(), setup.schedule(), ema=settings.ema, accumulate=settings.accumulate
+            task, setup.optimizer(), setup.schedule(), ema=settings.ema, accumulate=settings.accumulate
         )
         lowered = self.mapped(make_chunk(step, steps=steps)).lower(self.state, self.data, inputs)
         return lowered.compile(compiler_options=compiler_options(deterministic=setup.config.deterministic))

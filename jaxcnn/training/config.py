@@ -1,8 +1,7 @@
-"""The configuration of a run: every key with its default, the checks of values, and how a file and flags become one."""
+"""The configuration of a run: every key with its default, and how a file and flags become one."""
 
 import argparse
 import json
-import math
 import pathlib
 import re
 import runpy
@@ -11,63 +10,7 @@ import ml_collections
 from absl import flags
 from ml_collections import config_dict, config_flags
 
-from jaxcnn.augment import OPERATIONS
-from jaxcnn.errors import InputError, input_errors, look_up, nearest
-
-DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?|%)\s*$")
-
-CHOICES = {
-    "data.fit": ("crop", "stretch", "pad"),
-    "data.interpolation": ("bilinear", "bicubic"),
-    "data.on_error": ("raise", "skip"),
-    "data.resident": ("auto", "yes", "no"),
-    "augment.crop": ("none", "resized", "scaled"),
-    "model.dtype": ("float32", "bfloat16"),
-    "model.batch_norm": ("replica", "synchronized"),
-    "optimizer.name": ("sgd", "adam", "rmsprop"),
-    "optimizer.momentum_convention": ("torch", "caffe"),
-    "optimizer.rmsprop_convention": ("tensorflow", "torch"),
-    "optimizer.decay": ("l2", "decoupled"),
-    "optimizer.decay_mask": ("all", "kernels"),
-    "schedule.name": ("constant", "step", "plateau", "cosine"),
-    "parallel": ("pmap", "shard_map"),
-}
-
-# (lowest, highest) of a number; None is open.
-RANGES = {
-    "seed": (0, None),
-    "batch_size": (1, None),
-    "steps_per_call": (0, None),
-    "log_every": (1, None),
-    "data.channels": (0, 4),
-    "data.resize": (0, None),
-    "data.workers": (0, None),
-    "augment.pad_crop": (0, None),
-    "augment.rand_augment": (0, None),
-    "augment.magnitude": (0.0, None),
-    "augment.mixup": (0.0, None),
-    "augment.cutmix": (0.0, None),
-    "model.dropout": (0.0, 1.0),
-    "loss.label_smoothing": (0.0, 1.0),
-    "loss.auxiliary_weight": (0.0, None),
-    "optimizer.learning_rate": (0.0, None),
-    "optimizer.momentum": (0.0, 1.0),
-    "optimizer.second_moment": (0.0, 1.0),
-    "optimizer.epsilon": (0.0, None),
-    "optimizer.weight_decay": (0.0, None),
-    "optimizer.clip": (0.0, None),
-    "optimizer.accumulate": (1, None),
-    "optimizer.ema": (0.0, 1.0),
-    "schedule.factor": (0.0, 1.0),
-    "schedule.patience": (0, None),
-    "checkpoint.keep": (1, None),
-    "evaluation.batch_size": (0, None),
-}
-
-# Where the highest itself makes no sense: a division by 1 - value.
-OPEN_RANGES = ("model.dropout", "optimizer.momentum", "optimizer.second_moment", "optimizer.ema")
-
-DURATIONS = ("duration", "schedule.warmup", "evaluation.every", "checkpoint.every")
+from jaxcnn.errors import InputError, nearest
 
 # What a resumed run may change: where the data lie and how many processes read them, never what is computed.
 FREE_KEYS = ("data.data_dir", "data.workers", "checkpoint.keep")
@@ -122,7 +65,7 @@ def default_config():
     )
     config.model = ml_collections.ConfigDict(
         {
-            "name": "lenet5_common",  # a name of ARCHITECTURES or package.module:attribute
+            "name": "lenet5_common",  # of ARCHITECTURES, or package.module:attribute; empty: as finetune.source has it
             "options": ml_collections.ConfigDict(),  # the architecture's own arguments
             "dropout": config_dict.placeholder(float),
             "dtype": "float32",  # of the computation; parameters, statistics and loss are float32
@@ -163,7 +106,30 @@ def default_config():
             "patience": 10,  # plateau: evaluations without a lower held-out error before the rate is multiplied
         }
     )
-    config.evaluation = ml_collections.ConfigDict({"every": "1 epoch", "batch_size": 0})
+    config.finetune = ml_collections.ConfigDict(
+        {
+            "source": "",  # a run directory, whose network this run goes on with under a new head
+            "checkpoint": "best",  # of the source: best, latest or a step
+            "head": (),  # patterns of what is drawn anew; empty: what changes shape with the number of classes
+            "freeze": (),  # patterns, as ("conv*", "norm1"), of parameters and statistics that stay; never the head
+            "freeze_to": "",  # a stage of the network: all that it is computed from stays
+            "rates": (),  # (pattern, factor of the learning rate), ...; the first that matches counts
+            "unfreeze": (),  # (pattern, duration), ...: what was frozen learns from there on
+        }
+    )
+    config.forgetting = ml_collections.ConfigDict(
+        {
+            "weight": 0.0,  # of the loss against the source's responses, see jaxcnn.transfer.forgetting; 0: none
+            "temperature": 2.0,
+        }
+    )
+    config.evaluation = ml_collections.ConfigDict(
+        {
+            "every": "1 epoch",
+            "batch_size": 0,
+            "patience": 0,  # evaluations without a lower held-out error after which the run ends; 0: it does not
+        }
+    )
     config.checkpoint = ml_collections.ConfigDict({"every": "1 epoch", "keep": 2})
     config.log_every = 50  # steps
     config.steps_per_call = 0  # steps in one compiled call; 0: 1 on CPU, 20 elsewhere
@@ -297,111 +263,3 @@ def differences(old, new):
 
 def _plain(config):
     return _tuples(json.loads(to_json(config)))
-
-
-def validate(config):
-    """Raises InputError for the first value that cannot be, before anything is read or compiled."""
-    known, flat = flatten(default_config()), flatten(config)
-    for key, value in flat.items():
-        if key not in known and not key.startswith("model.options"):
-            raise InputError(f"unknown config key '{key}'; {nearest(key, known)}")
-        if key in CHOICES and value not in CHOICES[key]:
-            raise InputError(f"config.{key} is '{value}'; it is one of {', '.join(CHOICES[key])}.")
-        if key in RANGES and value is not None:
-            low, high = RANGES[key]
-            below = key in OPEN_RANGES
-            if not (value >= low and (high is None or (value < high if below else value <= high))):
-                limit = f" to {'below ' if below else ''}{high}" if high is not None else ""
-                raise InputError(f"config.{key} is {value}; it is a number from {low}{limit}.")
-    for key in DURATIONS:
-        duration_in_steps(flat[key], key=key, steps_per_epoch=1, total=1)
-    for boundary in config.schedule.boundaries:
-        duration_in_steps(boundary, key="schedule.boundaries", steps_per_epoch=1, total=1)
-    if config.schedule.name == "step" and not config.schedule.boundaries:
-        raise InputError(
-            "config.schedule.name is 'step' but config.schedule.boundaries is empty; "
-            "give durations, as ('32000 steps', '48000 steps')."
-        )
-    if "%" in config.duration:
-        raise InputError(f"config.duration is '{config.duration}'; the whole run is given in steps or epochs.")
-    if config.optimizer.name != "sgd" and config.optimizer.nesterov:
-        raise InputError(f"config.optimizer.nesterov is for sgd, not for {config.optimizer.name}.")
-    if config.optimizer.momentum_convention == "caffe" and (
-        config.optimizer.name != "sgd" or config.optimizer.decay == "decoupled"
-    ):
-        raise InputError("config.optimizer.momentum_convention 'caffe' is for sgd with decay 'l2'.")
-    for key in ("mean", "std"):
-        if parse_statistic(config.data[key], f"data.{key}") == "pixel" and key == "std":
-            raise InputError("config.data.std is 'pixel'; a deviation is taken per channel: channel, none or numbers.")
-    _validate_augment(config.augment)
-    size = config.data.image_size
-    if size and (len(size) != 2 or min(size) < 1):
-        raise InputError(f"config.data.image_size is {size}; it is (height, width), as (64, 64).")
-
-
-def _validate_augment(settings):
-    for key in ("crop_area", "crop_aspect", "crop_scale"):
-        low, high = settings[key] if len(settings[key]) == 2 and _are_numbers(settings[key]) else (0, 0)
-        if not 0 < low <= high or (key == "crop_area" and high > 1) or (key == "crop_scale" and low < 1):
-            limits = {"crop_area": "0 to 1", "crop_scale": "1 or more"}.get(key, "above 0")
-            raise InputError(f"config.augment.{key} is {settings[key]}; it is (lowest, highest), {limits}.")
-    for entry in settings.operations:
-        if not (isinstance(entry, tuple) and len(entry) == 3 and isinstance(entry[0], str) and _are_numbers(entry[1:])):
-            raise InputError(
-                f"config.augment.operations has {entry!r}; an entry is (name, probability, magnitude), as "
-                "(('rotate', 0.5, 15.0),)."
-            )
-        name, probability, magnitude = entry
-        with input_errors("config.augment.operations"):
-            look_up(name, table=OPERATIONS, kind="operation")
-        if not (0 <= probability <= 1 and 0 <= magnitude < math.inf):  # NaN neither
-            raise InputError(
-                f"config.augment.operations has {entry!r}; a probability is from 0 to 1, a magnitude is not negative."
-            )
-    if settings.rand_augment and not settings.operations:
-        raise InputError("config.augment.rand_augment draws from config.augment.operations, which is empty.")
-    if len(settings.pca) not in (0, 12):
-        raise InputError(
-            f"config.augment.pca has {len(settings.pca)} numbers; it is 3 values and 3x3 vectors, as "
-            "`python -m jaxcnn statistics` prints them."
-        )
-
-
-def _are_numbers(values):
-    return all(isinstance(value, int | float) for value in values)
-
-
-def parse_statistic(text, key):
-    """ "channel", "pixel" or "none" as they are; "0.5" or "0.48,0.46,0.41" as a tuple of floats."""
-    if text in ("channel", "pixel", "none"):
-        return text
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(
-            f"config.{key} is '{text}'; it is channel, pixel, none or numbers "
-            "on the [0, 1] scale, as '0.485,0.456,0.406'."
-        ) from None
-
-
-def duration_in_steps(text, *, key, steps_per_epoch, total):
-    """Steps of "64000 steps", "30 epochs" or "50%".
-
-    Args:
-      text: the duration.
-      key: the config key it comes from, for the error.
-      steps_per_epoch: records of an epoch over the batch size, a float.
-      total: steps of the whole run, for "%".
-    Returns:
-      int, rounded to the nearest step.
-    Raises:
-      InputError: the text is not a duration.
-    """
-    match = DURATION.match(text) if isinstance(text, str) else None
-    if not match:
-        raise InputError(f"config.{key} is '{text}'; a duration is written '64000 steps', '30 epochs' or '50%'.")
-    number, unit = float(match[1]), match[2]
-    if unit.startswith("step") and number != int(number):
-        raise InputError(f"config.{key} is '{text}'; a number of steps is whole.")
-    scale = {"s": 1, "e": steps_per_epoch, "%": total / 100}[unit[0]]
-    return round(number * scale)

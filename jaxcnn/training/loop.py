@@ -17,6 +17,7 @@ from jaxcnn.training.evaluate import Evaluator
 from jaxcnn.training.metrics import Progress
 from jaxcnn.training.preemption import Preempted, Termination
 from jaxcnn.training.record import Record
+from jaxcnn.training.responses import OLD, old_responses
 from jaxcnn.training.rundir import (
     CONVERTED,
     check_space,
@@ -28,6 +29,7 @@ from jaxcnn.training.rundir import (
     write_statistics,
 )
 from jaxcnn.training.setup import set_up
+from jaxcnn.training.source import begin_from_source, source_statistics
 from jaxcnn.training.state import create_state
 from jaxcnn.training.statistics import image_statistics
 from jaxcnn.training.trace import Trace
@@ -101,6 +103,9 @@ class _Run(Chunks):
             self.data = feed.data
             self.task = setup.task(*statistics_of(setup, feed, self.workdir))
             self.state = self._initial(resumed)
+            if config.forgetting.weight:
+                old = old_responses(setup, self.task, feed, self.state, self.workdir, resumed=resumed > 0)
+                self.data = {**self.data, OLD: setup.replicas.replicate(old)}
             self._announce(resumed, feed)
             self.validation = Evaluator(setup, self.task, self._feed("validation"))
             with Termination() as termination:
@@ -128,12 +133,23 @@ class _Run(Chunks):
         copies = max(1, self.config.checkpoint.keep + 2 - len(self.checkpoints.steps()))
         check_space(self.workdir, copies * size_of(like))
         if not resumed:
-            return create()
+            return self._begun(create())
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicas.replicated), like)
         memory = self.checkpoints.memory(resumed)
         self.record.restore(memory, resumed)
-        self.unlogged = memory["unlogged"]
+        self.unlogged, self.ended = memory["unlogged"], self.record.waited()
         return self.checkpoints.load(resumed, like)
+
+    def _begun(self, state):
+        """The state as it was drawn, or with the network of config.finetune.source."""
+        source = self.config.finetune.source
+        if not source:
+            return state
+        state, step = begin_from_source(state, self.config, self.setup.plan, self.setup.replicas)
+        head = sorted(self.setup.plan.head)
+        self.record.log.write({"event": "begun", "source": source, "step": step, "head": head})
+        self.progress.line(f"the network of {source}, step {step}, under a new head: {', '.join(head)}")
+        return state
 
     def _announce(self, resumed, feed):
         count = sum(math.prod(p.shape) for p in jax.tree.leaves(self.state.params))
@@ -191,6 +207,7 @@ class _Run(Chunks):
         )
         if self.record.plateau.scale != scale:
             self._scale_rate(self.record.plateau.scale)
+        self.ended = self.record.waited()
         return {"top1": row["top1"], "loss": row["loss"]}
 
     def _scale_rate(self, scale):
@@ -213,7 +230,7 @@ class _Run(Chunks):
         test = self.record.tested()
         if test is None and final_test and self.config.data.test:
             test = self._test(best)
-        return Result(self.workdir, self.setup.total, self.state, validation, test)
+        return Result(self.workdir, max(self.checkpoints.steps()), self.state, validation, test)
 
     def _test(self, best):
         """The one look at the test split."""
@@ -227,8 +244,15 @@ class _Run(Chunks):
 
 
 def statistics_of(setup, feed, *workdirs):
-    """(mean, std) that the images of runs are normalised by: what the first directory keeps, or computed and kept."""
-    found = read_statistics(workdirs[0]) or image_statistics(setup.config, feed)
+    """(mean, std) that the images of runs are normalised by: what the first directory or the source keeps, or computed.
+
+    All directories keep it.
+    """
+    found = (
+        read_statistics(workdirs[0])
+        or source_statistics(setup.config, setup.shape)
+        or image_statistics(setup.config, feed)
+    )
     for workdir in workdirs:
         write_data(workdir, setup.classes, setup.shape)
         write_statistics(workdir, *found)  # last: where it is found, the other is there too

@@ -7,11 +7,12 @@ import jax
 from jaxcnn.errors import InputError
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.compilation import use_persistent_cache
-from jaxcnn.training.config import flatten, validate
+from jaxcnn.training.config import flatten
 from jaxcnn.training.members import Members
 from jaxcnn.training.rundir import full_disk_named, open_run
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.together import Together
+from jaxcnn.training.validate import validate
 
 # What the members of a population may differ in, and the value that their common program has in its place: the state
 # holds the members' own. At a rate of 1 the learning-rate scale of a member is its rate.
@@ -57,6 +58,11 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
     shared = common(configs[0])
     if any(flatten(common(config)) != flatten(shared) for config in configs):
         raise InputError(f"the members of a population differ only in {', '.join(OWN)}.")
+    if shared.finetune.source or shared.evaluation.patience:
+        raise InputError(
+            "the members of a population begin from their own draws and end together: config.finetune.source and "
+            "config.evaluation.patience are for runs alone (a study of them: --runner local)."
+        )
     if jax.process_count() > 1:
         raise InputError("a population trains in one process.")
     members = Members(len(configs), devices)

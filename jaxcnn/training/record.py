@@ -20,6 +20,7 @@ class Record:
       config, workdir: of the run.
       log: its MetricsLog.
       plateau: its Plateau.
+      patience: a Plateau of config.evaluation.patience, which only counts.
       seconds: of training, up to the last row of the log.
 
     Args:
@@ -32,27 +33,25 @@ class Record:
     def __init__(self, setup, config, workdir, *, step):
         self.setup, self.config, self.workdir = setup, config, workdir
         self.log = MetricsLog(workdir, step=step, active=jax.process_index() == 0)
-        self.plateau, self.seconds, self.rows = Plateau(), 0.0, {}
+        self.plateau, self.patience, self.seconds, self.rows = Plateau(), Plateau(), 0.0, {}
 
     def memory(self, step, *, unlogged):
         """The JSON that a checkpoint holds beside the state; `unlogged` are the seconds that the rows below took."""
-        best = None if math.isinf(self.plateau.best) else self.plateau.best
         return {
             "seed": self.config.seed,
             "records": step * self.config.batch_size,
             "seconds": self.seconds,
             "unlogged": unlogged,
             "metrics": {name: rows.tolist() for name, rows in self.rows.items()},
-            "plateau": {**dataclasses.asdict(self.plateau), "best": best},
+            "plateau": _as_json(self.plateau),
+            "patience": _as_json(self.patience),
             "config": self.config.to_dict(),
         }
 
     def restore(self, memory, step):
         """Goes on from what `memory` returned."""
-        plateau = memory["plateau"]
-        self.plateau = Plateau(
-            math.inf if plateau["best"] is None else plateau["best"], plateau["count"], plateau["scale"]
-        )
+        self.plateau = _from_json(memory["plateau"])
+        self.patience = _from_json(memory.get("patience", _as_json(Plateau())))  # older checkpoints have none
         self.seconds = memory["seconds"]
         self.rows = {name: np.asarray(values, np.float32) for name, values in memory["metrics"].items()}
         self.log.write({"event": "resumed", "step": step})
@@ -98,7 +97,12 @@ class Record:
             self.plateau = self.plateau.update(
                 1 - result.top1, patience=self.config.schedule.patience, factor=self.config.schedule.factor
             )
+        self.patience = self.patience.update(1 - result.top1, patience=math.inf, factor=1.0)
         return row
+
+    def waited(self):
+        """Whether config.evaluation.patience evaluations brought no lower held-out error: the run ends."""
+        return 0 < self.config.evaluation.patience <= self.patience.count
 
     def diverged(self, first, saved):
         """Logs that step `first` diverged; returns the end of the message, where `saved` are the steps saved."""
@@ -120,3 +124,11 @@ class Record:
 
     def _epoch(self, step):
         return round(step / self.setup.steps_per_epoch, 4)
+
+
+def _as_json(plateau):
+    return {**dataclasses.asdict(plateau), "best": None if math.isinf(plateau.best) else plateau.best}
+
+
+def _from_json(plateau):
+    return Plateau(math.inf if plateau["best"] is None else plateau["best"], plateau["count"], plateau["scale"])

@@ -4,7 +4,7 @@ import dataclasses
 
 import optax
 
-from jaxcnn.training.config import duration_in_steps
+from jaxcnn.training.validate import duration_in_steps
 
 
 def make_schedule(config, *, steps_per_epoch, total):

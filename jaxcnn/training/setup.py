@@ -13,12 +13,15 @@ from jaxcnn import architectures, data
 from jaxcnn.augment import RECIPES, make_augment, make_mix
 from jaxcnn.errors import InputError, import_attribute, input_errors, look_up
 from jaxcnn.operators import LOSSES, BatchNorm
-from jaxcnn.training.config import default_config, duration_in_steps, validate
+from jaxcnn.training.config import default_config
 from jaxcnn.training.feed import Feed, fits_on_device
+from jaxcnn.training.finetune import Plan, inherit, make_plan
 from jaxcnn.training.optimizer import make_optimizer
 from jaxcnn.training.parallel import AXIS, Replicas
+from jaxcnn.training.responses import remember
 from jaxcnn.training.schedule import make_schedule
 from jaxcnn.training.step import Task
+from jaxcnn.training.validate import duration_in_steps, validate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Setup:
       replicas: the devices.
       steps_per_epoch: float.
       total: steps of the run.
+      plan: the Plan of config.finetune.
     """
 
     config: Any
@@ -48,6 +52,7 @@ class Setup:
     replicas: Replicas
     steps_per_epoch: float
     total: int
+    plan: Plan
 
     @property
     def classes(self):
@@ -95,6 +100,7 @@ class Setup:
             len(self.classes),
             self.config.loss.auxiliary_weight,
             make_mix(self.config.augment),
+            remember(self.config.forgetting),
         )
 
 
@@ -150,7 +156,12 @@ def set_up(config, *, devices=None):
         config.steps_per_call = config.steps_per_call or (1 if jax.default_backend() == "cpu" else 20)
         config.evaluation.batch_size = config.evaluation.batch_size or _round_up(config.batch_size, replicas.count)
     config.lock()
-    return Setup(config, train, shape, crop, held_out, model, _loss(config), replicas, steps_per_epoch, total)
+
+    def steps(text, key):
+        return duration_in_steps(text, key=key, steps_per_epoch=steps_per_epoch, total=total)
+
+    plan = make_plan(config, model, shape, steps)
+    return Setup(config, train, shape, crop, held_out, model, _loss(config), replicas, steps_per_epoch, total, plan)
 
 
 def resolve_data(config):
@@ -159,6 +170,7 @@ def resolve_data(config):
     with config.unlocked():
         _apply_recipe(config.augment)
         validate(config)
+        inherit(config)
         with input_errors(""):
             splits = data.default_splits(config.data.name, data_dir=config.data.data_dir or None)
         for split, expression in splits.items():

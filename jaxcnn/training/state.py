@@ -46,6 +46,12 @@ def hyperparameters(config, model):
     return {name: jnp.float32(value) for name, value in values.items()}
 
 
+def abstract_variables(model, shape):
+    """{"params", "batch_stats"} of a model for images of `shape` as ShapeDtypeStructs; nothing is computed."""
+    made = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False))
+    return {name: made.get(name, {}) for name in ("params", "batch_stats")}
+
+
 def create_state(config, model, optimizer, shape):
     """The state before the first step: parameters drawn from the run's key.
 

@@ -5,10 +5,10 @@ import numpy as np
 
 from jaxcnn import data
 from jaxcnn.errors import InputError
-from jaxcnn.training.config import parse_statistic
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.setup import resolve_data
+from jaxcnn.training.validate import parse_statistic
 
 # Statistics of a streamed set are taken over its first records in the shuffled order.
 STATISTICS_RECORDS = 20_000

@@ -9,6 +9,7 @@ import optax
 from jax import lax
 
 from jaxcnn.operators import loss as losses
+from jaxcnn.training.frozen import frozen_statistics, keep, with_rates, without_gradient
 from jaxcnn.training.parallel import AXIS
 
 WHOLE_BATCH = 2**32 - 1  # folded into a key where the images' positions are; no position is so large
@@ -25,6 +26,8 @@ class Task(NamedTuple):
       num_classes: K.
       auxiliary_weight: of the loss of each auxiliary head: the features named aux1, aux2, ... are logits.
       mix: f(key, images, targets (n, K)) -> (images, targets) of a replica's batch, or None.
+      beside: f(features, batch) -> (n,) float32, added to the loss of each image that is minimised, or None.
+      factors: {"params", "batch_stats"}, pytrees of floats, see Plan, or None.
     """
 
     model: Any
@@ -34,6 +37,8 @@ class Task(NamedTuple):
     num_classes: int
     auxiliary_weight: float = 0.3
     mix: Callable | None = None
+    beside: Callable | None = None
+    factors: Any = None
 
 
 def fetch(data, inputs):
@@ -64,8 +69,9 @@ def make_train_step(task, optimizer, schedule, *, ema=0.0, accumulate=1):
     """`train_step(state, batch) -> (state, metrics)` of one replica, to be mapped over AXIS.
 
     The loss is the mean over the images of the global batch whose mask is 1; what is minimised adds those of auxiliary
-    heads, with their weight. Gradients are summed over replicas and running statistics averaged. Every image's keys
-    come from (key, step, its position in the global batch).
+    heads, with their weight, and what the task puts beside. Gradients are summed over replicas and running statistics
+    averaged; what the task's factors freeze stays to the bit. Every image's keys come from (key, step, its position in
+    the global batch).
 
     Args:
       task: a Task.
@@ -99,7 +105,7 @@ def make_train_step(task, optimizer, schedule, *, ema=0.0, accumulate=1):
             carry, _ = lax.scan(part, (state.batch_stats, *zeros), parts)
         stats, grads, sums = carry
         grads, sums = lax.psum((grads, sums), AXIS)
-        state = _update(state, optimizer, grads, lax.pmean(stats, AXIS), ema)
+        state = _update(state, optimizer, grads, lax.pmean(stats, AXIS), ema, task.factors or {})
         rate = schedule(state.step - 1) * state.hyperparameters["learning_rate_scale"]
         return state, {
             **sums,
@@ -111,10 +117,14 @@ def make_train_step(task, optimizer, schedule, *, ema=0.0, accumulate=1):
     return train_step
 
 
-def _update(state, optimizer, grads, stats, ema):
-    updates, opt_state = optimizer(state.hyperparameters).update(grads, state.opt_state, state.params)
+def _update(state, optimizer, grads, stats, ema, factors):
+    rates = factors.get("params")
+    transformation = with_rates(optimizer(state.hyperparameters), rates)
+    updates, opt_state = transformation.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    average = optax.incremental_update(params, state.ema, 1 - ema) if ema else state.ema
+    # new + (1 - ema) * (old - new) of equal weights need not be that weight in floating point
+    average = keep(state.ema, optax.incremental_update(params, state.ema, 1 - ema), rates) if ema else state.ema
+    stats = keep(state.batch_stats, stats, factors.get("batch_stats"))
     return state.replace(step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state, ema=average)
 
 
@@ -134,14 +144,18 @@ def _objective(params, stats, task, state, batch, total):
     model = task.model
     if "dropout" in state.hyperparameters:
         model = model.clone(dropout_rate=state.hyperparameters["dropout"])
+    factors = task.factors or {}
+    params = without_gradient(params, factors.get("params"))
     variables = {"params": params, "batch_stats": stats, "batch": {"position": batch["position"]}}
-    (logits, features), changed = model.apply(
-        variables, task.normalise(images), train=True, mutable=["batch_stats"], rngs={"dropout": dropout_key}
-    )
+    with frozen_statistics(factors.get("batch_stats")):
+        (logits, features), changed = model.apply(
+            variables, task.normalise(images), train=True, mutable=["batch_stats"], rngs={"dropout": dropout_key}
+        )
     loss = jnp.sum(batch["mask"] * task.loss(logits, targets))
     auxiliary = sum(jnp.sum(batch["mask"] * task.loss(head, targets)) for head in auxiliary_logits(features))
     sums = {**_counts(logits, batch), "loss": lax.stop_gradient(loss)}
-    return (loss + task.auxiliary_weight * auxiliary) / total, (changed.get("batch_stats", {}), sums)
+    beside = 0.0 if task.beside is None else jnp.sum(batch["mask"] * task.beside(features, batch))
+    return (loss + task.auxiliary_weight * auxiliary + beside) / total, (changed.get("batch_stats", {}), sums)
 
 
 def auxiliary_logits(features):

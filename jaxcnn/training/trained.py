@@ -4,7 +4,6 @@ import math
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn import data
@@ -16,6 +15,7 @@ from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.rundir import append_evaluation, read_config, read_data, read_statistics
 from jaxcnn.training.setup import make_model, make_normalise, set_up
+from jaxcnn.training.state import abstract_variables
 from jaxcnn.training.step import as_float
 
 
@@ -43,14 +43,11 @@ class Trained:
             self.classes, self.shape = read_data(workdir)
             self.mean, self.std = read_statistics(workdir)
             self.model = make_model(self.config, self.shape, len(self.classes))
-            init = jax.eval_shape(lambda: self.model.init(jax.random.key(0), jnp.zeros((1, *self.shape)), train=False))
             sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-            like = {
-                name: jax.tree.map(
-                    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), init.get(name, {})
-                )
-                for name in ("params", "batch_stats")
-            }
+            like = jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+                abstract_variables(self.model, self.shape),
+            )
             self.variables = checkpoints.load_network(self.step, like)
         normalise = make_normalise(self.mean, self.std)
 
@@ -155,7 +152,8 @@ def _for_these_devices(config):
     with config.unlocked():
         config.batch_size = config.evaluation.batch_size = size
         config.optimizer.accumulate, config.duration = 1, "1 steps"
-        config.augment = default_config().augment
+        for key in ("augment", "finetune", "forgetting"):
+            config[key] = default_config()[key]
     return config
 
 

@@ -14,7 +14,7 @@ from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.config import default_config
 from jaxcnn.training.rundir import CONVERTED, open_run, write_data, write_environment, write_statistics
 from jaxcnn.training.setup import make_model, set_up
-from jaxcnn.training.state import State, hyperparameters
+from jaxcnn.training.state import State, abstract_variables, hyperparameters
 from jaxcnn.training.trained import Trained
 from jaxcnn.transfer import caffe, timm, torchvision
 from jaxcnn.transfer.files import read_tensors
@@ -104,12 +104,6 @@ def find_layout(source, architecture, options):
     options = {**found[0].options, **options}
     shaping = inspect.signature(found[0].entries).parameters  # the options that change which parameters there are
     return found[0], found[0].entries(**{key: x for key, x in options.items() if key in shaping}), options
-
-
-def abstract_variables(model, shape):
-    """{"params", "batch_stats"} of a model as ShapeDtypeStructs; nothing is computed."""
-    made = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False))
-    return {name: made.get(name, {}) for name in ("params", "batch_stats")}
 
 
 def _prepared(layout, preparation, architecture):

@@ -6,7 +6,8 @@ import pytest
 
 from jaxcnn import default_config
 from jaxcnn.errors import InputError
-from jaxcnn.training.config import differences, duration_in_steps, flatten, from_json, load_config, to_json, validate
+from jaxcnn.training.config import differences, flatten, from_json, load_config, to_json
+from jaxcnn.training.validate import duration_in_steps, validate
 
 FILE = """
 from jaxcnn import default_config

@@ -1,0 +1,159 @@
+"""Which parts of a network are new, which stay as they are and how fast the others learn: config.finetune."""
+
+import bisect
+import dataclasses
+import fnmatch
+
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxcnn.analysis.equations import Program
+from jaxcnn.errors import InputError, nearest
+from jaxcnn.training.config import default_config
+from jaxcnn.training.rundir import read_config, read_data
+from jaxcnn.training.state import abstract_variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What config.finetune comes to for one network.
+
+    Names are those of parameters and statistics, as "stage1_block1/norm1/mean".
+
+    Attributes:
+      head: names of what is drawn anew; nothing freezes or slows it.
+      boundaries: steps at which something frozen begins to learn, ascending.
+      factors: for each phase between boundaries {"params", "batch_stats"}: pytrees of floats, factors of the learning
+        rate, 0 for what is frozen (1 for statistics that move); None where everything learns alike.
+    """
+
+    head: frozenset = frozenset()
+    boundaries: tuple = ()
+    factors: tuple = (None,)
+
+    def phase(self, step):
+        """The number of the phase that a step belongs to."""
+        return bisect.bisect_right(self.boundaries, step)
+
+    def end(self, step):
+        """The next step at which a phase begins; None in the last one."""
+        return next((boundary for boundary in self.boundaries if boundary > step), None)
+
+
+def inherit(config):
+    """Fills what config leaves open and its source knows: architecture, options, image size and how images are fitted.
+
+    Raises:
+      InputError: config.finetune.source is not a run directory.
+    """
+    source = config.finetune.source
+    if not source or (config.model.name and config.data.image_size):
+        return
+    theirs = read_config(source)
+    if not config.model.name:
+        options = {key: value for key, value in theirs.model.options.items() if key != "num_classes"}
+        config.model.name = theirs.model.name
+        config.model.options.update({**options, **config.model.options})
+    if not config.data.image_size:
+        _, (height, width, channels) = read_data(source)
+        config.data.image_size, config.data.channels = (height, width), config.data.channels or channels
+        config.data.update({key: theirs.data[key] for key in ("fit", "resize", "interpolation")})
+
+
+def make_plan(config, model, shape, steps):
+    """The Plan of a config.
+
+    Args:
+      config: a resolved config.
+      model: its Linen module.
+      shape: (h, w, c) of an image.
+      steps: f(duration, key) -> steps from the start.
+    Raises:
+      InputError: a pattern matches nothing, a stage is not there, or the head cannot be found.
+    """
+    settings = config.finetune
+    if settings == default_config().finetune:
+        return Plan()
+    variables = abstract_variables(model, shape)
+    shapes = {key: flatten_dict(tree, sep="/") for key, tree in variables.items()}
+    head = _head(settings.head, model, shape, shapes)
+    kept = [name for tree in shapes.values() for name in tree if name not in head]
+    rates = {}
+    for pattern, factor in settings.rates:
+        rates = {**dict.fromkeys(_matching(pattern, kept, "rates"), float(factor)), **rates}
+    frozen = {name for pattern in settings.freeze for name in _matching(pattern, kept, "freeze")}
+    if settings.freeze_to:
+        frozen |= _below(settings.freeze_to, model, shape, variables) - head
+    starts = {}
+    for pattern, duration in settings.unfreeze:
+        for name in _matching(pattern, sorted(frozen), "unfreeze"):
+            starts[name] = min(steps(duration, "finetune.unfreeze"), starts.get(name, float("inf")))
+    boundaries = sorted(set(starts.values()) - {0})
+    factors = []
+    for begin in (0, *boundaries):
+        still = {name for name in frozen if starts.get(name, float("inf")) > begin}
+        factors.append(_factors(shapes, {**rates, **dict.fromkeys(still, 0.0)}))
+    return Plan(frozenset(head), tuple(boundaries), tuple(factors))
+
+
+def _factors(shapes, rates):
+    """{"params", "batch_stats"} as Plan.factors; statistics stay where they or all parameters of their module do."""
+    params = {name: rates.get(name, 1.0) for name in shapes["params"]}
+    stats = {}
+    for name in shapes["batch_stats"]:
+        module = name.rpartition("/")[0]
+        own = [factor for other, factor in params.items() if other.rpartition("/")[0] == module]
+        stats[name] = float(rates.get(name) != 0 and (not own or any(own)))
+    return {"params": unflatten_dict(params, sep="/"), "batch_stats": unflatten_dict(stats, sep="/")}
+
+
+def _head(patterns, model, shape, shapes):
+    """The names that match, or of what changes its shape with the number of classes."""
+    if patterns:
+        names = [name for tree in shapes.values() for name in tree]
+        return {name for pattern in patterns for name in _matching(pattern, names, "head")}
+    if not hasattr(model, "num_classes"):
+        raise InputError(
+            f"{type(model).__name__} has no num_classes, by which its head would be found: name it in "
+            "config.finetune.head, as ('fc',)."
+        )
+    return changes_with_classes(model, shape)
+
+
+def changes_with_classes(model, shape):
+    """The names of the parameters whose shape depends on the number of classes: the head, auxiliary ones too."""
+    one, other = (
+        flatten_dict(abstract_variables(model.clone(num_classes=number), shape)["params"], sep="/")
+        for number in (model.num_classes, model.num_classes + 1)
+    )
+    return {name for name, leaf in one.items() if leaf.shape != other[name].shape}
+
+
+def _matching(pattern, names, key):
+    """The names that a pattern matches, themselves or a module that they are in."""
+    found = {name for name in names if any(fnmatch.fnmatchcase(name, p) for p in (pattern, f"{pattern}/*"))}
+    if not found:
+        modules = {"/".join(parts[:i]) for parts in (name.split("/") for name in names) for i in range(1, len(parts))}
+        raise InputError(
+            f"config.finetune.{key}: '{pattern}' matches no {'frozen' if key == 'unfreeze' else 'kept'} parameter; "
+            f"{nearest(pattern, modules)}"
+        )
+    return found
+
+
+def _below(stage, model, shape, variables):
+    """The names of all that a stage is computed from."""
+    image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+
+    def features(variables, image):
+        return model.apply(variables, image, train=False)[1]
+
+    known = jax.eval_shape(features, variables, image)
+    if stage not in known:
+        raise InputError(f"config.finetune.freeze_to: there is no stage '{stage}'; {nearest(stage, known)}")
+    program = Program(jax.make_jaxpr(lambda *arguments: features(*arguments)[stage])(variables, image))
+    read = {number for position in program.needed(program.outputs) for number in program.equations[position].inputs}
+    paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree.leaves_with_path(variables)]
+    numbers = program.inputs[: len(paths)]  # the image is the last
+    return {path.partition("/")[2] for path, number in zip(paths, numbers, strict=True) if number in read}

@@ -1,0 +1,64 @@
+"""The network that a run begins with: that of another run, under a new head."""
+
+import pathlib
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxcnn.errors import InputError
+from jaxcnn.training.checkpoint import compare
+from jaxcnn.training.rundir import read_statistics
+from jaxcnn.training.trained import Trained
+
+
+def begin_from_source(state, config, plan, replicas):
+    """The State with the source's network in place of what was drawn, but for the head.
+
+    Args:
+      state: the State before the first step; parameters, statistics and average are replaced.
+      config: of the run.
+      plan: its Plan.
+      replicas: the devices.
+    Returns:
+      The State, and the step of the source's checkpoint.
+    Raises:
+      InputError: no such run or checkpoint, or its network has other tensors (lists both sides).
+    """
+    settings = config.finetune
+    trained = Trained(settings.source, settings.checkpoint)
+    ours, given = {}, {}
+    for key in ("params", "batch_stats"):
+        tensors = flatten_dict(trained.variables[key], sep="/").items()
+        given |= {f"{key}/{name}": tensor for name, tensor in tensors if name not in plan.head}
+        tensors = flatten_dict(getattr(state, key), sep="/").items()
+        ours |= {f"{key}/{name}": tensor for name, tensor in tensors}
+    kept = {name: tensor for name, tensor in ours.items() if name.partition("/")[2] not in plan.head}
+    compare(given, kept, f"{settings.source}, checkpoint {trained.step}, under the new head {', '.join(plan.head)},")
+    made = unflatten_dict({**ours, **replicas.replicate(jax.tree.map(np.asarray, given))}, sep="/")
+    params, stats = made["params"], made.get("batch_stats", {})
+    average = None if state.ema is None else jax.tree.map(lambda x: x.copy(), params)
+    return state.replace(params=params, batch_stats=stats, ema=average), trained.step
+
+
+def source_statistics(config, shape):
+    """(mean, std) that the source's images are normalised by: its features were learned under them.
+
+    Returns:
+      None without a source, or where config.data.mean or std says something else than "channel".
+    Raises:
+      InputError: the source has none, or a mean image of another shape.
+    """
+    source = config.finetune.source
+    if not source or (config.data.mean, config.data.std) != ("channel", "channel"):
+        return None
+    found = read_statistics(source)
+    if found is None:
+        raise InputError(f"config.finetune.source: {pathlib.Path(source)} is not a run directory that was trained in.")
+    mean, _ = found
+    if mean.ndim == 3 and mean.shape != shape:
+        raise InputError(
+            f"config.finetune.source: {source} subtracts a mean image of {mean.shape}, but the images have {shape}. "
+            "Give config.data.image_size that size, or config.data.mean numbers."
+        )
+    return found

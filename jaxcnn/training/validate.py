@@ -1,0 +1,198 @@
+"""The checks of a config's values, before anything is read or compiled, and the ways a value is written."""
+
+import math
+import re
+
+from jaxcnn.augment import OPERATIONS
+from jaxcnn.errors import InputError, input_errors, look_up, nearest
+from jaxcnn.training.config import default_config, flatten
+
+DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?|%)\s*$")
+
+CHOICES = {
+    "data.fit": ("crop", "stretch", "pad"),
+    "data.interpolation": ("bilinear", "bicubic"),
+    "data.on_error": ("raise", "skip"),
+    "data.resident": ("auto", "yes", "no"),
+    "augment.crop": ("none", "resized", "scaled"),
+    "model.dtype": ("float32", "bfloat16"),
+    "model.batch_norm": ("replica", "synchronized"),
+    "optimizer.name": ("sgd", "adam", "rmsprop"),
+    "optimizer.momentum_convention": ("torch", "caffe"),
+    "optimizer.rmsprop_convention": ("tensorflow", "torch"),
+    "optimizer.decay": ("l2", "decoupled"),
+    "optimizer.decay_mask": ("all", "kernels"),
+    "schedule.name": ("constant", "step", "plateau", "cosine"),
+    "parallel": ("pmap", "shard_map"),
+}
+
+# (lowest, highest) of a number; None is open.
+RANGES = {
+    "seed": (0, None),
+    "batch_size": (1, None),
+    "steps_per_call": (0, None),
+    "log_every": (1, None),
+    "data.channels": (0, 4),
+    "data.resize": (0, None),
+    "data.workers": (0, None),
+    "augment.pad_crop": (0, None),
+    "augment.rand_augment": (0, None),
+    "augment.magnitude": (0.0, None),
+    "augment.mixup": (0.0, None),
+    "augment.cutmix": (0.0, None),
+    "model.dropout": (0.0, 1.0),
+    "loss.label_smoothing": (0.0, 1.0),
+    "loss.auxiliary_weight": (0.0, None),
+    "optimizer.learning_rate": (0.0, None),
+    "optimizer.momentum": (0.0, 1.0),
+    "optimizer.second_moment": (0.0, 1.0),
+    "optimizer.epsilon": (0.0, None),
+    "optimizer.weight_decay": (0.0, None),
+    "optimizer.clip": (0.0, None),
+    "optimizer.accumulate": (1, None),
+    "optimizer.ema": (0.0, 1.0),
+    "schedule.factor": (0.0, 1.0),
+    "schedule.patience": (0, None),
+    "checkpoint.keep": (1, None),
+    "evaluation.batch_size": (0, None),
+    "evaluation.patience": (0, None),
+    "forgetting.weight": (0.0, None),
+}
+
+# Where the highest itself makes no sense: a division by 1 - value.
+OPEN_RANGES = ("model.dropout", "optimizer.momentum", "optimizer.second_moment", "optimizer.ema")
+
+DURATIONS = ("duration", "schedule.warmup", "evaluation.every", "checkpoint.every")
+
+
+def validate(config):
+    """Raises InputError for the first value that cannot be, before anything is read or compiled."""
+    known, flat = flatten(default_config()), flatten(config)
+    for key, value in flat.items():
+        if key not in known and not key.startswith("model.options"):
+            raise InputError(f"unknown config key '{key}'; {nearest(key, known)}")
+        if key in CHOICES and value not in CHOICES[key]:
+            raise InputError(f"config.{key} is '{value}'; it is one of {', '.join(CHOICES[key])}.")
+        if key in RANGES and value is not None:
+            low, high = RANGES[key]
+            below = key in OPEN_RANGES
+            if not (value >= low and (high is None or (value < high if below else value <= high))):
+                limit = f" to {'below ' if below else ''}{high}" if high is not None else ""
+                raise InputError(f"config.{key} is {value}; it is a number from {low}{limit}.")
+    for key in DURATIONS:
+        duration_in_steps(flat[key], key=key, steps_per_epoch=1, total=1)
+    for boundary in config.schedule.boundaries:
+        duration_in_steps(boundary, key="schedule.boundaries", steps_per_epoch=1, total=1)
+    if config.schedule.name == "step" and not config.schedule.boundaries:
+        raise InputError(
+            "config.schedule.name is 'step' but config.schedule.boundaries is empty; "
+            "give durations, as ('32000 steps', '48000 steps')."
+        )
+    if "%" in config.duration:
+        raise InputError(f"config.duration is '{config.duration}'; the whole run is given in steps or epochs.")
+    if config.optimizer.name != "sgd" and config.optimizer.nesterov:
+        raise InputError(f"config.optimizer.nesterov is for sgd, not for {config.optimizer.name}.")
+    if config.optimizer.momentum_convention == "caffe" and (
+        config.optimizer.name != "sgd" or config.optimizer.decay == "decoupled"
+    ):
+        raise InputError("config.optimizer.momentum_convention 'caffe' is for sgd with decay 'l2'.")
+    for key in ("mean", "std"):
+        if parse_statistic(config.data[key], f"data.{key}") == "pixel" and key == "std":
+            raise InputError("config.data.std is 'pixel'; a deviation is taken per channel: channel, none or numbers.")
+    _validate_augment(config.augment)
+    _validate_finetune(config)
+    size = config.data.image_size
+    if size and (len(size) != 2 or min(size) < 1):
+        raise InputError(f"config.data.image_size is {size}; it is (height, width), as (64, 64).")
+
+
+def _validate_augment(settings):
+    for key in ("crop_area", "crop_aspect", "crop_scale"):
+        low, high = settings[key] if len(settings[key]) == 2 and _are_numbers(settings[key]) else (0, 0)
+        if not 0 < low <= high or (key == "crop_area" and high > 1) or (key == "crop_scale" and low < 1):
+            limits = {"crop_area": "0 to 1", "crop_scale": "1 or more"}.get(key, "above 0")
+            raise InputError(f"config.augment.{key} is {settings[key]}; it is (lowest, highest), {limits}.")
+    for entry in settings.operations:
+        if not (isinstance(entry, tuple) and len(entry) == 3 and isinstance(entry[0], str) and _are_numbers(entry[1:])):
+            raise InputError(
+                f"config.augment.operations has {entry!r}; an entry is (name, probability, magnitude), as "
+                "(('rotate', 0.5, 15.0),)."
+            )
+        name, probability, magnitude = entry
+        with input_errors("config.augment.operations"):
+            look_up(name, table=OPERATIONS, kind="operation")
+        if not (0 <= probability <= 1 and 0 <= magnitude < math.inf):  # NaN neither
+            raise InputError(
+                f"config.augment.operations has {entry!r}; a probability is from 0 to 1, a magnitude is not negative."
+            )
+    if settings.rand_augment and not settings.operations:
+        raise InputError("config.augment.rand_augment draws from config.augment.operations, which is empty.")
+    if len(settings.pca) not in (0, 12):
+        raise InputError(
+            f"config.augment.pca has {len(settings.pca)} numbers; it is 3 values and 3x3 vectors, as "
+            "`python -m jaxcnn statistics` prints them."
+        )
+
+
+def _validate_finetune(config):
+    settings, forgetting = config.finetune, config.forgetting
+    if not (config.model.name or settings.source):
+        raise InputError("config.model.name is empty: name an architecture, or a run in config.finetune.source.")
+    for key, example in (("rates", "(('conv*', 0.1),)"), ("unfreeze", "(('fc7', '2 epochs'),)")):
+        for entry in settings[key]:
+            if not (isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)):
+                raise InputError(f"config.finetune.{key} has {entry!r}; it is written {example}.")
+    for pattern, factor in settings.rates:
+        if not (_are_numbers((factor,)) and 0 <= factor < math.inf):
+            raise InputError(f"config.finetune.rates: the factor of '{pattern}' is {factor!r}; it is a number from 0.")
+    for _, duration in settings.unfreeze:
+        duration_in_steps(duration, key="finetune.unfreeze", steps_per_epoch=1, total=1)
+    if not forgetting.temperature > 0:
+        raise InputError(f"config.forgetting.temperature is {forgetting.temperature}; it is above 0.")
+    if forgetting.weight and not settings.source:
+        raise InputError("config.forgetting.weight needs the run that is not to be forgotten: config.finetune.source.")
+    if forgetting.weight and (config.augment.crop != "none" or config.augment.mixup or config.augment.cutmix):
+        raise InputError(
+            "config.forgetting.weight: the old responses are to whole images, recorded once; config.augment.crop, "
+            "mixup and cutmix would ask for those to other images."
+        )
+
+
+def _are_numbers(values):
+    return all(isinstance(value, int | float) for value in values)
+
+
+def parse_statistic(text, key):
+    """ "channel", "pixel" or "none" as they are; "0.5" or "0.48,0.46,0.41" as a tuple of floats."""
+    if text in ("channel", "pixel", "none"):
+        return text
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"config.{key} is '{text}'; it is channel, pixel, none or numbers "
+            "on the [0, 1] scale, as '0.485,0.456,0.406'."
+        ) from None
+
+
+def duration_in_steps(text, *, key, steps_per_epoch, total):
+    """Steps of "64000 steps", "30 epochs" or "50%".
+
+    Args:
+      text: the duration.
+      key: the config key it comes from, for the error.
+      steps_per_epoch: records of an epoch over the batch size, a float.
+      total: steps of the whole run, for "%".
+    Returns:
+      int, rounded to the nearest step.
+    Raises:
+      InputError: the text is not a duration.
+    """
+    match = DURATION.match(text) if isinstance(text, str) else None
+    if not match:
+        raise InputError(f"config.{key} is '{text}'; a duration is written '64000 steps', '30 epochs' or '50%'.")
+    number, unit = float(match[1]), match[2]
+    if unit.startswith("step") and number != int(number):
+        raise InputError(f"config.{key} is '{text}'; a number of steps is whole.")
+    scale = {"s": 1, "e": steps_per_epoch, "%": total / 100}[unit[0]]
+    return round(number * scale)

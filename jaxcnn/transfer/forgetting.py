@@ -1,0 +1,142 @@
+"""Learning without forgetting (Li and Hoiem 2016, arXiv:1606.09282): a second task, without data of the first.
+
+Shared parameters theta_s, old ones theta_o of the head that is there, new ones theta_n of a head for the new classes.
+The old network's responses to the new task's images are recorded once (figure 3); then
+
+    lambda_old * L_old(recorded, theta_s, theta_o) + L_new(labels, theta_s, theta_n) + R(theta)
+
+is minimised: L_old is distillation at temperature 2, L_new the cross-entropy, R weight decay. First theta_n alone
+learns (warm-up), then all. The paper's baselines are the same run with other numbers, see METHODS.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from jaxcnn import architectures
+from jaxcnn.errors import input_errors, look_up
+from jaxcnn.operators.dense import HEAD_INIT
+from jaxcnn.training.finetune import changes_with_classes
+from jaxcnn.training.rundir import read_config, read_data
+from jaxcnn.training.setup import make_model, make_normalise
+from jaxcnn.training.step import as_float
+
+HEAD = "new_head"
+METHODS = ("lwf", "fine_tuning", "feature_extraction", "joint")
+
+
+class TwoHeads(nn.Module):
+    """A network with the head that it has, for the old classes, and a linear one beside it for the new classes.
+
+    The new head reads the network's last stage. Parameters of the network keep their names, so that a run of the
+    network alone is the source of this one; those of the head are `new_head`. Features: those of the network, `old`
+    (n, old_classes) and `new` (n, num_classes), both logits.
+
+    Attributes:
+      network: a name of ARCHITECTURES or package.module:attribute.
+      options: its own arguments.
+      old_classes: the number of classes of its head.
+      num_classes: the number of new classes; of both together where joint is set.
+      joint: the output is log softmax of the old classes, then that of the new, each task by itself; else the new
+        logits.
+      dtype: what the layers compute in.
+    Raises:
+      ValueError: an option is unknown, or joint has no new classes.
+    """
+
+    network: str
+    old_classes: int
+    options: Any = None
+    num_classes: int = 10
+    joint: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        new_classes = self.num_classes - self.old_classes * self.joint
+        if new_classes < 1:
+            raise ValueError(f"{self.num_classes} classes of both tasks, but {self.old_classes} are old")
+        options = {**(self.options or {}), "num_classes": self.old_classes, "dtype": self.dtype}
+        network = architectures.create(self.network, **options)
+        nn.share_scope(self, network)
+        old, features = network(x, train=train)
+        last = features[[stage for stage in features if not stage.startswith("aux")][-1]]
+        last = last.reshape(last.shape[0], -1).astype(jnp.float32)
+        new = nn.Dense(new_classes, kernel_init=HEAD_INIT, name=HEAD)(last)
+        features = {**features, "old": old, "new": new}
+        if self.joint:
+            return jnp.concatenate([jax.nn.log_softmax(old), jax.nn.log_softmax(new)], axis=1), features
+        return new, features
+
+
+def likelihood(logits, targets):
+    """Minus the log probability of the targets where the logits are log probabilities already, as those of joint."""
+    return -jnp.sum(targets * logits, axis=-1)
+
+
+def second_task(config, source, *, method="lwf", weight=1.0, warmup="0 steps"):
+    """The config of a run that learns a second task on the network of a run of the first.
+
+    lwf: the new head alone during the warm-up, then all, held to the old responses.
+    fine_tuning: the new head alone during the warm-up, then the shared parameters too; the old head stays.
+    feature_extraction: the new head alone.
+    joint: as lwf, but held by the images of both tasks; the labels are those of the old classes, then of the new.
+
+    Args:
+      config: of the new task's data and recipe; it is copied, its model and source are set.
+      source: the run directory of the first task.
+      method: one of METHODS.
+      weight: lambda_old; 1 is the paper's.
+      warmup: duration of the warm-up.
+    Raises:
+      InputError: no such method or run.
+    """
+    with input_errors(""):
+        look_up(method, table=dict.fromkeys(METHODS), kind="method")
+    theirs, (classes, shape) = read_config(source), read_data(source)
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.model.name = f"{__name__}:TwoHeads"
+        options = {key: value for key, value in theirs.model.options.items() if key != "num_classes"}
+        config.model.options = ml_collections.ConfigDict(
+            {
+                "network": theirs.model.name,
+                "options": options,
+                "old_classes": len(classes),
+                "joint": method == "joint",
+            }
+        )
+        config.finetune.update({"source": str(source), "head": (HEAD,), "freeze": ("*",)})
+        config.finetune.unfreeze = () if method == "feature_extraction" else (("*", warmup),)
+        if method == "fine_tuning":
+            old_head = changes_with_classes(make_model(theirs, shape, len(classes)), shape)
+            config.finetune.rates = tuple((name, 0.0) for name in sorted(old_head))
+        if method == "lwf":
+            config.forgetting.weight = weight
+        if method == "joint":
+            config.loss.name = f"{__name__}:likelihood"
+    return config
+
+
+def predictions(trained, images, *, stages=("old", "new"), batch_size=256):
+    """The class of the largest logit of each head, {stage: int (n,)}, for uint8 images (n, h, w, c).
+
+    Args:
+      trained: a Trained of a TwoHeads.
+      images: as its runs' images are stored.
+      stages: names of features that are logits.
+      batch_size: of the computation.
+    """
+    normalise = make_normalise(trained.mean, trained.std)
+
+    @jax.jit
+    def largest(variables, images):
+        _, features = trained.model.apply(variables, normalise(as_float(images)), train=False)
+        return {stage: features[stage].argmax(axis=1) for stage in stages}
+
+    parts = [largest(trained.variables, images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
+    return {stage: np.concatenate([part[stage] for part in parts]) for stage in stages}
