@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
+from sklearn.preprocessing import normalize
 
 from jaxcnn.errors import InputError
 
@@ -151,7 +152,7 @@ def spatial_pyramid(words, places, *, size, levels=2):
 def fit_mixture(descriptors, *, modes, dimensions=64, seed):
     """Principal components of descriptors and a Gaussian mixture of diagonal covariances over them, by EM.
 
-    Perronnin et al. 2010, section 4.1, reduce SIFT to 64 dimensions.
+    Descriptors are scaled to unit length first; Perronnin et al. 2010 reduce SIFT to 64 dimensions.
 
     Args:
       descriptors: (n, d).
@@ -161,9 +162,9 @@ def fit_mixture(descriptors, *, modes, dimensions=64, seed):
     Returns:
       A Mixture.
     """
-    descriptors = np.asarray(descriptors, np.float32)
+    descriptors = normalize(np.asarray(descriptors, np.float64))
     components = PCA(dimensions, random_state=seed).fit(descriptors)
-    options = {"covariance_type": "diag", "reg_covar": 1e-3, "tol": 1e-2, "max_iter": 200}
+    options = {"covariance_type": "diag", "reg_covar": 1e-5, "tol": 1e-2, "max_iter": 200}
     gaussians = GaussianMixture(modes, random_state=seed, **options).fit(components.transform(descriptors))
     return Mixture(components, gaussians)
 
@@ -185,5 +186,5 @@ def fisher_vector(descriptors, mixture):
     modes, dimensions = mixture.gaussians.means_.shape
     if not len(descriptors):
         return np.zeros(modes * (2 * dimensions + 1), np.float32)
-    reduced = mixture.components.transform(np.asarray(descriptors, np.float32))
+    reduced = mixture.components.transform(normalize(np.asarray(descriptors, np.float64)))
     return _skimage_feature().fisher_vector(reduced, mixture.gaussians, improved=True).astype(np.float32)
