@@ -3,7 +3,7 @@
 import json
 
 from jaxcnn.cli.terminal import check_writable, counting, table
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, input_errors
 
 
 def add(verb):
@@ -99,7 +99,8 @@ def _neighbours(arguments):
     check_writable(arguments.output)
     gallery = read_features(arguments.gallery)
     found = find_neighbours(gallery, arguments.query, k=arguments.k, metric=arguments.metric, workdir=arguments.workdir)
-    save_figure(neighbour_sheet(found, gallery.classes, metric=arguments.metric), arguments.output)
+    with input_errors(arguments.output):  # a suffix that names no format
+        save_figure(neighbour_sheet(found, gallery.classes, metric=arguments.metric), arguments.output)
     right = leave_one_out(gallery.vectors(), gallery.label, metric=arguments.metric)
     low, high = wilson_interval(right.sum(), len(right))
     print(

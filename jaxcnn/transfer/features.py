@@ -106,7 +106,7 @@ def split_records(trained, split, *, name="", data_dir=""):
       trained: a Trained.
       split: "train", "validation" or "test", as the run's config has them, or by default_splits of another data set.
       name: of a data set; empty for the run's own. Its classes need not be the network's.
-      data_dir: where TFDS sets lie.
+      data_dir: where TFDS sets lie; empty for where the run had its own.
     Raises:
       InputError: there is no such data set or split.
     """
@@ -114,9 +114,11 @@ def split_records(trained, split, *, name="", data_dir=""):
     if not (name or config.data.name):
         raise InputError(f"{trained.workdir} holds converted weights and names no data set: name one by --data.")
     with config.unlocked(), input_errors(""):
+        if name or data_dir:
+            config.data.data_dir = data_dir
         if name:
             splits = data.default_splits(name, data_dir=data_dir or None)
-            config.data.update({"name": name, "data_dir": data_dir})
+            config.data.name = name
             config.data.update({part: splits.get(part) or "" for part in ("train", "validation", "test")})
         config.data.image_size, config.data.channels = tuple(trained.shape[:2]), trained.shape[2]
     settings = config.data
