@@ -21,13 +21,13 @@ import collections
 import json
 import pathlib
 import sys
-from typing import NamedTuple
 
 import joblib
 import numpy as np
 
 from jaxcnn import InputError, Trained, default_config
 from jaxcnn.data import default_splits, load
+from jaxcnn.process import tune_for_cpu
 from jaxcnn.sweeps import Study, run_study
 from jaxcnn.sweeps.statistics import decide, holm, mean_interval, paired_comparison
 from jaxcnn.training.rundir import environment
@@ -59,20 +59,7 @@ CLAIMS = (
 )
 
 
-class Row(NamedTuple):
-    """One result: what the images were described by, the seed, and the fields of a ProbeRow."""
-
-    features: str
-    seed: int
-    classifier: str
-    option: str
-    value: float
-    held_out: float
-    n: int
-    right: int
-    accuracy: float
-    low: float
-    high: float
+Row = collections.namedtuple("Row", ("features", "seed", *ProbeRow._fields))  # features: what describes the images
 
 
 def study(scale="folder:../shared/imagenette"):
@@ -99,11 +86,13 @@ def main(argv=None):
     parser.add_argument("--workdir", required=True, help="of the networks' runs")
     parser.add_argument("--output", required=True, metavar="DIR", help="for results.csv, verdicts.json, accuracies.png")
     arguments = parser.parse_args(argv)
+    tune_for_cpu()
     output = pathlib.Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
-    rows = bags(arguments.data, SEEDS) + networks(study(arguments.data), arguments.workdir)
+    started = environment()
+    rows = networks(study(arguments.data), arguments.workdir) + bags(arguments.data, SEEDS)
     write_csv(output / "results.csv", rows)
-    verdicts = {"claims": judge(rows), "environment": environment()}
+    verdicts = {"claims": judge(rows), "environment": started}
     (output / "verdicts.json").write_text(json.dumps(verdicts, indent=1) + "\n")
     save_figure(draw(rows), output / "accuracies.png")
     for (features, classifier), found in gather(rows).items():
