@@ -17,7 +17,7 @@ from jaxcnn import cli
 
 VERBS = (
     *("train", "evaluate", "predict", "summary", "frontier", "prepare", "report", "sweep"),
-    *("convert", "audit", "benchmark"),
+    *("convert", "audit", "benchmark", "features", "neighbours", "probe"),
 )
 EVALUATION = {"architecture", "step", "split", "n", "loss", "top1", "top5", "per_class"}
 

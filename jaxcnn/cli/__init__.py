@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 
-from jaxcnn.cli import benchmarks, images, networks, pictures, runs, studies
+from jaxcnn.cli import benchmarks, features, images, networks, pictures, runs, studies
 from jaxcnn.errors import InputError
 from jaxcnn.process import tune_for_cpu
 
@@ -56,6 +56,6 @@ def _parser():
         added.set_defaults(verb=function, takes_config=False)
         return added
 
-    for group in (runs, images, pictures, networks, studies, benchmarks):
+    for group in (runs, features, images, pictures, networks, studies, benchmarks):
         group.add(verb)
     return parser

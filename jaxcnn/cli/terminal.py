@@ -20,14 +20,17 @@ def table(header, rows):
 
 @contextlib.contextmanager
 def counting(what):
-    """Gives report(done, total): a bar on a terminal, elsewhere a line for every tenth."""
+    """Gives report(done, total): a bar on a terminal, elsewhere a line for every tenth.
+
+    The time left is reckoned from what was done since the first call.
+    """
     from jaxcnn.progress import ProgressBar
 
     bar, tenths = None, 0
 
     def report(done, total):
         nonlocal bar, tenths
-        bar = bar or ProgressBar(total, start=0, title=what, quiet=False)
+        bar = bar or ProgressBar(total, start=done, title=what, quiet=False)
         before, tenths = tenths, 10 * done // total
         bar.show(done, beside_bar="", line=f"{done}/{total} {what}" if tenths > before else None)
 

@@ -55,7 +55,7 @@ def stream(
     return Batches(positions, _Read(records, order, crop), num_workers)
 
 
-def epoch(records, *, batch_size, num_workers=0, process_index=0, process_count=1):
+def epoch(records, *, batch_size, start=0, num_workers=0, process_index=0, process_count=1):
     """Yields each record exactly once, in order, for evaluation.
 
     Every process gets the same number of batches, all of the full size: past the last record they are padded with zeros
@@ -63,6 +63,7 @@ def epoch(records, *, batch_size, num_workers=0, process_index=0, process_count=
 
     Args:
       records, batch_size, num_workers, process_index, process_count: as in `stream`.
+      start: the record to begin with.
     Returns:
       Batches, as in `stream`.
     Raises:
@@ -70,7 +71,8 @@ def epoch(records, *, batch_size, num_workers=0, process_index=0, process_count=
     """
     _check(batch_size, num_workers, process_index, process_count)
     block = batch_size // process_count
-    positions = _Positions(-(-len(records) // batch_size), process_index * block, block, batch_size)
+    count = -(-(len(records) - start) // batch_size)
+    positions = _Positions(count, start + process_index * block, block, batch_size)
     return Batches(positions, _Read(records, _Sequence(len(records)), None), num_workers)
 
 

@@ -133,7 +133,7 @@ def _or_none(value):
 
 
 def write_csv(path, rows):
-    """Writes rows of a Table, their names first.
+    """Writes named tuples of one kind, the names of their fields first.
 
     Raises:
       InputError: the file cannot be written.
@@ -141,7 +141,7 @@ def write_csv(path, rows):
     try:
         with open(path, "w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(Row._fields)
+            writer.writerow(rows[0]._fields)
             writer.writerows(rows)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from error

@@ -106,6 +106,14 @@ def test_an_epoch_has_each_record_once_and_pads_the_rest(count, batch_size, proc
         assert not values[count:].any()
 
 
+def test_an_epoch_may_begin_at_any_record(records):
+    resident, (first, second) = read_all(records), epoch(records, batch_size=8, start=37)
+    for key, values in resident.items():
+        joined = np.concatenate([first[key], second[key]])
+        np.testing.assert_array_equal(joined[:13], values[37:], strict=True)
+        assert not joined[13:].any()
+
+
 def test_an_epoch_with_more_workers_than_batches(records):
     assert_same_batches(list(epoch(records, batch_size=64, num_workers=2)), list(epoch(records, batch_size=64)))
 

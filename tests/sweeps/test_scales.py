@@ -5,8 +5,8 @@ import pytest
 from jaxcnn.errors import InputError
 from jaxcnn.sweeps import is_large, scale_config, steps_to_training_error
 from jaxcnn.sweeps.scales import SCALES
-from jaxcnn.training.validate import validate
 from jaxcnn.training.setup import set_up
+from jaxcnn.training.validate import validate
 
 
 def test_every_scale_is_a_run():

@@ -1,0 +1,127 @@
+"""The activations of one stage of a trained network for the images of a split, streamed."""
+
+import hashlib
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxcnn import data
+from jaxcnn.errors import InputError, input_errors
+from jaxcnn.training.compilation import compiler_options
+from jaxcnn.training.parallel import AXIS, Replicas
+from jaxcnn.training.setup import load_records, make_normalise
+from jaxcnn.training.step import as_float
+from jaxcnn.transfer.stages import read_stage
+
+POOLS = ("none", "mean")
+
+
+class Extractor:
+    """A stage of a trained network as a function from images to features, compiled once, on all devices here.
+
+    Args:
+      trained: a Trained.
+      stage: a stage, or a layer by its module path: a name of `stage_names`.
+      pool: "none" leaves the features as the stage has them; "mean" averages maps over their places (global average
+        pooling), vectors stay.
+      batch_size: images in a batch, rounded up to a multiple of the devices.
+
+    Attributes:
+      shape: of an image's features.
+      meta: what Features.meta says of the network.
+
+    Raises:
+      InputError: there is no such stage; lists the stages.
+    """
+
+    def __init__(self, trained, stage, *, pool="none", batch_size=64):
+        if pool not in POOLS:
+            raise ValueError(f"pool is one of {', '.join(POOLS)}, not {pool!r}")
+        normalise = make_normalise(trained.mean, trained.std)
+        self.trained, self.replicas, self.program = trained, Replicas(trained.config.parallel), None
+        self.batch_size = math.ceil(batch_size / self.replicas.count) * self.replicas.count
+
+        def read(variables, images):
+            found = read_stage(trained.model, variables, normalise(as_float(images)), stage).astype(jnp.float32)
+            return jnp.mean(found, axis=(1, 2)) if pool == "mean" and found.ndim == 4 else found
+
+        def mapped(state, variables, inputs):
+            return state, lax.all_gather(read(variables, inputs["image"][0]), AXIS, tiled=True)
+
+        image = jax.ShapeDtypeStruct((1, *trained.shape), jnp.uint8)
+        with input_errors(f"{trained.workdir} ({trained.config.model.name})"):
+            self.shape = jax.eval_shape(read, trained.variables, image).shape[1:]
+        self.mapped = self.replicas.map(mapped, donate=False)
+        self.variables = self.replicas.replicate(trained.variables)
+        self.meta = {
+            "run": str(trained.workdir.resolve()),
+            "architecture": trained.config.model.name,
+            "checkpoint": trained.step,
+            "weights": weights_digest(trained.variables),
+            "stage": stage,
+            "pool": pool,
+        }
+
+    def __call__(self, images):
+        """uint8 images (n, h, w, c), n up to batch_size -> features (n, ...) float32."""
+        padded = np.concatenate([images, np.zeros((self.batch_size - len(images), *images.shape[1:]), images.dtype)])
+        inputs = self.replicas.shard({"image": padded[None]})
+        if self.program is None:
+            lowered = self.mapped.lower((), self.variables, inputs)
+            self.program = lowered.compile(compiler_options=compiler_options(deterministic=True))
+        _, found = self.program((), self.variables, inputs)
+        return np.asarray(found)[: len(images)]
+
+    def stream(self, records, *, start=0, workers=0):
+        """Yields {column: its rows} batch by batch, from a place in the split; images that cannot be read are left out.
+
+        Args:
+          records: Records of images of trained.shape.
+          start: the position of the first image.
+          workers: decoding processes.
+        """
+        with data.epoch(records, batch_size=self.batch_size, start=start, num_workers=workers) as batches:
+            for number, batch in enumerate(batches):
+                seen = batch["mask"] > 0
+                position = start + number * self.batch_size + np.flatnonzero(seen).astype(np.int32)
+                rows = {"features": self(batch["image"]), "label": batch["label"], "index": batch["index"]}
+                yield {**{key: value[seen] for key, value in rows.items()}, "position": position}
+
+
+def weights_digest(variables):
+    """12 hexadecimal digits that tell one set of weights from another."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(variables):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def split_records(trained, split, *, name="", data_dir=""):
+    """(Records of a split as the network sees its images, {option of data.load: value} that finds them again).
+
+    Args:
+      trained: a Trained.
+      split: "train", "validation" or "test", as the run's config has them, or by default_splits of another data set.
+      name: of a data set; empty for the run's own. Its classes need not be the network's.
+      data_dir: where TFDS sets lie; empty for where the run had its own.
+    Raises:
+      InputError: there is no such data set or split.
+    """
+    config = trained.config.copy_and_resolve_references()
+    if not (name or config.data.name):
+        raise InputError(f"{trained.workdir} holds converted weights and names no data set: name one by --data.")
+    with config.unlocked(), input_errors(""):
+        if name or data_dir:
+            config.data.data_dir = data_dir
+        if name:
+            splits = data.default_splits(name, data_dir=data_dir or None)
+            config.data.name = name
+            config.data.update({part: splits.get(part) or "" for part in ("train", "validation", "test")})
+        config.data.image_size, config.data.channels = tuple(trained.shape[:2]), trained.shape[2]
+    settings = config.data
+    found = {key: settings[key] for key in ("data_dir", "channels", "fit", "resize", "interpolation", "on_error")}
+    records = load_records(config, split)
+    return records, {"name": settings.name, "split": settings[split], "image_size": list(trained.shape[:2]), **found}

@@ -1,0 +1,113 @@
+"""What a simple classifier makes of features: the linear probe, a linear SVM, nearest neighbours.
+
+Vectors are scaled to unit length first, as Simonyan and Zisserman 2014 (arXiv:1409.1556, appendix B) do for the SVM on
+VGG's features; Euclidean neighbours of unit vectors are those by cosine.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import normalize
+from sklearn.svm import LinearSVC
+
+from jaxcnn.errors import InputError
+
+HELD_OUT = 0.2
+STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # C, the inverse of the regularisation
+CLASSIFIERS = {  # name: (its option, the values to choose from, classifier of a value and a seed)
+    "logistic regression": ("C", STRENGTHS, lambda c, seed: LogisticRegression(C=c, max_iter=5000)),
+    "linear SVM": ("C", STRENGTHS, lambda c, seed: LinearSVC(C=c, max_iter=20000, random_state=seed)),
+    "nearest neighbours": ("k", (1, 3, 5, 10, 20), lambda k, seed: KNeighborsClassifier(n_neighbors=k)),
+}
+
+
+class ProbeRow(NamedTuple):
+    """The result of one classifier.
+
+    Attributes:
+      classifier: a key of CLASSIFIERS.
+      option, value: what was chosen on the held-out slice: "C" or "k".
+      held_out: accuracy on that slice.
+      n, right: images tested on, and how many are right.
+      accuracy: right / n.
+      low, high: Wilson's interval of it, over images.
+    """
+
+    classifier: str
+    option: str
+    value: float
+    held_out: float
+    n: int
+    right: int
+    accuracy: float
+    low: float
+    high: float
+
+
+def wilson_interval(right, n, *, confidence=0.95):
+    """The interval (low, high) of a proportion (Wilson 1927, JASA 22): n images are n draws of one fixed classifier.
+
+    It does not hold the spread over training seeds; that is jaxcnn.sweeps.statistics.mean_interval.
+    """
+    interval = scipy.stats.binomtest(int(right), int(n)).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def probe(train, train_label, test, test_label, *, classifiers=tuple(CLASSIFIERS), seed=0):
+    """Chooses each classifier's option on a fifth held out of train, learns from all of train, and tests once.
+
+    Args:
+      train, test: (n, d) and (m, d) float; rows are scaled to unit length here.
+      train_label, test_label: (n,) and (m,) int.
+      classifiers: some of CLASSIFIERS.
+      seed: of the slice, which is stratified, and of the SVM's coordinate descent.
+    Returns:
+      [ProbeRow]. Of equal held-out accuracies the smaller C or k is chosen.
+    Raises:
+      InputError: a class has one image to learn from, or there are fewer held out than classes.
+    """
+    train, test = normalize(train), normalize(test)
+    try:
+        parts = train_test_split(train, train_label, test_size=HELD_OUT, random_state=seed, stratify=train_label)
+    except ValueError as error:
+        raise InputError(f"too few images to hold a fifth of each class out, which chooses C and k: {error}") from error
+    rows = []
+    for name in classifiers:
+        option, values, make = CLASSIFIERS[name]
+        held_out, value = _choose(make, [v for v in values if option != "k" or v <= len(parts[0])], parts, seed)
+        right = int((make(value, seed).fit(train, train_label).predict(test) == test_label).sum())
+        interval = wilson_interval(right, len(test))
+        rows.append(ProbeRow(name, option, value, held_out, len(test), right, right / len(test), *interval))
+    return rows
+
+
+def _choose(make, values, parts, seed):
+    """(held-out accuracy, value) of the best."""
+    fitted, held_out, fitted_label, held_out_label = parts
+    found = [(make(v, seed).fit(fitted, fitted_label).predict(held_out) == held_out_label).mean() for v in values]
+    best = int(np.argmax(found))
+    return float(found[best]), values[best]
+
+
+def probe_features(train, test, *, seed=0):
+    """`probe` of two Features.
+
+    Raises:
+      InputError: they come from different networks or stages, have other classes, or share images.
+    """
+    for key in ("weights", "stage", "pool"):
+        if train.meta[key] != test.meta[key]:
+            raise InputError(
+                f"the features to learn from and those to test on are not of one kind: {key} is {train.meta[key]!r} "
+                f"and {test.meta[key]!r}."
+            )
+    if train.classes != test.classes:
+        only = sorted(set(train.classes) ^ set(test.classes))
+        raise InputError(f"the classes to learn and those to test on are not the same, or in another order: {only}.")
+    if train.meta["data"] == test.meta["data"]:
+        raise InputError("the images to test on are those to learn from: write features of another split.")
+    return probe(train.vectors(), train.label, test.vectors(), test.label, seed=seed)
