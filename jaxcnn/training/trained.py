@@ -83,7 +83,7 @@ class Trained:
           InputError: a path is not there or a folder has no image.
           DataError: a file is not a readable image.
         """
-        files = [file for path in paths for file in _image_files(pathlib.Path(path))]
+        files = _image_files(paths)
         found = []
         for first in range(0, len(files), 256):
             part = files[first : first + 256]
@@ -97,6 +97,17 @@ class Trained:
                     }
                 )
         return found
+
+    def read_images(self, paths):
+        """Image files, and the images below folders, as the network takes them.
+
+        Returns:
+          (files, images): paths, and uint8 (n, h, w, c).
+        Raises:
+          InputError, DataError: as in `predict`.
+        """
+        files = _image_files(paths)
+        return files, np.stack([self._read(file) for file in files])
 
     def _read(self, file):
         settings = self.config.data
@@ -159,7 +170,11 @@ def _for_these_devices(config):
     return config
 
 
-def _image_files(path):
+def _image_files(paths):
+    return [file for path in paths for file in _files_of(pathlib.Path(path))]
+
+
+def _files_of(path):
     if path.is_file():
         return [path]
     if not path.is_dir():
