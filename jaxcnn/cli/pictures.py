@@ -2,6 +2,7 @@
 
 import argparse
 
+from jaxcnn.cli import projections
 from jaxcnn.errors import InputError
 
 
@@ -24,6 +25,7 @@ def add(verb):
         added.set_defaults(draw=function)
         return added
 
+    projections.add_kinds(kind)
     kind(_augment, "augment", "the contact sheet of a config's augmentation").set_defaults(takes_config=True)
 
 
