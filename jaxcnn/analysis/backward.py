@@ -27,7 +27,7 @@ RULES = {
     "deconvnet": lambda x, dy: dy > 0,
     "guided": lambda x, dy: (x > 0) & (dy > 0),
 }
-CONTRAST = ("_response",)  # of operators/response.py, one call by name
+CONTRAST = ("_local_response_norm", "local_contrast_norm")  # of operators/response.py, one call by name each
 OWN_DERIVATIVE = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 FILLS = ("broadcast_in_dim", "convert_element_type", "copy", "reshape")  # zeros of zeros
 RECTIFIER = frozenset((*FILLS, "max", "min"))  # what relu and relu6 are made of
