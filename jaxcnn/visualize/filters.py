@@ -8,6 +8,7 @@ from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
 
 GROUPS = 4  # of a layer with more, the first ones are drawn
 WIDTH = 9.5  # inches
+CELL, POINT = 0.6, 0.3  # inches, of a tile in a grid at most, and of one of a single value
 TILE = 24  # pixels of a filter in a mosaic, at least
 
 
@@ -89,19 +90,19 @@ def _draw_grids(kernel, name, groups, filters, channels):
     parts = np.split(kernel, groups, axis=3)[:drawn]
     rows, columns = min(filters, parts[0].shape[3]), min(channels, kernel.shape[2])
     across = math.ceil(drawn / 2) if drawn > 2 else drawn
-    side = WIDTH / across - 0.4  # inches, without the numbers of the filters
+    cell = POINT if kernel.shape[0] * kernel.shape[1] == 1 else CELL
+    side = min(WIDTH / across - 0.4, columns * cell)  # inches, without the numbers of the filters
     height = side * (rows * kernel.shape[0]) / (columns * kernel.shape[1])
     down = math.ceil(drawn / across)
-    figure = new_figure(WIDTH, down * (height + 0.6) + 0.3)
+    figure = new_figure(across * (side + 0.4), down * (height + 0.6) + 0.3)
     which = f"{rows * drawn} of {kernel.shape[3]} filters, {columns} of {kernel.shape[2]} input channels each"
     which += f", {drawn} of {groups} groups" if groups > drawn else ""
     figure.suptitle(f"{literal(name)}: {which}", fontsize=11, x=0.01, ha="left")
     grid = figure.subplots(down, across, squeeze=False).ravel()
     for number, (axes, part) in enumerate(zip(grid, parts, strict=False)):
         _draw_grid(axes, part, number, rows, columns)
-        axes.set_xlabel(
-            f"input channel, group {number + 1}" if groups > 1 else "input channel", fontsize=9, color=QUIET
-        )
+        label = f"input channel, group {number + 1}" if groups > 1 else "input channel"
+        axes.set_xlabel(label, fontsize=9, color=QUIET)
     for axes in grid[drawn:]:
         axes.axis("off")
     return figure

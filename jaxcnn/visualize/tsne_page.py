@@ -10,7 +10,7 @@ from jaxcnn.visualize.examples import class_name
 from jaxcnn.visualize.figure import PALETTE
 from jaxcnn.visualize.page import Html, element, join, page, percent
 from jaxcnn.visualize.page import image as png_image
-from jaxcnn.visualize.tsne import look
+from jaxcnn.visualize.tsne import Sample, look
 
 SIDE = 900  # of the drawing, in its own units
 THUMBNAIL = 64  # pixels
@@ -33,7 +33,8 @@ STYLE = """
 .keys { display: flex; flex-wrap: wrap; gap: 4px 8px; margin: 0 0 10px; }
 .keys button { font: inherit; font-size: .85rem; color: var(--ink); background: none; border: 1px solid var(--rule);
   border-radius: 14px; padding: 2px 10px; cursor: pointer; display: flex; gap: 6px; align-items: center; }
-.keys button[aria-pressed=false] { opacity: .4; }
+.keys button[data-label][aria-pressed=false] { opacity: .4; }
+.keys button:not([data-label])[aria-pressed=true] { background: var(--track); }
 .keys svg { width: 13px; height: 13px; overflow: visible; }
 .tip { position: absolute; display: none; pointer-events: none; background: var(--paper); padding: 8px 10px;
   border: 1px solid var(--rule); border-radius: 8px; box-shadow: 0 2px 10px #0003; font-size: .85rem; z-index: 1;
@@ -46,7 +47,7 @@ STYLE = """
 SCRIPT = """
 const map = document.querySelector(".map"), drawing = map.querySelector("svg"), tip = map.querySelector(".tip");
 const points = JSON.parse(document.getElementById("points").textContent), sheet = map.querySelector(".sheet");
-const marks = [...drawing.querySelectorAll("path")], zoom = 2, side = points.side, hidden = new Set();
+const marks = [...drawing.querySelectorAll("path")], side = points.side, zoom = Math.max(2, Math.round(128 / side)), hidden = new Set();
 let near = -1, onlyWrong = false;
 const shown = i => !hidden.has(points.label[i]) && !(onlyWrong && points.label[i] === points.predicted[i]);
 function leave() { if (near >= 0) marks[near].classList.remove("near"); near = -1; tip.style.display = "none"; }
@@ -108,6 +109,8 @@ def tsne_page(places, sample, classes, *, title, subtitle, split):
     Returns:
       The page as text; it fetches nothing.
     """
+    order = np.argsort(sample.predicted != sample.labels, kind="stable")  # a ring lies above its neighbours
+    sample, places = Sample(*(values[order] for values in sample)), places[order]
     width = SIDE + 40
     at = np.stack([20 + SIDE * places[:, 0], 20 + SIDE * (places[:, 1].max() - places[:, 1])], axis=1).round(1)
     height = float(at[:, 1].max()) + 20
