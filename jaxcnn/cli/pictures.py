@@ -194,13 +194,14 @@ def _tsne(arguments):
     A map is averaged over the image first. With --html, a page that shows the image under the pointer.
     """
     from jaxcnn.training.trained import Trained
-    from jaxcnn.visualize.tsne import draw_tsne, embed, sample_stage
+    from jaxcnn.visualize.tsne import check_perplexity, draw_tsne, embed, sample_stage
     from jaxcnn.visualize.tsne_page import tsne_page
 
     check_positive(arguments, "count")
     trained = Trained(arguments.workdir, arguments.checkpoint)
     _, records = trained.open(arguments.split)
     with input_errors("tsne"), counting("images") as report:
+        check_perplexity(arguments.perplexity, min(arguments.count, len(records)))
         sample = sample_stage(
             trained, records, arguments.stage, count=arguments.count, seed=arguments.seed, report=report
         )

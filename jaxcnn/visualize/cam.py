@@ -146,6 +146,14 @@ def pooled_head(model, variables, shape):
     return source.stage, module["kernel"], module.get("bias", jnp.zeros(head.shape[-1]))
 
 
+def map_stages(trained):
+    """{name: (h, w, c)} of the stages of a trained network that are maps over the image."""
+    images = jax.ShapeDtypeStruct((1, *trained.shape), jnp.float32)
+    apply = functools.partial(trained.model.apply, train=False)
+    _, features = jax.eval_shape(apply, trained.variables, images)
+    return {name: value.shape[1:] for name, value in features.items() if is_map(value.shape[1:])}
+
+
 def class_maps(trained, images, classes, *, method="grad_cam", stage=None):
     """Maps of where a trained network sees classes in images.
 
@@ -154,11 +162,11 @@ def class_maps(trained, images, classes, *, method="grad_cam", stage=None):
       images: uint8 (n, h, w, c).
       classes: (n,), the class of each.
       method: "cam" or "grad_cam".
-      stage: of grad-CAM; by default `last_convolution`.
+      stage: of grad-CAM, one of `map_stages`; by default `last_convolution`.
     Returns:
       (n, h', w') float32, of the size of the stage.
     Raises:
-      ValueError: the network or the stage does not fit; the message says which would.
+      ValueError: the network does not fit, or the stage; the message says which would.
     """
     model, variables = trained.model, trained.variables
     classes = jnp.asarray(classes, jnp.int32)
@@ -166,6 +174,7 @@ def class_maps(trained, images, classes, *, method="grad_cam", stage=None):
     if method == "cam":
         return _class_activation_maps(model, variables, images, classes)
     stage = stage or last_convolution(model, variables, trained.shape)
+    look_up(stage, table=map_stages(trained), kind="map")
     found = jax.jit(lambda v, x, k: grad_cam(*class_gradients(model, v, x, stage, k)))(variables, images, classes)
     return np.asarray(found, np.float32)
 

@@ -5,8 +5,8 @@ import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
 
-from jaxcnn.errors import InputError, nearest
-from jaxcnn.visualize.cam import class_maps
+from jaxcnn.errors import InputError, look_up, nearest
+from jaxcnn.visualize.cam import class_maps, last_convolution, map_stages, pooled_head
 from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
 
 COLOURS = "inferno"  # perceptually uniform, and dark where there is nothing
@@ -54,7 +54,7 @@ def draw_overlays(images, captions, maps):
         panels = [(caption, image), *((title, overlay(image, heat)) for title, heat in found)]
         for axes, (title, shown) in zip(row, panels, strict=False):
             show_image(axes, shown)
-            axes.set_title(literal(title, limit=26), fontsize=9)
+            axes.set_title(literal(title, limit=34), fontsize=8)
         for axes in row[len(panels) :]:
             axes.axis("off")
     bar = figure.colorbar(ScalarMappable(cmap=COLOURS), ax=grid, ticks=[0, 1], shrink=0.5, aspect=20, pad=0.02)
@@ -80,16 +80,20 @@ def class_overlays(trained, chosen, *, classes=(), method="grad_cam", stages=())
     """
     if method == "cam" and stages:
         raise InputError("--stage is for grad_cam: class activation maps are those of the last stage.")
+    if method == "cam":
+        stages = [pooled_head(trained.model, trained.variables, trained.shape)[0]]
+    stages = stages or [last_convolution(trained.model, trained.variables, trained.shape)]
+    for stage in stages:
+        look_up(stage, table=map_stages(trained), kind="map")
     numbers = [_class_number(name, trained.classes) for name in classes]
     probabilities = trained.probabilities(chosen.images)
     columns = [np.full(len(chosen.images), number) for number in numbers] or [probabilities.argmax(axis=1)]
     maps = [[] for _ in chosen.images]
     for labels in columns:
-        for stage in stages or [None]:
+        for stage in stages:
             found = class_maps(trained, chosen.images, labels, method=method, stage=stage)
             for row, label, heat, shares in zip(maps, labels, found, probabilities, strict=True):
-                where = f"{stage}: " if stage else ""
-                row.append((f"{where}{trained.classes[label]} {100 * shares[label]:.0f} %", heat))
+                row.append((f"{trained.classes[label]} {100 * shares[label]:.0f} %, {stage}", heat))
     captions = [
         name if label is None else f"{trained.classes[label]} ({name})"
         for name, label in zip(chosen.names, chosen.labels, strict=True)

@@ -77,6 +77,12 @@ def sample_stage(trained, records, stage, *, count, seed=0, report=None):
     return Sample(images, labels, positions, vectors, trained.probabilities(images))
 
 
+def check_perplexity(perplexity, count):
+    """Raises ValueError where t-SNE of `count` points cannot have this perplexity."""
+    if not 1 <= perplexity < count:
+        raise ValueError(f"perplexity is {perplexity:g}; for {count} images it is at least 1 and below {count}")
+
+
 def embed(vectors, *, perplexity=30.0, seed=0):
     """Lays vectors out in the plane by t-SNE, from their 50 first principal components on.
 
@@ -87,11 +93,10 @@ def embed(vectors, *, perplexity=30.0, seed=0):
     Returns:
       (n, 2) float32, scaled into [0, 1] by one factor.
     Raises:
-      ValueError: perplexity is not between 1 and n - 1, or a vector is not finite.
+      ValueError: perplexity is below 1 or not below n, or a vector is not finite.
     """
     vectors = np.asarray(vectors, np.float32)
-    if not 1 <= perplexity < len(vectors):
-        raise ValueError(f"perplexity is {perplexity:g}; for {len(vectors)} images it is at least 1 and below that")
+    check_perplexity(perplexity, len(vectors))
     if not np.isfinite(vectors).all():
         raise ValueError("the activations are not all finite")
     components = min(COMPONENTS, *vectors.shape)

@@ -47,7 +47,8 @@ STYLE = """
 SCRIPT = """
 const map = document.querySelector(".map"), drawing = map.querySelector("svg"), tip = map.querySelector(".tip");
 const points = JSON.parse(document.getElementById("points").textContent), sheet = map.querySelector(".sheet");
-const marks = [...drawing.querySelectorAll("path")], side = points.side, zoom = Math.max(2, Math.round(128 / side)), hidden = new Set();
+const marks = [...drawing.querySelectorAll("path")], hidden = new Set();
+const side = points.side, zoom = Math.max(2, Math.round(128 / side));
 let near = -1, onlyWrong = false;
 const shown = i => !hidden.has(points.label[i]) && !(onlyWrong && points.label[i] === points.predicted[i]);
 function leave() { if (near >= 0) marks[near].classList.remove("near"); near = -1; tip.style.display = "none"; }
