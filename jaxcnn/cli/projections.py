@@ -2,7 +2,7 @@
 
 from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_split
 from jaxcnn.cli.terminal import counting
-from jaxcnn.errors import InputError, input_errors, nearest
+from jaxcnn.errors import InputError, input_errors
 
 
 def add_kinds(kind):
@@ -87,14 +87,13 @@ def _occlusion(arguments):
     square is centred.
     """
     from jaxcnn.visualize.occlusion import draw_occlusion, occlude_image
+    from jaxcnn.visualize.overlay import class_number
 
     check_positive(arguments, "size", "stride")
     seen, image, label = _look(arguments)
     classes = seen.trained.classes
     if arguments.class_name is not None:
-        if arguments.class_name not in classes:
-            raise InputError(f"there is no class {arguments.class_name!r}; {nearest(arguments.class_name, classes)}")
-        label = classes.index(arguments.class_name)
+        label = class_number(arguments.class_name, classes)
     options = {"label": label, "size": arguments.size, "stride": arguments.stride}
     with input_errors("occlusion"):
         found, label, size = occlude_image(seen, image, arguments.stage, **options)
