@@ -5,11 +5,11 @@ and the same switches of the max pooling. They differ in what passes a relu y = 
 
     gradient    dx = dy where x > 0               Simonyan et al. 2013, arXiv:1312.6034, section 4
     deconvnet   dx = dy where dy > 0              Zeiler and Fergus 2013, arXiv:1311.2901, section 2.1
-    guided      dx = dy where x > 0 and dy > 0    Springenberg et al. 2014, arXiv:1412.6806, section 3.4
+    guided      dx = dy where x > 0 and dy > 0    Springenberg et al. 2014, arXiv:1412.6806, section 4
 
-Only the deconvnet passes contrast normalisation by as if it were not there ("contrast normalization operations are not
-used", Zeiler and Fergus, section 2.1). Everything else goes back by its gradient: switches are those of the image, a
-batch normalisation that does not train is a fixed scale, branches that were added are both followed.
+Only the deconvnet passes a contrast normalisation by as if it were not there, as Zeiler and Fergus do on the way down
+(section 2.1). Everything else goes back by its gradient: the switches are those of the image, a batch normalisation that
+does not train is a fixed scale, branches that were added are both followed.
 """
 
 import functools

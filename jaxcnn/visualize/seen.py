@@ -69,13 +69,16 @@ class Seen:
 
         return network
 
+    def _maps(self, variables, images, stage):
+        return units.maps(self._network(variables)(as_float(images))[stage]).astype(jnp.float32)
+
     @functools.partial(jax.jit, static_argnums=0, static_argnames="stage")
     def _strongest(self, variables, images, *, stage):
-        return units.strongest(units.maps(self._network(variables)(as_float(images))[stage]))
+        return units.strongest(self._maps(variables, images, stage))
 
     @functools.partial(jax.jit, static_argnums=0, static_argnames="stage")
     def _responses(self, variables, images, place, *, stage):
-        return units.maps(self._network(variables)(as_float(images))[stage])[:, place[0], place[1]]
+        return self._maps(variables, images, stage)[:, place[0], place[1]]
 
     @functools.partial(jax.jit, static_argnums=0, static_argnames=("stage", "rule"))
     def _project(self, variables, images, channels, places, *, stage, rule):
@@ -88,4 +91,5 @@ class Seen:
     @functools.partial(jax.jit, static_argnums=0, static_argnames="stage")
     def _answers(self, variables, images, *, stage):
         found = self._network(variables)(as_float(images))
-        return jax.nn.softmax(found["logits"]), jnp.sum(units.maps(found[stage]), axis=(1, 2))
+        logits, maps = found["logits"].astype(jnp.float32), units.maps(found[stage]).astype(jnp.float32)
+        return jax.nn.softmax(logits), jnp.sum(maps, axis=(1, 2))

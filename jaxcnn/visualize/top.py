@@ -50,7 +50,8 @@ def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule="d
     for channel in channels or (0,):
         find_unit(seen.stages, stage, channel)
     found = find_strongest(_answers(seen, records, stage, report), count=count)
-    channels = channels or spread(np.flatnonzero(found.values[:, 0] > 0), units)
+    active = np.flatnonzero(found.values[:, 0] > 0)
+    channels = channels or spread(active if active.size else np.arange(len(found.values)), units)
     field, tops = seen.stages[stage].field, []
     for channel in channels:
         images, places = found.images[channel], found.places[channel]
