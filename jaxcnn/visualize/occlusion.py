@@ -1,5 +1,7 @@
 """Maps of what a covered part of an image changes (Zeiler and Fergus 2013, arXiv:1311.2901, figure 6)."""
 
+import functools
+
 import numpy as np
 from matplotlib.colors import BoundaryNorm, ListedColormap
 
@@ -34,7 +36,7 @@ def occlude_image(seen, image, stage, *, label=None, size=None, stride=None):
     image = image.astype(np.float32) / 255
     if label is None:
         label = int(seen.answers(np.stack([image] * BATCH), stage)[0][0].argmax())
-    answer = lambda images: seen.answers(images, stage)  # noqa: E731
+    answer = functools.partial(seen.answers, stage=stage)
     return occlude(answer, image, label=label, size=size, stride=stride, grey=GREY), label, size
 
 
