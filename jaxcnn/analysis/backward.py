@@ -8,8 +8,8 @@ and the same switches of the max pooling. They differ in what passes a relu y = 
     guided      dx = dy where x > 0 and dy > 0    Springenberg et al. 2014, arXiv:1412.6806, section 4
 
 Only the deconvnet passes a contrast normalisation by as if it were not there, as Zeiler and Fergus do on the way down
-(section 2.1). Everything else goes back by its gradient: switches are those of the image, a batch normalisation that does
-not train is a fixed scale, branches that were added are both followed.
+(section 2.1). Everything else goes back by its gradient: the switches are those of the image, batch normalisation that
+does not train is a fixed scale, branches that were added are both followed.
 """
 
 import functools
