@@ -10,8 +10,8 @@ from jaxcnn.visualize.figure import HELD_OUT, PALETTE, QUIET, new_figure, show_i
 from jaxcnn.visualize.projections import outline
 
 CELL = 3.0  # inches
-# Of the largest weight. Luo et al. 2016, arXiv:1701.04128, section 3, take it of the pixel in the centre, which may have
-# none behind a stride.
+# Of the largest weight. Luo et al. 2016, arXiv:1701.04128, section 3, take it of the pixel in the centre, which may
+# have none behind a stride.
 EFFECTIVE = 1 - 0.9545
 NAMES = ("theory", "gradient not zero", "effective")
 LOOKS = ((HELD_OUT, "-", 2.4), (PALETTE[5], "--", 1.6), (PALETTE[2], ":", 2.0))  # seen where they lie on each other
