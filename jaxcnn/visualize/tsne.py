@@ -11,12 +11,12 @@ from matplotlib.lines import Line2D
 from jaxcnn.training.setup import make_normalise
 from jaxcnn.training.step import as_float
 from jaxcnn.transfer.stages import read_stage
-from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, show_image
+from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, show_image, style
 
 COMPONENTS = 50  # that principal component analysis leaves before t-SNE (the paper's section 4.2)
 BATCH = 64
 MARKERS = ("o", "s", "^", "D")
-THUMBNAIL = 0.045  # of the side of the map
+THUMBNAIL = 0.036  # of the side of the map
 
 
 class Sample(NamedTuple):
@@ -124,21 +124,21 @@ def draw_tsne(places, sample, classes, *, title="", thumbnails=False):
     Returns:
       A matplotlib Figure of one axes.
     """
-    figure = new_figure(10.5, 8.4)
+    margin = THUMBNAIL if thumbnails else 0.02
+    figure = new_figure(10.5, max(8.4 * (places[:, 1].max() + 2 * margin) + 0.4, 4))
     axes = figure.subplots()
     axes.set_title(literal(title, limit=110), loc="left", fontsize=11)
     if thumbnails:
         _draw_thumbnails(axes, places, sample)
     else:
         _draw_points(axes, places, sample)
-    margin = THUMBNAIL if thumbnails else 0.02
     axes.set_xlim(-margin, places[:, 0].max() + margin)
     axes.set_ylim(-margin, places[:, 1].max() + margin)
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_color("#e5e7eb")
-    _explain(figure, sample, classes, thumbnails)
+    _explain(axes, sample, classes, thumbnails)
     return figure
 
 
@@ -158,21 +158,21 @@ def _draw_thumbnails(axes, places, sample):
         half = THUMBNAIL / 2
         show_image(axes, image, extent=(x - half, x + half, y - half, y + half), zorder=2)
         frame = [x - half, x + half, x + half, x - half, x - half], [y - half, y - half, y + half, y + half, y - half]
-        axes.plot(*frame, color=look(label)[0], linewidth=1.6, zorder=2)
+        axes.plot(*frame, linewidth=1.6, zorder=2, **style(label))
 
 
-def _explain(figure, sample, classes, thumbnails):
+def _explain(axes, sample, classes, thumbnails):
     handles, names = [], []
     for label in np.unique(sample.labels):
         color, marker = look(label)
-        handles.append(Line2D([], [], color=color, marker="s" if thumbnails else marker, linestyle="", markersize=7))
+        point = {"color": color, "marker": marker, "linestyle": "", "markersize": 7}
+        handles.append(Line2D([], [], **({"linewidth": 2, **style(label)} if thumbnails else point)))
         names.append(literal(classes[label], limit=24))
     if not thumbnails and (sample.predicted != sample.labels).any():
         handles.append(Line2D([], [], color="white", marker="o", linestyle="", markeredgecolor="#111827"))
         names.append("predicted wrong")
-    legend = figure.legend(
-        handles, map(str, range(len(handles))), loc="outside right upper", frameon=False, fontsize=10
-    )
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+    legend = axes.legend(handles, [str(i) for i in range(len(names))], frameon=False, fontsize=10, **place)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_text(name)  # set afterwards: a label that begins with "_" would be dropped
         text.set_color(QUIET if name == "predicted wrong" else "black")
