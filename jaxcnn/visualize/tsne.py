@@ -146,11 +146,10 @@ def _draw_points(axes, places, sample):
     wrong = sample.predicted != sample.labels
     for label in np.unique(sample.labels):
         color, marker = look(label)
-        for chosen, ring, width in ((~wrong, "white", 0.4), (wrong, "#111827", 1.3)):
+        for chosen, ring, width, above in ((~wrong, "white", 0.4, 2), (wrong, "#111827", 1.3, 3)):
             x, y = places[chosen & (sample.labels == label)].T
-            axes.scatter(
-                x, y, s=30, color=color, marker=marker, edgecolors=ring, linewidths=width, gid=f"class {label}"
-            )
+            edge = {"edgecolors": ring, "linewidths": width, "zorder": above}
+            axes.scatter(x, y, s=30, color=color, marker=marker, gid=f"class {label}", **edge)
 
 
 def _draw_thumbnails(axes, places, sample):
