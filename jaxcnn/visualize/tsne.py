@@ -7,6 +7,7 @@ import numpy as np
 import sklearn.decomposition
 import sklearn.manifold
 from matplotlib.lines import Line2D
+from threadpoolctl import threadpool_limits
 
 from jaxcnn.training.setup import make_normalise
 from jaxcnn.training.step import as_float
@@ -89,7 +90,7 @@ def embed(vectors, *, perplexity=30.0, seed=0):
     Args:
       vectors: (n, d) float.
       perplexity: how many neighbours a point has, about; below n.
-      seed: equal seeds give equal maps on one machine.
+      seed: equal seeds give equal maps.
     Returns:
       (n, 2) float32, scaled into [0, 1] by one factor.
     Raises:
@@ -102,7 +103,8 @@ def embed(vectors, *, perplexity=30.0, seed=0):
     components = min(COMPONENTS, *vectors.shape)
     reduced = sklearn.decomposition.PCA(components, svd_solver="full").fit_transform(vectors)
     method = sklearn.manifold.TSNE(perplexity=perplexity, init="pca" if components > 1 else "random", random_state=seed)
-    places = method.fit_transform(reduced)
+    with threadpool_limits(1):  # sums over threads would make another map on another number of cores
+        places = method.fit_transform(reduced)
     places = places - places.min(axis=0)
     return places / (places.max() or 1)
 
