@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.analysis import analyse
-from jaxcnn.errors import nearest
+from jaxcnn.errors import MANY, nearest
 
 
 class Convolution(NamedTuple):
@@ -98,11 +98,11 @@ def find_convolution(model, variables, shape, name=None):
         layer = layers[layer.inputs[0]]
     if layer and layer.name in found:
         return found[layer.name]
+    listing = nearest(name, found) if len(found) <= MANY else f"known: {len(found)}, such as {', '.join([*found][:3])}"
     if layer:
-        raise ValueError(
-            f"stage {name!r} is made by {layer.name} ({layer.kind}), no convolution; {nearest(name, found)}"
-        )
-    raise ValueError(f"there is no convolution {name!r}; {nearest(name, found)}")
+        maker = f"{layer.name} ({layer.kind})"
+        raise ValueError(f"stage {name!r} is made by {maker}, which is no convolution; {listing}")
+    raise ValueError(f"there is no convolution {name!r}; {listing}")
 
 
 def towers(model, variables, shape, path):

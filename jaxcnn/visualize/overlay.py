@@ -12,7 +12,8 @@ from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
 COLOURS = "inferno"  # perceptually uniform, and dark where there is nothing
 SHARE = 0.8  # of the colour where a map is largest, the rest is the image in grey
 SIDE = 224  # pixels: smaller images are enlarged, so that the map over them is smooth
-CELL = 1.75  # inches
+CELL = 1.5  # inches
+PANELS = 6  # beside each other, where an image has few
 
 
 def overlay(image, heat):
@@ -38,7 +39,7 @@ def overlay(image, heat):
 
 
 def draw_overlays(images, captions, maps):
-    """Draws a row an image: the image, and each of its maps laid over it.
+    """Draws images, each beside its maps laid over it; two or three images a row where they have few maps.
 
     Args:
       images: uint8 (n, h, w, 1 | 3).
@@ -47,17 +48,24 @@ def draw_overlays(images, captions, maps):
     Returns:
       A matplotlib Figure.
     """
-    columns = 1 + max(map(len, maps))
-    figure = new_figure(CELL * columns + 0.9, (CELL + 0.3) * len(images))
-    grid = figure.subplots(len(images), columns, squeeze=False)
-    for row, image, caption, found in zip(grid, images, captions, maps, strict=True):
-        panels = [(caption, image), *((title, overlay(image, heat)) for title, heat in found)]
-        for axes, (title, shown) in zip(row, panels, strict=False):
-            show_image(axes, shown)
-            axes.set_title(literal(title, limit=34), fontsize=8)
-        for axes in row[len(panels) :]:
+    width = 1 + max(map(len, maps))
+    blocks = min(max(1, PANELS // width), len(images))
+    rows = -(-len(images) // blocks)
+    figure = new_figure(CELL * width * blocks + 0.9, (CELL + 0.3) * rows)
+    grid = figure.subplots(rows, width * blocks, squeeze=False)
+    panels = []
+    for image, caption, found in zip(images, captions, maps, strict=True):
+        drawn = [(caption, image), *((title, overlay(image, heat)) for title, heat in found)]
+        panels += drawn + [None] * (width - len(drawn))
+    panels += [None] * (grid.size - len(panels))
+    for axes, panel in zip(grid.ravel(), panels, strict=True):
+        if panel is None:
             axes.axis("off")
-    bar = figure.colorbar(ScalarMappable(cmap=COLOURS), ax=grid, ticks=[0, 1], shrink=0.5, aspect=20, pad=0.02)
+            continue
+        show_image(axes, panel[1])
+        axes.set_title(literal(panel[0], limit=34), fontsize=8)
+    shrink = min(0.6, 2.2 / figure.get_figheight())
+    bar = figure.colorbar(ScalarMappable(cmap=COLOURS), ax=grid, ticks=[0, 1], shrink=shrink, aspect=20, pad=0.02)
     bar.ax.set_yticklabels(["0", "most"], fontsize=9, color=QUIET)
     bar.outline.set_visible(False)
     return figure

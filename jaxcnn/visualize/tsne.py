@@ -7,16 +7,17 @@ import numpy as np
 import sklearn.decomposition
 import sklearn.manifold
 from matplotlib.lines import Line2D
+from threadpoolctl import threadpool_limits
 
 from jaxcnn.training.setup import make_normalise
 from jaxcnn.training.step import as_float
 from jaxcnn.transfer.stages import read_stage
-from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, show_image
+from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, show_image, style
 
 COMPONENTS = 50  # that principal component analysis leaves before t-SNE (the paper's section 4.2)
 BATCH = 64
 MARKERS = ("o", "s", "^", "D")
-THUMBNAIL = 0.045  # of the side of the map
+THUMBNAIL = 0.036  # of the side of the map
 
 
 class Sample(NamedTuple):
@@ -89,7 +90,7 @@ def embed(vectors, *, perplexity=30.0, seed=0):
     Args:
       vectors: (n, d) float.
       perplexity: how many neighbours a point has, about; below n.
-      seed: equal seeds give equal maps on one machine.
+      seed: equal seeds give equal maps.
     Returns:
       (n, 2) float32, scaled into [0, 1] by one factor.
     Raises:
@@ -102,7 +103,8 @@ def embed(vectors, *, perplexity=30.0, seed=0):
     components = min(COMPONENTS, *vectors.shape)
     reduced = sklearn.decomposition.PCA(components, svd_solver="full").fit_transform(vectors)
     method = sklearn.manifold.TSNE(perplexity=perplexity, init="pca" if components > 1 else "random", random_state=seed)
-    places = method.fit_transform(reduced)
+    with threadpool_limits(1):  # sums over threads would make another map on another number of cores
+        places = method.fit_transform(reduced)
     places = places - places.min(axis=0)
     return places / (places.max() or 1)
 
@@ -124,21 +126,21 @@ def draw_tsne(places, sample, classes, *, title="", thumbnails=False):
     Returns:
       A matplotlib Figure of one axes.
     """
-    figure = new_figure(10.5, 8.4)
+    margin = THUMBNAIL if thumbnails else 0.02
+    figure = new_figure(10.5, max(8.4 * (places[:, 1].max() + 2 * margin) + 0.4, 4))
     axes = figure.subplots()
     axes.set_title(literal(title, limit=110), loc="left", fontsize=11)
     if thumbnails:
         _draw_thumbnails(axes, places, sample)
     else:
         _draw_points(axes, places, sample)
-    margin = THUMBNAIL if thumbnails else 0.02
     axes.set_xlim(-margin, places[:, 0].max() + margin)
     axes.set_ylim(-margin, places[:, 1].max() + margin)
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_color("#e5e7eb")
-    _explain(figure, sample, classes, thumbnails)
+    _explain(axes, sample, classes, thumbnails)
     return figure
 
 
@@ -146,11 +148,10 @@ def _draw_points(axes, places, sample):
     wrong = sample.predicted != sample.labels
     for label in np.unique(sample.labels):
         color, marker = look(label)
-        for chosen, ring, width in ((~wrong, "white", 0.4), (wrong, "#111827", 1.3)):
+        for chosen, ring, width, above in ((~wrong, "white", 0.4, 2), (wrong, "#111827", 1.3, 3)):
             x, y = places[chosen & (sample.labels == label)].T
-            axes.scatter(
-                x, y, s=30, color=color, marker=marker, edgecolors=ring, linewidths=width, gid=f"class {label}"
-            )
+            edge = {"edgecolors": ring, "linewidths": width, "zorder": above}
+            axes.scatter(x, y, s=30, color=color, marker=marker, gid=f"class {label}", **edge)
 
 
 def _draw_thumbnails(axes, places, sample):
@@ -158,21 +159,21 @@ def _draw_thumbnails(axes, places, sample):
         half = THUMBNAIL / 2
         show_image(axes, image, extent=(x - half, x + half, y - half, y + half), zorder=2)
         frame = [x - half, x + half, x + half, x - half, x - half], [y - half, y - half, y + half, y + half, y - half]
-        axes.plot(*frame, color=look(label)[0], linewidth=1.6, zorder=2)
+        axes.plot(*frame, linewidth=1.6, zorder=2, **style(label))
 
 
-def _explain(figure, sample, classes, thumbnails):
+def _explain(axes, sample, classes, thumbnails):
     handles, names = [], []
     for label in np.unique(sample.labels):
         color, marker = look(label)
-        handles.append(Line2D([], [], color=color, marker="s" if thumbnails else marker, linestyle="", markersize=7))
+        point = {"color": color, "marker": marker, "linestyle": "", "markersize": 7}
+        handles.append(Line2D([], [], **({"linewidth": 2, **style(label)} if thumbnails else point)))
         names.append(literal(classes[label], limit=24))
     if not thumbnails and (sample.predicted != sample.labels).any():
         handles.append(Line2D([], [], color="white", marker="o", linestyle="", markeredgecolor="#111827"))
         names.append("predicted wrong")
-    legend = figure.legend(
-        handles, map(str, range(len(handles))), loc="outside right upper", frameon=False, fontsize=10
-    )
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+    legend = axes.legend(handles, [str(i) for i in range(len(names))], frameon=False, fontsize=10, **place)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_text(name)  # set afterwards: a label that begins with "_" would be dropped
         text.set_color(QUIET if name == "predicted wrong" else "black")

@@ -1,19 +1,23 @@
 """Convolutions found in networks, and what is drawn of their filters."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxcnn import architectures
+from jaxcnn.operators.activation import scaled_tanh
 from jaxcnn.operators.convolution import conv2d
+from jaxcnn.operators.normalization import BatchNorm
 from jaxcnn.visualize.convolutions import Convolution, convolutions, find_convolution, towers
 from jaxcnn.visualize.filters import draw_filters, mosaic, normalised, strongest
 
 
 def made(name, shape):
-    model = architectures.create(name)
-    return model, model.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False), shape
+    model, draw = architectures.create(name), np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False))
+    return model, jax.tree.map(lambda x: draw.normal(0, 0.1, x.shape).astype(np.float32), shapes), shape
 
 
 @pytest.fixture(scope="module")
@@ -41,28 +45,37 @@ def test_by_stage_and_by_path(resnet):
     assert find_convolution(*resnet).path == "conv1"
     assert find_convolution(*resnet, "conv1").path == "conv1"
     assert find_convolution(*resnet, "stage2_block1/conv2").kernel.shape == (3, 3, 32, 32)
-    with pytest.raises(ValueError, match=r"stage2_block3/add \(add\), which is no convolution"):
+    with pytest.raises(ValueError, match=r"made by stage2_block3/add \(add\), which is no convolution"):
         find_convolution(*resnet, "stage2")
     with pytest.raises(ValueError, match="did you mean 'stage2_block1/conv1'"):
         find_convolution(*resnet, "stage2_block1/convl")
     assert towers(*resnet, "conv1") == 1
 
 
+class Named(nn.Module):
+    """A stage after a convolution and its normalisation, of another name than either."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        x = nn.Conv(3, (1, 1), name="before")(x)
+        x = nn.relu(BatchNorm(name="norm")(nn.Conv(4, (3, 3), name="inner")(x), train=train))
+        return x.mean(axis=(1, 2)), {"early": x}
+
+
 def test_a_stage_named_otherwise_than_its_convolution():
-    network = made("inception_small", (32, 32, 3))
-    assert find_convolution(*network, "conv1").path == "conv1/conv"
+    model, shape = Named(), (8, 8, 3)
+    variables = model.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False)
+    assert find_convolution(model, variables, shape, "early").path == "inner"
+    assert [c.image for c in convolutions(model, variables, shape).values()] == [True, False]
 
 
 def test_absent_connections_are_zero():
     model, variables, shape = made("lenet5", (32, 32, 1))
     found = convolutions(model, variables, shape)["C3"]
-    images = jax.random.normal(jax.random.key(3), (1, *shape))
-    _, state = model.apply(variables, images, train=False, capture_intermediates=True, mutable=["intermediates"])
-    inputs, outputs = (state["intermediates"][name]["__call__"][0] for name in ("S2", "C3"))
-    inputs = 1.7159 * jnp.tanh(2 / 3 * inputs)
-    np.testing.assert_allclose(
-        conv2d(inputs, found.kernel, variables["params"]["C3"]["bias"]), outputs, rtol=1e-4, atol=1e-5
-    )
+    images = np.random.default_rng(3).normal(size=(1, *shape)).astype(np.float32)
+    _, features = jax.jit(lambda v, x: model.apply(v, x, train=False))(variables, images)
+    made_of_it = conv2d(features["S2"], found.kernel, variables["params"]["C3"]["bias"])
+    np.testing.assert_allclose(scaled_tanh(made_of_it), features["C3"], rtol=1e-4, atol=1e-5)
     assert (found.kernel == 0).all(axis=(0, 1)).sum() == 6 * 16 - 60  # table I of LeCun et al. 1998 has 60
 
 

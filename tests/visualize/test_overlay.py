@@ -24,7 +24,7 @@ def test_the_largest_value_has_the_brightest_colour():
     assert not shown[0].any()
 
 
-def test_a_row_an_image():
+def test_maps_stand_beside_their_image():
     images = np.zeros((2, 4, 4, 3), np.uint8)
     heat = np.eye(4)
     figure = draw_overlays(images, ["a", "b"], [[("one", heat), ("two", heat)], [("three", heat)]])

@@ -71,9 +71,8 @@ def test_tsne_and_its_page_are_one_for_a_seed(tiny_run, drawn, tmp_path):
     page = (tmp_path / "a.html").read_text()
     np.testing.assert_array_equal(drawn("tsne", *arguments), first)
     assert (tmp_path / "a.html").read_text() == page
-    assert not np.array_equal(drawn("tsne", *arguments, "--seed=1").shape, ()) and (
-        (tmp_path / "a.html").read_text() != page
-    )
+    drawn("tsne", *arguments, "--seed=1")
+    assert (tmp_path / "a.html").read_text() != page
 
 
 def test_the_logged_confusion_is_drawn_without_an_evaluation(tiny_run, drawn, tmp_path):
