@@ -93,7 +93,8 @@ def _check_outputs(arguments):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}: {path.parent}") from error
+            reason = "not a folder" if isinstance(error, FileExistsError) else error.strerror
+            raise InputError(f"{path} cannot be written: {path.parent}: {reason}") from error
         there = path.exists()
         check_writable(path)
         if not there:

@@ -30,7 +30,7 @@ class Pooled(nn.Module):
     def __call__(self, x, *, train):
         maps = nn.relu(nn.Conv(7, (3, 3), name="conv")(x))
         mean = maps.mean(axis=(1, 2))
-        mean = jnp.tanh(mean) if self.between == "tanh" else mean
+        mean = jnp.tanh(5 * mean) if self.between == "tanh" else mean
         unread = nn.Conv(2, (1, 1), name="beside")(maps)
         return nn.Dense(4, name="fc")(mean), {"conv": maps, "beside": unread, "mean": mean}
 

@@ -128,7 +128,7 @@ def test_an_output_that_cannot_be_written_is_found_first(tiny_run, refused, tmp_
     monkeypatch.setattr("jaxcnn.visualize.augmentations.contact_sheet", work)
     (tmp_path / "file").write_text("")
     run = f"--workdir={tiny_run}"
-    assert "cannot be written: Not a directory" in refused("filters", run, output=tmp_path / "file" / "a.png")
+    assert "file: not a folder" in refused("filters", run, output=tmp_path / "file" / "a.png")
     assert "its suffix names the format, one of" in refused("filters", run, output=tmp_path / "a.docx")
     assert "its suffix names the format, one of" in refused("augment", output=tmp_path / "a.docx")
     assert "cannot be written" in refused("tsne", run, "--stage=pool1", f"--html={tmp_path}/file/a.html")
