@@ -94,13 +94,13 @@ class Program:
     def _step(self, eqn, inputs, path, remat):
         name, params = eqn.primitive.name, eqn.params
         if name in CALLS and params.get("name") in NAMED:
-            return self._add(params["name"], inputs, eqn.outvars, {"window": _window(_inner(params))}, path, remat)
+            return self._add(params["name"], inputs, eqn.outvars, {"window": _window(inner(params))}, path, remat)
         if name in CALLS:
-            return self._open(_inner(params), inputs, path, remat)
+            return self._open(inner(params), inputs, path, remat)
         if name in REMAT:
             if remat is None:
                 self._remats, remat = self._remats + 1, self._remats
-            return self._open(_inner(params), inputs, path, remat)
+            return self._open(inner(params), inputs, path, remat)
         if name == "scan" and params["length"] <= UNROLL_UP_TO:
             return self._unroll(eqn, inputs, path, remat)
         if _insides(params):
@@ -159,7 +159,8 @@ def _scopes(eqn):
     return tuple(path)
 
 
-def _inner(params):
+def inner(params):
+    """The jaxpr that a call is of."""
     return next(params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params)
 
 

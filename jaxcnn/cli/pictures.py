@@ -1,8 +1,12 @@
 """The verb visualize: one kind of picture a subcommand."""
 
 import argparse
+import pathlib
 
-from jaxcnn.errors import InputError
+from jaxcnn.cli import projections
+from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_run, of_split
+from jaxcnn.cli.terminal import check_writable, counting
+from jaxcnn.errors import InputError, input_errors
 
 
 def add(verb):
@@ -21,22 +25,80 @@ def add(verb):
         added.add_argument(
             "--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format"
         )
-        added.set_defaults(draw=function)
+        added.set_defaults(draw=function, html=None)
         return added
 
     kind(_augment, "augment", "the contact sheet of a config's augmentation").set_defaults(takes_config=True)
+    curves = kind(_curves, "curves", "loss, accuracy, gap and learning rate of runs")
+    curves.add_argument("--workdir", nargs="+", required=True, metavar="RUN", help="run directories")
+    _add_filters(kind(_filters, "filters", "the filters of a convolution"))
+    activations = of_images(kind(_activations, "activations", "what every stage makes of one image"))
+    activations.add_argument("--channels", type=int, default=16, metavar="N", help="of a stage, at most; default: 16")
+    _add_cam(of_images(kind(_cam, "cam", "where in an image the network sees a class")))
+    _add_tsne(of_split(kind(_tsne, "tsne", "a map of images by what a stage makes of them")))
+    of_split(kind(_confusion, "confusion", "which class is taken for which"))
+    mistakes = of_split(kind(_mistakes, "mistakes", "the wrong predictions that the network was surest of"))
+    mistakes.add_argument("--limit", type=int, default=24, metavar="N", help="how many at most; default: 24")
+    projections.add_kinds(kind)
+
+
+def _add_filters(parser):
+    of_run(parser)
+    parser.add_argument("--layer", default=None, metavar="NAME", help="a module path or a stage; default: the first")
+    parser.add_argument("--filters", type=int, default=16, metavar="N", help="rows of a grid, at most; default: 16")
+    parser.add_argument("--channels", type=int, default=16, metavar="N", help="columns of a grid, at most; default: 16")
+
+
+def _add_cam(parser):
+    parser.add_argument("--class", dest="classes", nargs="+", default=[], metavar="NAME", help="default: the predicted")
+    parser.add_argument("--method", choices=("grad_cam", "cam"), default="grad_cam", help="default: grad_cam")
+    parser.add_argument(
+        "--stage", nargs="+", default=[], metavar="STAGE", help="of grad_cam; default: the last convolutional one"
+    )
+
+
+def _add_tsne(parser):
+    parser.add_argument("--stage", required=True, help="a stage, or the module path of a layer")
+    parser.add_argument("--count", type=int, default=500, metavar="N", help="images, drawn at random; default: 500")
+    parser.add_argument("--perplexity", type=float, default=30.0, help="about how many neighbours; default: 30")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw and of t-SNE; default: 0")
+    parser.add_argument("--thumbnails", action="store_true", help="the images instead of points")
+    parser.add_argument("--html", default=None, metavar="FILE.html", help="write an interactive page too")
 
 
 def _visualize(arguments):
     """Draws a picture into the file that --output names: python -m jaxcnn visualize KIND --help tells of each kind."""
     from jaxcnn.visualize.figure import save_figure
 
+    _check_outputs(arguments)
     figure = arguments.draw(arguments)
     try:
         save_figure(figure, arguments.output)
     except (OSError, ValueError) as error:
         raise InputError(f"{arguments.output} cannot be drawn: {error}") from error
     print(arguments.output)
+
+
+def _check_outputs(arguments):
+    """Whatever would fail in the end fails now; an empty file is not left behind."""
+    from jaxcnn.visualize.figure import FORMATS
+
+    suffix = pathlib.Path(arguments.output).suffix.lower().lstrip(".")
+    if suffix not in FORMATS:
+        raise InputError(
+            f"{arguments.output} cannot be drawn: its suffix names the format, one of {', '.join(sorted(FORMATS))}."
+        )
+    for path in filter(None, (arguments.output, arguments.html)):
+        path = pathlib.Path(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = "not a folder" if isinstance(error, FileExistsError) else error.strerror
+            raise InputError(f"{path} cannot be written: {path.parent}: {reason}") from error
+        there = path.exists()
+        check_writable(path)
+        if not there:
+            path.unlink()
 
 
 def _augment(arguments):
@@ -51,3 +113,141 @@ def _augment(arguments):
     from jaxcnn.visualize.augmentations import contact_sheet
 
     return contact_sheet(load_config(arguments.config_arguments))
+
+
+def _curves(arguments):
+    """Draws loss, accuracy, the gap between train and held out, and learning rate of one or several runs:
+
+    python -m jaxcnn visualize curves --workdir runs/a runs/b --output curves.png
+    """
+    from jaxcnn.visualize.run_curves import draw_runs, read_runs
+
+    return draw_runs(read_runs(arguments.workdir))
+
+
+def _filters(arguments):
+    """Draws the filters of a convolution, each divided by its own largest magnitude; zero is grey:
+
+      python -m jaxcnn visualize filters --workdir RUN --output filters.png
+      python -m jaxcnn visualize filters --workdir RUN --layer stage2_block1/conv1 --output filters.png
+
+    The first layer in colour, AlexNet's tower by tower. Of a deeper layer a row is a filter and a column an input
+    channel: those of the largest norm, a grid for each group.
+    """
+    from jaxcnn.training.trained import Trained
+    from jaxcnn.visualize.convolutions import find_convolution, towers
+    from jaxcnn.visualize.filters import draw_filters
+
+    check_positive(arguments, "filters", "channels")
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    network = trained.model, trained.variables, trained.shape
+    with input_errors("--layer"):
+        found = find_convolution(*network, arguments.layer)
+    parts = towers(*network, found.path) if found.image else 1
+    options = {"filters": arguments.filters, "channels": arguments.channels}
+    return draw_filters(found, name=f"{trained.config.model.name} {found.path}", towers=parts, **options)
+
+
+def _activations(arguments):
+    """Draws what every stage of a network makes of one image: its strongest channels, vectors as bars or strips:
+
+    python -m jaxcnn visualize activations --workdir RUN --images photo.jpg --output activations.png
+    python -m jaxcnn visualize activations --workdir RUN --split test --index 17 --output activations.png
+    """
+    from jaxcnn.training.trained import Trained
+    from jaxcnn.visualize.activations import draw_activations, stage_activations
+
+    check_positive(arguments, "channels")
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    image = chosen(trained, arguments).images
+    if len(image) != 1:
+        raise InputError(f"activations are drawn of one image, not of {len(image)}.")
+    found = stage_activations(trained, image[0])
+    return draw_activations(image[0], *found, trained.classes, channels=arguments.channels)
+
+
+def _cam(arguments):
+    """Draws where in images a network sees a class, by grad-CAM at any stage of any network:
+
+      python -m jaxcnn visualize cam --workdir RUN --images photo.jpg --output cam.png
+      python -m jaxcnn visualize cam --workdir RUN --index 3 17 --class cat dog --stage conv3 conv5 --output cam.png
+
+    or, with --method cam, by class activation maps, for a network that ends in global average pooling and one linear
+    layer: there both are the same but for a scale and what is below zero.
+    """
+    from jaxcnn.training.trained import Trained
+    from jaxcnn.visualize.overlay import class_overlays
+
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    with input_errors("cam"):
+        return class_overlays(
+            trained,
+            chosen(trained, arguments),
+            classes=arguments.classes,
+            method=arguments.method,
+            stages=arguments.stage,
+        )
+
+
+def _tsne(arguments):
+    """Lays images out by t-SNE of what a stage makes of them, so that what looks alike to the network lies together:
+
+      python -m jaxcnn visualize tsne --workdir RUN --stage fc7 --split test --output map.png --html map.html
+
+    A map is averaged over the image first. With --html, a page that shows the image under the pointer.
+    """
+    from jaxcnn.training.trained import Trained
+    from jaxcnn.visualize.tsne import check_perplexity, draw_tsne, embed, sample_stage
+    from jaxcnn.visualize.tsne_page import tsne_page
+
+    check_positive(arguments, "count")
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    _, records = trained.open(arguments.split)
+    with input_errors("tsne"), counting("images") as report:
+        check_perplexity(arguments.perplexity, min(arguments.count, len(records)))
+        sample = sample_stage(
+            trained, records, arguments.stage, count=arguments.count, seed=arguments.seed, report=report
+        )
+        places = embed(sample.vectors, perplexity=arguments.perplexity, seed=arguments.seed)
+    title = f"{trained.config.model.name}, {arguments.stage}: t-SNE of {len(places)} images of {arguments.split}"
+    if arguments.html:
+        words = f"seed {arguments.seed}, perplexity {arguments.perplexity:g}, checkpoint of step {trained.step}"
+        page = tsne_page(places, sample, trained.classes, title=title, subtitle=words, split=arguments.split)
+        pathlib.Path(arguments.html).write_text(page)
+        print(arguments.html)
+    return draw_tsne(places, sample, trained.classes, title=title, thumbnails=arguments.thumbnails)
+
+
+def _confusion(arguments):
+    """Draws the confusion matrix of a split; evaluates it first where the run has not logged it for this checkpoint:
+
+    python -m jaxcnn visualize confusion --workdir RUN --split test --output confusion.png
+    """
+    import numpy as np
+
+    from jaxcnn.training.rundir import read_evaluations
+    from jaxcnn.training.trained import Trained
+    from jaxcnn.visualize.confusion import draw_confusion
+
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    rows = read_evaluations(arguments.workdir)
+    logged = [r for r in rows if "confusion" in r and (r["step"], r["split"]) == (trained.step, arguments.split)]
+    matrix = np.array(logged[-1]["confusion"]) if logged else trained.evaluate(arguments.split)[0].confusion
+    return draw_confusion(matrix, trained.classes)
+
+
+def _mistakes(arguments):
+    """Draws the wrong predictions that a network was surest of: image, true class, predicted class, probability:
+
+    python -m jaxcnn visualize mistakes --workdir RUN --split test --output mistakes.png
+    """
+    from jaxcnn.training.trained import Trained
+    from jaxcnn.visualize.mistakes import draw_mistakes, find_mistakes
+
+    check_positive(arguments, "limit")
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    _, records = trained.open(arguments.split)
+    with counting("images") as report:
+        kept, wrong, seen = find_mistakes(trained, records, limit=arguments.limit, report=report)
+    title = f"{trained.config.model.name} on {arguments.split}: the {len(kept)} surest of {wrong} mistakes in {seen}"
+    return draw_mistakes(kept, trained.classes, title=title)

@@ -1,5 +1,8 @@
 """Normalisation of an activation by its neighbours: across channels, or by the contrast around it."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -32,6 +35,12 @@ def local_response_norm(x, *, size=5, k=2.0, alpha=1e-4, beta=0.75, divide_by_si
         raise ValueError(f"local_response_norm needs an odd number of channels, got size {size}")
     if isinstance(k, (int, float)) and k <= 0:
         raise ValueError(f"local_response_norm needs a positive k, got {k}")
+    return _local_response_norm(x, k, alpha, size=size, beta=beta, divide_by_size=divide_by_size)
+
+
+# a call by name in the jaxpr, which a deconvnet passes by
+@functools.partial(jax.jit, static_argnames=("size", "beta", "divide_by_size"))
+def _local_response_norm(x, k, alpha, *, size, beta, divide_by_size):
     values = wide(x)
     squares = jnp.pad(jnp.square(values), ((0, 0), (0, 0), (0, 0), (size // 2, size // 2)))
     energy = total(lax.slice_in_dim(squares, j, j + x.shape[3], axis=3) for j in range(size))
@@ -47,6 +56,7 @@ def _power(divisor, beta):
     return divisor**-beta
 
 
+@functools.partial(jax.jit, static_argnames=("window", "sigma", "across_features", "epsilon"))
 def local_contrast_norm(x, *, window=9, sigma=None, across_features=True, epsilon=1e-4):
     """Takes away the mean around each pixel, then divides by the deviation there (Jarrett et al. 2009, section 2.1).
 

@@ -10,7 +10,7 @@ from jaxcnn.augment import OPERATIONS, make_augment, make_mix
 from jaxcnn.data import Order, stream
 from jaxcnn.training.setup import load_records, set_up
 from jaxcnn.training.step import as_float
-from jaxcnn.visualize.figure import QUIET, new_figure
+from jaxcnn.visualize.figure import QUIET, new_figure, show_image
 
 CANDIDATES = 16  # an operation draws its strength: the sheet shows the draw of so many that changes the image most
 DRAWS = 8
@@ -56,7 +56,7 @@ def _draw_own(part, setup, count):
     even = count + count % 2
     for column, shown in enumerate([_originals(setup, even), *(_draw(setup, even, n) for n in range(DRAWS))]):
         for row in range(count):
-            _show(axes[row, column], shown[row])
+            show_image(axes[row, column], shown[row])
 
 
 def _draw(setup, count, number):
@@ -95,12 +95,12 @@ def _draw_all(part, image, names, rows):
     for number, name in enumerate(names):
         row, first = number % rows, number // rows * 4
         operation = OPERATIONS[name]
-        _show(axes[row, first], image)
+        show_image(axes[row, first], image)
         axes[row, first].set_title(f"{name} ({operation.unit})", fontsize=6.5, loc="left", pad=2)
         for column, (magnitude, shown) in enumerate(_strengths(operation, image), start=1):
-            _show(axes[row, first + column], shown)
+            show_image(axes[row, first + column], shown)
             axes[row, first + column].set_xlabel(f"{magnitude:g}", fontsize=6, color=QUIET, labelpad=1)
-    for axis in axes.ravel()[:]:
+    for axis in axes.ravel():
         if not axis.images:
             axis.axis("off")
 
@@ -115,11 +115,3 @@ def _strengths(operation, image):
     change = np.abs(np.asarray(strongest) - image).sum(axis=(1, 2, 3))
     key = keys[int(change.argmax())]
     return [(m, function(key, image, magnitude=m)) for m in operation.magnitudes]
-
-
-def _show(axis, image):
-    image = np.asarray(image, np.float32)
-    axis.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.spines[:].set_visible(False)

@@ -4,7 +4,17 @@ import math
 
 import numpy as np
 
-from jaxcnn.visualize.figure import HELD_OUT, QUIET, TRAIN, literal, new_figure, plain_axes, save_figure, style
+from jaxcnn.visualize.figure import (
+    HELD_OUT,
+    QUIET,
+    TRAIN,
+    literal,
+    log_scale,
+    new_figure,
+    plain_axes,
+    save_figure,
+    style,
+)
 from jaxcnn.visualize.history import (
     best_row,
     finite_values,
@@ -40,7 +50,7 @@ def draw_curves(rows, *, path=None):
     plain_axes(panels["loss"], title="Loss", xlabel=xlabel)
     plain_axes(panels["error"], title="Top-1 error (%)", xlabel=xlabel)
     panels["error"].set_ylim(bottom=0)
-    _log_scale(panels["loss"], beyond=300)
+    log_scale(panels["loss"], beyond=300)
     _mark_best(panels["error"], history, xlabel)
     _draw_rate(panels["rate"], series(history.train, "learning_rate"), at_train)
     plain_axes(panels["rate"], title="Learning rate", xlabel=xlabel)
@@ -85,7 +95,7 @@ def draw_comparison(curves, *, split="validation", band="range", path=None):
         labels.append(f"{name} (n = {drawn})" if drawn == len(runs) else f"{name} (n = {drawn} of {len(runs)})")
     plain_axes(accuracy, title=f"{split.capitalize()} accuracy (%)", xlabel="epoch")
     plain_axes(loss, title="Train loss", xlabel="epoch")
-    _log_scale(loss, beyond=300)
+    log_scale(loss, beyond=300)
     if handles:
         _name_cells(figure, handles, labels, band)
     if path is not None:
@@ -152,7 +162,7 @@ def _draw_rate(axes, values, at_train):
     if np.isfinite(values).any():
         look = {"color": TRAIN, "drawstyle": "steps-post", "linewidth": 1.4, "marker": _dot(values)}
         axes.plot(at_train, values, gid="rate", **look)
-    _log_scale(axes, beyond=3)
+    log_scale(axes, beyond=3)
 
 
 def _explain(axes):
@@ -184,15 +194,6 @@ def _share_range(axes, *groups):
     x = x[np.isfinite(x)]
     if x.size and x.max() > 0:
         axes.set_xlim(0, 1.01 * x.max())
-
-
-def _log_scale(axes, *, beyond):
-    """A log axis where the lines' positive numbers span more than `beyond` times; zeros leave a hole there."""
-    lines = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
-    y = np.concatenate(lines) if lines else np.zeros(0)
-    y = y[np.isfinite(y) & (y > 0)]
-    if y.size and y.max() > beyond * y.min():
-        axes.set_yscale("log", nonpositive="mask")
 
 
 def _draw_cell(axes, runs, split, key, convert, band, look):

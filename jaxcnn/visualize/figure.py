@@ -4,10 +4,12 @@ import io
 import pathlib
 import warnings
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 DPI = 150
+FORMATS = frozenset(FigureCanvasAgg.get_supported_filetypes())
 
 # Okabe and Ito (2008), told apart under the three common colour deficiencies; yellow is left out, faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -32,6 +34,32 @@ def plain_axes(axes, *, title="", xlabel="", ylabel=""):
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(QUIET)
+
+
+def show_image(axes, image, **options):
+    """Draws an image without frame or ticks.
+
+    Args:
+      axes: where.
+      image: uint8, or float in [0, 1], (h, w, 1 | 3).
+      **options: of imshow, such as extent.
+    """
+    image = np.asarray(image)
+    image = image / 255 if image.dtype == np.uint8 else image.astype(np.float32)
+    look = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest", **options}
+    axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, **look)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def log_scale(axes, *, beyond):
+    """A log axis where the lines' positive numbers span more than `beyond` times; zeros leave a hole there."""
+    lines = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
+    y = np.concatenate(lines) if lines else np.zeros(0)
+    y = y[np.isfinite(y) & (y > 0)]
+    if y.size and y.max() > beyond * y.min():
+        axes.set_yscale("log", nonpositive="mask")
 
 
 def literal(text, *, limit=60) -> str:

@@ -1,0 +1,43 @@
+"""What verbs look at, said by options: a run, a split of its data, images."""
+
+from jaxcnn.errors import InputError
+
+
+def of_run(parser):
+    """Adds --workdir and --checkpoint."""
+    parser.add_argument("--workdir", required=True, metavar="RUN", help="the run directory")
+    parser.add_argument(
+        "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
+    )
+    return parser
+
+
+def of_split(parser):
+    """Adds --split too."""
+    of_run(parser).add_argument(
+        "--split", choices=("validation", "test", "train"), default="validation", help="default: validation"
+    )
+    return parser
+
+
+def of_images(parser):
+    """Adds --images and --index too, one of which must be given."""
+    which = of_split(parser).add_mutually_exclusive_group(required=True)
+    which.add_argument("--images", nargs="+", default=[], metavar="FILE", help="image files, or folders of them")
+    which.add_argument("--index", nargs="+", default=[], type=int, metavar="N", help="numbers of images in the split")
+    return parser
+
+
+def chosen(trained, arguments):
+    """The `Chosen` images that --images or --index name."""
+    from jaxcnn.visualize.chosen import choose
+
+    return choose(trained, files=arguments.images, split=arguments.split, positions=arguments.index)
+
+
+def check_positive(arguments, *names):
+    """Raises InputError where one of these options is given and below 1."""
+    for name in names:
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} is {value}; it is at least 1")

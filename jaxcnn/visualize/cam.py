@@ -1,0 +1,196 @@
+"""Where in an image a network sees a class: class activation maps and grad-CAM."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core
+
+from jaxcnn.analysis import analyse
+from jaxcnn.errors import look_up
+from jaxcnn.training.setup import make_normalise
+from jaxcnn.training.step import as_float
+
+POOLED = "global_pool"  # what jaxcnn.analysis calls a mean over the image
+
+
+def class_activation_map(maps, weights):
+    """M(y, x) = sum_k w_k f_k(y, x), the class score before the mean over the image (Zhou et al. 2016, eq. 2).
+
+    Args:
+      maps: (n, h, w, k), the last maps, whose mean the linear layer takes.
+      weights: (n, k), of the linear layer for the class of each image.
+    Returns:
+      (n, h, w), the dtype of maps; its mean is the logit without its bias.
+    """
+    return jnp.einsum("nhwk,nk->nhw", maps, weights)
+
+
+def grad_cam(maps, gradients):
+    """L(y, x) = relu(sum_k a_k A_k(y, x)), a_k = mean of dy / dA_k over (y, x)  (Selvaraju et al. 2017, eq. 1 and 2).
+
+    Args:
+      maps: (n, h, w, k), the maps of a stage.
+      gradients: (n, h, w, k), of the logit of a class.
+    Returns:
+      (n, h, w), not negative, the dtype of maps.
+    """
+    return jnp.maximum(class_activation_map(maps, gradients.mean(axis=(1, 2))), 0)
+
+
+def class_gradients(model, variables, images, stage, classes):
+    """The maps of a stage and the gradients of one logit an image with respect to them.
+
+    Args:
+      model: a Linen module that returns (logits, features).
+      variables: its variables.
+      images: (n, h, w, c), normalised as the network was trained.
+      stage: a name in features.
+      classes: (n,) int32.
+    Returns:
+      (maps, gradients), both (n, ...).
+    Raises:
+      ValueError: there is no such stage, or the logits do not depend on it.
+    """
+    found = {}
+
+    def outputs(variables, images):
+        logits, features = model.apply(variables, images, train=False)
+        found["maps"] = look_up(stage, table=features, kind="stage")
+        return logits, found["maps"]
+
+    closed = jax.make_jaxpr(outputs)(variables, images)
+    logits, place = closed.jaxpr.outvars
+    if not _depends(closed.jaxpr, logits, place):
+        raise ValueError(f"the logits do not depend on stage {stage!r}")
+    arguments = jax.tree.leaves((variables, images))
+    maps = _evaluate(closed, arguments, {}, place)
+
+    def score(maps):
+        result = _evaluate(closed, arguments, {place: maps}, logits)
+        return jnp.take_along_axis(result.astype(jnp.float32), classes[:, None], axis=1).sum()
+
+    return maps, jax.grad(score)(maps)
+
+
+def _depends(jaxpr, result, place):
+    reached = {place}
+    for eqn in jaxpr.eqns:
+        if any(not isinstance(atom, core.Literal) and atom in reached for atom in eqn.invars):
+            reached.update(eqn.outvars)
+    return result in reached
+
+
+def _evaluate(closed, arguments, given, wanted):
+    """One value of a jaxpr; those in `given` stand for what the program computes."""
+    jaxpr = closed.jaxpr
+    known = {**dict(zip((*jaxpr.constvars, *jaxpr.invars), (*closed.consts, *arguments), strict=True)), **given}
+    for eqn in jaxpr.eqns:
+        inputs = [atom.val if isinstance(atom, core.Literal) else known[atom] for atom in eqn.invars]
+        results = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
+        for var, value in zip(eqn.outvars, results if eqn.primitive.multiple_results else [results], strict=True):
+            known.setdefault(var, value)
+    return known[wanted]
+
+
+def last_convolution(model, variables, shape):
+    """The name of the last stage that is a map of more than one place and no pooling: grad-CAM's usual one.
+
+    Raises:
+      ValueError: there is none.
+    """
+    for layer in reversed(analyse(model, shape, variables=variables).layers):
+        named = layer.stage and not layer.auxiliary
+        if named and is_map(layer.shape[1:]) and not layer.kind.endswith("_pool"):
+            return layer.stage
+    raise ValueError("this network has no stage that is a map over the image")
+
+
+def is_map(shape):
+    """Whether the activations of an image are (h, w, c) with more than one place."""
+    return len(shape) == 3 and shape[0] * shape[1] > 1
+
+
+def pooled_head(model, variables, shape):
+    """The stage and the class weights of a network that ends in global average pooling and a linear layer.
+
+    A network that ends in the pooling, a map for each class (Lin et al. 2014), has the identity as weights.
+
+    Args:
+      model, variables: the network.
+      shape: (h, w, c) of an image.
+    Returns:
+      (stage, weights (k, K), bias (K,)), float32.
+    Raises:
+      ValueError: it ends otherwise, or its last map is no named stage.
+    """
+    layers = {layer.name: layer for layer in analyse(model, shape, variables=variables).layers if not layer.auxiliary}
+    head = pool = [*layers.values()][-1]
+    if head.kind == "dense" and len(head.inputs) == 1:
+        pool = layers[head.inputs[0]]
+    if pool.kind != POOLED or len(pool.inputs) != 1:
+        raise ValueError(
+            "class activation maps need a head of global average pooling and one linear layer, and this network ends "
+            f"in {pool.name} ({pool.kind}), {head.name} ({head.kind}); grad-CAM takes any network"
+        )
+    source = layers[pool.inputs[0]]
+    if source.stage is None:
+        raise ValueError(
+            f"the maps that are averaged, of {source.name}, are not among the stages of this network; grad-CAM takes "
+            "any stage"
+        )
+    if pool is head:
+        return source.stage, jnp.eye(source.shape[-1]), jnp.zeros(source.shape[-1])
+    module = functools.reduce(lambda tree, key: tree[key], head.name.split("/"), variables["params"])
+    return source.stage, module["kernel"], module.get("bias", jnp.zeros(head.shape[-1]))
+
+
+def map_stages(trained):
+    """{name: (h, w, c)} of the stages of a trained network that are maps over the image."""
+    images = jax.ShapeDtypeStruct((1, *trained.shape), jnp.float32)
+    apply = functools.partial(trained.model.apply, train=False)
+    _, features = jax.eval_shape(apply, trained.variables, images)
+    return {name: value.shape[1:] for name, value in features.items() if is_map(value.shape[1:])}
+
+
+def class_maps(trained, images, classes, *, method="grad_cam", stage=None):
+    """Maps of where a trained network sees classes in images.
+
+    Args:
+      trained: a Trained.
+      images: uint8 (n, h, w, c).
+      classes: (n,), the class of each.
+      method: "cam" or "grad_cam".
+      stage: of grad-CAM, one of `map_stages`; by default `last_convolution`.
+    Returns:
+      (n, h', w') float32, of the size of the stage.
+    Raises:
+      ValueError: the network does not fit, or the stage; the message says which would.
+    """
+    model, variables = trained.model, trained.variables
+    classes = jnp.asarray(classes, jnp.int32)
+    images = make_normalise(trained.mean, trained.std)(as_float(jnp.asarray(images)))
+    if method == "cam":
+        return _class_activation_maps(model, variables, images, classes)
+    stage = stage or last_convolution(model, variables, trained.shape)
+    look_up(stage, table=map_stages(trained), kind="map")
+    found = jax.jit(lambda v, x, k: grad_cam(*class_gradients(model, v, x, stage, k)))(variables, images, classes)
+    return np.asarray(found, np.float32)
+
+
+def _class_activation_maps(model, variables, images, classes):
+    stage, weights, bias = pooled_head(model, variables, images.shape[1:])
+
+    @jax.jit
+    def run(variables, images, classes):
+        logits, features = model.apply(variables, images, train=False)
+        maps = class_activation_map(features[stage], weights.T[classes])
+        return maps, jnp.take_along_axis(logits, classes[:, None], axis=1)[:, 0]
+
+    maps, logits = jax.device_get(run(variables, images, classes))
+    summed = maps.mean(axis=(1, 2)) + np.asarray(bias)[np.asarray(classes)]
+    tolerance = 1e-3 if maps.dtype == np.float32 else 0.02  # bfloat16 has 8 bits
+    if not np.allclose(summed, logits, rtol=tolerance, atol=tolerance * np.abs(logits).max()):
+        raise ValueError("between its average and its linear layer this network does more; grad-CAM takes any network")
+    return np.asarray(maps, np.float32)

@@ -1,0 +1,68 @@
+"""The mistakes that a network was surest of."""
+
+import heapq
+
+import numpy as np
+
+from jaxcnn.visualize.examples import Example, class_name
+from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
+
+PART = 256  # images that are read at once
+COLUMNS = 6
+CELL = 1.55  # inches
+
+
+def find_mistakes(trained, records, *, limit=24, report=None):
+    """The wrong predictions of highest confidence, streamed: so many images are kept, no more.
+
+    Args:
+      trained: a Trained.
+      records: Records with the labels.
+      limit: how many to keep.
+      report: called with (images done, all).
+    Returns:
+      [(position in the records, Example)], the most confident first, of equal ones the first in the data; and how
+      many are wrong in all, of how many.
+    """
+    kept, wrong, seen = [], 0, 0
+    for first in range(0, len(records), PART):
+        positions = range(first, min(first + PART, len(records)))
+        batch = records.read(positions)
+        probabilities = trained.probabilities(batch["image"])
+        rows = zip(positions, batch["image"], batch["label"].tolist(), probabilities, batch["mask"], strict=True)
+        found = [(p, Example(image.copy(), label, row)) for p, image, label, row, mask in rows if mask]
+        seen += len(found)
+        mistakes = [(position, example) for position, example in found if example.predicted != example.label]
+        wrong += len(mistakes)
+        kept = heapq.nsmallest(limit, kept + mistakes, key=lambda pair: (-pair[1].confidence, pair[0]))
+        if report:
+            report(positions[-1] + 1, len(records))
+    return kept, wrong, seen
+
+
+def draw_mistakes(mistakes, classes, *, title=""):
+    """Draws wrong predictions in the order given: the image, its true class, the predicted one and its probability.
+
+    Args:
+      mistakes: [(position in the split, Example)].
+      classes: names of the classes.
+      title: text above.
+    Returns:
+      A matplotlib Figure.
+    """
+    columns = min(COLUMNS, max(len(mistakes), 3))
+    rows = max(1, -(-len(mistakes) // columns))
+    figure = new_figure(CELL * columns, (CELL + 0.5) * rows + 0.3)
+    figure.suptitle(literal(title, limit=120), fontsize=11, x=0.01, ha="left")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (position, example) in zip(grid, mistakes, strict=False):
+        show_image(axes, np.asarray(example.image))
+        true, predicted = (literal(class_name(classes, i), limit=20) for i in (example.label, example.predicted))
+        axes.set_title(true, fontsize=9, pad=3, fontweight="bold")
+        taken = f"taken for {predicted}\n{100 * example.confidence:.1f} % sure, image {position}"
+        axes.set_xlabel(taken, fontsize=7.5, color=QUIET, labelpad=3)
+    for axes in grid[len(mistakes) :]:
+        axes.axis("off")
+    if not mistakes:
+        figure.text(0.5, 0.4, "no mistakes", ha="center", fontsize=11, color=QUIET)
+    return figure

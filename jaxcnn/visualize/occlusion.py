@@ -1,0 +1,99 @@
+"""Maps of what a covered part of an image changes (Zeiler and Fergus 2013, arXiv:1311.2901, figure 6)."""
+
+import functools
+
+import numpy as np
+from matplotlib.colors import BoundaryNorm, ListedColormap
+
+from jaxcnn.analysis.occlusion import BATCH, occlude
+from jaxcnn.analysis.units import Box, find_unit
+from jaxcnn.visualize.examples import class_name
+from jaxcnn.visualize.figure import PALETTE, literal, new_figure, show_image
+from jaxcnn.visualize.projections import outline
+
+CELL = 2.5  # inches
+GREY = 0.5
+
+
+def occlude_image(seen, image, stage, *, label=None, size=None, stride=None):
+    """Slides a grey square over an image of a trained network.
+
+    Args:
+      seen: a `Seen`.
+      image: uint8 (h, w, c).
+      stage: whose strongest map is followed.
+      label: the class whose probability is asked for; by default the predicted one.
+      size: of the square, pixels; by default a quarter of the short side.
+      stride: by default a quarter of the square.
+    Returns:
+      (`Occlusion`, label, size).
+    Raises:
+      ValueError: there is no such stage, or size or stride is not positive.
+    """
+    find_unit(seen.stages, stage, 0)
+    size = max(min(image.shape[:2]) // 4, 1) if size is None else size
+    stride = max(size // 4, 1) if stride is None else stride
+    image = image.astype(np.float32) / 255
+    if label is None:
+        label = int(seen.answers(np.stack([image] * BATCH), stage)[0][0].argmax())
+    answer = functools.partial(seen.answers, stage=stage)
+    return occlude(answer, image, label=label, size=size, stride=stride, grey=GREY), label, size
+
+
+def draw_occlusion(image, found, *, label, size, stage, classes):
+    """Draws an image beside what its network answers with a grey square at each place.
+
+    Args:
+      image: uint8 (h, w, 1 | 3).
+      found: an `Occlusion`.
+      label: the class whose probability was asked for.
+      size: of the square, drawn in the corner of the image.
+      stage: of the map whose sum is drawn.
+      classes: names.
+    Returns:
+      A matplotlib Figure of four panels: the image, the sum of the map, the probability, the most probable class.
+    """
+    figure = new_figure(4 * CELL + 1.9, CELL + 0.75)
+    shown, total, probability, predicted = figure.subplots(1, 4)
+    show_image(shown, image)
+    covered = Box(0, 0, size, size)
+    outline(shown, covered, image.shape, edgecolor="white", facecolor=str(GREY))
+    shown.set_title(f"{literal(class_name(classes, label), limit=24)}\nthe square, {size} pixels", fontsize=9)
+    extent = (-0.5, image.shape[1] - 0.5, image.shape[0] - 0.5, -0.5)
+    name = f"{stage} {found.channel}, sum of the map\n{found.whole[2]:.3g} uncovered"
+    _heat(figure, total, found.total, name, extent, vmin=min(0.0, float(found.total.min())))
+    name = f"probability of {literal(class_name(classes, label), limit=20)}\n{found.whole[0]:.2f} uncovered"
+    _heat(figure, probability, found.probability, name, extent, vmin=0, vmax=1)
+    _classes(predicted, found, classes, extent)
+    return figure
+
+
+def _heat(figure, axes, values, title, extent, **limits):
+    image = axes.imshow(values, extent=extent, interpolation="nearest", cmap="viridis", **limits)
+    _bare(axes, title)
+    bar = figure.colorbar(image, ax=axes, shrink=0.75, aspect=18, pad=0.02)
+    bar.ax.tick_params(labelsize=7.5, length=2)
+    bar.outline.set_visible(False)
+
+
+def _classes(axes, found, classes, extent):
+    """Each class in a colour of its own, the most frequent first; the rest is grey."""
+    names, counts = np.unique(found.predicted, return_counts=True)
+    named = names[np.argsort(-counts, kind="stable")][: len(PALETTE)].tolist()
+    rank = np.full(found.predicted.shape, len(named))
+    for number, name in enumerate(named):
+        rank[found.predicted == name] = number
+    colors = ListedColormap([*PALETTE[: len(named)], "#d1d5db"])
+    norm = BoundaryNorm(np.arange(len(named) + 2) - 0.5, len(named) + 1)
+    axes.imshow(rank, extent=extent, interpolation="nearest", cmap=colors, norm=norm)
+    _bare(axes, f"most probable class\n{literal(class_name(classes, found.whole[1]), limit=24)} uncovered")
+    handles = [axes.scatter([], [], marker="s", color=PALETTE[number]) for number in range(len(named))]
+    labels = [literal(class_name(classes, name), limit=18) for name in named]
+    axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7.5, frameon=False)
+
+
+def _bare(axes, title):
+    axes.set_title(title, fontsize=9)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)

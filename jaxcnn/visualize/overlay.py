@@ -1,0 +1,118 @@
+"""Maps laid over the images that they are of."""
+
+import jax
+import matplotlib
+import numpy as np
+from matplotlib.cm import ScalarMappable
+
+from jaxcnn.errors import InputError, look_up, nearest
+from jaxcnn.visualize.cam import class_maps, last_convolution, map_stages, pooled_head
+from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
+
+COLOURS = "inferno"  # perceptually uniform, and dark where there is nothing
+SHARE = 0.8  # of the colour where a map is largest, the rest is the image in grey
+SIDE = 224  # pixels: smaller images are enlarged, so that the map over them is smooth
+CELL = 1.5  # inches
+PANELS = 6  # beside each other, where an image has few
+
+
+def overlay(image, heat):
+    """Lays a map over its image, which turns grey so that every colour is the map's.
+
+    The colour covers more the larger the map is, by the root of its share of the largest value; where it is zero or
+    below, the image stays.
+
+    Args:
+      image: uint8 (h, w, 1 | 3).
+      heat: (h', w') float, scaled linearly to the size of the image.
+    Returns:
+      (r h, r w, 3) float in [0, 1], r the smallest whole number that makes the image of 224 pixels or more.
+    """
+    times = -(-SIDE // min(image.shape[:2]))
+    grey = np.asarray(image, np.float32).mean(axis=-1, keepdims=True) / 255
+    grey = grey.repeat(times, axis=0).repeat(times, axis=1)
+    heat = np.asarray(jax.image.resize(np.asarray(heat, np.float32), grey.shape[:2], "linear"))
+    positive = np.maximum(heat, 0)
+    scaled = positive / (positive.max() or 1)
+    cover = SHARE * np.sqrt(scaled)[..., None]
+    return (1 - cover) * grey + cover * matplotlib.colormaps[COLOURS](scaled)[..., :3]
+
+
+def draw_overlays(images, captions, maps):
+    """Draws images, each beside its maps laid over it; two or three images a row where they have few maps.
+
+    Args:
+      images: uint8 (n, h, w, 1 | 3).
+      captions: n texts.
+      maps: n lists of (title, (h', w') float), as in `overlay`.
+    Returns:
+      A matplotlib Figure.
+    """
+    width = 1 + max(map(len, maps))
+    blocks = min(max(1, PANELS // width), len(images))
+    rows = -(-len(images) // blocks)
+    figure = new_figure(CELL * width * blocks + 0.9, (CELL + 0.3) * rows)
+    grid = figure.subplots(rows, width * blocks, squeeze=False)
+    panels = []
+    for image, caption, found in zip(images, captions, maps, strict=True):
+        drawn = [(caption, image), *((title, overlay(image, heat)) for title, heat in found)]
+        panels += drawn + [None] * (width - len(drawn))
+    panels += [None] * (grid.size - len(panels))
+    for axes, panel in zip(grid.ravel(), panels, strict=True):
+        if panel is None:
+            axes.axis("off")
+            continue
+        show_image(axes, panel[1])
+        axes.set_title(literal(panel[0], limit=34), fontsize=8)
+    shrink = min(0.6, 2.2 / figure.get_figheight())
+    bar = figure.colorbar(ScalarMappable(cmap=COLOURS), ax=grid, ticks=[0, 1], shrink=shrink, aspect=20, pad=0.02)
+    bar.ax.set_yticklabels(["0", "most"], fontsize=9, color=QUIET)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def class_overlays(trained, chosen, *, classes=(), method="grad_cam", stages=()):
+    """Draws class activation maps or grad-CAM of images, a column a class and stage.
+
+    Args:
+      trained: a Trained.
+      chosen: a `Chosen`.
+      classes: names of classes, or numbers of them; by default the predicted class of each image.
+      method: "cam" or "grad_cam".
+      stages: of grad-CAM; by default the last convolutional one.
+    Returns:
+      A matplotlib Figure.
+    Raises:
+      InputError: no such class, or stages for "cam".
+      ValueError: no such stage, or the network does not fit the method.
+    """
+    if method == "cam" and stages:
+        raise InputError("--stage is for grad_cam: class activation maps are those of the last stage.")
+    if method == "cam":
+        stages = [pooled_head(trained.model, trained.variables, trained.shape)[0]]
+    stages = stages or [last_convolution(trained.model, trained.variables, trained.shape)]
+    for stage in stages:
+        look_up(stage, table=map_stages(trained), kind="map")
+    numbers = [class_number(name, trained.classes) for name in classes]
+    probabilities = trained.probabilities(chosen.images)
+    columns = [np.full(len(chosen.images), number) for number in numbers] or [probabilities.argmax(axis=1)]
+    maps = [[] for _ in chosen.images]
+    for labels in columns:
+        for stage in stages:
+            found = class_maps(trained, chosen.images, labels, method=method, stage=stage)
+            for row, label, heat, shares in zip(maps, labels, found, probabilities, strict=True):
+                row.append((f"{trained.classes[label]} {100 * shares[label]:.0f} %, {stage}", heat))
+    captions = [
+        name if label is None else f"{trained.classes[label]} ({name})"
+        for name, label in zip(chosen.names, chosen.labels, strict=True)
+    ]
+    return draw_overlays(chosen.images, captions, maps)
+
+
+def class_number(name, classes):
+    """The label that a name of a class or its number says; an InputError lists the nearest classes."""
+    if name in classes:
+        return classes.index(name)
+    if name.isdigit() and int(name) < len(classes):
+        return int(name)
+    raise InputError(f"there is no class {name!r}; {nearest(name, classes)}")

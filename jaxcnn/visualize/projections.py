@@ -1,0 +1,126 @@
+"""Units of a stage brought back to an image: deconvnet, guided backpropagation and saliency beside each other."""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from jaxcnn.analysis.units import Box, cut, field_box, find_unit, saliency
+from jaxcnn.visualize.figure import HELD_OUT, literal, new_figure, show_image
+
+CELL = 1.7  # inches
+COLUMNS = {"deconvnet": "deconvnet", "guided": "guided backpropagation", "gradient": "saliency"}
+
+
+class Projected(NamedTuple):
+    """A unit at one place.
+
+    Attributes:
+      title: text.
+      box: `Box`, its receptive field.
+      projections: {rule: (h, w, c) float}, see COLUMNS.
+    """
+
+    title: str
+    box: Box
+    projections: dict
+
+
+def shown_signed(projection):
+    """A projection as an image: zero is grey, the 99.5th percentile of the magnitudes that are not zero is full.
+
+    Args:
+      projection: (h, w, c) float.
+    Returns:
+      The same shape, float in [0, 1].
+    """
+    magnitudes = np.abs(projection[projection != 0])
+    scale = np.percentile(magnitudes, 99.5) if magnitudes.size else 1.0
+    return np.clip(0.5 + projection / (2 * scale), 0, 1)
+
+
+def shown_saliency(gradient):
+    """The saliency of a gradient (h, w, c) as (h, w, 1): white where it is 0, black at its 99.5th percentile."""
+    found = saliency(gradient)[..., None]
+    scale = np.percentile(found[found > 0], 99.5) if np.any(found) else 1.0
+    return np.clip(1 - found / scale, 0, 1)
+
+
+def project_units(seen, image, stage, *, channels=(), place=None, count=5):
+    """Brings units of one stage back to an image by every rule.
+
+    Args:
+      seen: a `Seen`.
+      image: uint8 (h, w, c).
+      stage: its name.
+      channels: the units; by default the `count` that answer most.
+      place: (row, column) in the map; by default where each unit answers most.
+    Returns:
+      [Projected], one a unit.
+    Raises:
+      ValueError: there is no such stage, unit or place.
+    """
+    find_unit(seen.stages, stage, 0, place)
+    for channel in channels:
+        find_unit(seen.stages, stage, channel)
+    (values,), (places,) = seen.strongest(image[None], stage)
+    channels = channels or np.argsort(-values, kind="stable")[:count].tolist()
+    found = []
+    for channel in channels:
+        at = np.array(places[channel] if place is None else place, np.int32)
+        projections = {
+            rule: seen.project(image[None], stage, np.array([channel]), at[None], rule=rule)[0] for rule in COLUMNS
+        }
+        box = field_box(seen.stages[stage].field, at)
+        found.append(Projected(seen.unit_name(stage, channel, at), box, projections))
+    return found
+
+
+def draw_projections(image, units):
+    """Draws a row a unit: the image with its receptive field, the patch, and the projections, cut out likewise.
+
+    Fields of at most half the side of the image are cut out of it, the patch beside them; else the image is whole.
+
+    Args:
+      image: uint8 (h, w, 1 | 3).
+      units: [Projected].
+    Returns:
+      A matplotlib Figure.
+    """
+    cropped = all(2 * max(unit.box.height, unit.box.width) <= min(image.shape[:2]) for unit in units)
+    titles = ["image", *(["patch"] if cropped else []), *COLUMNS.values()]
+    figure = new_figure(CELL * len(titles) + 0.3, CELL * len(units) + 0.35)
+    grid = figure.subplots(len(units), len(titles), squeeze=False)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=10)
+    for row, unit in zip(grid, units, strict=True):
+        show_image(row[0], image)
+        row[0].set_ylabel(literal(unit.title, limit=40), fontsize=9)
+        outline(row[0], unit.box, image.shape)
+        panels = [patch(image, unit.box)] if cropped else []
+        panels += [
+            cut_projection(rule, projection, unit.box if cropped else None)
+            for rule, projection in unit.projections.items()
+        ]
+        for axes, shown in zip(row[1:], panels, strict=True):
+            show_image(axes, shown)
+    return figure
+
+
+def patch(image, box):
+    """What a box shows of an image uint8 (h, w, c); beyond the image it is grey."""
+    return cut(image, box, fill=128)
+
+
+def cut_projection(rule, projection, box):
+    """A projection (h, w, c) as an image, what a box shows of it; the whole where the box is None."""
+    shown, zero = (shown_saliency(projection), 1.0) if rule == "gradient" else (shown_signed(projection), 0.5)
+    return shown if box is None else cut(shown, box, fill=zero)
+
+
+def outline(axes, box, shape, **look):
+    """Draws the part of a box that lies in an image of this shape; look: options of a matplotlib Rectangle."""
+    top, left = max(box.top, 0), max(box.left, 0)
+    bottom, right = min(box.top + box.height, shape[0]), min(box.left + box.width, shape[1])
+    options = {"edgecolor": HELD_OUT, "facecolor": "none", "linewidth": 1.6, "clip_on": False, **look}
+    axes.add_artist(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, **options))

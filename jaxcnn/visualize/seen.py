@@ -1,0 +1,95 @@
+"""A trained network as pictures of its units look at it: from images on the [0, 1] scale to every stage."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jaxcnn.analysis import units
+from jaxcnn.training.setup import make_normalise
+from jaxcnn.training.step import as_float
+
+
+class Seen:
+    """Compiled looks into a trained network; each takes images (n, h, w, c), uint8 or float on the [0, 1] scale.
+
+    Args:
+      trained: a Trained.
+
+    Attributes:
+      trained: the same.
+      stages: {name: `units.Stage`}.
+    """
+
+    def __init__(self, trained):
+        self.trained = trained
+        self.stages = units.network_stages(trained.model, trained.variables, trained.shape)
+        self._normalise = make_normalise(trained.mean, trained.std)
+
+    def default_stage(self):
+        """The last stage whose maps have more than one place; the last of all where there is none."""
+        names = [name for name, stage in self.stages.items() if stage.shape[:2] != (1, 1)]
+        return names[-1] if names else list(self.stages)[-1]
+
+    def unit_name(self, stage, channel, place=None):
+        """ "conv3 17 at 4, 5", or the class of a logit; the place is left out of a map that has only one."""
+        name = f"{stage} {channel}"
+        if stage == "logits" and channel < len(self.trained.classes):
+            name = f"{stage} {self.trained.classes[channel]}"
+        if place is None or self.stages[stage].shape[:2] == (1, 1):
+            return name
+        return f"{name} at {place[0]}, {place[1]}"
+
+    def strongest(self, images, stage):
+        """`units.strongest` of a stage: values (n, units), places (n, units, 2)."""
+        return jax.device_get(self._strongest(self.trained.variables, images, stage=stage))
+
+    def responses(self, images, stage, place):
+        """The activations of every unit of a stage at one (row, column): (n, units)."""
+        return jax.device_get(self._responses(self.trained.variables, images, place, stage=stage))
+
+    def project(self, images, stage, channels, places, *, rule):
+        """`units.project` to the pixels, the normalisation included: float32 (n, h, w, c)."""
+        return jax.device_get(self._project(self.trained.variables, images, channels, places, stage=stage, rule=rule))
+
+    def effective_field(self, images, stage, channel, place):
+        """`units.effective_field`, (h, w) float32."""
+        return jax.device_get(self._effective_field(self.trained.variables, images, channel, place, stage=stage))
+
+    def answers(self, images, stage):
+        """The class probabilities (n, K) and the sum of each map of a stage (n, units)."""
+        return jax.device_get(self._answers(self.trained.variables, images, stage=stage))
+
+    def _network(self, variables):
+        """With the variables as an argument of each program: constants would be compiled into it."""
+
+        def network(images):
+            logits, features = self.trained.model.apply(variables, self._normalise(images), train=False)
+            return {**features, "logits": logits}
+
+        return network
+
+    def _maps(self, variables, images, stage):
+        return units.maps(self._network(variables)(as_float(images))[stage]).astype(jnp.float32)
+
+    @functools.partial(jax.jit, static_argnums=0, static_argnames="stage")
+    def _strongest(self, variables, images, *, stage):
+        return units.strongest(self._maps(variables, images, stage))
+
+    @functools.partial(jax.jit, static_argnums=0, static_argnames="stage")
+    def _responses(self, variables, images, place, *, stage):
+        return self._maps(variables, images, stage)[:, place[0], place[1]]
+
+    @functools.partial(jax.jit, static_argnums=0, static_argnames=("stage", "rule"))
+    def _project(self, variables, images, channels, places, *, stage, rule):
+        return units.project(self._network(variables), as_float(images), stage, channels, places, rule=rule)
+
+    @functools.partial(jax.jit, static_argnums=0, static_argnames="stage")
+    def _effective_field(self, variables, images, channel, place, *, stage):
+        return units.effective_field(self._network(variables), as_float(images), stage, channel, place)
+
+    @functools.partial(jax.jit, static_argnums=0, static_argnames="stage")
+    def _answers(self, variables, images, *, stage):
+        found = self._network(variables)(as_float(images))
+        logits, maps = found["logits"].astype(jnp.float32), units.maps(found[stage]).astype(jnp.float32)
+        return jax.nn.softmax(logits), jnp.sum(maps, axis=(1, 2))

@@ -1,0 +1,134 @@
+"""The images that activate units most: their patches, and what units see in them (Zeiler and Fergus 2013, figure 2)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxcnn.analysis.strongest import find_strongest
+from jaxcnn.analysis.units import field_box, find_unit
+from jaxcnn.visualize.figure import literal, new_figure, show_image
+from jaxcnn.visualize.projections import cut_projection, patch
+
+PART = 64  # images that are read at once
+CELL = 1.35  # inches, of a square of patches
+
+
+class Top(NamedTuple):
+    """A unit and its strongest images, the first most.
+
+    Attributes:
+      title: text.
+      values: (k,), the activations.
+      images: (k,), positions in the records.
+      patches: uint8 (k, h, w, c), what the unit sees of them.
+      projections: float (k, h, w, c) in [0, 1], what it answers to there; grey is nothing.
+    """
+
+    title: str
+    values: np.ndarray
+    images: np.ndarray
+    patches: np.ndarray
+    projections: np.ndarray
+
+
+def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule="deconvnet", report=None):
+    """Finds the strongest images of units in one pass over a data set, an image once for each unit.
+
+    Args:
+      seen: a `Seen`.
+      records: Records.
+      stage: the name of the stage.
+      channels: the units; by default `units` of those that are ever active, evenly spread.
+      count: images a unit.
+      rule: of the projections, a key of `backward.RULES`.
+      report: called with (images done, all).
+    Returns:
+      [Top], one a unit.
+    Raises:
+      ValueError: there is no such stage or unit, or no image that can be read.
+    """
+    for channel in channels or (0,):
+        find_unit(seen.stages, stage, channel)
+    found = find_strongest(_answers(seen, records, stage, report), count=count)
+    active = np.flatnonzero(found.values[:, 0] > 0)
+    channels = channels or spread(active if active.size else np.arange(len(found.values)), units)
+    field, tops = seen.stages[stage].field, []
+    for channel in channels:
+        images, places = found.images[channel], found.places[channel]
+        pixels = records.read(images)["image"]
+        projections = seen.project(pixels, stage, np.full(len(images), channel), places, rule=rule)
+        boxes = [field_box(field, place) for place in places]
+        tops.append(
+            Top(
+                seen.unit_name(stage, channel),
+                found.values[channel],
+                images,
+                np.stack([patch(*pair) for pair in zip(pixels, boxes, strict=True)]),
+                np.stack([cut_projection(rule, *pair) for pair in zip(projections, boxes, strict=True)]),
+            )
+        )
+    return tops
+
+
+def spread(numbers, count):
+    """At most `count` of the numbers, from the first to the last at even distances."""
+    chosen = np.linspace(0, len(numbers) - 1, min(count, len(numbers))).round().astype(int)
+    return numbers[chosen].tolist()
+
+
+def _answers(seen, records, stage, report):
+    for first in range(0, len(records), PART):
+        positions = np.arange(first, min(first + PART, len(records)))
+        batch = records.read(positions)
+        padded = np.zeros((PART, *batch["image"].shape[1:]), np.uint8)  # one shape, one compilation
+        padded[: len(positions)] = batch["image"]
+        values, places = (x[: len(positions)] for x in seen.strongest(padded, stage))
+        kept = batch["mask"] > 0
+        yield positions[kept], values[kept], places[kept]
+        if report:
+            report(int(positions[-1]) + 1, len(records))
+
+
+def draw_top(tops, *, title="", columns=4):
+    """Draws two squares a unit: left the projections, right the patches they are of, the strongest first row by row.
+
+    Args:
+      tops: [Top].
+      title: text above.
+      columns: units beside each other.
+    Returns:
+      A matplotlib Figure.
+    """
+    columns = min(columns, len(tops))
+    rows = -(-len(tops) // columns)
+    figure = new_figure((2 * CELL + 0.2) * columns, (CELL + 0.22) * rows + 0.35)
+    figure.suptitle(literal(title, limit=120), fontsize=10.5, x=0.01, ha="left")
+    figure.get_layout_engine().set(wspace=0.01, w_pad=0.03)
+    cells = figure.subfigures(rows, columns, squeeze=False, wspace=0.04).ravel()
+    for cell, top in zip(cells, tops, strict=False):
+        left, right = cell.subplots(1, 2)
+        for axes, pictures in ((left, top.projections), (right, top.patches)):
+            show_image(axes, mosaic(pictures))
+        left.set_title(literal(top.title, limit=30), fontsize=8.5, loc="left", pad=3)
+        right.set_title(f"{top.values[-1]:.3g} to {top.values[0]:.3g}", fontsize=7, loc="right", pad=3)
+    return figure
+
+
+def mosaic(pictures):
+    """Pictures (k, h, w, c) row by row in a square grid with white lines between them.
+
+    Args:
+      pictures: uint8, or float in [0, 1].
+    Returns:
+      One picture of the same dtype, white where there are no more.
+    """
+    k, height, width, channels = pictures.shape
+    side = int(np.ceil(np.sqrt(k)))
+    line = max(1, min(height, width) // 16)
+    white = 255 if pictures.dtype == np.uint8 else 1
+    shape = (side * (height + line) - line, side * (width + line) - line, channels)
+    grid = np.full(shape, white, pictures.dtype)
+    for number, picture in enumerate(pictures):
+        top, left = number // side * (height + line), number % side * (width + line)
+        grid[top : top + height, left : left + width] = picture
+    return grid

@@ -1,0 +1,179 @@
+"""A map of images by t-SNE of what a stage makes of them (van der Maaten and Hinton 2008)."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import sklearn.decomposition
+import sklearn.manifold
+from matplotlib.lines import Line2D
+from threadpoolctl import threadpool_limits
+
+from jaxcnn.training.setup import make_normalise
+from jaxcnn.training.step import as_float
+from jaxcnn.transfer.stages import read_stage
+from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, show_image, style
+
+COMPONENTS = 50  # that principal component analysis leaves before t-SNE (the paper's section 4.2)
+BATCH = 64
+MARKERS = ("o", "s", "^", "D")
+THUMBNAIL = 0.036  # of the side of the map
+
+
+class Sample(NamedTuple):
+    """Images and what a network makes of them.
+
+    Attributes:
+      images: uint8 (n, h, w, c).
+      labels: (n,) int.
+      positions: (n,) int, in the split.
+      vectors: (n, d) float32 of a stage; maps are averaged over the image.
+      probabilities: (n, K) float32.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    positions: np.ndarray
+    vectors: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def predicted(self):
+        """(n,), the most probable class of each."""
+        return self.probabilities.argmax(axis=1)
+
+
+def sample_stage(trained, records, stage, *, count, seed=0, report=None):
+    """Draws images without replacement and reads a stage for them.
+
+    Args:
+      trained: a Trained.
+      records: Records.
+      stage: a name of `jaxcnn.transfer.stages.stage_names`.
+      count: how many images; all where there are fewer.
+      seed: of the draw.
+      report: called with (images done, all).
+    Returns:
+      A `Sample`, in the order of the data; records that cannot be read are left out.
+    """
+    normalise = make_normalise(trained.mean, trained.std)
+
+    @jax.jit
+    def run(variables, images):
+        values = read_stage(trained.model, variables, normalise(as_float(images)), stage)
+        return values.mean(axis=(1, 2)) if values.ndim == 4 else values.reshape(len(values), -1)
+
+    drawn = np.random.default_rng(seed).permutation(len(records))[:count]
+    parts = []
+    for first in range(0, len(drawn), BATCH):
+        positions = np.sort(drawn)[first : first + BATCH]
+        batch = records.read(positions)
+        room = np.zeros((BATCH - len(positions), *batch["image"].shape[1:]), np.uint8)
+        values = np.asarray(run(trained.variables, np.concatenate([batch["image"], room])), np.float32)
+        parts.append((batch["image"], batch["label"], positions, values[: len(positions)], batch["mask"]))
+        if report:
+            report(first + len(positions), len(drawn))
+    *columns, mask = map(np.concatenate, zip(*parts, strict=True))
+    images, labels, positions, vectors = (column[mask > 0] for column in columns)
+    return Sample(images, labels, positions, vectors, trained.probabilities(images))
+
+
+def check_perplexity(perplexity, count):
+    """Raises ValueError where t-SNE of `count` points cannot have this perplexity."""
+    if not 1 <= perplexity < count:
+        raise ValueError(f"perplexity is {perplexity:g}; for {count} images it is at least 1 and below {count}")
+
+
+def embed(vectors, *, perplexity=30.0, seed=0):
+    """Lays vectors out in the plane by t-SNE, from their 50 first principal components on.
+
+    Args:
+      vectors: (n, d) float.
+      perplexity: how many neighbours a point has, about; below n.
+      seed: equal seeds give equal maps.
+    Returns:
+      (n, 2) float32, scaled into [0, 1] by one factor.
+    Raises:
+      ValueError: perplexity is below 1 or not below n, or a vector is not finite.
+    """
+    vectors = np.asarray(vectors, np.float32)
+    check_perplexity(perplexity, len(vectors))
+    if not np.isfinite(vectors).all():
+        raise ValueError("the activations are not all finite")
+    components = min(COMPONENTS, *vectors.shape)
+    reduced = sklearn.decomposition.PCA(components, svd_solver="full").fit_transform(vectors)
+    method = sklearn.manifold.TSNE(perplexity=perplexity, init="pca" if components > 1 else "random", random_state=seed)
+    with threadpool_limits(1):  # sums over threads would make another map on another number of cores
+        places = method.fit_transform(reduced)
+    places = places - places.min(axis=0)
+    return places / (places.max() or 1)
+
+
+def look(label):
+    """(colour, matplotlib marker) of a class: 28 that differ, then round again."""
+    return PALETTE[label % len(PALETTE)], MARKERS[label // len(PALETTE) % len(MARKERS)]
+
+
+def draw_tsne(places, sample, classes, *, title="", thumbnails=False):
+    """Draws a map: a point an image, coloured by its true class; what the network gets wrong has a dark ring.
+
+    Args:
+      places: (n, 2) in [0, 1].
+      sample: a `Sample`.
+      classes: names of the classes.
+      title: text above.
+      thumbnails: the images themselves instead of points, framed in the colour of their class.
+    Returns:
+      A matplotlib Figure of one axes.
+    """
+    margin = THUMBNAIL if thumbnails else 0.02
+    figure = new_figure(10.5, max(8.4 * (places[:, 1].max() + 2 * margin) + 0.4, 4))
+    axes = figure.subplots()
+    axes.set_title(literal(title, limit=110), loc="left", fontsize=11)
+    if thumbnails:
+        _draw_thumbnails(axes, places, sample)
+    else:
+        _draw_points(axes, places, sample)
+    axes.set_xlim(-margin, places[:, 0].max() + margin)
+    axes.set_ylim(-margin, places[:, 1].max() + margin)
+    axes.set_aspect("equal")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_color("#e5e7eb")
+    _explain(axes, sample, classes, thumbnails)
+    return figure
+
+
+def _draw_points(axes, places, sample):
+    wrong = sample.predicted != sample.labels
+    for label in np.unique(sample.labels):
+        color, marker = look(label)
+        for chosen, ring, width, above in ((~wrong, "white", 0.4, 2), (wrong, "#111827", 1.3, 3)):
+            x, y = places[chosen & (sample.labels == label)].T
+            edge = {"edgecolors": ring, "linewidths": width, "zorder": above}
+            axes.scatter(x, y, s=30, color=color, marker=marker, gid=f"class {label}", **edge)
+
+
+def _draw_thumbnails(axes, places, sample):
+    for (x, y), image, label in zip(places, sample.images, sample.labels, strict=True):
+        half = THUMBNAIL / 2
+        show_image(axes, image, extent=(x - half, x + half, y - half, y + half), zorder=2)
+        frame = [x - half, x + half, x + half, x - half, x - half], [y - half, y - half, y + half, y + half, y - half]
+        axes.plot(*frame, linewidth=1.6, zorder=2, **style(label))
+
+
+def _explain(axes, sample, classes, thumbnails):
+    handles, names = [], []
+    for label in np.unique(sample.labels):
+        color, marker = look(label)
+        point = {"color": color, "marker": marker, "linestyle": "", "markersize": 7}
+        handles.append(Line2D([], [], **({"linewidth": 2, **style(label)} if thumbnails else point)))
+        names.append(literal(classes[label], limit=24))
+    if not thumbnails and (sample.predicted != sample.labels).any():
+        handles.append(Line2D([], [], color="white", marker="o", linestyle="", markeredgecolor="#111827"))
+        names.append("predicted wrong")
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+    legend = axes.legend(handles, [str(i) for i in range(len(names))], frameon=False, fontsize=10, **place)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_text(name)  # set afterwards: a label that begins with "_" would be dropped
+        text.set_color(QUIET if name == "predicted wrong" else "black")
