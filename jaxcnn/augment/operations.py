@@ -1,5 +1,6 @@
 """The operations that a policy names, each with its unit and three magnitudes: weak, medium, strong."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,24 +22,26 @@ class Operation(NamedTuple):
       function: f(key, image, *, magnitude) on a float image (h, w, c) in [0, 1]; magnitude 0 changes nothing.
       unit: of the magnitude.
       magnitudes: (weak, medium, strong), for contact sheets and as a scale for magnitudes of your own.
+      below: what a magnitude must stay below; at it nothing of the image might be left.
     """
 
     function: Callable
     unit: str
     magnitudes: tuple
+    below: float = math.inf
 
 
 OPERATIONS = {
     "rotate": Operation(rotate, "degrees", (5, 15, 45)),
-    "shear_x": Operation(shear_x, "degrees", (5, 15, 30)),
-    "shear_y": Operation(shear_y, "degrees", (5, 15, 30)),
+    "shear_x": Operation(shear_x, "degrees", (5, 15, 30), below=90),
+    "shear_y": Operation(shear_y, "degrees", (5, 15, 30), below=90),
     "translate_x": Operation(translate_x, "of the width", (0.05, 0.15, 0.3)),
     "translate_y": Operation(translate_y, "of the height", (0.05, 0.15, 0.3)),
     "scale": Operation(scale, "factor - 1", (0.1, 0.3, 0.6)),
     "affine": Operation(affine, "of the default ranges", (0.5, 1, 2)),
-    "perspective": Operation(perspective, "of the side", (0.05, 0.1, 0.2)),
+    "perspective": Operation(perspective, "of the side", (0.05, 0.1, 0.2), below=0.25),
     "elastic": Operation(elastic, "pixels", (1, 2, 4)),
-    "crop_and_pad": Operation(crop_and_pad, "of the side", (0.05, 0.1, 0.25)),
+    "crop_and_pad": Operation(crop_and_pad, "of the side", (0.05, 0.1, 0.25), below=0.5),
     "brightness": Operation(brightness, "added", (0.1, 0.25, 0.5)),
     "contrast": Operation(contrast, "factor - 1", (0.2, 0.5, 0.9)),
     "saturation": Operation(saturation, "factor - 1", (0.2, 0.5, 1)),

@@ -121,9 +121,16 @@ def _validate_augment(settings):
         name, probability, magnitude = entry
         with input_errors("config.augment.operations"):
             look_up(name, table=OPERATIONS, kind="operation")
+        below = OPERATIONS[name].below
         if not (0 <= probability <= 1 and 0 <= magnitude < math.inf):  # NaN neither
             raise InputError(
                 f"config.augment.operations has {entry!r}; a probability is from 0 to 1, a magnitude is not negative."
+            )
+        if magnitude * settings.magnitude >= below:
+            times = "" if settings.magnitude == 1 else f", times config.augment.magnitude {settings.magnitude:g}"
+            raise InputError(
+                f"config.augment.operations has {entry!r}{times}; a magnitude of {name} is below {below:g} "
+                f"({OPERATIONS[name].unit})."
             )
     if settings.rand_augment and not settings.operations:
         raise InputError("config.augment.rand_augment draws from config.augment.operations, which is empty.")

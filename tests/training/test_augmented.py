@@ -50,6 +50,8 @@ def test_a_recipe_fills_what_is_not_set(tiny_config):
         ({"augment.operations": (("rotate", 1.5, 10.0),)}, "a probability is from 0 to 1"),
         ({"augment.operations": (("rotate", "0.5", 15.0),)}, "an entry is \\(name, probability, magnitude\\)"),
         ({"augment.operations": (("rotate", 0.5, float("nan")),)}, "a magnitude is not negative"),
+        ({"augment.operations": (("crop_and_pad", 0.5, 0.5),)}, r"crop_and_pad is below 0.5 \(of the side\)"),
+        ({"augment.operations": (("shear_x", 1.0, 30),), "augment.magnitude": 3.0}, "magnitude 3; .* is below 90"),
         ({"augment.crop_area": ("0.5", "1")}, "config.augment.crop_area is"),
         ({"augment.rand_augment": 2}, "draws from config.augment.operations, which is empty"),
         ({"augment.pca": (1.0,)}, "config.augment.pca has 1 numbers"),
