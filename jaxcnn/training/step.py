@@ -140,7 +140,8 @@ def _objective(params, stats, task, state, batch, total):
         jax.nn.one_hot(batch["label"], task.num_classes), smoothing=state.hyperparameters["label_smoothing"]
     )
     if task.mix is not None:
-        images, targets = task.mix(jax.random.fold_in(augment_key, WHOLE_BATCH), images, targets)
+        mixed = task.mix(jax.random.fold_in(augment_key, WHOLE_BATCH), images, targets)
+        images, targets = (_of_whole_pairs(batch["mask"], *x) for x in zip(mixed, (images, targets), strict=True))
     model = task.model
     if "dropout" in state.hyperparameters:
         model = model.clone(dropout_rate=state.hyperparameters["dropout"])
@@ -156,6 +157,12 @@ def _objective(params, stats, task, state, batch, total):
     sums = {**_counts(logits, batch), "loss": lax.stop_gradient(loss)}
     beside = 0.0 if task.beside is None else jnp.sum(batch["mask"] * task.beside(features, batch))
     return (loss + task.auxiliary_weight * auxiliary + beside) / total, (changed.get("batch_stats", {}), sums)
+
+
+def _of_whole_pairs(mask, mixed, own):
+    """The mixed rows, but its own where a row's neighbour is masked: an image that was left out is zeros."""
+    whole = jnp.repeat(mask.reshape(-1, 2).min(axis=1), 2)
+    return jnp.where(whole.reshape(-1, *[1] * (own.ndim - 1)) > 0, mixed, own)
 
 
 def auxiliary_logits(features):

@@ -126,3 +126,21 @@ def test_mixing_acts_and_does_not_depend_on_the_devices(colours):
     for name in ("off", "mixup", "cutmix"):
         assert losses[name, 4] == pytest.approx(losses[name, 1], rel=1e-5)
     assert len({round(losses[name, 1], 4) for name in ("off", "mixup", "cutmix")}) == 3
+
+
+def test_an_image_beside_one_that_was_left_out_stays_as_it_is(colours, one_device):
+    """A record that could not be read is zeros with a mask of 0: its neighbour's loss is that without mixing."""
+    losses = {}
+    for name in ("off", "mixup"):
+        changes = {"augment.mixup": 1.0 if name == "mixup" else 0.0, "optimizer.learning_rate": 0.0}
+        setup = set_up(colours(changes), devices=one_device)
+        optimizer = setup.optimizer()
+        step = make_train_step(setup.task(np.zeros(3), np.ones(3)), optimizer, setup.schedule())
+        chunk = setup.replicas.map(make_chunk(step, steps=1))
+        state = setup.replicas.replicate(create_state(setup.config, setup.model, optimizer, setup.shape))
+        batch = dict(setup.train.read(range(16)))
+        batch["mask"] = np.tile(np.float32([0, 1]), 8)
+        batch["image"] = np.where(batch["mask"][:, None, None, None] > 0, batch["image"], 0)
+        _, metrics = chunk(state, {}, setup.replicas.shard({key: value[None] for key, value in batch.items()}))
+        losses[name] = float(metrics["loss"][0]), float(metrics["seen"][0])
+    assert losses["mixup"] == losses["off"] and losses["off"][1] == 8
