@@ -1,4 +1,4 @@
-"""Weights from elsewhere: torchvision, timm and Caffe, in and out."""
+"""What a trained network is good for elsewhere: foreign weights, features and their probes, learning a second task."""
 
 from jaxcnn.transfer.convert import SOURCES, convert, export
 
