@@ -26,7 +26,7 @@ from jaxcnn.data import Arrays, Records, load, read_all
 from jaxcnn.sweeps.statistics import paired_comparison
 
 SEEDS, PILOT = (0, 1, 2, 3, 4), 9
-SIZES = (5, 10, 20, "all")  # images of a class
+SIZES = ("5", "10", "20", "all")  # images of a class
 METHODS = ("scratch", "features", "fine_tuned")
 RATES = {"scratch": 0.04, "features": 0.04, "fine_tuned": 0.04}
 HALF = 5  # classes
@@ -104,16 +104,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--data", required=True, help="folder:DIR")
+    parser.add_argument("--sizes", nargs="+", default=SIZES, choices=SIZES, help="images of a class; default: all four")
     parser.add_argument("--pilot", action="store_true", help="only print what rates come to, without the test images")
     arguments = parser.parse_args()
     if arguments.pilot:
         for method in METHODS:
             for rate in (0.0025, 0.01, 0.04):
-                place = (arguments.workdir, arguments.data, method, 20, PILOT)
+                place = (arguments.workdir, arguments.data, method, "20", PILOT)
                 print(method, rate, accuracy(*place, rate=rate, test=f"rest 20 {PILOT}"), flush=True)
         return
     rows = []
-    for size in SIZES:
+    for size in arguments.sizes:
         for seed in SEEDS:
             for method in METHODS:
                 found = accuracy(arguments.workdir, arguments.data, method, size, seed, rate=RATES[method])
@@ -124,16 +125,16 @@ def main():
             r["seed"]: r["accuracy"] for r in rows if (r["method"], r["images_per_class"]) == (method, size)
         }
         for method in METHODS
-        for size in SIZES
+        for size in arguments.sizes
     }
     groups = {f"{method}, {size} a class": list(values.values()) for (method, size), values in by_seed.items()}
     comparisons = {
         f"{method} - scratch, {size} a class": paired_comparison(by_seed[method, size], by_seed["scratch", size])
         for method in METHODS[1:]
-        for size in SIZES
+        for size in arguments.sizes
     }
     record(arguments.workdir, rows, groups, comparisons)
-    lines = {method: {size: list(by_seed[method, size].values()) for size in SIZES} for method in METHODS}
+    lines = {method: {size: list(by_seed[method, size].values()) for size in arguments.sizes} for method in METHODS}
     draw_lines(f"{arguments.workdir}/results.png", lines, xlabel="training images of each class")
 
 
