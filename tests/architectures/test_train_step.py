@@ -46,7 +46,8 @@ def test_one_step(name, dtype):
     assert moves_finitely(name, *SMALLEST[name], dtype) > 0.9
 
 
-OTHERS = [name for name in ARCHITECTURES if name not in SMALLEST]
+# The step of resnet1202, all of whose layers are unrolled, takes more than 15 minutes to compile on two cores.
+OTHERS = [name for name in ARCHITECTURES if name not in SMALLEST and name != "resnet1202"]
 
 REDUCED = {  # beginning of the name: the least image, or the least of which a norm of two images sees several pixels
     "alexnet": ((67, 67, 3), {"map_size": None}),
