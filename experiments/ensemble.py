@@ -27,9 +27,8 @@ def analyse(study, workdir):
         group = [workdir / run.id for run in runs[first : first + SIZE]]
         side = max(runs[0].config.data.image_size or (32, 32))
         found = evaluate_protocols(group, "test", crops=(1,), scales=(side,)).rows
-        members[first], ensembles[first] = (
-            next(row.top1_error for row in found if row.networks == size) for size in (1, SIZE)
-        )
+        errors = {row.members: row.top1_error for row in found}
+        members[first], ensembles[first] = errors[f"1 of {SIZE}"], errors[f"all {SIZE}"]
         rows += found
         yield f"seeds {first} to {first + SIZE - 1}: members {members[first]:.2%}, ensemble {ensembles[first]:.2%}"
     write_csv(workdir / "ensembles.csv", rows)
