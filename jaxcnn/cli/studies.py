@@ -83,6 +83,7 @@ def _refuse(arguments, options, reason):
 
 def _study(module, arguments):
     from jaxcnn.sweeps.study import slips_named, study_of
+    from jaxcnn.sweeps.summary import add_analysis
     from jaxcnn.training.preemption import Preempted
 
     study, docstring = study_of(module, arguments.scale), module.__doc__ or ""
@@ -98,9 +99,12 @@ def _study(module, arguments):
         return 128 + stop.signal
     _show(study, arguments.workdir, cells, failed)
     if hasattr(module, "analyse") and not failed:
+        workdir, lines = pathlib.Path(arguments.workdir), []
         with slips_named(module.__file__):
-            for line in module.analyse(study, pathlib.Path(arguments.workdir)):
+            for line in module.analyse(study, workdir):
                 print(line)
+                lines.append(line)
+        add_analysis(workdir, lines)
     return int(bool(failed))
 
 

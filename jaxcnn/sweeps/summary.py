@@ -25,6 +25,12 @@ def summary(study, workdir, found, failed, *, title):
     return "\n\n".join(filter(None, [*parts, _origin(study, workdir)])) + "\n"
 
 
+def add_analysis(workdir, lines):
+    """Adds to summary.md what the study's own file says of its runs, a line each."""
+    path = workdir / "summary.md"
+    path.write_text(path.read_text() + "\nBeyond the cells:\n\n" + "".join(f"- {line}\n" for line in lines))
+
+
 def _claims(found):
     return "\n".join(
         f"- {claim['text']} **{claim['verdict'].capitalize()}**{_reason(claim)}." for claim in found["claims"]

@@ -257,6 +257,7 @@ def test_a_studys_file_says_more_when_every_run_is_done(study, finished, tmp_pat
     path.write_text(source + "def analyse(study, workdir):\n    yield f'{len(study.runs())} in {workdir.name}'\n")
     assert main(["sweep", str(path), "--workdir", str(workdir)]) == 0
     assert "2 in out" in capsys.readouterr().out.splitlines()
+    assert (workdir / "summary.md").read_text().endswith("\n- 2 in out\n")
     path.write_text(source + "def analyse(study, workdir):\n    raise KeyError('top1')\n")
     assert main(["sweep", str(path), "--workdir", str(workdir)]) == 2
     assert "mine.py, line" in capsys.readouterr().err
