@@ -3,7 +3,8 @@
 Claim: Simonyan and Zisserman 2014, table 3: from A to D the top-1 error falls from 29.6 to 25.6 %, E is no better than
     D (25.5 at one scale), response normalisation does not help A (29.7), and C, with 1x1 where D has 3x3, lies between.
 Protocol: the six networks, without normalisation, He's weights. At small scales the `*_small` variants with an eighth
-    of the widths and full connections of 128.
+    of the widths, full connections of 128, batch normalisation and no dropout: so narrow, A does not leave chance
+    without (pilot of one seed, 242 steps: 10 % without, 73 % with normalisation).
 Refuted if: D tests below A beyond what the seeds explain; at a small scale that may be a matter of optimisation only.
 Cost: 30 runs of about 30 seconds on 2 CPU cores at the scale digits.
 """
@@ -20,9 +21,8 @@ def study(scale="digits"):
     config.optimizer.learning_rate = 0.01
     config.model.options = {}
     if not is_large(scale):
-        config.model.options.update({"widths": (8, 16, 32, 64, 64), "hidden": (128, 128)})
-    if scale == "digits":
-        config.batch_size, config.duration = 64, "12 epochs"
+        config.model.options.update({"widths": (8, 16, 32, 64, 64), "hidden": (128, 128), "batch_norm": True})
+        config.model.dropout, config.optimizer.learning_rate = 0.0, 0.05
     end = "" if is_large(scale) else "_small"
     levels = {letter: {"model.name": f"vgg_{letter.lower()}{end}"} for letter in "ABCDE"}
     levels["A-LRN"] = {**levels["A"], "model.options.lrn": True}
