@@ -7,6 +7,7 @@ import sys
 import traceback
 
 from jaxcnn.cli import benchmarks, features, images, networks, pictures, runs, studies
+from jaxcnn.cli.terminal import subcommand
 from jaxcnn.errors import InputError
 from jaxcnn.process import tune_for_cpu
 
@@ -46,13 +47,7 @@ def _parser():
     verbs = parser.add_subparsers(dest="name", metavar="VERB", required=True)
 
     def verb(function, name, text):
-        added = verbs.add_parser(
-            name,
-            help=text,
-            description=function.__doc__,
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        added = subcommand(verbs, function, name, text)
         added.set_defaults(verb=function, takes_config=False)
         return added
 

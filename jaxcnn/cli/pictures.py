@@ -1,11 +1,10 @@
 """The verb visualize: one kind of picture a subcommand."""
 
-import argparse
 import pathlib
 
 from jaxcnn.cli import projections
 from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_run, of_split
-from jaxcnn.cli.terminal import check_writable, counting
+from jaxcnn.cli.terminal import check_writable, counting, subcommand
 from jaxcnn.errors import InputError, input_errors
 
 
@@ -15,13 +14,7 @@ def add(verb):
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
 
     def kind(function, name, text):
-        added = kinds.add_parser(
-            name,
-            help=text,
-            description=function.__doc__,
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        added = subcommand(kinds, function, name, text)
         added.add_argument(
             "--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format"
         )

@@ -1,8 +1,20 @@
-"""What verbs print, tables and the progress of a count, and where they write."""
+"""What verbs are called and print, tables and the progress of a count, and where they write."""
 
+import argparse
 import contextlib
 
 from jaxcnn.errors import InputError
+
+
+def subcommand(parsers, function, name, text):
+    """The parser of a verb or of a kind of one; its page of help is the function's docstring, line for line."""
+    return parsers.add_parser(
+        name,
+        help=text,
+        description=function.__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def table(header, rows):

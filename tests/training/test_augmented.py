@@ -110,19 +110,22 @@ def test_a_run_with_crops_learns_and_its_network_opens(resident, colours, tmp_pa
         assert network.evaluate(split)[0].n > 0
 
 
+def first_step(setup, batch):
+    """The metrics of one step on a batch, from the initial state."""
+    optimizer = setup.optimizer()
+    step = make_train_step(setup.task(np.zeros(3), np.ones(3)), optimizer, setup.schedule())
+    chunk = setup.replicas.map(make_chunk(step, steps=1))
+    state = setup.replicas.replicate(create_state(setup.config, setup.model, optimizer, setup.shape))
+    return chunk(state, {}, setup.replicas.shard({key: value[None] for key, value in batch.items()}))[1]
+
+
 def test_mixing_acts_and_does_not_depend_on_the_devices(colours):
     """The same loss on one device and on four: pairs are neighbours, share and box come from the step."""
     losses = {}
     for name, changes in {"off": {}, "mixup": {"augment.mixup": 1.0}, "cutmix": {"augment.cutmix": 1.0}}.items():
         for devices in (1, 4):
             setup = set_up(colours({**changes, "optimizer.learning_rate": 0.0}), devices=jax.devices()[:devices])
-            optimizer = setup.optimizer()
-            step = make_train_step(setup.task(np.zeros(3), np.ones(3)), optimizer, setup.schedule())
-            chunk = setup.replicas.map(make_chunk(step, steps=1))
-            state = setup.replicas.replicate(create_state(setup.config, setup.model, optimizer, setup.shape))
-            batch = {key: value[None] for key, value in setup.train.read(range(16)).items()}
-            _, metrics = chunk(state, {}, setup.replicas.shard(batch))
-            losses[name, devices] = float(metrics["loss"][0])
+            losses[name, devices] = float(first_step(setup, setup.train.read(range(16)))["loss"][0])
     for name in ("off", "mixup", "cutmix"):
         assert losses[name, 4] == pytest.approx(losses[name, 1], rel=1e-5)
     assert len({round(losses[name, 1], 4) for name in ("off", "mixup", "cutmix")}) == 3
@@ -134,13 +137,9 @@ def test_an_image_beside_one_that_was_left_out_stays_as_it_is(colours, one_devic
     for name in ("off", "mixup"):
         changes = {"augment.mixup": 1.0 if name == "mixup" else 0.0, "optimizer.learning_rate": 0.0}
         setup = set_up(colours(changes), devices=one_device)
-        optimizer = setup.optimizer()
-        step = make_train_step(setup.task(np.zeros(3), np.ones(3)), optimizer, setup.schedule())
-        chunk = setup.replicas.map(make_chunk(step, steps=1))
-        state = setup.replicas.replicate(create_state(setup.config, setup.model, optimizer, setup.shape))
         batch = dict(setup.train.read(range(16)))
         batch["mask"] = np.tile(np.float32([0, 1]), 8)
         batch["image"] = np.where(batch["mask"][:, None, None, None] > 0, batch["image"], 0)
-        _, metrics = chunk(state, {}, setup.replicas.shard({key: value[None] for key, value in batch.items()}))
+        metrics = first_step(setup, batch)
         losses[name] = float(metrics["loss"][0]), float(metrics["seen"][0])
     assert losses["mixup"] == losses["off"] and losses["off"][1] == 8
