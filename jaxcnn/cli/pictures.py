@@ -1,6 +1,8 @@
 """The verb visualize: one kind of picture a subcommand."""
 
 import pathlib
+import shlex
+import sys
 
 from jaxcnn.cli import projections
 from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_run, of_split
@@ -13,16 +15,17 @@ def add(verb):
     parser = verb(_visualize, "visualize", "draw what a run, a network or an augmentation does")
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
 
-    def kind(function, name, text):
+    def kind(function, name, text, *, of_one_run=True):
         added = subcommand(kinds, function, name, text)
-        added.add_argument(
-            "--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format"
-        )
+        default = f"; default: RUN/pictures/{name}.png, which the report of the run then shows" if of_one_run else ""
+        words = f"where to draw; the suffix names the format{default}"
+        added.add_argument("--output", required=not of_one_run, metavar="FILE.png", help=words)
         added.set_defaults(draw=function, html=None)
         return added
 
-    kind(_augment, "augment", "the contact sheet of a config's augmentation").set_defaults(takes_config=True)
-    curves = kind(_curves, "curves", "loss, accuracy, gap and learning rate of runs")
+    augment = kind(_augment, "augment", "the contact sheet of a config's augmentation", of_one_run=False)
+    augment.set_defaults(takes_config=True)
+    curves = kind(_curves, "curves", "loss, accuracy, gap and learning rate of runs", of_one_run=False)
     curves.add_argument("--workdir", nargs="+", required=True, metavar="RUN", help="run directories")
     _add_filters(kind(_filters, "filters", "the filters of a convolution"))
     activations = of_images(kind(_activations, "activations", "what every stage makes of one image"))
@@ -60,16 +63,32 @@ def _add_tsne(parser):
 
 
 def _visualize(arguments):
-    """Draws a picture into the file that --output names: python -m jaxcnn visualize KIND --help tells of each kind."""
+    """Draws a picture into a file, by default one of the run, which its report.html then shows:
+    python -m jaxcnn visualize KIND --help tells of each kind.
+    """
+    from jaxcnn.visualize.collect import write_report
     from jaxcnn.visualize.figure import save_figure
 
+    in_report = arguments.output is None
+    if in_report:
+        arguments.output = str(_picture_of_run(arguments))
     _check_outputs(arguments)
     figure = arguments.draw(arguments)
     try:
-        save_figure(figure, arguments.output)
+        save_figure(figure, arguments.output, description=f"python -m jaxcnn {shlex.join(sys.argv[1:])}")
     except (OSError, ValueError) as error:
         raise InputError(f"{arguments.output} cannot be drawn: {error}") from error
+    if in_report:
+        print(write_report(arguments.workdir))
     print(arguments.output)
+
+
+def _picture_of_run(arguments):
+    from jaxcnn.training.rundir import read_config
+    from jaxcnn.visualize.collect import PICTURES
+
+    read_config(arguments.workdir)  # so that no folder is made where there is no run
+    return pathlib.Path(arguments.workdir) / PICTURES / f"{arguments.kind}.png"
 
 
 def _check_outputs(arguments):

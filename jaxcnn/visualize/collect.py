@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from jaxcnn.errors import InputError
 from jaxcnn.training.metrics import read_metrics
@@ -12,20 +13,22 @@ from jaxcnn.training.setup import load_records
 from jaxcnn.training.trained import Trained
 from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example
-from jaxcnn.visualize.report import RunReport, run_report
+from jaxcnn.visualize.report import Picture, RunReport, run_report
 
 EXAMPLE_IMAGES = 512
+PICTURES = "pictures"  # the folder of a run whose PNGs its report shows
 
 
 def write_report(workdir):
     """Writes report.html, one self-contained page, and curves.png into a run directory.
 
-    The examples are held-out images; they are left out where the data set is not there any more.
+    The examples are held-out images; they are left out where the data set is not there any more. Pictures are the PNGs
+    of the run's folder `pictures`, by name.
 
     Returns:
       The path of report.html.
     Raises:
-      InputError: no run, or no checkpoint yet.
+      InputError: no run, no checkpoint yet, or a damaged picture.
     """
     workdir = pathlib.Path(workdir)
     trained = Trained(workdir)
@@ -45,11 +48,22 @@ def write_report(workdir):
         examples=_examples(trained),
         checkpoint_step=trained.step,
         parameters=trained.parameters(),
+        pictures=tuple(_picture(file) for file in sorted((workdir / PICTURES).glob("*.png"))),
     )
     path = workdir / "report.html"
     path.write_text(run_report(report))
     draw_curves(rows, path=workdir / "curves.png")
     return path
+
+
+def _picture(file):
+    try:
+        with Image.open(file, formats=["PNG"]) as image:
+            image.load()
+            command = image.text.get("Description", "")
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # SyntaxError is Pillow's for a broken chunk
+        raise InputError(f"{file} is no whole PNG ({error}); draw it again or remove it.") from error
+    return Picture(file.stem, file.read_bytes(), command)
 
 
 def _examples(trained):

@@ -82,11 +82,15 @@ def png_bytes(figure) -> bytes:
     return buffer.getvalue()
 
 
-def save_figure(figure, path):
-    """Writes the figure at 150 dpi, its margins cut; the suffix names the format, a missing folder is made."""
+def save_figure(figure, path, *, description=None):
+    """Writes the figure at 150 dpi, its margins cut; the suffix names the format, a missing folder is made.
+
+    A description goes into a PNG as its text chunk "Description".
+    """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _save(figure, path)
+    kept = description and path.suffix.lower() == ".png"
+    _save(figure, path, **({"metadata": {"Description": description}} if kept else {}))
 
 
 def _save(figure, target, **options):

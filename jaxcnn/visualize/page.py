@@ -16,7 +16,7 @@ STYLE = """
   --accent: #0072b2; --wrong: #c2500a; --right: #0a7d5a; --track: #e6e9ee; }
 @media (prefers-color-scheme: dark) { :root { --paper: #141414; --plate: #1e1f22; --ink: #e4e7ec; --quiet: #9aa3b0;
   --rule: #30353e; --accent: #56b4e9; --wrong: #f0914d; --right: #3fc99b; --track: #333943; }
-  img.drawn { filter: invert(0.92) hue-rotate(180deg); } }
+  img.drawn:not(.photographs) { filter: invert(0.92) hue-rotate(180deg); } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.5;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
@@ -164,9 +164,16 @@ def image(png, alt, *, class_=None, width=None) -> Html:
 
 def figure(drawn, alt, *, caption=None) -> Html:
     """A matplotlib Figure inside the page; a click shows it at full size."""
-    png = png_bytes(drawn)
+    return plate(png_bytes(drawn), alt, caption=caption)
+
+
+def plate(png, alt, *, caption=None, class_="drawn") -> Html:
+    """A PNG at 150 dpi inside the page; a click shows it at full size.
+
+    Dark pages invert what is `drawn`, but not `drawn photographs`.
+    """
     pixels = int.from_bytes(png[16:20])  # the width in a PNG's header
-    frame = element("div", image(png, alt, class_="drawn", width=round(pixels * CSS_PIXELS / DPI)), class_="frame")
+    frame = element("div", image(png, alt, class_=class_, width=round(pixels * CSS_PIXELS / DPI)), class_="frame")
     return element("figure", frame, element("figcaption", caption) if caption else None)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,10 +19,18 @@ from jaxcnn.visualize.history import (
     train_at_evaluations,
 )
 
-__all__ = ["Example", "RunReport", "run_report"]
+__all__ = ["Example", "Picture", "RunReport", "run_report"]
 
 LAST_ROWS = 12
 LOWEST_CLASSES = 40
+
+
+class Picture(NamedTuple):
+    """One that was drawn of the run: its name, a PNG at 150 dpi, the command that drew it (may be empty)."""
+
+    name: str
+    png: bytes
+    command: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,6 +52,7 @@ class RunReport:
     examples: list[Example]
     checkpoint_step: int
     parameters: int | None = None
+    pictures: tuple[Picture, ...] = ()
 
 
 def run_report(run: RunReport) -> str:
@@ -64,6 +74,7 @@ def run_report(run: RunReport) -> str:
             ("Predictions", example_grids(run.examples, run.classes) if run.examples else None),
             ("Confusion", _confusion(run)),
             ("Accuracy by class", _per_class(run)),
+            ("Pictures", _pictures(run)),
             ("Configuration", page.folded("keys", run.config)),
             ("Environment", page.folded("entries", run.environment)),
         ],
@@ -246,3 +257,14 @@ def _class_accuracies(run):
     scored = next((row for row in reversed(run.evaluations) if row.get("per_class")), {"per_class": {}})
     per_class = scored["per_class"]
     return scored.get("split"), [(name, number(per_class, name), "") for name in per_class]
+
+
+def _pictures(run):
+    """Every picture under its name, with its command below it."""
+    if not run.pictures:
+        return None
+    plates = []
+    for name, png, command in run.pictures:
+        caption = page.element("code", command) if command else None
+        plates += [page.element("h3", name), page.plate(png, name, caption=caption, class_="drawn photographs")]
+    return page.join(*plates)

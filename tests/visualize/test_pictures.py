@@ -1,5 +1,6 @@
 """python -m jaxcnn visualize KIND on a trained network, and what it refuses before any work."""
 
+import base64
 import json
 import shutil
 
@@ -59,6 +60,27 @@ def refused(tmp_path, capsys, monkeypatch):
 )
 def test_every_kind_draws(kind, arguments, tiny_run, drawn):
     drawn(kind, f"--workdir={tiny_run}", *arguments)
+
+
+def test_without_output_the_picture_goes_into_the_report(tiny_run, tmp_path, capsys, monkeypatch):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    command = ["visualize", "filters", f"--workdir={run}", "--layer=conv1_1"]
+    monkeypatch.setattr("sys.argv", ["jaxcnn", *command])
+    assert main() == 0
+    assert capsys.readouterr().out.splitlines() == [f"{run}/report.html", f"{run}/pictures/filters.png"]
+    encoded = base64.b64encode((run / "pictures" / "filters.png").read_bytes()).decode()
+    report = (run / "report.html").read_text()
+    assert encoded in report and f"python -m jaxcnn {' '.join(command)}" in report
+    (run / "pictures" / "half.png").write_bytes((run / "pictures" / "filters.png").read_bytes()[:300])
+    assert main(["report", f"--workdir={run}"]) == 2
+    assert "half.png is no whole PNG" in " ".join(capsys.readouterr().err.split())
+
+
+def test_no_folder_is_made_where_there_is_no_run(tmp_path, capsys):
+    assert main(["visualize", "filters", f"--workdir={tmp_path}/nowhere"]) == 2
+    assert "nowhere is not a run directory" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_image_files_are_taken_as_the_network_takes_them(tiny_run, drawn, photograph):
