@@ -150,7 +150,7 @@ class DenseNet(nn.Module):
                 width = int(x.shape[-1] * self.compression)
                 x = self._composite((x,), width, 1, f"transition{block}", train)
                 x = features[f"transition{block}"] = average_pool(x, window=2)  # (n, h / 2, w / 2, width)
-        x = relu(self.norm(name="last_norm")(x, train=train))
+        x = features["last_norm"] = relu(self.norm(name="last_norm")(x, train=train))
         x = features["global_pool"] = global_average_pool(x)
         return nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="fc")(x.astype(jnp.float32)), features
 

@@ -126,7 +126,7 @@ def test_stages(name):
     for i, width in enumerate(widths):
         side = side // 2 if i % 2 else side
         stages.append((f"{'transition' if i % 2 else 'dense_block'}{i // 2 + 1}", (side, side, width)))
-    assert traced(name)[2] == [*stages, ("global_pool", (widths[-1],))]
+    assert traced(name)[2] == [*stages, ("last_norm", (side, side, widths[-1])), ("global_pool", (widths[-1],))]
 
 
 @pytest.mark.parametrize("name, smallest", [("densenet121", 29), ("densenet_bc_100_12", 4), ("densenet_small", 8)])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import architectures
+from jaxcnn.operators import Conv, global_average_pool
 from jaxcnn.visualize.cam import (
     class_activation_map,
     class_gradients,
@@ -147,5 +148,18 @@ def test_heads_of_the_papers():
     stage, weights, bias = pooled_head(*shapes_of("nin_cifar", (32, 32, 3)))  # a map for each class
     np.testing.assert_array_equal(weights, np.eye(10))
     assert stage == "cccp6" and not bias.any()
-    with pytest.raises(ValueError, match="last_norm, are not among the stages"):
-        pooled_head(*shapes_of("densenet_40_12", (32, 32, 3)))
+    stage, weights, bias = pooled_head(*shapes_of("densenet_40_12", (32, 32, 3)))
+    assert (stage, weights.shape, bias.shape) == ("last_norm", (448, 10), (10,))
+
+
+def test_a_map_that_is_no_stage_cannot_be_shown():
+    class Unnamed(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train: bool):
+            x = nn.relu(Conv(4, 3, name="conv")(x))
+            return nn.Dense(2, name="fc")(global_average_pool(x)), {}
+
+    images = jnp.zeros((1, 8, 8, 3))
+    variables = Unnamed().init(jax.random.key(0), images, train=False)
+    with pytest.raises(ValueError, match="of conv, are not among the stages"):
+        pooled_head(Unnamed(), variables, (8, 8, 3))
