@@ -20,7 +20,7 @@ from jaxcnn.training.step import as_float
 from jaxcnn.training.trained import Trained
 from jaxcnn.visualize.figure import new_figure, plain_axes, save_figure, style
 
-NETWORK = "model.name"
+NETWORK = "network"
 PAPER = {"plain18": 27.94, "resnet18": 27.88, "plain34": 28.54, "resnet34": 25.03}
 
 
@@ -29,17 +29,17 @@ def study(scale="digits"):
     config = scale_config(scale)
     config.optimizer.learning_rate = 0.1
     config.model.options = {}
-    if scale == "digits":
-        config.batch_size, config.duration = 64, "6 epochs"
     shallow, deep = ("18", "34") if is_large(scale) else ("20", "56")
     names = [f"{kind}{depth}" for depth in (shallow, deep) for kind in ("plain", "resnet")]
     plain_shallow, residual_shallow, plain_deep, residual_deep = ({NETWORK: name} for name in names)
     paper = {
-        f"name={name}": (PAPER[name], "top-1 error, %, 10 crops, He et al. table 2") for name in names if name in PAPER
+        f"{NETWORK}={name}": (PAPER[name], "top-1 error, %, 10 crops, He et al. table 2")
+        for name in names
+        if name in PAPER
     }
     return Study(
         base=config,
-        factors={NETWORK: names},
+        factors={NETWORK: {name: {"model.name": name} for name in names}},
         seeds=(0, 1, 2, 3, 4),
         baseline=plain_shallow,
         claims=(

@@ -10,7 +10,7 @@ Cost: 10 runs of 1 to 2 minutes on 2 CPU cores at the scale digits, most of it c
 
 from jaxcnn.sweeps import Claim, Study, is_large, scale_config
 
-NETWORK = "model.name"
+NETWORK = "network"
 PAPER = {"densenet_40_12": 5.24, "resnet110": 6.41}
 
 
@@ -22,12 +22,11 @@ def study(scale="digits"):
     config.model.options = {}
     if scale == "digits":
         config.data.image_size, config.augment.pad_crop = (8, 8), 0
-        config.batch_size, config.duration = 64, "5 epochs"
     dense, residual = ("densenet121", "resnet50") if is_large(scale) else ("densenet_40_12", "resnet110")
-    paper = {f"name={name}": (error, "error, %, Huang et al. table 2") for name, error in PAPER.items()}
+    paper = {f"{NETWORK}={name}": (error, "error, %, Huang et al. table 2") for name, error in PAPER.items()}
     return Study(
         base=config,
-        factors={NETWORK: (dense, residual)},
+        factors={NETWORK: {name: {"model.name": name} for name in (dense, residual)}},
         seeds=(0, 1, 2, 3, 4),
         baseline={NETWORK: residual},
         claims=(Claim("The densenet tests better.", {NETWORK: dense}, {NETWORK: residual}),),

@@ -19,8 +19,6 @@ def study(scale="digits"):
     config = scale_config(scale)
     config.optimizer.learning_rate = 0.02
     config.log_every = 5
-    if scale == "digits":
-        config.batch_size, config.duration = 64, "8 epochs"
     config.model.name, config.model.options = "googlenet_small", {"dropout_rate": 0.0}
     config.model.options.width = 1.0 if is_large(scale) else 0.125
     norm = {"model.options.batch_norm": True}

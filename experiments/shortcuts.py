@@ -19,8 +19,6 @@ def study(scale="digits"):
     config = scale_config(scale)
     config.optimizer.learning_rate = 0.1
     config.model.name, config.model.options = "resnet34" if is_large(scale) else "resnet20", {}
-    if scale == "digits":
-        config.batch_size, config.duration = 64, "8 epochs"
     levels = {letter: {"model.options.shortcut": letter} for letter in "ABC"}
     if is_large(scale):
         levels |= {"v1": {"model.name": "resnet50"}, "v1.5": {"model.name": "resnet50_v1_5"}}
