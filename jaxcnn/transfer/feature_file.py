@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxcnn.errors import InputError, disk_is_full
 
+NO_ARRAYS = (KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile)  # what another file than .npz raises
 COLUMNS = ("features", "label", "index", "position")  # one row an image
 PART_BATCHES, PART_BYTES = 16, 2**26  # a kill loses the batches of one part
 
@@ -101,7 +102,7 @@ def read_features(file):
             return Features(**columns, classes=tuple(found["classes"].tolist()), meta=json.loads(found["meta"].item()))
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}.") from error
-    except (KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except NO_ARRAYS as error:
         raise InputError(f"{file} is no file of features: python -m jaxcnn features writes one.") from error
 
 
@@ -110,7 +111,10 @@ def _open_folder(folder, output, about):
         raise InputError(f"{output} is a folder; name a file.")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "meta.json"
-    before = json.loads(path.read_text()) if path.exists() else about
+    try:
+        before = json.loads(path.read_text()) if path.exists() else about
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); remove {folder} and start again.") from error
     if changed := [key for key in about if before.get(key) != about[key]]:
         rows = "; ".join(f"{key}: {before.get(key)!r} there, {about[key]!r} here" for key in changed)
         raise InputError(
@@ -183,5 +187,8 @@ def _join(file, parts, texts):
 
 
 def _column(part, name):
-    with np.load(part, allow_pickle=False) as found:
-        return found[name]
+    try:
+        with open(part, "rb") as opened, np.load(opened, allow_pickle=False) as found:
+            return found[name]
+    except (*NO_ARRAYS, EOFError) as error:
+        raise InputError(f"{part} is damaged ({error}); remove it, and the same command goes on from there.") from error

@@ -108,6 +108,21 @@ def test_broken_off_after_the_parts_were_joined(extractor, digits, whole, tmp_pa
     assert output.read_bytes() == whole.read_bytes() and not (tmp_path / "features.npz.parts").exists()
 
 
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-200], lambda whole: b"", lambda whole: b"words" + whole[5:]])
+def test_a_damaged_part_is_named_and_what_is_left_serves(damage, extractor, digits, whole, tmp_path, monkeypatch):
+    output, part = tmp_path / "features.npz", tmp_path / "features.npz.parts" / "000001.npz"
+    with monkeypatch.context() as broken:
+        broken.setattr(feature_file.shutil, "rmtree", raise_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write_features(extractor, *digits, output)
+    part.write_bytes(damage(part.read_bytes()))
+    with pytest.raises(InputError, match=r"000001\.npz is damaged .*; remove it, and the same command goes on"):
+        write_features(extractor, *digits, output)
+    part.unlink()
+    write_features(extractor, *digits, output)
+    assert output.read_bytes() == whole.read_bytes()
+
+
 def raise_interrupt(*_):
     raise KeyboardInterrupt
 
