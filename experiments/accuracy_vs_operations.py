@@ -3,12 +3,17 @@
 Claim: Canziani et al. 2016 (arXiv:1605.07678), figure 2: over architectures, accuracy grows with operations along a
     curve that flattens, and parameters tell little about it.
 Protocol: networks from 0.1 to 10 million multiply-adds, each at a rate that suits it; operations are counted
-    from the jaxpr. `python -m jaxcnn frontier --workdir RUNS` draws error against operations.
+    from the jaxpr. frontier.png has error against operations, areas for parameters, a point the mean over the seeds;
+    Spearman's rank correlation over the networks says how far operations, or parameters, order them.
 Refuted if: the smallest network tests above the largest beyond what the seeds explain.
 Cost: 30 runs of 10 seconds to 2 minutes on 2 CPU cores at the scale digits.
 """
 
+import numpy as np
+from scipy.stats import spearmanr
+
 from jaxcnn.sweeps import Claim, Study, is_large, scale_config
+from jaxcnn.visualize.frontier import draw_frontier, run_points
 
 NETWORK = "network"
 LARGE = ("alexnet", "nin_imagenet", "vgg_a", "vgg_d", "googlenet_bn", "resnet18", "resnet50", "densenet121")
@@ -37,3 +42,18 @@ def study(scale="digits"):
         seeds=(0, 1, 2, 3, 4),
         claims=(Claim("More operations test better: the two ends.", {NETWORK: largest}, {NETWORK: smallest}),),
     )
+
+
+def analyse(study, workdir):
+    """Draws error against operations; yields what orders the networks."""
+    points = []
+    for cell in study.cells():
+        runs = [run for run in study.runs() if run.cell == cell]
+        found = run_points(workdir / run.id for run in runs)
+        name, error = runs[0].levels[NETWORK], np.mean([point.error for point in found])
+        points.append(found[0]._replace(name=name, error=error))
+    title = f"Test error, mean of {len(study.seeds)} seeds, against operations, area for parameters"
+    draw_frontier(points, workdir / "frontier.png", title=title)
+    for quantity in ("macs", "parameters"):
+        rank = spearmanr([getattr(point, quantity) for point in points], [-point.error for point in points]).statistic
+        yield f"Spearman's rank correlation of test accuracy with {quantity}: {rank:.2f} over {len(points)} networks"
