@@ -14,11 +14,14 @@ LOCAL = {  # option: its default, its help
 SLURM = {  # option: its type, its help; each becomes the sbatch option of its name
     "partition": (str, "the partition"),
     "account": (str, "the account"),
+    "qos": (str, "the quality of service"),
+    "constraint": (str, "features that a node must have"),
     "time": (str, "time of a task, as 2:00:00; a run that needs more is requeued and resumes"),
     "nodes": (str, "nodes of one run"),
     "tasks": (int, "processes of one run, started by srun"),
     "gpus-per-task": (str, "GPUs of each process"),
     "cpus-per-task": (int, "cores of each process"),
+    "mem": (str, "memory of each node, as 32G"),
     "limit": (int, "tasks at a time"),
 }
 

@@ -8,6 +8,7 @@ import sys
 from jaxcnn.errors import InputError
 
 LAUNCH = pathlib.Path(__file__).parents[2] / "launch.sh"
+WHERE = ("partition", "account", "qos")  # of the report's job too
 NOTICE = 120  # seconds between SLURM's signal and the end of a job's time: a chunk of steps and a checkpoint
 
 SCRIPT = """\
@@ -48,8 +49,9 @@ def array_script(runs, command, workdir, options):
       runs: their ids. They are in the script, which SLURM keeps: a later submission changes nothing of this one.
       command: of a worker as a list of str; "--run ID" is added.
       workdir: a pathlib.Path; the output of each task goes to slurm/ below it.
-      options: a dict with partition, account, time, gpus_per_task, cpus_per_task, tasks (processes of one run; more
-        than one are started by srun), nodes, limit (tasks at a time) and name; what is None is left to the cluster.
+      options: a dict with partition, account, qos, constraint, time, gpus_per_task, cpus_per_task, mem, tasks
+        (processes of one run; more than one are started by srun), nodes, limit (tasks at a time) and name; what is None
+        is left to the cluster.
     Returns:
       str.
     """
@@ -60,7 +62,7 @@ def array_script(runs, command, workdir, options):
         "output": workdir / "slurm" / "%A_%a.log",
         "open-mode": "append",
         "signal": f"B:USR1@{NOTICE}",
-        **{key: options.get(key.replace("-", "_")) for key in ("partition", "account", "time", "nodes")},
+        **{key: options.get(key) for key in (*WHERE, "constraint", "time", "nodes", "mem")},
         "ntasks": options.get("tasks") or 1,  # sbatch takes --gpus-per-task only beside it
         "gpus-per-task": options.get("gpus_per_task"),
         "cpus-per-task": options.get("cpus_per_task"),
@@ -87,8 +89,7 @@ def collect_script(command, workdir, options, array_job):
         "job-name": f"{options['name']}-report",
         "output": workdir / "slurm" / "report.log",
         "dependency": f"afterany:{array_job}",
-        "partition": options.get("partition"),
-        "account": options.get("account"),
+        **{key: options.get(key) for key in WHERE},
     }
     return COLLECT.format(
         directives=_directives(flags),

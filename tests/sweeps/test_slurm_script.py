@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from jaxcnn.sweeps.slurm import array_script
+from jaxcnn.sweeps.slurm import array_script, collect_script
 
 NONE = dict.fromkeys(("partition", "account", "time", "nodes", "tasks", "gpus_per_task", "cpus_per_task", "limit"))
 
@@ -35,6 +35,16 @@ def test_what_it_asks_for(script, tmp_path):
     assert {"#SBATCH --array=0-1", "#SBATCH --ntasks=1", "#SBATCH --gpus-per-task=1", "#SBATCH --requeue"} <= set(asked)
     assert f"#SBATCH --output='{tmp_path / 'of mine' / 'slurm' / '%A_%a.log'}'" in asked
     assert "#SBATCH --array=0-1%5" in script(limit=5)
+
+
+def test_where_a_cluster_lets_it_run(script, tmp_path):
+    options = {"partition": "a", "account": "b", "qos": "long", "constraint": "h100|a100", "mem": "32G"}
+    asked = script(**options)
+    for directive in ("partition=a", "account=b", "qos=long", "constraint='h100|a100'", "mem=32G"):
+        assert f"\n#SBATCH --{directive}\n" in asked
+    report = collect_script(["true"], tmp_path, {**NONE, **options, "name": "rates"}, "7")
+    assert all(f"\n#SBATCH --{directive}\n" in report for directive in ("partition=a", "account=b", "qos=long"))
+    assert "constraint" not in report and "mem" not in report
 
 
 def test_several_processes_of_a_run_are_started_with_their_cores(script):
