@@ -15,7 +15,6 @@ def get_config():
     config.data.name = "digits"
     config.augment.pad_crop = 2
     config.model.name = "lenet5_common"
-    config.model.options.activation = "tanh"
     config.batch_size = 32
     config.duration = "24 epochs"
     config.optimizer.learning_rate = 0.05

@@ -4,8 +4,8 @@ Command: python -m jaxcnn train --config=configs/imagenet_alexnet.py --config.da
     (DIR holds TFDS's imagenet2012; python -m jaxcnn prepare tfds:imagenet2012 --data_dir DIR makes it)
 Recipe: the paper's: batch 128, SGD momentum 0.9 with the learning rate inside the buffer, rate 0.01 divided by 10 when
     the held-out error stops falling, L2 decay 5e-4, 90 epochs, N(0, 0.01²) weights, windows of 227 of images of 256,
-    mirror images, PCA of the colours, dropout 0.5, the mean of each channel subtracted. Biases of 1 start some runs
-    badly: Caffe needed 0.1 (--config.model.options="{'bias': 0.1}").
+    mirror images, PCA of the colours, dropout 0.5, the mean of each channel subtracted from pixels of 0 to 255. Biases
+    of 1 start some runs badly: Caffe needed 0.1 (--config.model.options="{'bias': 0.1}").
 Paper: 40.7 % top-1 and 18.2 % top-5 error, 10 crops. Not yet run here.
 Hardware and time: one accelerator, about a day; evaluate --crops 10 gives the paper's protocol.
 """
@@ -20,8 +20,9 @@ def get_config():
     config.data.train, config.data.validation, config.data.test = "train[:99%]", "train[99%:]", "validation"
     config.data.image_size, config.data.resize = (227, 227), 256
     config.data.workers = 16
-    config.data.std = "none"
+    config.data.std = str(1 / 255)  # pixels from 0 to 255: N(0, 0.01²) weights leave nothing of smaller ones
     config.augment.recipe = "alexnet"
+    config.augment.crop_scale = (256 / 227, 256 / 227)
     config.model.name = "alexnet"
     config.batch_size = 128
     config.duration = "90 epochs"

@@ -16,7 +16,6 @@ def get_config():
     config.data.name = "tfds:mnist"
     config.data.image_size, config.data.fit = (32, 32), "pad"
     config.model.name = "lenet5_common"
-    config.model.options.activation = "tanh"
     config.batch_size = 128
     config.duration = "6 epochs"
     config.optimizer.learning_rate = 0.05

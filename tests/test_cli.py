@@ -377,11 +377,10 @@ def test_a_head_of_another_number_of_classes(refused, folder, config, tmp_path):
 
 
 def test_a_truncated_photograph(call, refused, folder, config, tmp_path, caplog):
-    photos = folder({"cat": 20, "dog": 20})
-    path = photos / "cat" / "07.jpg"
+    photos = folder({f"{split}/{name}": 20 for split in ("train", "val", "test") for name in ("cat", "dog")})
+    path = photos / "train" / "cat" / "07.jpg"
     path.write_bytes(path.read_bytes()[:300])
-    splits = "--config.data.train=train", "--config.data.validation=train[:50%]", "--config.data.test=train[50%:]"
-    data = f"--config.data.name=folder:{photos}", "--config.batch_size=8", "--config.duration=1 epoch", *splits
+    data = f"--config.data.name=folder:{photos}", "--config.batch_size=8", "--config.duration=1 epoch"
     text = refused("train", config, *data, f"--workdir={tmp_path / 'run'}")
     assert "07.jpg" in text and "on_error='skip'" in text
     workdir = tmp_path / "skipping"

@@ -74,6 +74,7 @@ class Records:
       shape: (height, width, channels) of every image.
       name: the name of the data set.
       split: the split expression.
+      parts: [(name of a split, start, stop)], the records of it.
 
     Raises:
       ValueError: an option is not one of those above, the split is unknown or empty, the stored images differ in size
@@ -110,8 +111,8 @@ class Records:
             )
         self._source = source
         self._on_error = on_error
-        self._parts = resolve_split(split, source)
-        self._stops = np.cumsum([stop - start for _, start, stop in self._parts])
+        self.parts = resolve_split(split, source)
+        self._stops = np.cumsum([stop - start for _, start, stop in self.parts])
         self._reported = set()
 
     def __len__(self):
@@ -179,7 +180,7 @@ class Records:
         if not 0 <= i < len(self):
             raise IndexError(f"record {i} of {self.name} {self.split}, which has {len(self)} records")
         part = bisect.bisect_right(self._stops, i)
-        split, _, stop = self._parts[part]
+        split, _, stop = self.parts[part]
         return split, stop - (int(self._stops[part]) - i)
 
     def _decode(self, stored, target, cut, split, record, *, out=None):

@@ -47,7 +47,8 @@ def default_config():
     )
     config.augment = ml_collections.ConfigDict(
         {
-            "recipe": "",  # a paper's, of jaxcnn.augment.RECIPES: fills the keys below that are not set
+            "recipe": "",  # a paper's, of jaxcnn.augment.RECIPES: fills the keys below that have their defaults
+            "without": (),  # keys of the recipe that keep their defaults, as ("flip",) for digits
             "crop": "none",  # resized: a random part of the image; scaled: a window of it at a random scale
             "crop_area": (0.08, 1.0),  # resized: share of the image
             "crop_aspect": (3 / 4, 4 / 3),  # resized: width / height

@@ -24,6 +24,19 @@ def join_processes(coordinator=None, processes=None, process=None):
         jax.distributed.initialize(coordinator, processes, process)
     elif _cluster():
         jax.distributed.initialize()
+        if _owns_what_it_sees():  # of which JAX has taken one GPU, that of the number of the process on its node
+            for platform in ("cuda", "rocm"):
+                jax.config.update(f"jax_{platform}_visible_devices", "all")
+
+
+def _owns_what_it_sees():
+    """Whether the GPUs of this process are its own: it is alone on its node, or SLURM gave each process some."""
+    if "JAX_LOCAL_DEVICE_IDS" in os.environ:  # a person says which
+        return False
+    alone = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1"
+    nodes = os.environ.get("SLURM_STEP_NUM_NODES")
+    alone |= nodes is not None and nodes == os.environ.get("SLURM_STEP_NUM_TASKS")
+    return alone or "SLURM_GPUS_PER_TASK" in os.environ
 
 
 def _cluster():

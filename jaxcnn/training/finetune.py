@@ -58,7 +58,8 @@ def inherit(config):
     if not config.data.image_size:
         _, (height, width, channels) = read_data(source)
         config.data.image_size, config.data.channels = (height, width), config.data.channels or channels
-        config.data.update({key: theirs.data[key] for key in ("fit", "resize", "interpolation")})
+        ours, open_ = config.data, default_config().data
+        ours.update({key: theirs.data[key] for key in ("fit", "resize", "interpolation") if ours[key] == open_[key]})
 
 
 def make_plan(config, model, shape, steps):

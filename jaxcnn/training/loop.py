@@ -79,7 +79,7 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=T
     workdir = pathlib.Path(workdir)
     if (workdir / CONVERTED).exists():
         raise InputError(f"{workdir} holds converted weights, not a run to resume. Give another --workdir.")
-    open_run(workdir, setup.config)
+    open_run(workdir, setup.config, setup.counts())
     keep = setup.config.checkpoint.keep
     with full_disk_named(workdir), Checkpoints(workdir / "checkpoints", keep=keep) as checkpoints:
         return _Run(setup, workdir, checkpoints, quiet, profile, on_evaluation).train(final_test=final_test)
@@ -254,7 +254,7 @@ def statistics_of(setup, feed, *workdirs):
         or image_statistics(setup.config, feed)
     )
     for workdir in workdirs:
-        write_data(workdir, setup.classes, setup.shape)
+        write_data(workdir, setup.classes, setup.shape, setup.counts())
         write_statistics(workdir, *found)  # last: where it is found, the other is there too
     return found
 

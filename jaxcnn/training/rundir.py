@@ -34,11 +34,14 @@ DATA = "data.json"
 CONVERTED = "preprocessing.json"  # lies beside weights that come from elsewhere
 
 
-def open_run(workdir, config):
+def open_run(workdir, config, records=None):
     """Makes or reopens a run directory for a resolved config.
 
+    Args:
+      records: {split: number of its images}, None where nothing is trained.
     Raises:
-      InputError: the directory holds a run of another config (shows the differences), or cannot be written.
+      InputError: the directory holds a run of another config (shows the differences) or of a data set that had other
+        numbers of images, or cannot be written.
     """
     path = workdir / "config.json"
     if path.exists():
@@ -49,6 +52,13 @@ def open_run(workdir, config):
                 f"{workdir} holds a run of another config. {rows}. Give another --workdir, or the config "
                 "that it was started with, to resume it."
             )
+    begun = _read_data(workdir).get("records") if (workdir / DATA).exists() else None
+    if begun and records and records != begun:
+        raise InputError(
+            f"{config.data.name} has changed since the run in {workdir} began: {_counts(begun)} then, "
+            f"{_counts(records)} now. The order and the held-out images would be others. Restore the data, or give "
+            "another --workdir."
+        )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if jax.process_index() == 0:
@@ -57,6 +67,10 @@ def open_run(workdir, config):
         raise InputError(
             f"the run directory {workdir} cannot be written: {error.strerror}. Give another --workdir."
         ) from error
+
+
+def _counts(records):
+    return ", ".join(f"{split} {count:,}" for split, count in records.items())
 
 
 def _write(path, text):
@@ -167,16 +181,24 @@ def git_commit():
     return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
-def write_data(workdir, classes, shape):
-    """Keeps the names of the classes and the shape of the images, so that the network can be used without its data."""
+def write_data(workdir, classes, shape, records=None):
+    """Keeps the names of the classes and the shape of the images, so that the network can be used without its data.
+
+    And {split: number of its images}, so that a run does not go on with others.
+    """
     if jax.process_index() == 0:
-        _write(workdir / DATA, json.dumps({"classes": list(classes), "shape": list(shape)}, indent=1) + "\n")
+        about = {"classes": list(classes), "shape": list(shape), **({"records": records} if records else {})}
+        _write(workdir / DATA, json.dumps(about, indent=1) + "\n")
 
 
 def read_data(workdir):
     """(classes, shape) of a run."""
-    found = json.loads((pathlib.Path(workdir) / DATA).read_text())
+    found = _read_data(workdir)
     return tuple(found["classes"]), tuple(found["shape"])
+
+
+def _read_data(workdir):
+    return json.loads((pathlib.Path(workdir) / DATA).read_text())
 
 
 def write_statistics(workdir, mean, std):

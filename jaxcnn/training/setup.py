@@ -5,6 +5,7 @@ import functools
 import math
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,7 @@ from jaxcnn.training.optimizer import make_optimizer
 from jaxcnn.training.parallel import AXIS, Replicas
 from jaxcnn.training.responses import remember
 from jaxcnn.training.schedule import make_schedule
+from jaxcnn.training.state import abstract_variables
 from jaxcnn.training.step import Task
 from jaxcnn.training.validate import duration_in_steps, validate
 
@@ -58,6 +60,10 @@ class Setup:
     def classes(self):
         """The names of the classes, in the order of the labels."""
         return self.train.classes
+
+    def counts(self):
+        """{split: number of its images}, of all that the config names."""
+        return {split: len(records) for split, records in {"train": self.train, **self.held_out}.items()}
 
     def records(self, split):
         """Records of "train", "validation" or "test"."""
@@ -141,6 +147,7 @@ def set_up(config, *, devices=None):
     config, train = resolve_data(config)
     # Now, not when they are first read: a slip in the name of the test split must not wait for the end of the run.
     held_out = {split: load_records(config, split) for split in ("validation", "test") if config.data[split]}
+    _check_apart(config, train, held_out)
     shape = train.shape
     train, crop = _crops(config, train)
     model = make_model(config, shape, len(train.classes))
@@ -161,7 +168,19 @@ def set_up(config, *, devices=None):
         return duration_in_steps(text, key=key, steps_per_epoch=steps_per_epoch, total=total)
 
     plan = make_plan(config, model, shape, steps)
-    return Setup(config, train, shape, crop, held_out, model, _loss(config), replicas, steps_per_epoch, total, plan)
+    return Setup(
+        config,
+        train,
+        shape,
+        crop,
+        held_out,
+        model,
+        _loss(config, len(train.classes)),
+        replicas,
+        steps_per_epoch,
+        total,
+        plan,
+    )
 
 
 def resolve_data(config):
@@ -180,14 +199,29 @@ def resolve_data(config):
     return config, train
 
 
+def _check_apart(config, train, held_out):
+    """Raises InputError where images to train on are held out too."""
+    for split, records in held_out.items():
+        for name, start, stop in train.parts:
+            if any(name == other and start < end and begin < stop for other, begin, end in records.parts):
+                raise InputError(
+                    f"config.data.train is '{config.data.train}' and config.data.{split} '{config.data[split]}': they "
+                    f"share images of '{name}', so that what was learned would be measured on itself. Give both keys "
+                    "slices that lie apart, as 'train[:90%]' and 'train[90%:]'."
+                )
+
+
 def _apply_recipe(augment):
-    """Fills the keys of a named recipe that still have their defaults."""
-    if not augment.recipe:
-        return
-    with input_errors("config.augment.recipe"):
-        recipe = look_up(augment.recipe, table=RECIPES, kind="recipe")
-    defaults = default_config().augment
-    augment.update({key: value for key, value in recipe.items() if augment[key] == defaults[key]})
+    """Fills the keys of a named recipe that still have their defaults, but those of `without`."""
+    recipe = {}
+    if augment.recipe:
+        with input_errors("config.augment.recipe"):
+            recipe = look_up(augment.recipe, table=RECIPES, kind="recipe")
+    for key in augment.without:
+        with input_errors(f"config.augment.without: of recipe {augment.recipe!r}"):
+            look_up(key, table=recipe, kind="key")
+    defaults, left = default_config().augment, set(recipe) - set(augment.without)
+    augment.update({key: recipe[key] for key in left if augment[key] == defaults[key]})
 
 
 def _crops(config, train):
@@ -242,10 +276,18 @@ def _check_batch(config, replicas):
             )
 
 
-def _loss(config):
+def _loss(config, classes):
     name = config.loss.name
     with input_errors("config.loss.name"):
-        return import_attribute(name, kind="loss") if ":" in name else look_up(name, table=LOSSES, kind="loss")
+        loss = import_attribute(name, kind="loss") if ":" in name else look_up(name, table=LOSSES, kind="loss")
+    batch = jax.ShapeDtypeStruct((2, classes), jnp.float32)
+    found = jax.eval_shape(loss, batch, batch)
+    if getattr(found, "shape", None) != (2,):
+        raise InputError(
+            f"config.loss.name: {name} gives {getattr(found, 'shape', type(found).__name__)} for logits and targets "
+            f"(2, {classes}); a loss has a value for each image, (2,)."
+        )
+    return loss
 
 
 def make_model(config, shape, classes):
@@ -276,6 +318,8 @@ def make_model(config, shape, classes):
     with input_errors("config.model"):
         model = model.clone(**fields)
     _check_model(settings.name, model, shape, classes)
+    if ":" in settings.name:
+        _check_dropout(settings.name, model, shape)
     return model
 
 
@@ -286,8 +330,14 @@ def _plain(options):
 def _check_model(name, model, shape, classes):
     """Traces the model on one batch, without compiling, and checks what it returns."""
     image = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
-    with input_errors(f"architecture {name} does not fit images of {shape} and {classes} classes"):
-        result, _ = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), image)
+    where = f"architecture {name} does not fit images of {shape} and {classes} classes"
+    try:
+        with input_errors(where):
+            result, _ = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), image)
+    except TypeError as error:
+        if ":" in name:  # the user's own, who needs the traceback
+            raise
+        raise InputError(f"{where}, or an option of it is of the wrong kind: {error}") from error
     if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
         raise InputError(
             f"architecture {name} returns {type(result).__name__}; a model returns (logits, features), "
@@ -299,3 +349,25 @@ def _check_model(name, model, shape, classes):
             f"{classes} classes: (2, {classes}) would be right. Give its head {classes} classes, for example "
             f"by config.model.options.num_classes."
         )
+
+
+def _check_dropout(name, model, shape):
+    """Traces the model as it trains; raises InputError where its masks would depend on the number of devices."""
+
+    def refuse(call, args, kwargs, context):
+        module = context.module
+        drops = isinstance(module, nn.Dropout) and context.method_name == "__call__"
+        if drops and (module.rate != 0 or hasattr(model, "dropout_rate")):
+            raise InputError(
+                f"architecture {name}: {'/'.join(module.path)} is flax.linen.Dropout, which draws one mask a device; "
+                "jaxcnn.operators.Dropout draws one an image, the same on any number of devices."
+            )
+        return call(*args, **kwargs)
+
+    def trained(variables, images):
+        keys = {"dropout": jax.random.key(0)}
+        return model.apply(variables, images, train=True, mutable=["batch_stats"], rngs=keys)
+
+    images = jax.ShapeDtypeStruct((1, 2, *shape), jnp.float32)
+    with nn.intercept_methods(refuse), input_errors(f"architecture {name} in training"):
+        jax.eval_shape(jax.vmap(trained, (None, 0), axis_name=AXIS), abstract_variables(model, shape), images)

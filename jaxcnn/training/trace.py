@@ -7,7 +7,7 @@ WARM = 5
 
 
 class Trace:
-    """Traces `steps` steps into a folder; 0 steps trace nothing. A shorter run ends the trace early.
+    """Traces `steps` steps, rounded up to chunks, into a folder; 0 steps trace nothing. A shorter run ends it early.
 
     Args:
       folder: where the trace goes.
@@ -15,7 +15,7 @@ class Trace:
     """
 
     def __init__(self, folder, steps):
-        self.folder, self.steps, self.running = folder, steps, False
+        self.folder, self.steps, self.running, self.end = folder, steps, False, None
 
     def advance(self, before, done, state):
         """After the chunk that took this start from `before` to `done` steps; True where it ended the trace."""
@@ -24,8 +24,8 @@ class Trace:
         if before < WARM <= done:
             jax.block_until_ready(state)
             jax.profiler.start_trace(str(self.folder))
-            self.running = True
-        elif before < WARM + self.steps <= done:
+            self.running, self.end = True, done + self.steps
+        elif self.running and done >= self.end:
             jax.block_until_ready(state)
             return self.close()
         return False

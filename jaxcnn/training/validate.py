@@ -28,7 +28,7 @@ CHOICES = {
 
 # (lowest, highest) of a number; None is open.
 RANGES = {
-    "seed": (0, None),
+    "seed": (0, 2**32 - 1),  # what a key of JAX takes
     "batch_size": (1, None),
     "steps_per_call": (0, None),
     "log_every": (1, None),
@@ -96,9 +96,15 @@ def validate(config):
         config.optimizer.name != "sgd" or config.optimizer.decay == "decoupled"
     ):
         raise InputError("config.optimizer.momentum_convention 'caffe' is for sgd with decay 'l2'.")
-    for key in ("mean", "std"):
-        if parse_statistic(config.data[key], f"data.{key}") == "pixel" and key == "std":
-            raise InputError("config.data.std is 'pixel'; a deviation is taken per channel: channel, none or numbers.")
+    if parse_statistic(config.data.std, "data.std") == "pixel":
+        raise InputError("config.data.std is 'pixel'; a deviation is taken per channel: channel, none or numbers.")
+    for key, within in (("mean", lambda number: 0 <= number <= 1), ("std", lambda number: 0 < number <= 1)):
+        found = parse_statistic(config.data[key], f"data.{key}")
+        if not isinstance(found, str) and not all(map(within, found)):
+            raise InputError(
+                f"config.data.{key} is '{config.data[key]}'; its numbers are on the [0, 1] scale: those for pixels "
+                "from 0 to 255 are divided by 255."
+            )
     _validate_augment(config.augment)
     _validate_finetune(config)
     size = config.data.image_size

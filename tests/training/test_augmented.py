@@ -38,10 +38,17 @@ def test_a_recipe_fills_what_is_not_set(tiny_config):
     assert set_up(tiny_config({"augment.recipe": "cifar"})).config.augment.pad_crop == 4
 
 
+def test_a_part_of_a_recipe_is_left_out(tiny_config):
+    augment = set_up(tiny_config({"augment.recipe": "cifar", "augment.without": ("flip",)})).config.augment
+    assert (augment.pad_crop, augment.flip) == (4, False)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"augment.recipe": "resnt"}, "did you mean 'resnet'"),
+        ({"augment.recipe": "cifar", "augment.without": ("crop",)}, "of recipe 'cifar': unknown key 'crop'"),
+        ({"augment.without": ("flip",)}, "unknown key 'flip'"),
         ({"augment.crop": "resize"}, "config.augment.crop is 'resize'; it is one of none, resized, scaled"),
         ({"augment.crop_area": (0.0, 1.0)}, "config.augment.crop_area is"),
         ({"augment.crop_scale": (0.9, 2.0)}, "config.augment.crop_scale is"),
@@ -91,9 +98,9 @@ def test_images_of_several_sizes_are_not_resident_and_cropped(tiny_config, tmp_p
         (tmp_path / name / "1.png").touch()
     changes = {
         "data.name": f"folder:{tmp_path}",
-        "data.train": "train",
-        "data.validation": "train",
-        "data.test": "train",
+        "data.train": "train[:1]",
+        "data.validation": "train[1:]",
+        "data.test": "train[1:]",
     }
     with pytest.raises(InputError, match="differ in size"):
         set_up(tiny_config({**changes, "augment.crop": "resized", "data.resident": "yes"}))

@@ -10,7 +10,7 @@ from PIL import Image
 from jaxcnn.data import Arrays, Records
 from jaxcnn.training.evaluate import Evaluation, Evaluator
 from jaxcnn.training.feed import Feed
-from jaxcnn.training.setup import set_up
+from jaxcnn.training.setup import load_records, set_up
 from jaxcnn.training.state import create_state
 
 DATA = """
@@ -119,8 +119,10 @@ def test_what_cannot_be_read_is_not_counted(tiny_config, tmp_path, resident):
     for path in (tmp_path / "a" / "3.png", tmp_path / "b" / "0.png", tmp_path / "b" / "1.png"):
         path.write_bytes(path.read_bytes()[:40])
     config = tiny_config({"data.name": f"folder:{tmp_path}", "data.on_error": "skip", "batch_size": 4})
-    config.update_from_flattened_dict({"data.train": "train", "data.validation": "train", "evaluation.batch_size": 5})
-    records = set_up(config, devices=jax.devices()[:1]).records("train")
+    config.update_from_flattened_dict({"data.train": "train[:1]", "data.validation": "train[1:]"})
+    config.evaluation.batch_size = 5
+    (every := config.copy_and_resolve_references()).data.train = "train"
+    records = load_records(every, "train")
     found, _, _ = evaluate(config, records, resident=resident)
     assert found.n == 9
     assert found.confusion.sum(axis=1).tolist() == [5, 4]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from jaxcnn.architectures import create
 from jaxcnn.data import Arrays, Records
 from jaxcnn.errors import InputError
 from jaxcnn.training.checkpoint import Checkpoints
-from jaxcnn.training.finetune import make_plan
+from jaxcnn.training.finetune import inherit, make_plan
 from jaxcnn.training.frozen import frozen_statistics, with_rates
 from jaxcnn.training.loop import Preempted
 from jaxcnn.training.optimizer import make_optimizer
@@ -39,7 +40,7 @@ TUNED = {
     **SOURCE,
     "data.name": "test_finetune:three_classes",
     "data.train": "train",
-    "data.validation": "train",
+    "data.validation": "same",
     "model.name": "",
     "model.options": {},
     "finetune.freeze": ("conv*", "fc1"),
@@ -61,10 +62,11 @@ def three_classes(split, *, data_dir, image_size, channels, fit, on_error):
     """48 random images of three classes."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (48, *(image_size or (8, 8)), 1), dtype=np.uint8)
-    return Records(Arrays("three", {"train": (images, np.arange(48) % 3)}, "abc"), split, on_error=on_error)
+    splits = dict.fromkeys(("train", "same"), (images, np.arange(48) % 3))
+    return Records(Arrays("three", splits, "abc"), split, on_error=on_error)
 
 
-three_classes.default_splits = {"train": "train", "validation": "train", "test": ""}
+three_classes.default_splits = {"train": "train", "validation": "same", "test": ""}
 
 
 def tree(state, *keys):
@@ -181,6 +183,18 @@ def test_architecture_and_image_size_are_the_source_s(tuned):
     assert (trained.config.model.name, trained.shape) == ("convnet", (8, 8, 1))
     assert trained.config.model.options.to_dict() == NETWORK
     assert trained.evaluate("train")[1]["n"] == 48
+
+
+def test_how_images_are_fitted_is_the_source_s_where_the_config_leaves_it_open(tiny_config, tiny_run, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "source")
+    values = json.loads((tmp_path / "source" / "config.json").read_text())
+    values["data"].update(fit="pad", interpolation="bicubic")
+    (tmp_path / "source" / "config.json").write_text(json.dumps(values))
+    config = tiny_config({"data.fit": "stretch", "finetune.source": str(tmp_path / "source")})
+    with config.unlocked():
+        config.data.image_size = ()
+    inherit(config)
+    assert (config.data.fit, config.data.interpolation) == ("stretch", "bicubic")
 
 
 def test_broken_off_in_either_phase_it_ends_with_the_same_bits(

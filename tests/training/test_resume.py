@@ -6,9 +6,12 @@ import re
 import signal
 
 import jax
+import numpy as np
 import pytest
+from PIL import Image
 
 import jaxcnn
+from jaxcnn.errors import InputError
 from jaxcnn.training.loop import Preempted
 
 
@@ -109,3 +112,23 @@ def test_sigterm_ends_the_command_with_143_and_the_same_command_resumes(stateful
     process = cli(stateful_config({"duration": "100000 steps"}), "--workdir", tmp_path / "run")
     resumed = next(line for line in process.stderr if "resumed at step" in line)
     assert f"resumed at step {step}\n" in resumed
+
+
+def test_a_folder_that_has_changed_is_not_gone_on_with(tiny_config, tmp_path, one_device):
+    generator = np.random.default_rng(0)
+
+    def photograph(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+
+    for number in range(40):
+        photograph(tmp_path / "photos" / "ab"[number % 2] / f"{number:02}.png")
+    changes = {"data.name": f"folder:{tmp_path}/photos", "batch_size": 8, "duration": "2 steps"}
+    config = tiny_config({**changes, "evaluation.every": "2 steps", "checkpoint.every": "2 steps"})
+    workdir = tmp_path / "run"
+    jaxcnn.train(config, workdir, quiet=True, devices=one_device)
+    jaxcnn.train(config, workdir, quiet=True, devices=one_device)
+    for number in range(40, 50):
+        photograph(tmp_path / "photos" / "ab"[number % 2] / f"{number:02}.png")
+    with pytest.raises(InputError, match=r"photos has changed since .* 32, .* now\. .*another --workdir"):
+        jaxcnn.train(config, workdir, quiet=True, devices=one_device)

@@ -26,10 +26,11 @@ SETTINGS = {
 
 
 def task(split, *, data_dir, image_size, on_error, **options):
-    """ "old", "new" or "both": 96 digits 0 to 4, 5 to 9, or the two together."""
+    """ "old", "new" or "both": 96 digits 0 to 4, 5 to 9, or the two together; "old_again" for what is held out."""
     arrays = _digits(image_size)
-    digits = {"old": range(5), "new": range(5, 10), "both": range(10)}[split]
-    kept = np.flatnonzero(np.isin(arrays["label"], digits))[: 96 * (1 + (split == "both"))]
+    which = split.removesuffix("_again")
+    digits = {"old": range(5), "new": range(5, 10), "both": range(10)}[which]
+    kept = np.flatnonzero(np.isin(arrays["label"], digits))[: 96 * (1 + (which == "both"))]
     images, labels = arrays["image"][kept], arrays["label"][kept] - digits.start
     return Records(Arrays(split, {split: (images, labels)}, map(str, digits)), split, on_error=on_error)
 
@@ -45,7 +46,7 @@ def _digits(image_size):
 @pytest.fixture(scope="module")
 def recipe(tiny_config):
     def make(split, changes=None):
-        names = {"data.name": "test_forgetting:task", "data.train": split, "data.validation": split}
+        names = {"data.name": "test_forgetting:task", "data.train": split, "data.validation": f"{split}_again"}
         with (config := tiny_config()).unlocked():
             config.update_from_flattened_dict({**SETTINGS, **names, **(changes or {})})
         return config
