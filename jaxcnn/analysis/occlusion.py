@@ -17,6 +17,7 @@ class Occlusion(NamedTuple):
       total: (rows, columns), the sum of the map `channel` of the stage.
       channel: of the stage, the map whose sum is largest when nothing is covered.
       whole: (probability, predicted, total) when nothing is covered.
+      stride: pixels from one place to the next; the last ones may stand for pixels beyond the image.
     """
 
     probability: np.ndarray
@@ -24,6 +25,7 @@ class Occlusion(NamedTuple):
     total: np.ndarray
     channel: int
     whole: tuple[float, int, float]
+    stride: int
 
 
 def occlude(answer, image, *, label, size, stride, grey=0.5):
@@ -55,7 +57,7 @@ def occlude(answer, image, *, label, size, stride, grey=0.5):
     channel = int(sums[0].argmax())
     wanted = probabilities[:, label], probabilities.argmax(axis=1), sums[:, channel]
     grids = [x[1:].reshape(len(rows), len(columns)) for x in wanted]
-    return Occlusion(*grids, channel, tuple(x[0].item() for x in wanted))
+    return Occlusion(*grids, channel, tuple(x[0].item() for x in wanted), stride)
 
 
 def _centres(side, stride):

@@ -120,7 +120,8 @@ def strongest(activations):
 def project(network, images, stage, channels, places, *, rule):
     """Brings one unit of each image back to the pixels; all other units of its stage are taken as zero.
 
-    The unit itself is taken as 1. With the rule "gradient" this is the derivative of the unit by the pixels.
+    The unit itself is taken as 1; by the other rules one that answers with 0 is off, and nothing comes back. With the
+    rule "gradient" this is the derivative of the unit by the pixels.
 
     Args:
       network: see the module.
@@ -133,8 +134,9 @@ def project(network, images, stage, channels, places, *, rule):
       (n, h, w, c), the dtype of the images; zero outside the receptive fields.
     """
     activations, pull = jax.vjp(lambda x: maps(with_rule(network, rule)(x)[stage]), images)
-    unit = jnp.zeros_like(activations).at[jnp.arange(len(images)), places[:, 0], places[:, 1], channels].set(1)
-    return pull(unit)[0]
+    at = (jnp.arange(len(images)), places[:, 0], places[:, 1], channels)
+    one = 1 if rule == "gradient" else (activations[at] != 0).astype(activations.dtype)
+    return pull(jnp.zeros_like(activations).at[at].set(one))[0]
 
 
 def saliency(gradient):

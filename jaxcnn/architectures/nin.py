@@ -106,7 +106,7 @@ class NiN(nn.Module):
             kernels = (block.kernel, (1, 1, 0), (1, 1, 0))
             for name, kernel, width, deviation in zip(names, kernels, block.widths, block.deviations, strict=True):
                 x = relu(self._conv(name, kernel, width, deviation)(x))  # (n, h', w', width)
-                features[name] = x.astype(self.dtype)
+                features[name] = x
             if block.pooling is not None:
                 x = look_up(block.pooling, table=POOLINGS, kind="pooling")(x, window=3, stride=2, ceil=True)
                 features[f"pool{number}"] = x

@@ -2,8 +2,8 @@
 
 import json
 
-from jaxcnn.cli.terminal import check_writable, counting, table
-from jaxcnn.errors import InputError, input_errors
+from jaxcnn.cli.terminal import check_picture, check_writable, counting, table
+from jaxcnn.errors import InputError
 
 
 def add(verb):
@@ -96,11 +96,10 @@ def _neighbours(arguments):
     from jaxcnn.visualize.figure import save_figure
     from jaxcnn.visualize.neighbours import neighbour_sheet
 
-    check_writable(arguments.output)
+    check_picture(arguments.output)
     gallery = read_features(arguments.gallery)
     found = find_neighbours(gallery, arguments.query, k=arguments.k, metric=arguments.metric, workdir=arguments.workdir)
-    with input_errors(arguments.output):  # a suffix that names no format
-        save_figure(neighbour_sheet(found, gallery.classes, metric=arguments.metric), arguments.output)
+    save_figure(neighbour_sheet(found, gallery.classes, metric=arguments.metric), arguments.output)
     right = leave_one_out(gallery.vectors(), gallery.label, metric=arguments.metric)
     low, high = wilson_interval(right.sum(), len(right))
     print(

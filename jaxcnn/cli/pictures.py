@@ -6,7 +6,7 @@ import sys
 
 from jaxcnn.cli import projections
 from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_run, of_split
-from jaxcnn.cli.terminal import check_writable, counting, subcommand
+from jaxcnn.cli.terminal import check_picture, check_writable, counting, make_folder, subcommand
 from jaxcnn.errors import InputError, input_errors
 
 
@@ -92,25 +92,11 @@ def _picture_of_run(arguments):
 
 
 def _check_outputs(arguments):
-    """Whatever would fail in the end fails now; an empty file is not left behind."""
-    from jaxcnn.visualize.figure import FORMATS
-
-    suffix = pathlib.Path(arguments.output).suffix.lower().lstrip(".")
-    if suffix not in FORMATS:
-        raise InputError(
-            f"{arguments.output} cannot be drawn: its suffix names the format, one of {', '.join(sorted(FORMATS))}."
-        )
-    for path in filter(None, (arguments.output, arguments.html)):
-        path = pathlib.Path(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = "not a folder" if isinstance(error, FileExistsError) else error.strerror
-            raise InputError(f"{path} cannot be written: {path.parent}: {reason}") from error
-        there = path.exists()
-        check_writable(path)
-        if not there:
-            path.unlink()
+    """Whatever would fail in the end fails now."""
+    check_picture(arguments.output)
+    if arguments.html:
+        make_folder(pathlib.Path(arguments.html))
+        check_writable(arguments.html)
 
 
 def _augment(arguments):

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import pathlib
 
 from jaxcnn.errors import InputError
 
@@ -55,8 +56,32 @@ def counting(what):
 
 def check_writable(path):
     """Raises InputError before the work is done, where its result could not be written; what is there stays."""
+    path = pathlib.Path(path)
+    there = path.exists()
     try:
         with open(path, "a"):
             pass
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    if not there:
+        path.unlink()
+
+
+def check_picture(path):
+    """`check_writable` of a picture: its suffix names a format, and its folder is made."""
+    from jaxcnn.visualize.figure import FORMATS
+
+    path = pathlib.Path(path)
+    if path.suffix.lower().lstrip(".") not in FORMATS:
+        raise InputError(f"{path} cannot be drawn: its suffix names the format, one of {', '.join(sorted(FORMATS))}.")
+    make_folder(path)
+    check_writable(path)
+
+
+def make_folder(path):
+    """Makes the folder of a file; InputError where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "not a folder" if isinstance(error, FileExistsError) else error.strerror
+        raise InputError(f"{path} cannot be written: {path.parent}: {reason}") from error

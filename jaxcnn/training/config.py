@@ -20,7 +20,8 @@ def default_config():
     """Every key of a run with its default value, as a locked ConfigDict.
 
     A duration is written "64000 steps", "30 epochs" or "50%" (of the whole run). An empty string or tuple, 0 for a size
-    and None mean "as the data set or the architecture has it"; the run's config.json holds what that came to.
+    and None mean "as the data set, the architecture or the source of fine-tuning has it", else what the comment says.
+    The run's config.json holds what that came to.
     """
     config = ml_collections.ConfigDict()
     config.seed = 0  # every random number of the run derives from it
@@ -35,9 +36,9 @@ def default_config():
             "test": "",  # TFDS split expressions
             "image_size": (),
             "channels": 0,
-            "fit": "crop",  # crop: short side, then centre crop; stretch; pad: centred on zeros
+            "fit": "",  # crop: short side, then centre crop (the default); stretch; pad: centred on zeros
             "resize": 0,  # short side before the centre crop, as 256 for 224; 0: image_size is just covered
-            "interpolation": "bilinear",  # or bicubic
+            "interpolation": "",  # bilinear (the default) or bicubic
             "on_error": "raise",  # or skip: a file that cannot be read is counted and left out
             "resident": "auto",  # yes: the set lives on the device; no: it streams; auto: by its size
             "workers": 0,  # processes that decode a streamed set

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxcnn.analysis.equations import Program
-from jaxcnn.errors import InputError, nearest
+from jaxcnn.errors import InputError, input_errors, nearest
 from jaxcnn.training.config import default_config
 from jaxcnn.training.rundir import read_config, read_data
 from jaxcnn.training.state import abstract_variables
@@ -58,8 +58,8 @@ def inherit(config):
     if not config.data.image_size:
         _, (height, width, channels) = read_data(source)
         config.data.image_size, config.data.channels = (height, width), config.data.channels or channels
-        ours, open_ = config.data, default_config().data
-        ours.update({key: theirs.data[key] for key in ("fit", "resize", "interpolation") if ours[key] == open_[key]})
+        for key in ("fit", "resize", "interpolation"):
+            config.data[key] = config.data[key] or theirs.data[key]
 
 
 def make_plan(config, model, shape, steps):
@@ -119,7 +119,9 @@ def _head(patterns, model, shape, shapes):
             f"{type(model).__name__} has no num_classes, by which its head would be found: name it in "
             "config.finetune.head, as ('fc',)."
         )
-    return changes_with_classes(model, shape)
+    where = "config.finetune.head: it cannot be found by another number of classes, name it, as ('fc',)"
+    with input_errors(where):
+        return changes_with_classes(model, shape)
 
 
 def changes_with_classes(model, shape):

@@ -192,13 +192,16 @@ def write_data(workdir, classes, shape, records=None):
 
 
 def read_data(workdir):
-    """(classes, shape) of a run."""
+    """(classes, shape) of a run; InputError where it has not begun."""
     found = _read_data(workdir)
     return tuple(found["classes"]), tuple(found["shape"])
 
 
 def _read_data(workdir):
-    return json.loads((pathlib.Path(workdir) / DATA).read_text())
+    path = pathlib.Path(workdir) / DATA
+    if not path.exists():
+        raise InputError(f"the run in {workdir} has not begun to train: it has no {DATA}.")
+    return json.loads(path.read_text())
 
 
 def write_statistics(workdir, mean, std):

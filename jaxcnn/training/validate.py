@@ -71,7 +71,7 @@ def validate(config):
     for key, value in flat.items():
         if key not in known and not key.startswith("model.options"):
             raise InputError(f"unknown config key '{key}'; {nearest(key, known)}")
-        if key in CHOICES and value not in CHOICES[key]:
+        if key in CHOICES and value not in CHOICES[key] and (value or value != known[key]):
             raise InputError(f"config.{key} is '{value}'; it is one of {', '.join(CHOICES[key])}.")
         if key in RANGES and value is not None:
             low, high = RANGES[key]

@@ -127,7 +127,8 @@ def _config(architecture, options, prepared, data, data_dir):
     config = default_config()
     config.data.name, config.data.data_dir = data, data_dir
     config.data.image_size, config.data.channels = tuple(prepared.image_size), prepared.channels
-    config.data.resize, config.data.interpolation = prepared.resize or 0, prepared.interpolation
+    config.data.fit, config.data.resize = "crop", prepared.resize or 0
+    config.data.interpolation = prepared.interpolation
     for key in ("mean", "std"):
         config.data[key] = ",".join(repr(float(x)) for x in getattr(prepared, key))
     config.model.name = architecture

@@ -12,7 +12,8 @@ import numpy as np
 
 from jaxcnn.errors import InputError, disk_is_full
 
-NO_ARRAYS = (KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile)  # what another file than .npz raises
+# What another file than .npz raises, or half a one.
+NO_ARRAYS = (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
 COLUMNS = ("features", "label", "index", "position")  # one row an image
 PART_BATCHES, PART_BYTES = 16, 2**26  # a kill loses the batches of one part
 
@@ -97,7 +98,7 @@ def read_features(file):
       InputError: there is no such file, or it holds something else.
     """
     try:
-        with np.load(file, allow_pickle=False) as found:
+        with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as found:
             columns = {name: found[name] for name in COLUMNS}
             return Features(**columns, classes=tuple(found["classes"].tolist()), meta=json.loads(found["meta"].item()))
     except OSError as error:
@@ -190,5 +191,5 @@ def _column(part, name):
     try:
         with open(part, "rb") as opened, np.load(opened, allow_pickle=False) as found:
             return found[name]
-    except (*NO_ARRAYS, EOFError) as error:
+    except NO_ARRAYS as error:
         raise InputError(f"{part} is damaged ({error}); remove it, and the same command goes on from there.") from error

@@ -64,7 +64,10 @@ class TwoHeads(nn.Module):
         network = architectures.create(self.network, **options)
         nn.share_scope(self, network)
         old, features = network(x, train=train)
-        last = features[[stage for stage in features if not stage.startswith("aux")][-1]]
+        shared = [x for stage, x in features.items() if not stage.startswith("aux") and x.shape[-1] != self.old_classes]
+        if not shared:
+            raise ValueError(f"{self.network} has no stage below its {self.old_classes} classes for the new head")
+        last = shared[-1]  # that of a map for each old class belongs to the old head
         last = last.reshape(last.shape[0], -1).astype(jnp.float32)
         new = nn.Dense(new_classes, kernel_init=HEAD_INIT, name=HEAD)(last)
         features = {**features, "old": old, "new": new}

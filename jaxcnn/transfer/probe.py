@@ -68,8 +68,10 @@ def probe(train, train_label, test, test_label, *, classifiers=tuple(CLASSIFIERS
     Returns:
       [ProbeRow]. Of equal held-out accuracies the smaller C or k is chosen.
     Raises:
-      InputError: a class has one image to learn from, or there are fewer held out than classes.
+      InputError: there is one class, a class has one image to learn from, or there are fewer held out than classes.
     """
+    if len(np.unique(train_label)) < 2:
+        raise InputError("all images to learn from are of one class: there is nothing to tell apart.")
     train, test = normalize(train), normalize(test)
     try:
         parts = train_test_split(train, train_label, test_size=HELD_OUT, random_state=seed, stratify=train_label)
@@ -97,7 +99,7 @@ def probe_features(train, test, *, seed=0):
     """`probe` of two Features.
 
     Raises:
-      InputError: they come from different networks or stages, have other classes, or share images.
+      InputError: they come from different networks or stages, have other classes, or are of the same images.
     """
     for key in ("weights", "stage", "pool"):
         if train.meta[key] != test.meta[key]:
@@ -108,6 +110,7 @@ def probe_features(train, test, *, seed=0):
     if train.classes != test.classes:
         only = sorted(set(train.classes) ^ set(test.classes))
         raise InputError(f"the classes to learn and those to test on are not the same, or in another order: {only}.")
-    if train.meta["data"] == test.meta["data"]:
+    same = train.features.shape == test.features.shape and np.array_equal(train.features, test.features)
+    if train.meta["data"] == test.meta["data"] or same:
         raise InputError("the images to test on are those to learn from: write features of another split.")
     return probe(train.vectors(), train.label, test.vectors(), test.label, seed=seed)

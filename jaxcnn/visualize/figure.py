@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 DPI = 150
-FORMATS = frozenset(FigureCanvasAgg.get_supported_filetypes())
+FORMATS = frozenset(FigureCanvasAgg.get_supported_filetypes()) - {"pgf"}  # which needs LaTeX
 
 # Okabe and Ito (2008), told apart under the three common colour deficiencies; yellow is left out, faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -59,12 +59,15 @@ def draw_occlusion(image, found, *, label, size, stage, classes):
     covered = Box(0, 0, size, size)
     outline(shown, covered, image.shape, edgecolor="white", facecolor=str(GREY))
     shown.set_title(f"{literal(class_name(classes, label), limit=24)}\nthe square, {size} pixels", fontsize=9)
-    extent = (-0.5, image.shape[1] - 0.5, image.shape[0] - 0.5, -0.5)
+    rows, columns = (found.stride * number - 0.5 for number in found.total.shape)
+    extent = (-0.5, columns, rows, -0.5)
     name = f"{stage} {found.channel}, sum of the map\n{found.whole[2]:.3g} uncovered"
     _heat(figure, total, found.total, name, extent, vmin=min(0.0, float(found.total.min())))
     name = f"probability of {literal(class_name(classes, label), limit=20)}\n{found.whole[0]:.2f} uncovered"
     _heat(figure, probability, found.probability, name, extent, vmin=0, vmax=1)
     _classes(predicted, found, classes, extent)
+    for axes in (total, probability, predicted):  # the last squares may stand for pixels beyond the image
+        axes.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
     return figure
 
 

@@ -1,10 +1,11 @@
 """Maps laid over the images that they are of."""
 
-import jax
 import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
+from scipy.ndimage import map_coordinates
 
+from jaxcnn.analysis import analyse
 from jaxcnn.errors import InputError, look_up, nearest
 from jaxcnn.visualize.cam import class_maps, last_convolution, map_stages, pooled_head
 from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
@@ -16,22 +17,28 @@ CELL = 1.5  # inches
 PANELS = 6  # beside each other, where an image has few
 
 
-def overlay(image, heat):
+def overlay(image, heat, field):
     """Lays a map over its image, which turns grey so that every colour is the map's.
 
-    The colour covers more the larger the map is, by the root of its share of the largest value; where it is zero or
-    below, the image stays.
+    A value of the map lies at the centre of the box that it sees; between the centres it is linear, beyond the outer
+    ones constant. The colour covers more the larger the map is, by the root of its share of the largest value; where
+    it is zero or below, the image stays.
 
     Args:
       image: uint8 (h, w, 1 | 3).
-      heat: (h', w') float, scaled linearly to the size of the image.
+      heat: (h', w') float.
+      field: the `jaxcnn.analysis` Field of the map.
     Returns:
       (r h, r w, 3) float in [0, 1], r the smallest whole number that makes the image of 224 pixels or more.
     """
     times = -(-SIDE // min(image.shape[:2]))
     grey = np.asarray(image, np.float32).mean(axis=-1, keepdims=True) / 255
     grey = grey.repeat(times, axis=0).repeat(times, axis=1)
-    heat = np.asarray(jax.image.resize(np.asarray(heat, np.float32), grey.shape[:2], "linear"))
+    at = [
+        (((np.arange(side) + 0.5) / times - 0.5) - offset) / max(stride, 1)
+        for side, offset, stride in zip(grey.shape, field.offset, field.stride, strict=False)
+    ]
+    heat = map_coordinates(np.asarray(heat, np.float32), np.meshgrid(*at, indexing="ij"), order=1, mode="nearest")
     positive = np.maximum(heat, 0)
     scaled = positive / (positive.max() or 1)
     cover = SHARE * np.sqrt(scaled)[..., None]
@@ -44,7 +51,7 @@ def draw_overlays(images, captions, maps):
     Args:
       images: uint8 (n, h, w, 1 | 3).
       captions: n texts.
-      maps: n lists of (title, (h', w') float), as in `overlay`.
+      maps: n lists of (title, (h', w') float, field), as in `overlay`.
     Returns:
       A matplotlib Figure.
     """
@@ -55,7 +62,7 @@ def draw_overlays(images, captions, maps):
     grid = figure.subplots(rows, width * blocks, squeeze=False)
     panels = []
     for image, caption, found in zip(images, captions, maps, strict=True):
-        drawn = [(caption, image), *((title, overlay(image, heat)) for title, heat in found)]
+        drawn = [(caption, image), *((title, overlay(image, heat, field)) for title, heat, field in found)]
         panels += drawn + [None] * (width - len(drawn))
     panels += [None] * (grid.size - len(panels))
     for axes, panel in zip(grid.ravel(), panels, strict=True):
@@ -93,6 +100,8 @@ def class_overlays(trained, chosen, *, classes=(), method="grad_cam", stages=())
     stages = stages or [last_convolution(trained.model, trained.variables, trained.shape)]
     for stage in stages:
         look_up(stage, table=map_stages(trained), kind="map")
+    layers = analyse(trained.model, trained.shape, variables=trained.variables).layers
+    fields = {layer.stage: layer.field for layer in layers}
     numbers = [class_number(name, trained.classes) for name in classes]
     probabilities = trained.probabilities(chosen.images)
     columns = [np.full(len(chosen.images), number) for number in numbers] or [probabilities.argmax(axis=1)]
@@ -101,7 +110,7 @@ def class_overlays(trained, chosen, *, classes=(), method="grad_cam", stages=())
         for stage in stages:
             found = class_maps(trained, chosen.images, labels, method=method, stage=stage)
             for row, label, heat, shares in zip(maps, labels, found, probabilities, strict=True):
-                row.append((f"{trained.classes[label]} {100 * shares[label]:.0f} %, {stage}", heat))
+                row.append((f"{trained.classes[label]} {100 * shares[label]:.0f} %, {stage}", heat, fields[stage]))
     captions = [
         name if label is None else f"{trained.classes[label]} ({name})"
         for name, label in zip(chosen.names, chosen.labels, strict=True)

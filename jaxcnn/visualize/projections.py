@@ -72,7 +72,8 @@ def project_units(seen, image, stage, *, channels=(), place=None, count=5):
             rule: seen.project(image[None], stage, np.array([channel]), at[None], rule=rule)[0] for rule in COLUMNS
         }
         box = field_box(seen.stages[stage].field, at)
-        found.append(Projected(seen.unit_name(stage, channel, at), box, projections))
+        off = ", off" if place is None and values[channel] == 0 else ""
+        found.append(Projected(seen.unit_name(stage, channel, at) + off, box, projections))
     return found
 
 

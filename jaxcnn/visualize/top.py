@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxcnn.analysis.strongest import find_strongest
-from jaxcnn.analysis.units import field_box, find_unit
+from jaxcnn.analysis.units import Box, field_box, find_unit
 from jaxcnn.visualize.figure import literal, new_figure, show_image
 from jaxcnn.visualize.projections import cut_projection, patch
 
@@ -20,7 +20,7 @@ class Top(NamedTuple):
       title: text.
       values: (k,), the activations.
       images: (k,), positions in the records.
-      patches: uint8 (k, h, w, c), what the unit sees of them.
+      patches: uint8 (k, h, w, c), what the unit sees of them; the whole side of an image where it sees more.
       projections: float (k, h, w, c) in [0, 1], what it answers to there; grey is nothing.
     """
 
@@ -39,7 +39,7 @@ def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule="d
       records: Records.
       stage: the name of the stage.
       channels: the units; by default `units` of those that are ever active, evenly spread.
-      count: images a unit.
+      count: images a unit, at most: one in which it answers with 0 is left out where another does not.
       rule: of the projections, a key of `backward.RULES`.
       report: called with (images done, all).
     Returns:
@@ -54,20 +54,29 @@ def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule="d
     channels = channels or spread(active if active.size else np.arange(len(found.values)), units)
     field, tops = seen.stages[stage].field, []
     for channel in channels:
-        images, places = found.images[channel], found.places[channel]
+        answering = found.values[channel] != 0  # a unit that is off sees nothing
+        answering |= not answering.any()
+        images, places = found.images[channel][answering], found.places[channel][answering]
         pixels = records.read(images)["image"]
         projections = seen.project(pixels, stage, np.full(len(images), channel), places, rule=rule)
-        boxes = [field_box(field, place) for place in places]
+        boxes = [_shown(field_box(field, place), pixels.shape[1:3]) for place in places]
         tops.append(
             Top(
                 seen.unit_name(stage, channel),
-                found.values[channel],
+                found.values[channel][answering],
                 images,
                 np.stack([patch(*pair) for pair in zip(pixels, boxes, strict=True)]),
                 np.stack([cut_projection(rule, *pair) for pair in zip(projections, boxes, strict=True)]),
             )
         )
     return tops
+
+
+def _shown(box, sides):
+    """The box; along an axis where it is at least as long as the image, the image."""
+    top, height = (0, sides[0]) if box.height >= sides[0] else (box.top, box.height)
+    left, width = (0, sides[1]) if box.width >= sides[1] else (box.left, box.width)
+    return Box(top, left, height, width)
 
 
 def spread(numbers, count):

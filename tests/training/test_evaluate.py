@@ -121,7 +121,8 @@ def test_what_cannot_be_read_is_not_counted(tiny_config, tmp_path, resident):
     config = tiny_config({"data.name": f"folder:{tmp_path}", "data.on_error": "skip", "batch_size": 4})
     config.update_from_flattened_dict({"data.train": "train[:1]", "data.validation": "train[1:]"})
     config.evaluation.batch_size = 5
-    (every := config.copy_and_resolve_references()).data.train = "train"
+    with (every := set_up(config, devices=jax.devices()[:1]).config.copy_and_resolve_references()).unlocked():
+        every.data.train = "train"
     records = load_records(every, "train")
     found, _, _ = evaluate(config, records, resident=resident)
     assert found.n == 9

@@ -190,11 +190,15 @@ def test_how_images_are_fitted_is_the_source_s_where_the_config_leaves_it_open(t
     values = json.loads((tmp_path / "source" / "config.json").read_text())
     values["data"].update(fit="pad", interpolation="bicubic")
     (tmp_path / "source" / "config.json").write_text(json.dumps(values))
-    config = tiny_config({"data.fit": "stretch", "finetune.source": str(tmp_path / "source")})
-    with config.unlocked():
-        config.data.image_size = ()
-    inherit(config)
-    assert (config.data.fit, config.data.interpolation) == ("stretch", "bicubic")
+    for own in ("stretch", "crop"):
+        config = tiny_config({"data.fit": own, "finetune.source": str(tmp_path / "source")})
+        with config.unlocked():
+            config.data.image_size = ()
+        inherit(config)
+        assert (config.data.fit, config.data.interpolation) == (own, "bicubic")
+    (tmp_path / "source" / "data.json").unlink()
+    config.data.image_size = ()
+    assert "source has not begun to train" in refused(inherit, config)
 
 
 def test_broken_off_in_either_phase_it_ends_with_the_same_bits(
@@ -305,6 +309,14 @@ def test_a_frozen_norm_normalises_by_its_running_statistics():
 def test_what_is_not_there_names_the_nearest(settings, words):
     text = refused(plan, create("resnet20"), **settings)
     assert all(word in text for word in words), text
+
+
+def test_a_head_that_no_other_number_of_classes_shows():
+    config = jaxcnn.default_config()
+    config.finetune.freeze = ("C1",)
+    model = create("lenet5")  # its output is a bitmap for each of ten digits
+    words = "config.finetune.head: it cannot be found by another number of classes, name it, as"
+    assert words in refused(make_plan, config, model, (32, 32, 1), None)
 
 
 def test_a_source_with_other_tensors_is_refused_with_both_sides(tuned_config, tmp_path, one_device):

@@ -192,7 +192,8 @@ def test_another_data_set_with_other_classes(trained, tmp_path):
 def test_what_is_no_file_of_features(tmp_path):
     (tmp_path / "text").write_text("text")
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
-    for name in ("text", "other.npz"):
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for name in ("text", "other.npz", "empty.npz"):
         with pytest.raises(InputError, match=f"{name} is no file of features"):
             read_features(tmp_path / name)
     with pytest.raises(InputError, match="No such file"):
@@ -212,6 +213,9 @@ def test_the_verbs_from_a_run_to_a_table(tiny_run, tmp_path, capsys):
     assert all(row["n"] == 360 and 0.8 < row["low"] < row["accuracy"] < row["high"] for row in rows)
     assert (tmp_path / "table.csv").read_text().splitlines()[0].startswith("classifier,option,value,held_out,n,right")
     sheet = tmp_path / "sheet.png"
+    assert call("neighbours", "--gallery", tmp_path / "test.npz", "--query", 999, "--output", sheet) == 2
+    assert call("neighbours", "--gallery", tmp_path / "no.npz", "--query", 3, "--output", tmp_path / "sheet.foo") == 2
+    assert "its suffix names the format" in capsys.readouterr().err and not list(tmp_path.glob("sheet.*"))
     assert call("neighbours", "--gallery", tmp_path / "test.npz", "--query", 3, 5, "-k", 4, "--output", sheet) == 0
     assert "leave-one-out 1-NN (cosine): 0." in capsys.readouterr().out
     with Image.open(sheet) as picture:

@@ -194,3 +194,11 @@ def test_what_does_not_fit_is_refused(recipe, old, tmp_path, one_device):
     assert "above 0" in refused(recipe("new", {"forgetting.temperature": 0.0}))
     config = second_task(recipe("new", {"data.resident": "no"}), old.workdir)
     assert "streamed" in refused(config)
+
+
+def test_the_new_head_reads_no_map_of_the_old_classes():
+    """NiN ends in a map for each class: those are the old head's."""
+    model = TwoHeads("nin_cifar", 5, {}, num_classes=3)
+    images = np.zeros((1, 32, 32, 3), np.float32)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))["params"]
+    assert shapes["new_head"]["kernel"].shape == (8 * 8 * 192, 3)  # cccp5, not the 5 maps of cccp6

@@ -70,8 +70,12 @@ def test_features_of_other_kinds_are_refused():
         probe_features(train, dataclasses.replace(test, classes=("a", "c")))
     with pytest.raises(InputError, match="another split"):
         probe_features(train, dataclasses.replace(test, meta=train.meta))
+    with pytest.raises(InputError, match="another split"):  # the same images by another name
+        probe_features(train, dataclasses.replace(train, meta=test.meta))
 
 
 def test_too_few_images_to_hold_some_out():
     with pytest.raises(InputError, match="too few images to hold a fifth"):
         probe(np.eye(3), np.array([0, 0, 1]), np.eye(3), np.array([0, 0, 1]))
+    with pytest.raises(InputError, match="of one class"):
+        probe(np.eye(9), np.zeros(9, int), np.eye(9), np.zeros(9, int))

@@ -163,3 +163,12 @@ def test_a_map_that_is_no_stage_cannot_be_shown():
     variables = Unnamed().init(jax.random.key(0), images, train=False)
     with pytest.raises(ValueError, match="of conv, are not among the stages"):
         pooled_head(Unnamed(), variables, (8, 8, 3))
+
+
+def test_the_last_stage_of_nin_in_bfloat16():
+    model = architectures.create("nin_cifar", dtype=jnp.bfloat16)
+    images = jnp.zeros((1, 32, 32, 3))
+    variables = model.init(jax.random.key(0), images, train=False)
+    maps, gradients = class_gradients(model, variables, images, "cccp6", jnp.array([3]))
+    np.testing.assert_allclose(gradients[0, :, :, 3], 1 / 64)  # the mean of its own 8x8 map
+    assert maps.shape == gradients.shape and not gradients[..., 0].any()

@@ -8,6 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+import jaxcnn
 from jaxcnn.analysis.occlusion import Occlusion
 from jaxcnn.analysis.units import Box
 from jaxcnn.cli import main
@@ -77,6 +78,24 @@ def test_a_projection_lies_where_the_pattern_was_planted(planted):
             np.testing.assert_allclose(projection[..., 0], expected, atol=1e-6)
 
 
+def test_a_unit_that_is_off_sees_nothing(planted):
+    seen, records = planted
+    black = np.zeros((1, 20, 20, 1), np.uint8)
+    found = seen.project(black, "pool", np.array([1]), np.array([[3, 3]]), rule="deconvnet")
+    assert not found.any()
+    images = np.concatenate([black, records.read([3])["image"], black])
+    mostly = Records(Arrays("black", {"train": (images, np.zeros(3, np.int32))}, ("a",)), "train")
+    (top,) = top_patches(seen, mostly, "pool", channels=[1], count=3)
+    assert top.images.tolist() == [1] and len(top.patches) == len(top.projections) == len(top.values) == 1
+
+
+def test_a_field_larger_than_the_image_shows_the_image(tiny_run):
+    network = jaxcnn.Trained(tiny_run)
+    _, records = network.open("test")
+    (top,) = top_patches(Seen(network), records, "logits", channels=[3], count=4)
+    np.testing.assert_array_equal(top.patches, records.read(top.images)["image"])
+
+
 def test_units_by_default_are_spread_over_those_that_are_active():
     assert spread(np.array([2, 3, 5, 7, 11]), 3) == [2, 5, 11] and spread(np.array([4, 9]), 12) == [4, 9]
 
@@ -116,9 +135,12 @@ def test_what_is_drawn(planted):
     assert legend == ["theory: 9x9", "gradient not zero: 1x3", "effective: 1x2"]
     dead = draw_fields(image, fields._replace(weights=np.zeros((20, 20))))
     assert "effective: nothing" in [text.get_text() for text in dead.legends[0].get_texts()]
-    answers = Occlusion(np.full((2, 3), 0.5), np.array([[0, 1, 1], [1, 1, 2]]), np.ones((2, 3)), 5, (0.9, 1, 7.0))
+    answers = Occlusion(np.full((2, 3), 0.5), np.array([[0, 1, 1], [1, 1, 2]]), np.ones((2, 3)), 5, (0.9, 1, 7.0), 9)
     drawn = draw_occlusion(image, answers, label=1, size=5, stage="pool", classes=("a", "b", "c"))
     assert [text.get_text() for text in drawn.axes[3].get_legend().get_texts()] == ["b", "a", "c"]
+    for axes in drawn.axes[1:4]:  # 2x3 places, 9 pixels apart, of an image of 20x20
+        assert axes.images[0].get_extent() == [-0.5, 26.5, 17.5, -0.5]
+        assert (axes.get_xlim(), axes.get_ylim()) == ((-0.5, 19.5), (19.5, -0.5))
     assert "pool 5" in drawn.axes[1].get_title() and "0.90 uncovered" in drawn.axes[2].get_title()
     tops = top_patches(seen, records, "pool", count=4)
     assert [top.title for top in tops] == ["pool 0", "pool 1"]
