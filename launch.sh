@@ -37,8 +37,8 @@ install() {
     fi
 }
 
-if [ -z "${VIRTUAL_ENV:-}" ]; then
-    export VIRTUAL_ENV=$root/.venv
+export VIRTUAL_ENV=${VIRTUAL_ENV:-$root/.venv}
+if [ ! -x "$VIRTUAL_ENV/bin/python" ]; then
     python=$(find_python)
 fi
 mkdir -p "$VIRTUAL_ENV"

@@ -12,15 +12,17 @@ Cost: 30 runs of 10 seconds to 2 minutes on 2 CPU cores at the scale digits.
 import numpy as np
 from scipy.stats import spearmanr
 
+from jaxcnn.architectures import CLAIMS
 from jaxcnn.sweeps import Claim, Study, is_large, scale_config
 from jaxcnn.visualize.frontier import draw_frontier, run_points
 
 NETWORK = "network"
-LARGE = ("alexnet", "nin_imagenet", "vgg_a", "vgg_d", "googlenet_bn", "resnet18", "resnet50", "densenet121")
+LARGE = ("alexnet", "nin_imagenet", "vgg_a", "vgg_d")
+NORMALISED = ("googlenet_bn", "resnet18", "resnet50", "densenet121")
 
 
 def study(scale="digits"):
-    """From a perceptron to a resnet."""
+    """From a perceptron to a resnet; on photographs from AlexNet to VGG-16, at their papers' sizes."""
     config = scale_config(scale)
     config.model.options = {}
     options, rate = "model.options.", "optimizer.learning_rate"
@@ -34,8 +36,12 @@ def study(scale="digits"):
         "resnet20": {"model.name": "resnet20", rate: 0.1},
     }
     if is_large(scale):
-        levels = {name: {"model.name": name} for name in LARGE}
-    smallest, largest = ("mlp", "resnet20") if "mlp" in levels else ("alexnet", "resnet50")
+        config.data.resize = 256
+        levels = {name: {"model.name": name, rate: 0.01} for name in LARGE}
+        levels |= {name: {"model.name": name, rate: 0.1} for name in NORMALISED}
+        for name, values in levels.items():
+            values["data.image_size"] = CLAIMS[name].input[:2]
+    smallest, largest = ("mlp", "resnet20") if "mlp" in levels else ("alexnet", "vgg_d")
     return Study(
         base=config,
         factors={NETWORK: levels},

@@ -10,6 +10,7 @@ Cost: 25 runs of about 10 seconds on 2 CPU cores at the scale digits; --runner p
 from jaxcnn.sweeps import Study, scale_config
 from jaxcnn.sweeps.statistics import paired_comparison
 from jaxcnn.training.protocols import evaluate_protocols
+from jaxcnn.training.rundir import read_config
 from jaxcnn.training.tally import write_csv
 
 SIZE = 5
@@ -25,8 +26,8 @@ def analyse(study, workdir):
     runs, members, ensembles, rows = study.runs(), {}, {}, []
     for first in range(0, len(runs), SIZE):
         group = [workdir / run.id for run in runs[first : first + SIZE]]
-        side = max(runs[0].config.data.image_size or (32, 32))
-        found = evaluate_protocols(group, "test", crops=(1,), scales=(side,)).rows
+        data = read_config(group[0]).data
+        found = evaluate_protocols(group, "test", crops=(1,), scales=(data.resize or max(data.image_size),)).rows
         errors = {row.members: row.top1_error for row in found}
         members[first], ensembles[first] = errors[f"1 of {SIZE}"], errors[f"all {SIZE}"]
         rows += found

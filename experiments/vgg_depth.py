@@ -20,6 +20,8 @@ def study(scale="digits"):
     config = scale_config(scale)
     config.optimizer.learning_rate = 0.01
     config.model.options = {}
+    if is_large(scale):
+        config.data.image_size, config.data.resize = (224, 224), 256
     if not is_large(scale):
         config.model.options.update({"widths": (8, 16, 32, 64, 64), "hidden": (128, 128), "batch_norm": True})
         config.model.dropout, config.optimizer.learning_rate = 0.0, 0.05

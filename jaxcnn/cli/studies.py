@@ -61,13 +61,17 @@ def _sweep(arguments):
     --runner population trains runs that differ only in their seed and in numbers in one program; the others as local.
     A file with analyse(study, workdir) as well says more when every run is done: of ensembles, for example.
     The same command goes on where it was broken off. A file with search() instead is a search by Optuna: the same
-    command started again, here or on another machine, joins in.
+    command started again, here or on a machine that shares the directory, joins in.
     """
     from jaxcnn.sweeps.study import load_module
 
     module = load_module(arguments.study)
     if hasattr(module, "search"):
         return _search(module, arguments)
+    if arguments.run is not None:
+        _refuse(arguments, (*LOCAL, *SLURM, "dry-run", "collect"), "not for --run, which trains one run here")
+        if arguments.runner != "local":
+            raise InputError(f"--run trains one run here; leave --runner {arguments.runner} out.")
     if arguments.runner == "slurm":
         _refuse(arguments, LOCAL, "for the runners local and population")
     else:
@@ -119,7 +123,7 @@ def _run(study, arguments, **about):
         return collect(study, arguments.workdir, **about)
     places = slots(arguments.jobs, per_device=arguments.per_device)
     command = [sys.executable, "-m", "jaxcnn", *_itself(arguments), "--run"]
-    workers = Workers(command, places, arguments.retries) if len(places) > 1 else None
+    workers = Workers(command, places, arguments.retries) if len(places) > 1 or arguments.retries else None
     population = arguments.runner == "population"
     return run_study(study, arguments.workdir, workers=workers, population=population, **about)
 
@@ -175,7 +179,10 @@ def _slurm(study, arguments):
         print(array_script([run.id for run in left], command, workdir, options), end="")
         return 0
     array, report = submit(left, command, workdir, options)
-    print(f"job {array}: {len(left)} runs; job {report} writes {workdir}/report.html when they have ended")
+    if isinstance(report, InputError):
+        print(f"job {array}: {len(left)} runs. No job for the report ({report}): give --collect when they have ended")
+    else:
+        print(f"job {array}: {len(left)} runs; job {report} writes {workdir}/report.html when they have ended")
 
 
 def _search(module, arguments):
@@ -206,3 +213,4 @@ def _search(module, arguments):
         return 128 + stop.signal
     table(*best_trials(search, study))
     print(f"{workdir}/report.html")
+    return int(not any(trial.values for trial in study.get_trials(deepcopy=False)))

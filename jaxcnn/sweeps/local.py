@@ -52,6 +52,11 @@ def slots(jobs, *, per_device=1):
     named = [name for name in os.environ.get(VISIBLE[backend], "").split(",") if name]
     named = named[:count] or list(map(str, range(count)))
     every = [{VISIBLE[backend]: name, **shares} for _ in range(per_device) for name in named]
+    if jobs > len(every):
+        raise InputError(
+            f"--jobs is {jobs}, and {len(named)} accelerators with {per_device} runs each take {len(every)} at a time: "
+            "give a larger --per-device."
+        )
     return every[: jobs or None]
 
 

@@ -43,7 +43,9 @@ def _populations(runs, workdir, done):
     named, begun = {run.id: run for run in runs}, []
     for file in sorted(workdir.glob(f"{FOLDER}/*/{MEMBERS}")):
         ids = json.loads(file.read_text())
-        if set(ids) <= set(done):  # its runs were ended one by one, or the sweep was killed before the next line
+        # Its runs were ended one by one, or the sweep was killed before the next line; or one went on alone, which the
+        # population would undo.
+        if set(ids) <= set(done) or any(_latest(workdir / run) > _latest(file.parent) for run in ids):
             shutil.rmtree(file.parent)
         elif named.keys() >= set(ids):
             begun.append((file.parent, [named.pop(run) for run in ids]))
@@ -52,6 +54,11 @@ def _populations(runs, workdir, done):
         if run.id not in done and not any((workdir / run.id / "checkpoints").glob("*")) and _valid(run.config):
             alike.setdefault(to_json(common(run.config)), []).append(run)
     return begun + [(_begin(members, workdir), members) for members in alike.values() if len(members) > 1]
+
+
+def _latest(folder):
+    """The step of a folder's latest checkpoint, 0 without one."""
+    return max((int(path.name) for path in (folder / "checkpoints").glob("*") if path.name.isdigit()), default=0)
 
 
 def _valid(config):

@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import pathlib
+import shlex
 import sys
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.sweeps.summary import summary
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.metrics import read_metrics
-from jaxcnn.training.rundir import environment, read_config, read_data, read_evaluations
+from jaxcnn.training.rundir import environment, last_start, read_config, read_data, read_evaluations
 from jaxcnn.training.setup import make_model
 from jaxcnn.visualize.effects import draw_cells
 from jaxcnn.visualize.figure import save_figure
@@ -53,8 +55,8 @@ def read_result(folder, metrics):
     if test is None:
         return None
     rows = read_metrics(folder)
-    held_out = next(row for row in rows if row.get("split") == "validation" and row["step"] == test["step"])
-    scores = {"test_top1": test["top1"], "test_loss": test["loss"], "validation_top1": held_out["top1"]}
+    held_out = (row["top1"] for row in rows if row.get("split") == "validation" and row["step"] == test["step"])
+    scores = {"test_top1": test["top1"], "test_loss": test["loss"], "validation_top1": next(held_out, None)}
     found = {name: _finite(value) for name, value in scores.items()}
     for name, measure in metrics.items():
         if measure.function is not None:
@@ -89,11 +91,17 @@ def write_study(study, workdir, results, failed, *, title, docstring=""):
     found = findings(study, cells)
     (workdir / "verdicts.json").write_text(json.dumps(found, indent=1) + "\n")
     save_figure(draw_cells(found["cells"], found["metrics"]), workdir / "figure.png")
-    command = "python -m jaxcnn " + " ".join(sys.argv[1:])
     (workdir / "summary.md").write_text(summary(study, workdir, found, failed, title=title))
-    report = StudyReport(title, docstring, command, cells, found, environment())
+    starts = filter(None, (last_start(workdir / run.id) for run in study.runs()))
+    report = StudyReport(title, docstring, _command(), cells, found, next(starts, None) or environment())
     (workdir / "report.html").write_text(study_report(report))
     return cells
+
+
+def _command():
+    """What is to be typed to do this again, wherever its runs are trained."""
+    program = "-m jaxcnn" if pathlib.Path(sys.argv[0]).parent.name == "jaxcnn" else shlex.quote(sys.argv[0])
+    return f"python {program} {shlex.join(word for word in sys.argv[1:] if word != '--collect')}"
 
 
 def gather(study, workdir, results, failed):

@@ -6,6 +6,7 @@ import time
 
 import rich.console
 
+from jaxcnn.errors import InputError
 from jaxcnn.sweeps.local import run_workers
 from jaxcnn.sweeps.lock import hold, is_held
 from jaxcnn.sweeps.population import run_populations
@@ -67,6 +68,8 @@ def collect(study, workdir, *, title, docstring=""):
       As run_study.
     """
     workdir = pathlib.Path(workdir)
+    if not workdir.is_dir():
+        raise InputError(f"there is no directory {workdir}: nothing to collect.")
     results = {run.id: read_result(workdir / run.id, study.metrics) for run in study.runs()}
     failed = {run: _why_not(workdir / run) for run, done in results.items() if done is None}
     return write_study(study, workdir, results, failed, title=title, docstring=docstring), failed

@@ -3,17 +3,19 @@
 import contextlib
 import dataclasses
 import math
+import uuid
 from typing import Any
 
 import numpy as np
 
-from jaxcnn.errors import InputError, nearest
+from jaxcnn.errors import InputError, disk_is_full, nearest
 from jaxcnn.sweeps.lock import hold, is_held
 from jaxcnn.sweeps.space import Choice, Range
 from jaxcnn.sweeps.study import slips_named
 from jaxcnn.sweeps.trials import FOLDER, write_search
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import differences, flatten, from_json, to_json
+from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.loop import train
 from jaxcnn.training.metrics import read_metrics
 from jaxcnn.training.preemption import Preempted
@@ -139,8 +141,22 @@ def _open(search, workdir, storage):
             load_if_exists=True,
             pruner=pruner[search.pruner](),
         )
+        _check_place(study, workdir)
         _check_same(search, study, workdir)
     return study
+
+
+def _check_place(study, workdir):
+    """Ties the storage to this folder: which trial is alive is known by the locks in it."""
+    mark = workdir / "search.id"
+    if not mark.exists():
+        mark.write_text(uuid.uuid4().hex)
+    if study.user_attrs.get("place", mark.read_text()) != mark.read_text():
+        raise InputError(
+            f"the storage holds a search named '{study.study_name}' of another directory. Workers that join in share "
+            f"one --workdir; for a search of its own give {workdir} another name."
+        )
+    study.set_user_attr("place", mark.read_text())
 
 
 def _check_same(search, study, workdir):
@@ -215,6 +231,11 @@ def _space(search, drawn):
     return {key: space.around(best.params[key], NARROW) for key, space in search.space.items()}
 
 
+def _any_learned(study):
+    """Whether any trial has come to an evaluation: then what the search shares is in order."""
+    return any(trial.intermediate_values for trial in study.get_trials(deepcopy=False))
+
+
 def _run(search, study, trial, workdir):
     """Trains a trial in its directory; returns a line about it."""
     optuna = _optuna()
@@ -239,6 +260,8 @@ def _run(search, study, trial, workdir):
     except Preempted:
         raise
     except Exception as error:  # it diverged, or a fault, of memory say, that would end every worker in turn
+        if disk_is_full(error.__cause__ or error) or not (isinstance(error, Diverged) or _any_learned(study)):
+            raise  # not these values' fault: the same command draws them again
         trial.set_user_attr("error", text := in_words(error))
         study.tell(trial, state=state.PRUNED)  # so that the sampler keeps away from there
         return f"{folder.name}  {words}: {text}"

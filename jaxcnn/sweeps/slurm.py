@@ -8,6 +8,7 @@ import sys
 from jaxcnn.errors import InputError
 
 LAUNCH = pathlib.Path(__file__).parents[2] / "launch.sh"
+STAMP = ".jaxcnn-installed"  # which launch.sh leaves in an environment of its own
 WHERE = ("partition", "account", "qos")  # of the report's job too
 NOTICE = 120  # seconds between SLURM's signal and the end of a job's time: a chunk of steps and a checkpoint
 
@@ -89,7 +90,7 @@ def collect_script(command, workdir, options, array_job):
         "job-name": f"{options['name']}-report",
         "output": workdir / "slurm" / "report.log",
         "dependency": f"afterany:{array_job}",
-        **{key: options.get(key) for key in WHERE},
+        **{key: options.get(key) for key in (*WHERE, "time")},
     }
     return COLLECT.format(
         directives=_directives(flags),
@@ -110,16 +111,22 @@ def submit(runs, command, workdir, options):
       runs: the Runs that are not done.
       command, workdir, options: as in array_script.
     Returns:
-      (job id of the array, job id of the report).
+      (job id of the array, job id of the report or why there is none).
     Raises:
-      InputError: there is no sbatch here, or it refuses.
+      InputError: there is no sbatch here, it refuses the array, or the directory cannot be written.
     """
     folder = workdir / "slurm"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the directory {folder} cannot be written: {error.strerror}. Give another.") from error
     script = array_script([run.id for run in runs], command, workdir, options)
     (folder / "array.sh").write_text(script)  # for people: what was submitted
     array = _sbatch(script)
-    return array, _sbatch(collect_script(command, workdir, options, array))
+    try:
+        return array, _sbatch(collect_script(command, workdir, options, array))
+    except InputError as error:  # the array is in the queue: to fail now would have it sent again
+        return array, error
 
 
 def _sbatch(script):
@@ -133,6 +140,7 @@ def _sbatch(script):
 
 
 def worker_command(arguments):
-    """What a task runs: launch.sh where the checkout has it, which sees to the environment, else this Python."""
-    start = [str(LAUNCH)] if LAUNCH.exists() else [sys.executable, "-m", "jaxcnn"]
+    """What a task runs: launch.sh where it made the environment that we run in, else this Python."""
+    by_launch = LAUNCH.exists() and (pathlib.Path(sys.prefix) / STAMP).exists()
+    start = [str(LAUNCH)] if by_launch else [sys.executable, "-m", "jaxcnn"]
     return [*start, *arguments]

@@ -42,7 +42,8 @@ class Range:
         half = (to(self.high) - to(self.low)) * share / 2
         low, high = max(to(self.low), to(value) - half), min(to(self.high), to(value) + half)
         if isinstance(self.low, int) and isinstance(self.high, int):
-            return Range(math.floor(back(low)), math.ceil(back(high)), self.log)
+            low, high = max(self.low, math.floor(back(low))), min(self.high, math.ceil(back(high)))
+            return Range(low, high, self.log)
         return Range(float(back(low)), float(back(high)), self.log)
 
 
@@ -59,6 +60,11 @@ class Choice:
     def __post_init__(self):
         if not self.values:
             raise InputError("Choice: it has no values to choose from.")
+        for value in self.values:  # a storage keeps no others
+            if not isinstance(value, bool | int | float | str):
+                raise InputError(
+                    f"Choice: {value!r} is a {type(value).__name__}; values are numbers, strings or booleans."
+                )
 
     @property
     def scale(self):

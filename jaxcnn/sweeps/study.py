@@ -6,16 +6,20 @@ import hashlib
 import importlib.util
 import inspect
 import itertools
+import json
 import math
 import os
 import pathlib
+import sys
 import traceback
 from typing import Any
 
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
 from jaxcnn.sweeps.scales import check_scale
-from jaxcnn.training.config import flatten, to_json
+from jaxcnn.training.config import default_config, flatten, to_json
+
+LONGEST = 150  # characters of a run's levels in its id, which names a folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Study:
 
     base: Any
     factors: dict
-    seeds: tuple = (0, 1, 2)
+    seeds: tuple = (0, 1, 2, 3, 4)
     baseline: dict | None = None
     claims: tuple = ()
     measures: dict = dataclasses.field(default_factory=dict)
@@ -129,11 +133,18 @@ class Study:
             for key, value in self._values(factor, level).items():
                 _set(config, key, value(seed) if callable(value) else value, factor)
         config.seed = seed
-        digest = hashlib.sha256(to_json(config).encode()).hexdigest()[:10]
+        digest = _digest(config)
         parts = level_names(levels, levels)
         name = "-".join(parts[key] for key in sorted(parts)) or "base"
         name = "".join(c if c.isalnum() or c in "=.-" else "_" for c in name)
-        return Run(f"{name}-seed={seed}-{digest}", cell_name(levels), seed, config, levels)
+        return Run(f"{name[:LONGEST]}-seed={seed}-{digest}", cell_name(levels), seed, config, levels)
+
+
+def _digest(config):
+    """10 hexadecimal digits of what differs from the defaults: a key that is new and at its default changes no id."""
+    defaults, own = (flatten(json.loads(to_json(c))) for c in (default_config(), config))
+    own = {key: value for key, value in own.items() if key not in defaults or value != defaults[key]}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def _set(config, key, value, factor):
@@ -166,6 +177,7 @@ def load_module(path):
         raise InputError(f"{path} is no study file: its name does not end in .py.")
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where a dataclass of the file looks its annotations up
     with slips_named(path):
         spec.loader.exec_module(module)
     return module
@@ -209,6 +221,8 @@ def study_of(module, scale=None):
         raise InputError(f"{path} is a study of one scale: its study() takes no argument `scale`. Leave --scale out.")
     with slips_named(path):
         study = module.study() if scale is None else module.study(scale=scale)
+        if isinstance(study, Study):
+            study.runs()  # its levels may be functions of the seed
     if not isinstance(study, Study):
         raise InputError(f"study() of {path} returns {type(study).__name__}; it returns a jaxcnn.sweeps.Study.")
     return study

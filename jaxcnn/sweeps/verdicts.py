@@ -22,7 +22,8 @@ def findings(study, cells):
         metrics: {name: {"label", "unit", "higher_is_better", "ratio"}}, test accuracy and those of the claims; `ratio`
           says that they are compared by ratios.
         cells: [{"cell", "levels", "metrics": {name: {"n", "mean", "std", "interval"}}, "paper"}].
-        claims: [{"text", "metric", "higher", "lower", "at" (levels of both), "verdict", "sentence", and the numbers of
+        claims: [{"text", "metric", "higher", "lower", "at" (levels of both), "values" (of either side, the seeds that
+          have one), "alone" (those at which that side alone has one), "verdict", "sentence", and the numbers of
           `_compare`}].
         baseline: a cell's name or None.
         comparisons: {metric: [{"cell", "mcnemar", and the numbers of `_compare`}]}, every other cell against it.
@@ -89,12 +90,24 @@ def _claims(study, cells):
         sides = [side_values(cells, side, claim.metric, log=measure.log) for side in (claim.higher, claim.lower)]
         higher, lower, shared = side_names(claim, study.factors)
         row = {"text": claim.text, "metric": claim.metric, "higher": higher, "lower": lower, "at": shared}
+        row |= {"values": [len(side) for side in sides], "alone": [len(a.keys() - b) for a, b in (sides, sides[::-1])]}
         found.append(row | _compare(*sides, log=measure.log, family=len(study.claims), seeds=len(study.seeds)))
     for row in _adjusted(found):
         metric = _described(row["metric"], study.metrics[row["metric"]])
-        row["verdict"] = statistics.decide(_above(row, metric), row["p_holm"])
+        row["verdict"] = _verdict(row, metric)
         row["sentence"] = sentence(row, metric, family=len(found))
     return found
+
+
+def _verdict(row, metric):
+    """The verdict by the pairs, but not against seeds at which a side alone has a value.
+
+    The other side's is the worst there is: it never got that far, or diverged.
+    """
+    verdict = statistics.decide(_above(row, metric), row["p_holm"])
+    higher, lower = row["alone"] if metric["higher_is_better"] else row["alone"][::-1]  # seeds that say so themselves
+    against = {statistics.SUPPORTED: lower, statistics.REFUTED: higher}.get(verdict, 0)
+    return statistics.NOT_DECIDED if against else verdict
 
 
 def _above(row, metric):
@@ -176,10 +189,12 @@ def sentence(row, metric, *, family):
     """
     verdict, n, first, second = row["verdict"], row["n"], row["higher"], row["lower"]
     second += row["at"] and f" at {row['at']}"
+    seeds = n + row["left_out"]
+    have = " and ".join(f"{side} at {k}" for side, k in zip((first, second), row["values"], strict=True))
+    have = f"of {seeds} seeds {metric['label']} is there of {have}"
     if not n:
-        return f"not decided: no seed has {metric['label']} of both {first} and {second}"
-    left_out = f"; {row['left_out']} of {n + row['left_out']} seeds left out, a side has no value"
-    left_out = left_out if row["left_out"] else ""
+        return f"not decided: no seed has {metric['label']} of both {first} and {second}; {have}"
+    left_out = f"; {have}, and {row['left_out']} are left out" if row["left_out"] else ""
     if verdict == statistics.NOT_DECIDED:
         relation = f"{first} over {second} is" if metric["ratio"] else f"{first} minus {second} is"
         text = f"not decided at n = {n}: {relation} {_size(row['estimate'], metric)} ({_evidence(row, metric, family)})"

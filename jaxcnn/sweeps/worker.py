@@ -14,6 +14,7 @@ from jaxcnn.training.loop import train
 from jaxcnn.training.preemption import Preempted
 
 WATCH = "JAXCNN_WATCH_STDIN"  # set by a parent that holds the other end of a worker's standard input
+WATCHED = bool(os.environ.get(WATCH))  # then a worker of a killed parent, still saving its state, is waited for
 ERROR = "error.txt"
 
 
@@ -37,7 +38,7 @@ def run_one(run, workdir, *, quiet=True):
     if jax.process_index():  # of a run of several processes the first one keeps the folder
         return _train(run.config, folder, quiet)
     try:
-        with hold(folder, what="run"):
+        with hold(folder, what="run", wait=WATCHED):
             write_error(folder, "")
             error = _train(run.config, folder, quiet)
             write_error(folder, error)

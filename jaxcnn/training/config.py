@@ -134,7 +134,7 @@ def default_config():
     )
     config.checkpoint = ml_collections.ConfigDict({"every": "1 epoch", "keep": 2})
     config.log_every = 50  # steps
-    config.steps_per_call = 0  # steps in one compiled call; 0: 1 on CPU, 20 elsewhere
+    config.steps_per_call = 0  # steps in one compiled call; 0: 1 on CPU, elsewhere 20, or log_every where that is less
     config.parallel = "pmap"
     config.deterministic = False  # on a GPU: only deterministic kernels
     config.lock()

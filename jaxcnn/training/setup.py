@@ -160,7 +160,9 @@ def set_up(config, *, devices=None):
             f"config.duration is '{config.duration}', which is less than one step of {config.batch_size} images."
         )
     with config.unlocked():
-        config.steps_per_call = config.steps_per_call or (1 if jax.default_backend() == "cpu" else 20)
+        config.steps_per_call = config.steps_per_call or (
+            1 if jax.default_backend() == "cpu" else min(20, config.log_every)
+        )
         config.evaluation.batch_size = config.evaluation.batch_size or _round_up(config.batch_size, replicas.count)
     config.lock()
 

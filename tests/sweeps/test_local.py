@@ -112,6 +112,8 @@ def test_a_worker_on_each_accelerator_that_this_process_may_use(visible, names, 
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in local.slots(0)] == names
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in local.slots(3, per_device=2)] == [*names, names[0]]
+    with pytest.raises(InputError, match="--jobs is 8, and 2 accelerators with 1 runs each take 2 at a time"):
+        local.slots(8)
 
 
 DIES_ONCE = 'echo >> "$1"; [ "$(wc -l < "$1")" -gt 1 ] || kill -KILL $$'

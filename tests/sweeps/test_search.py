@@ -155,6 +155,29 @@ def test_a_trial_that_fails_is_named_and_hides_no_other(quick, tmp_path, monkeyp
     assert trial_rows(study)[1]["error"] == "MemoryError: of the device" and "MemoryError" in lines[1]
 
 
+def test_what_no_trial_gets_past_ends_the_search_and_uses_up_no_trial(quick, tmp_path, monkeypatch):
+    make, seen = quick
+
+    def misses(config, workdir, **options):
+        raise InputError("there is no data set here")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("jaxcnn.sweeps.search.train", misses)
+        with pytest.raises(InputError, match="no data set here"):
+            run_search(make(sampler="random", trials=3), tmp_path, report=lambda line: None)
+    study = run_search(make(sampler="random", trials=3), tmp_path, report=lambda line: None)
+    assert states(study) == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"] and len(seen) == 3
+
+
+def test_one_storage_is_of_one_directory(quick, tmp_path):
+    make, _ = quick
+    storage = f"sqlite:///{tmp_path}/common.db"
+    run_search(make(trials=1), tmp_path / "mine" / "lr", storage=storage, report=lambda line: None)
+    with pytest.raises(InputError, match="a search named 'lr' of another directory"):
+        run_search(make(trials=1), tmp_path / "yours" / "lr", storage=storage, report=lambda line: None)
+    run_search(make(trials=2), tmp_path / "mine" / "lr", storage=storage, report=lambda line: None)
+
+
 def test_another_base_is_another_search(quick, tmp_path, tiny_config):
     make, _ = quick
     run_search(make(trials=1), tmp_path, report=lambda line: None)
@@ -181,9 +204,11 @@ def test_what_cannot_be_searched_is_refused(tiny_config, fields, words):
         Search(tiny_config(), **{"space": RATE, **fields})
 
 
-@pytest.mark.parametrize("make", [lambda: Range(2, 1), lambda: Range(0.0, 1.0, log=True), lambda: Choice(())])
-def test_a_space_that_holds_nothing_is_refused(make):
-    with pytest.raises(InputError, match=r"low is at most high|no values"):
+@pytest.mark.parametrize(
+    "make", [lambda: Range(2, 1), lambda: Range(0.0, 1.0, log=True), lambda: Choice(()), lambda: Choice(((4, 8),))]
+)
+def test_a_space_that_cannot_be_drawn_from_is_refused(make):
+    with pytest.raises(InputError, match=r"low is at most high|no values|\(4, 8\) is a tuple"):
         make()
 
 
@@ -193,6 +218,7 @@ def test_ranges_of_whole_numbers_and_choices_reach_the_config(quick, tmp_path, t
     config = search.config({"batch_size": 16, "model.options.activation": "tanh"})
     assert config.batch_size == 16 and config.model.options.activation == "tanh"
     assert space["batch_size"].around(20, 0.25) == Range(13, 27)
+    assert Range(16, 32, log=True).around(16, 0.25) == Range(16, 18, log=True)  # 15.999..., rounded down, is 15
 
 
 @pytest.fixture

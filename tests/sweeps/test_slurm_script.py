@@ -2,9 +2,13 @@
 
 import os
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
+from jaxcnn.errors import InputError
+from jaxcnn.sweeps import slurm
 from jaxcnn.sweeps.slurm import array_script, collect_script
 
 NONE = dict.fromkeys(("partition", "account", "time", "nodes", "tasks", "gpus_per_task", "cpus_per_task", "limit"))
@@ -50,3 +54,23 @@ def test_where_a_cluster_lets_it_run(script, tmp_path):
 def test_several_processes_of_a_run_are_started_with_their_cores(script):
     assert "\nsrun --cpus-per-task=3 echo 'a b' --run " in script(tasks=2, cpus_per_task=3)
     assert "\nsrun echo 'a b' --run " in script(tasks=2)
+
+
+def test_a_report_that_is_refused_takes_nothing_back(tmp_path, monkeypatch):
+    """An sbatch that refuses jobs with a dependency: the array is in the queue all the same."""
+    (tmp_path / "sbatch").write_text("#!/bin/bash\nif grep -q dependency; then echo no time >&2; exit 1; fi\necho 71\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    runs = [SimpleNamespace(id="one")]
+    array, report = slurm.submit(runs, ["true"], tmp_path / "out", {**NONE, "name": "rates"})
+    assert array == "71" and isinstance(report, InputError) and "no time" in str(report)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        slurm.submit(runs, ["true"], tmp_path / "file" / "out", {**NONE, "name": "rates"})
+
+
+def test_a_task_runs_in_the_environment_that_submitted_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert slurm.worker_command(["sweep"]) == [sys.executable, "-m", "jaxcnn", "sweep"]
+    (tmp_path / slurm.STAMP).touch()  # launch.sh made it
+    assert slurm.worker_command(["sweep"]) == [str(slurm.LAUNCH), "sweep"]

@@ -4,7 +4,7 @@ import pytest
 
 from jaxcnn.errors import InputError
 from jaxcnn.sweeps import Claim, Measure, Study, load_study
-from jaxcnn.training.config import differences
+from jaxcnn.training.config import default_config, differences
 
 
 def runs(tiny_config, factors, seeds=(0,), **changes):
@@ -31,6 +31,29 @@ def test_the_same_config_has_the_same_id(tiny_config):
     turned = dict(reversed(factors.items()))
     first = {run.id for run in runs(tiny_config, factors)}
     assert first == {run.id for run in runs(tiny_config, factors)} == {run.id for run in runs(tiny_config, turned)}
+
+
+def test_an_id_outlives_a_new_key_at_its_default(tiny_config, monkeypatch):
+    (before,) = runs(tiny_config, {"optimizer.learning_rate": (0.3,)})
+
+    def with_one_more():
+        with (config := default_config()).unlocked():
+            config.optimizer.of_tomorrow = 0.0
+        return config
+
+    monkeypatch.setattr("jaxcnn.sweeps.study.default_config", with_one_more)
+    with (base := tiny_config()).unlocked():
+        base.optimizer.of_tomorrow = 0.0
+    (after,) = Study(base, {"optimizer.learning_rate": (0.3,)}, (0,)).runs()
+    base.optimizer.of_tomorrow = 1.0
+    (changed,) = Study(base, {"optimizer.learning_rate": (0.3,)}, (0,)).runs()
+    assert before.id == after.id != changed.id
+
+
+def test_a_long_level_makes_no_long_folder(tiny_config):
+    rotations = tuple(("rotate", 0.5, float(degrees)) for degrees in range(1, 40))
+    found = runs(tiny_config, {"augment.operations": (rotations, rotations[:-1])})
+    assert len({run.id for run in found}) == 2 and all(len(run.id) < 200 for run in found)
 
 
 def test_any_other_config_has_another_id(tiny_config):
@@ -83,7 +106,7 @@ def test_a_factor_of_several_keys(tiny_config):
     assert changed == {**RECIPES["adam"], "seed": 3} and adam.levels == {"recipe": "adam"}
     assert drawn[0].config.optimizer.learning_rate == 0.04
     study = Study(tiny_config(), {"recipe": RECIPES}, claims=(Claim("", {"recipe": "adam"}, {"recipe": "plain"}),))
-    assert len({run.id for run in study.runs()}) == 9
+    assert len({run.id for run in study.runs()}) == 15
 
 
 @pytest.mark.parametrize(
@@ -107,6 +130,15 @@ def test_load_study(tmp_path):
     path.write_text(path.read_text() + "def study():\n    return Study(default_config(), {}, (7,))\n")
     study, docstring = load_study(path)
     assert docstring == "Why?" and study.runs()[0].seed == 7
+    text = path.read_text()
+    path.write_text(text.replace("{}, (7,)", "{'seed': {'a': {'batch_size': lambda seed: 1 // 0}}}, (7,)"))
+    with pytest.raises(InputError, match=r"mine\.py, line \d+: ZeroDivisionError"):
+        load_study(path)
+    late = (
+        "from __future__ import annotations\nimport dataclasses\n\n\n@dataclasses.dataclass\nclass Own:\n    x: int\n\n"
+    )
+    path.write_text(late + text.partition("\n")[2])
+    assert load_study(path)[0].seeds == (7,)
     with pytest.raises(InputError, match=r"mine\.py"):
         load_study(tmp_path / "min.py")
 

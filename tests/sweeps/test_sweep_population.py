@@ -86,6 +86,19 @@ def test_a_population_whose_runs_were_ended_one_by_one_is_forgotten(study, finis
     assert [len(starts(workdir / run)) for run in done] == [1] * len(done)
 
 
+def test_a_run_that_went_on_alone_is_not_trained_again(study, finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "study")
+    alone, unfinished = study.runs()[4:]
+    kept = [(workdir / alone.id / name).read_bytes() for name in ("metrics.jsonl", "evaluations.jsonl")]
+    shutil.rmtree(workdir / unfinished.id)
+    (left := workdir / ".population" / "left").mkdir()
+    (left / "members.json").write_text(json.dumps([alone.id, unfinished.id]))
+    (left / "checkpoints" / "5").mkdir(parents=True)
+    _, failed = sweep(study, workdir)
+    assert not left.exists() and list(failed) == list(finished[2])
+    assert kept == [(workdir / alone.id / name).read_bytes() for name in ("metrics.jsonl", "evaluations.jsonl")]
+
+
 def test_ended_while_its_results_are_written_it_ends_with_the_same(study, finished, tmp_path, monkeypatch):
     write, written = Record.test_row, []
 

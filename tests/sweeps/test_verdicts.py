@@ -97,11 +97,35 @@ def test_a_measure_of_the_study_and_runs_without_it(cell_of):
     result = found(two(cell_of, RELU, TANH, **values), (claim("steps_to_25"),), measures=measures)
     (row,) = result["claims"]
     assert row["n"] == 4 and row["left_out"] == 1 and row["verdict"] == "supported"
-    assert row["sentence"].endswith("; 1 of 5 seeds left out, a side has no value")
+    assert row["sentence"].endswith("; of 5 seeds steps to 25 is there of sgd at 4 and adam at 5, and 1 are left out")
     assert result["metrics"]["steps_to_25"] == {
         "label": "steps to 25", "unit": "steps", "higher_is_better": False, "ratio": True
     }  # fmt: skip
     assert result["cells"][0]["metrics"]["steps_to_25"]["n"] == 4
+
+
+@pytest.mark.parametrize(
+    ("slow", "quick", "verdict"),
+    [
+        ((40, 41, 40, None, None), (50, 50, 51, 50, 50), "not decided"),  # where sgd arrives it is quicker
+        ((60, 61, 60, None, None), (50, 50, 51, 50, 50), "supported"),
+        ((60, 61, 60, 62, 60), (50, 50, 51, None, None), "not decided"),
+        ((40, 41, 40, 40, 42), (50, 50, 51, None, None), "refuted"),
+    ],
+)
+def test_no_verdict_against_the_seeds_that_never_got_there(slow, quick, verdict, cell_of):
+    measures = {"steps_to_25": Measure(lambda rows: None, "steps", higher_is_better=False, log=True)}
+    cells = two(cell_of, RELU, TANH, steps_to_25=(slow, quick))
+    (row,) = found(cells, (claim("steps_to_25"),), measures=measures)["claims"]
+    assert row["p"] < 0.01 and row["verdict"] == verdict
+
+
+def test_no_verdict_for_what_diverged(cell_of):
+    diverged = (0.5, 0.51, 0.49, None, None)
+    (row,) = found(two(cell_of, (0.9, 0.91, 0.9, 0.92, 0.9), diverged), (claim(),))["claims"]
+    assert row["verdict"] == "supported"
+    (row,) = found(two(cell_of, diverged, (0.3, 0.31, 0.3, 0.32, 0.3)), (claim(),))["claims"]
+    assert row["verdict"] == "not decided" and "of sgd at 3 and adam at 5" in row["sentence"]
 
 
 def test_the_interval_of_an_accuracy_ends_at_one(cell_of):

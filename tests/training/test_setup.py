@@ -1,5 +1,6 @@
 """What set_up refuses before anything is compiled: slices, losses and networks that would train to the wrong thing."""
 
+import jax
 import pytest
 
 from jaxcnn.errors import InputError
@@ -90,3 +91,9 @@ def test_a_mask_of_the_device_is_refused_and_ours_is_not(tiny_config, refused, o
 def test_an_option_of_the_wrong_kind(refused):
     assert "architecture convnet does not fit" in (text := refused({"model.options": {"widths": 3}}))
     assert "an option of it is of the wrong kind" in text
+
+
+@pytest.mark.parametrize(("log_every", "steps"), [(5, 5), (50, 20)])
+def test_on_an_accelerator_a_call_ends_where_the_log_does(log_every, steps, tiny_config, one_device, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert set_up(tiny_config({"log_every": log_every}), devices=one_device).config.steps_per_call == steps
