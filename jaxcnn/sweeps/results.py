@@ -15,8 +15,8 @@ from jaxcnn.errors import InputError
 from jaxcnn.sweeps.summary import summary
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.metrics import read_metrics
+from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir import environment, last_start, read_config, read_data, read_evaluations
-from jaxcnn.training.setup import make_model
 from jaxcnn.visualize.effects import draw_cells
 from jaxcnn.visualize.figure import save_figure
 from jaxcnn.visualize.quantity import amount, extent

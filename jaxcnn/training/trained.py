@@ -13,8 +13,9 @@ from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.config import default_config
 from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
+from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir import append_evaluation, read_config, read_data, read_statistics
-from jaxcnn.training.setup import make_model, make_normalise, set_up
+from jaxcnn.training.setup import make_normalise, set_up
 from jaxcnn.training.state import abstract_variables
 from jaxcnn.training.step import as_float
 

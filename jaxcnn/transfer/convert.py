@@ -12,8 +12,9 @@ from jaxcnn.data.fit import Target
 from jaxcnn.errors import InputError, input_errors, look_up, nearest
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.config import default_config
+from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir import CONVERTED, open_run, write_data, write_environment, write_statistics
-from jaxcnn.training.setup import make_model, set_up
+from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import State, abstract_variables, hyperparameters
 from jaxcnn.training.trained import Trained
 from jaxcnn.transfer import caffe, timm, torchvision

@@ -63,8 +63,8 @@ def run_points(workdirs):
     Raises:
       InputError: a directory is not a run's, or nothing was evaluated in it.
     """
+    from jaxcnn.training.model import make_model
     from jaxcnn.training.rundir import read_config, read_data, read_evaluations
-    from jaxcnn.training.setup import make_model
 
     found = []
     for workdir in workdirs:
