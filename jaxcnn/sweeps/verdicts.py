@@ -194,7 +194,7 @@ def sentence(row, metric, *, family):
     have = f"of {seeds} seeds {metric['label']} is there of {have}"
     if not n:
         return f"not decided: no seed has {metric['label']} of both {first} and {second}; {have}"
-    left_out = f"; {have}, and {row['left_out']} are left out" if row["left_out"] else ""
+    left_out = f"; {have} ({row['left_out']} left out)" if row["left_out"] else ""
     if verdict == statistics.NOT_DECIDED:
         relation = f"{first} over {second} is" if metric["ratio"] else f"{first} minus {second} is"
         text = f"not decided at n = {n}: {relation} {_size(row['estimate'], metric)} ({_evidence(row, metric, family)})"

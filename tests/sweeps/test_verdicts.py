@@ -97,7 +97,7 @@ def test_a_measure_of_the_study_and_runs_without_it(cell_of):
     result = found(two(cell_of, RELU, TANH, **values), (claim("steps_to_25"),), measures=measures)
     (row,) = result["claims"]
     assert row["n"] == 4 and row["left_out"] == 1 and row["verdict"] == "supported"
-    assert row["sentence"].endswith("; of 5 seeds steps to 25 is there of sgd at 4 and adam at 5, and 1 are left out")
+    assert row["sentence"].endswith("; of 5 seeds steps to 25 is there of sgd at 4 and adam at 5 (1 left out)")
     assert result["metrics"]["steps_to_25"] == {
         "label": "steps to 25", "unit": "steps", "higher_is_better": False, "ratio": True
     }  # fmt: skip

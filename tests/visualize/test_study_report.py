@@ -62,7 +62,7 @@ def test_the_verdicts_come_first(source, read):
         "not decided at n = 1: a <b> minus single is 41.00 points of test accuracy (one pair has no interval, p 1)"
     )
     assert text.index("A <b> beats the single one.") < text.index(sentence) < text.index("Claim: <deeper>")
-    assert "and 2 are left out" in text
+    assert "(2 left out)" in text
 
 
 def test_every_cell_stands_against_the_baseline(source, read):
