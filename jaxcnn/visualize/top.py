@@ -54,19 +54,19 @@ def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule="d
     channels = channels or spread(active if active.size else np.arange(len(found.values)), units)
     field, tops = seen.stages[stage].field, []
     for channel in channels:
-        answering = found.values[channel] != 0  # a unit that is off sees nothing
-        answering |= not answering.any()
-        images, places = found.images[channel][answering], found.places[channel][answering]
+        values, images, places = found.values[channel], found.images[channel], found.places[channel]
         pixels = records.read(images)["image"]
+        # Of all of them: one shape, one compilation.
         projections = seen.project(pixels, stage, np.full(len(images), channel), places, rule=rule)
+        kept = np.flatnonzero(values if values.any() else np.ones_like(values))  # a unit that is off sees nothing
         boxes = [_shown(field_box(field, place), pixels.shape[1:3]) for place in places]
         tops.append(
             Top(
                 seen.unit_name(stage, channel),
-                found.values[channel][answering],
-                images,
-                np.stack([patch(*pair) for pair in zip(pixels, boxes, strict=True)]),
-                np.stack([cut_projection(rule, *pair) for pair in zip(projections, boxes, strict=True)]),
+                values[kept],
+                images[kept],
+                np.stack([patch(pixels[n], boxes[n]) for n in kept]),
+                np.stack([cut_projection(rule, projections[n], boxes[n]) for n in kept]),
             )
         )
     return tops
