@@ -6,7 +6,7 @@ import json
 import shutil
 
 from jaxcnn.errors import InputError
-from jaxcnn.sweeps.lock import hold
+from jaxcnn.lock import hold
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json
 from jaxcnn.training.divergence import Diverged

@@ -7,8 +7,8 @@ import time
 import rich.console
 
 from jaxcnn.errors import InputError
+from jaxcnn.lock import hold, is_held
 from jaxcnn.sweeps.local import run_workers
-from jaxcnn.sweeps.lock import hold, is_held
 from jaxcnn.sweeps.population import run_populations
 from jaxcnn.sweeps.results import read_result, write_study
 from jaxcnn.sweeps.worker import read_error, run_one, write_error

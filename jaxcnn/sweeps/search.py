@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxcnn.errors import InputError, disk_is_full, nearest
-from jaxcnn.sweeps.lock import hold, is_held
+from jaxcnn.lock import hold, is_held
 from jaxcnn.sweeps.space import Choice, Range
 from jaxcnn.sweeps.study import slips_named
 from jaxcnn.sweeps.trials import FOLDER, write_search

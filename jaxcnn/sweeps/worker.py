@@ -9,7 +9,7 @@ import traceback
 import jax
 
 from jaxcnn.errors import InputError, nearest
-from jaxcnn.sweeps.lock import hold
+from jaxcnn.lock import hold
 from jaxcnn.training.loop import train
 from jaxcnn.training.preemption import Preempted
 

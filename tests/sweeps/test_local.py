@@ -15,9 +15,9 @@ import pytest
 
 from jaxcnn.cli import main
 from jaxcnn.errors import InputError
+from jaxcnn.lock import hold
 from jaxcnn.sweeps import local
 from jaxcnn.sweeps.local import Workers, run_workers
-from jaxcnn.sweeps.lock import hold
 from jaxcnn.sweeps.worker import WATCH, read_error, write_error
 
 STUDY = '''"""Which rate?"""

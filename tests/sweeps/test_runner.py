@@ -9,8 +9,8 @@ import pytest
 
 from jaxcnn.cli import main
 from jaxcnn.errors import InputError
+from jaxcnn.lock import hold
 from jaxcnn.sweeps import Claim, Measure, Study, run_study
-from jaxcnn.sweeps.lock import hold
 from jaxcnn.training.config import to_json
 from jaxcnn.training.metrics import MetricsLog
 from jaxcnn.training.preemption import Preempted

@@ -1,0 +1,78 @@
+"""Files that are written whole or not at all, and that are named when they are damaged."""
+
+import contextlib
+import json
+import os
+import pathlib
+
+from jaxcnn.errors import InputError, disk_is_full
+
+
+@contextlib.contextmanager
+def replaced(path):
+    """Gives a temporary path; what is written there takes the place of `path` when the block ends without an error.
+
+    After an error, or a kill, the old file is as it was. The new file is on the disk before it takes its name, and it
+    has the mode that the umask gives. The temporary file lies in the same folder and has the same suffix.
+
+    Args:
+      path: the file to write; its folder must be there.
+    Yields:
+      A pathlib.Path to write to.
+    Raises:
+      InputError: the file cannot be written: the disk is full, the folder is read-only or is not there.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        temporary.touch()
+        mode = temporary.stat().st_mode & 0o777  # some libraries make files that only their owner can read
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary), str(path), temporary, path) and not disk_is_full(error):
+            raise
+        kept = f" {path.name} is as it was before." if path.exists() else ""
+        reason = "the disk is full" if disk_is_full(error) else error.strerror
+        raise InputError(f"{path} cannot be written: {reason}.{kept}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write_text(path, text):
+    """Writes a text file as UTF-8, whole or not at all; see `replaced`."""
+    with replaced(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Writes a value as an indented JSON file, whole or not at all; see `replaced`."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def read_json(path, kind=dict):
+    """The value of a JSON file.
+
+    Args:
+      path: the file.
+      kind: the type that the value has.
+    Raises:
+      InputError: the file is not there, cannot be read, is no JSON or holds another type; names file and line.
+    """
+    try:
+        value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {path}.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is damaged: line {error.lineno}, column {error.colno}: {error.msg}.") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: it is no JSON text in UTF-8.") from error
+    if not isinstance(value, kind):
+        raise InputError(f"{path} is damaged: it holds {type(value).__name__}, not {kind.__name__}.")
+    return value
