@@ -38,6 +38,9 @@ def _add_train(parser):
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument(
+        "--extend", action="store_true", help="go on with the run in WORKDIR to a longer config.duration"
+    )
+    parser.add_argument(
         "--coordinator",
         default=None,
         metavar="HOST:PORT",
@@ -78,7 +81,8 @@ def _train(arguments):
       python -m jaxcnn train --config=configs/NAME.py --config.optimizer.learning_rate=0.1 --workdir=DIR
 
     Any key of the config can be given as --config.key=value; jaxcnn/training/config.py lists them all. The same command
-    resumes a run that was broken off. It ends with one evaluation on the test split and a report.
+    resumes a run that was broken off. It ends with one evaluation on the test split and a report. With --extend and a
+    longer --config.duration a run, finished or not, goes on from its last state; nothing else may change.
     """
     from jaxcnn.training.distributed import join_processes
 
@@ -96,7 +100,7 @@ def _train(arguments):
     if not arguments.workdir:
         raise InputError("name a run directory: --workdir=DIR")
     try:
-        train(config, arguments.workdir, quiet=arguments.quiet, profile=arguments.profile)
+        train(config, arguments.workdir, quiet=arguments.quiet, profile=arguments.profile, extend=arguments.extend)
     except Preempted as stop:
         print(f"jaxcnn: {stop}", file=sys.stderr)
         return 128 + stop.signal

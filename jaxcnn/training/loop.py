@@ -14,6 +14,7 @@ from jaxcnn.training.chunks import Chunks, network
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.evaluate import Evaluator
+from jaxcnn.training.extension import check_extension, extension_of
 from jaxcnn.training.metrics import Progress
 from jaxcnn.training.preemption import Preempted, Termination
 from jaxcnn.training.record import Record
@@ -56,7 +57,7 @@ class Result:
     test: dict | None
 
 
-def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=True, on_evaluation=None):
+def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=True, on_evaluation=None, extend=False):
     """Trains as the config says, or resumes the run that workdir holds, and ends with one evaluation on test.
 
     Args:
@@ -67,6 +68,8 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=T
       profile: steps of a jax.profiler trace in workdir/profile.
       final_test: end with the test split; a search leaves it alone.
       on_evaluation: called with (step, held-out top-1) after each evaluation; what it raises ends the run.
+      extend: the run in workdir may have a shorter config.duration: it goes on from its last state to the new end,
+        see Extension. The test split is then looked at once more.
     Returns:
       A Result.
     Raises:
@@ -79,7 +82,9 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=T
     workdir = pathlib.Path(workdir)
     if (workdir / CONVERTED).exists():
         raise InputError(f"{workdir} holds converted weights, not a run to resume. Give another --workdir.")
-    open_run(workdir, setup.config, setup.counts())
+    if extend:
+        check_extension(workdir, setup)
+    open_run(workdir, setup.config, setup.counts(), extend=extend)
     keep = setup.config.checkpoint.keep
     with full_disk_named(workdir), Checkpoints(workdir / "checkpoints", keep=keep) as checkpoints:
         return _Run(setup, workdir, checkpoints, quiet, profile, on_evaluation).train(final_test=final_test)
@@ -98,11 +103,14 @@ class _Run(Chunks):
         self.progress = Progress(setup.total, start=resumed, title=config.model.name, quiet=self.quiet)
         self.record = Record(setup, config, self.workdir, step=resumed)
         try:
-            write_environment(self.workdir, config, step=resumed)
+            memory = self.checkpoints.memory(resumed) if resumed else None
+            self.extension = extension_of(memory, setup, resumed) if memory else None
+            more = {"extended": self.extension.event()} if self.extension else {}
+            write_environment(self.workdir, config, step=resumed, **more)
             feed = self._feed("train")
             self.data = feed.data
             self.task = setup.task(*statistics_of(setup, feed, self.workdir))
-            self.state = self._initial(resumed)
+            self.state = self._initial(resumed, memory)
             if config.forgetting.weight:
                 old = old_responses(setup, self.task, feed, self.state, self.workdir, resumed=resumed > 0)
                 self.data = {**self.data, OLD: setup.replicas.replicate(old)}
@@ -122,7 +130,7 @@ class _Run(Chunks):
             self.progress.line(f"{split}: {feed.unreadable()} records could not be read and are left out")
         return feed
 
-    def _initial(self, resumed):
+    def _initial(self, resumed, memory):
         optimizer, replicas = self.setup.optimizer(), self.setup.replicas
         create = jax.jit(
             lambda: create_state(self.config, self.setup.model, optimizer, self.setup.shape),
@@ -135,8 +143,7 @@ class _Run(Chunks):
         if not resumed:
             return self._begun(create())
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicas.replicated), like)
-        memory = self.checkpoints.memory(resumed)
-        self.record.restore(memory, resumed)
+        self.record.restore(memory, resumed, self.extension)
         self.unlogged, self.ended = memory["unlogged"], self.record.waited()
         return self.checkpoints.load(resumed, like)
 
@@ -160,6 +167,17 @@ class _Run(Chunks):
             f"{'resident' if feed.resident else 'streamed'}; "
             f"{self.setup.total} steps of {self.config.batch_size} on {self.setup.replicas.count} x {kind}"
             + (f"; resumed at step {resumed}" if resumed else "")
+        )
+        if self.extension:
+            self._announce_extension()
+
+    def _announce_extension(self):
+        longer, scale = self.extension, self.record.plateau.scale
+        self.progress.line(
+            f"made longer: '{longer.old}' ({longer.old_steps} steps) is now '{longer.new}' ({longer.new_steps} steps); "
+            f"from step {longer.step} on the schedule is that of the new duration: the learning rate there is "
+            f"{longer.new_rate * scale:g}, it was {longer.old_rate * scale:g}"
+            + ("; evaluation.patience, which had ended the run, counts anew" if self.record.reopened else "")
         )
 
     def _steps(self, start, feed, termination):
@@ -233,12 +251,14 @@ class _Run(Chunks):
         return Result(self.workdir, max(self.checkpoints.steps()), self.state, validation, test)
 
     def _test(self, best):
-        """The one look at the test split."""
+        """The look at the test split, one at each end that the run had."""
         state = self.checkpoints.load(best, self.state)
+        looks = self.record.looks() + 1
         row = self.record.test_row(best, Evaluator(self.setup, self.task, self._feed("test"))(network(state)))
         self.progress.line(
             f"test, best checkpoint (step {best}): {row['top1']:.2%} of {row['n']:,} images right, "
             f"loss {row['loss']:.4f}"
+            + (f"; look number {looks} at the test split: the run was made longer after it was tested" * (looks > 1))
         )
         return row
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from jaxcnn.training.divergence import divergence
 from jaxcnn.training.evaluate import evaluation_row
-from jaxcnn.training.metrics import MetricsLog
+from jaxcnn.training.extension import first_duration
+from jaxcnn.training.metrics import MetricsLog, read_metrics
 from jaxcnn.training.rundir import append_evaluation, read_evaluations
 from jaxcnn.training.schedule import Plateau
 
@@ -22,6 +23,7 @@ class Record:
       plateau: its Plateau.
       patience: a Plateau of config.evaluation.patience, which only counts.
       seconds: of training, up to the last row of the log.
+      reopened: config.evaluation.patience had ended the run, which was then made longer.
 
     Args:
       setup: a Setup.
@@ -34,6 +36,7 @@ class Record:
         self.setup, self.config, self.workdir = setup, config, workdir
         self.log = MetricsLog(workdir, step=step, active=jax.process_index() == 0)
         self.plateau, self.patience, self.seconds, self.rows = Plateau(), Plateau(), 0.0, {}
+        self.reopened = False
 
     def memory(self, step, *, unlogged):
         """The JSON that a checkpoint holds beside the state; `unlogged` are the seconds that the rows below took."""
@@ -48,13 +51,23 @@ class Record:
             "config": self.config.to_dict(),
         }
 
-    def restore(self, memory, step):
-        """Goes on from what `memory` returned."""
+    def restore(self, memory, step, extension=None):
+        """Goes on from what `memory` returned, under a longer duration where there is an Extension."""
         self.plateau = _from_json(memory["plateau"])
         self.patience = _from_json(memory.get("patience", _as_json(Plateau())))  # older checkpoints have none
         self.seconds = memory["seconds"]
         self.rows = {name: np.asarray(values, np.float32) for name, values in memory["metrics"].items()}
         self.log.write({"event": "resumed", "step": step})
+        if extension:
+            self._extend(extension)
+
+    def _extend(self, extension):
+        """Logs that the run was made longer, once; a run that its patience had ended goes on and counts anew."""
+        if self.waited():
+            self.patience, self.reopened = dataclasses.replace(self.patience, count=0), True
+        event = {**extension.event(), "epoch": self._epoch(extension.step)}
+        if event not in read_metrics(self.workdir):
+            self.log.write(event)
 
     def add(self, chunks, step):
         """Takes the metrics of the steps up to `step`; returns where and why they diverged, as `divergence`, or None.
@@ -110,15 +123,24 @@ class Record:
         return f"The last good checkpoint is step {saved[-1]} in {self.workdir}." if saved else "None was saved yet."
 
     def tested(self):
-        """The one evaluation on test as a dict, see evaluation_row; None before it was done."""
-        kept = ("time", "final", "confusion", "wrong")  # in the log alone
-        found = (row for row in read_evaluations(self.workdir) if row.get("final"))
+        """The evaluation on test at the end of this duration, see evaluation_row; None before it was done."""
+        kept = ("time", "final", "duration", "look", "confusion", "wrong")  # in the log alone
+        begun = first_duration(self.workdir, self.config)  # rows of older runs do not say their duration
+        found = (row for row in self._finals() if row.get("duration", begun) == self.config.duration)
         return next(({k: v for k, v in row.items() if k not in kept} for row in found), None)
 
+    def looks(self):
+        """How often the run has been evaluated on test at an end; more than once where it was made longer."""
+        return len(self._finals())
+
+    def _finals(self):
+        return [row for row in read_evaluations(self.workdir) if row.get("final")]
+
     def test_row(self, step, result):
-        """Keeps the one Evaluation on test, of the checkpoint of a step; returns its row."""
+        """Keeps the Evaluation on test at the end, of the checkpoint of a step; returns its row."""
         row = evaluation_row(self.config, step, "test", result)
-        more = {"final": True, "confusion": result.confusion.tolist(), "wrong": result.wrong}
+        more = {"final": True, "duration": self.config.duration, "look": self.looks() + 1}
+        more |= {"confusion": result.confusion.tolist(), "wrong": result.wrong}
         append_evaluation(self.workdir, {**row, **more})
         return row
 

@@ -34,11 +34,12 @@ DATA = "data.json"
 CONVERTED = "preprocessing.json"  # lies beside weights that come from elsewhere
 
 
-def open_run(workdir, config, records=None):
+def open_run(workdir, config, records=None, *, extend=False):
     """Makes or reopens a run directory for a resolved config.
 
     Args:
       records: {split: number of its images}, None where nothing is trained.
+      extend: config.duration may be another; config.json is given the new one.
     Raises:
       InputError: the directory holds a run of another config (shows the differences) or of a data set that had other
         numbers of images, or cannot be written.
@@ -46,11 +47,15 @@ def open_run(workdir, config, records=None):
     path = workdir / "config.json"
     if path.exists():
         changed = differences(from_json(path.read_text()), config)
+        changed = [row for row in changed if not (extend and row[0] == "duration")]
         if changed:
+            longer = (
+                " A longer duration, and nothing else: --extend." if "duration" in {key for key, *_ in changed} else ""
+            )
             rows = "; ".join(f"{key}: {old!r} there, {new!r} here" for key, old, new in changed)
             raise InputError(
                 f"{workdir} holds a run of another config. {rows}. Give another --workdir, or the config "
-                "that it was started with, to resume it."
+                f"that it was started with, to resume it.{longer}"
             )
     begun = _read_data(workdir).get("records") if (workdir / DATA).exists() else None
     if begun and records and records != begun:

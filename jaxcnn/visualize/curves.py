@@ -17,6 +17,7 @@ from jaxcnn.visualize.figure import (
 )
 from jaxcnn.visualize.history import (
     best_row,
+    extensions,
     finite_values,
     first_bad_row,
     number,
@@ -32,8 +33,8 @@ def draw_curves(rows, *, path=None):
 
     The train line of a panel goes through the mean of the train rows since the previous evaluation, and the area from
     there to the held-out line is the gap; every train row is drawn too, faintly. Without evaluations the train rows
-    are the line. The held-out row of highest top1 is marked. Numbers that are not finite leave a hole; the first train
-    row whose loss is not finite is marked.
+    are the line. The best held-out row is marked. Numbers that are not finite leave a hole; the first train row whose
+    loss is not finite is marked, and so are the steps at which the run was made longer.
 
     Args:
       rows: dicts of metrics.jsonl, in file order; events are passed over; may be empty.
@@ -58,6 +59,8 @@ def draw_curves(rows, *, path=None):
     for axes in panels.values():
         if bad is not None and axes is not panels["rate"]:
             axes.axvline(number(bad, xlabel), color=QUIET, linestyle=":", label="loss not finite", gid="bad")
+        for row in extensions(history):
+            axes.axvline(number(row, xlabel), color=QUIET, linestyle="--", linewidth=1, gid="extended")
         _share_range(axes, at_train, at_held_out)
         _explain(axes)
     if path is not None:

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from jaxcnn.training.extension import EVENT
+
 
 @dataclasses.dataclass(frozen=True)
 class History:
@@ -97,6 +99,11 @@ def best_row(history: History) -> dict | None:
     """The held-out row of highest top1, the earliest of equals; None where no row has one."""
     rows = [row for row in history.held_out if math.isfinite(number(row, "top1"))]
     return max(rows, key=lambda row: number(row, "top1"), default=None)
+
+
+def extensions(history: History) -> list[dict]:
+    """The events that the run was made longer, by their steps."""
+    return [row for row in history.events if row["event"] == EVENT]
 
 
 def first_bad_row(history: History) -> dict | None:

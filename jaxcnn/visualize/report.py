@@ -12,6 +12,7 @@ from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example, class_name, example_grids
 from jaxcnn.visualize.history import (
     best_row,
+    extensions,
     first_bad_row,
     number,
     read_history,
@@ -58,15 +59,11 @@ class RunReport:
 def run_report(run: RunReport) -> str:
     """The HTML page of one run. A piece that is missing leaves its section out; numbers not finite show as NaN."""
     history = read_history(run.rows)
-    bad = first_bad_row(history)
-    notice = (
-        None if bad is None else (f"The train loss is not a finite number at step {bad['step']} (epoch {_epoch(bad)}).")
-    )
     return page.page(
         run.name,
         subtitle=f"jaxcnn run, checkpoint of step {run.checkpoint_step}",
         tiles=list(_run_tiles(run, history)),
-        notices=[notice] if notice else [],
+        notices=list(_notices(run, history)),
         sections=[
             ("Learning curves", _curves(run, history)),
             ("By epoch" if history.held_out else "By step", _progress(history)),
@@ -79,6 +76,25 @@ def run_report(run: RunReport) -> str:
             ("Environment", page.folded("entries", run.environment)),
         ],
     )
+
+
+def _notices(run, history):
+    bad = first_bad_row(history)
+    if bad is not None:
+        yield f"The train loss is not a finite number at step {bad['step']} (epoch {_epoch(bad)})."
+    for row in extensions(history):
+        yield (
+            f"The run was made longer at step {row['step']} (epoch {_epoch(row)}): from '{row['old']}' "
+            f"({row['old_steps']} steps) to '{row['new']}' ({row['new_steps']} steps). The schedule from there on is "
+            f"that of the new duration: learning rate {page.compact(row['new_rate'])} instead of "
+            f"{page.compact(row['old_rate'])} at that step."
+        )
+    looks = sum(bool(row.get("final")) for row in run.evaluations)
+    if looks > 1:
+        yield (
+            f"The test split was looked at {looks} times: at the end of each duration. Whoever made the run longer "
+            "knew the earlier result."
+        )
 
 
 def _epoch(row):

@@ -1,0 +1,80 @@
+"""Making a run longer: a start whose duration is not the one that its checkpoint was written under."""
+
+import dataclasses
+
+from jaxcnn.errors import InputError
+from jaxcnn.training.metrics import read_metrics
+from jaxcnn.training.rundir import read_config
+from jaxcnn.training.schedule import make_schedule
+from jaxcnn.training.validate import duration_in_steps
+
+EVENT = "extended"
+
+
+@dataclasses.dataclass(frozen=True)
+class Extension:
+    """A run that goes on under a longer duration from the last state of a shorter one.
+
+    The new config holds from that state on: the schedule says what it would have said at that step in a run of the
+    new duration, and every share ("50%") is one of the new duration.
+
+    Attributes:
+      step: updates done when the run was made longer.
+      old, new: config.duration before and after, as written.
+      old_steps, new_steps: both in steps.
+      old_rate, new_rate: the learning rate at this step under each, before a plateau's scale.
+    """
+
+    step: int
+    old: str
+    new: str
+    old_steps: int
+    new_steps: int
+    old_rate: float
+    new_rate: float
+
+    def event(self):
+        """The row of metrics.jsonl."""
+        return {"event": EVENT, **dataclasses.asdict(self)}
+
+
+def check_extension(workdir, setup):
+    """Raises InputError where the run of a directory is longer already than the config says."""
+    if not (workdir / "config.json").exists():
+        return
+    old = read_config(workdir).duration
+    old_steps = _steps(setup, old)
+    if setup.total < old_steps:
+        raise InputError(
+            f"config.duration is '{setup.config.duration}' ({setup.total} steps), but the run in {workdir} has '{old}' "
+            f"({old_steps} steps): --extend makes a run longer, never shorter."
+        )
+
+
+def extension_of(memory, setup, step):
+    """The Extension that goes on from a checkpoint, None where the checkpoint has the duration of the config.
+
+    It follows from the checkpoint alone: a start that was killed before its first checkpoint finds it again.
+
+    Args:
+      memory: the JSON of the checkpoint, see Record.memory.
+      setup: the Setup of this start.
+      step: of the checkpoint.
+    """
+    config = setup.config.copy_and_resolve_references()
+    old = memory["config"]["duration"]
+    if old == config.duration:
+        return None
+    config.duration, old_steps = old, _steps(setup, old)
+    before = make_schedule(config, steps_per_epoch=setup.steps_per_epoch, total=old_steps)
+    rates = (float(schedule(step)) for schedule in (before, setup.schedule()))
+    return Extension(step, old, setup.config.duration, old_steps, setup.total, *rates)
+
+
+def first_duration(workdir, config):
+    """The config.duration that a run began with."""
+    return next((row["old"] for row in read_metrics(workdir) if row.get("event") == EVENT), config.duration)
+
+
+def _steps(setup, duration):
+    return duration_in_steps(duration, key="duration", steps_per_epoch=setup.steps_per_epoch, total=0)
