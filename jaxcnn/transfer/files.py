@@ -1,28 +1,60 @@
-"""Tensors of a file by name: safetensors, PyTorch's .pth through its weights-only loader, Caffe's .caffemodel."""
+"""Tensors of a file by name: safetensors, PyTorch's state_dicts by its weights-only loader, Caffe's caffemodels."""
 
+import argparse
 import pathlib
+import re
+import warnings
 
 from jaxcnn.errors import InputError
 from jaxcnn.transfer.caffemodel import read_caffemodel
+from jaxcnn.transfer.state_dict import find_weights
 
-FORMATS = ".safetensors, .pth or .pt (needs torch), .caffemodel"
+FORMATS = "safetensors, a state_dict of PyTorch (.pth, .pt, .th, .bin, ...; needs torch), Caffe's .caffemodel"
+START = 512  # bytes, by which a format is known
+
+OTHERS = {  # that people have, by their first bytes
+    b"\x89HDF": "it is HDF5, as Keras writes it",
+    b"<": "it is a web page or XML: did its download fail?",
+    b"version https://git-lfs": "it is Git LFS's pointer to the file: `git lfs pull` fetches the file itself",
+}
 
 
-def read_tensors(file):
+def read_tensors(file, key=""):
     """{name: array} of a file; nothing in it is executed.
 
+    The format is known by the file's content, whatever its suffix. `jaxcnn.transfer.state_dict` tells how the weights
+    are found in a training checkpoint.
+
     Args:
-      file: a path that ends in .safetensors, .pth, .pt or .caffemodel.
+      file: a path.
+      key: under which name the weights lie, of a file that holds several; "" looks for them.
     Raises:
       InputError: the file is not there, of another format or damaged, or torch is needed and not installed.
     """
     file = pathlib.Path(file)
-    readers = {".safetensors": _safetensors, ".pth": _torch, ".pt": _torch, ".caffemodel": _caffe}
     if not file.is_file():
         raise InputError(f"there is no file {file}.")
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(START)
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
+    return find_weights(_reader(file, start)(file), key=key, file=file)
+
+
+def _reader(file, start):
+    """The reader of a file that starts so; its suffix counts only where that tells nothing."""
+    if start[8:9] == b"{":
+        return _safetensors
+    if start.startswith((b"PK\x03\x04", b"\x80")):  # zip, pickle
+        return _torch
+    for first, what in OTHERS.items():
+        if start.startswith(first):
+            raise InputError(f"{file} is not of a format that can be read: {what}. Formats: {FORMATS}.")
+    readers = {".safetensors": _safetensors, ".pth": _torch, ".pt": _torch, ".caffemodel": _caffe}
     if file.suffix not in readers:
         raise InputError(f"{file} is not of a format that can be read: {FORMATS}.")
-    return readers[file.suffix](file)
+    return readers[file.suffix]
 
 
 def _safetensors(file):
@@ -31,7 +63,7 @@ def _safetensors(file):
 
     try:
         return load_file(file)
-    except (SafetensorError, KeyError, TypeError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file} cannot be read as safetensors: {error}.") from error
 
 
@@ -43,20 +75,42 @@ def _torch(file):
             f"{file} needs PyTorch to be read (pip install torch), or convert it to safetensors where that is."
         ) from error
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals([argparse.Namespace]):
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and torch have no exception class in common
-        raise InputError(f"{file} cannot be read by torch.load(weights_only=True): {error}") from error
-    for key in ("state_dict", "model"):  # of a whole training checkpoint
-        found = found[key] if isinstance(found, dict) and isinstance(found.get(key), dict) else found
-    if not isinstance(found, dict) or not all(isinstance(x, torch.Tensor) for x in found.values()):
-        raise InputError(f"{file} holds no state_dict: names and tensors are expected.")
-    prefix = "module." if found and all(name.startswith("module.") for name in found) else ""  # nn.DataParallel
-    tensors = {name.removeprefix(prefix): x.detach() for name, x in found.items()}
-    return {name: (x.float() if x.dtype == torch.bfloat16 else x).numpy() for name, x in tensors.items()}
+        raise InputError(_refusal(file, str(error))) from error
+    return _arrays(found, torch, file)
+
+
+def _refusal(file, text):
+    """One sentence of ours for what torch says: its own advises to load such files without protection."""
+    if "TorchScript" in text:
+        return f"{file} is a program of TorchScript: where you trust it, save the state_dict() of torch.jit.load()."
+    found = re.search(r"GLOBAL ([\w.]+) was not an allowed", text)
+    if not found:
+        return f"{file} cannot be read as a file of torch.save: it is damaged, of another kind or no state_dict."
+    return (
+        f"{file} holds {found[1]} beside tensors; reading such an object can run code, so it is not read. Where you "
+        "trust the file, load it in PyTorch and save the network's state_dict() alone, or as safetensors."
+    )
+
+
+def _arrays(found, torch, file):
+    """Nested dicts with NumPy's arrays instead of tensors; NumPy lacks the short formats, which become float32."""
+    if isinstance(found, dict):
+        return {name: _arrays(value, torch, f"{file}, {name}") for name, value in found.items()}
+    if not isinstance(found, torch.Tensor):
+        return found
+    known = (torch.float16, torch.float32, torch.float64)
+    array = found.detach()
+    try:
+        return (array.float() if array.is_floating_point() and array.dtype not in known else array).numpy()
+    except (TypeError, RuntimeError) as error:  # sparse, quantised
+        raise InputError(f"{file} is a tensor of {array.dtype}, {array.layout}, which cannot be converted.") from error
 
 
 def _caffe(file):
     try:
         return read_caffemodel(file.read_bytes())
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{file} cannot be read as a caffemodel: {error}.") from error
