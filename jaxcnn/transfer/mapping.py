@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.errors import InputError
@@ -126,8 +127,8 @@ def to_variables(entries, tensors, like, *, where=""):
     Returns:
       As like, float32 arrays.
     Raises:
-      InputError: a tensor is missing, left over, used twice, of another shape or no floating point, or a parameter
-        stays empty; the message lists both sides.
+      InputError: a tensor is missing, left over, used twice, of another shape, no floating point or not finite, or a
+        parameter stays empty; the message lists both sides.
     """
     wanted = {_keys(key): leaf for key, leaf in jax.tree_util.tree_leaves_with_path(like)}
     given = {name: array for name, array in tensors.items() if not ignored(name)}
@@ -138,19 +139,23 @@ def to_variables(entries, tensors, like, *, where=""):
         "only in the network": ["/".join(key) for key in set(wanted) - {entry.path for entry in entries}],
         "used twice": _twice(entry.name for entry in entries) + _twice("/".join(entry.path) for entry in entries),
     }
-    filled, problems["other shapes"], problems["no floating point"] = {}, [], []
+    filled = {}
+    problems.update({"other shapes": [], "no floating point": [], "not finite": []})
     for entry in entries:
         if entry.name not in given or entry.path not in wanted:
             continue
         array, shape = np.asarray(given[entry.name]), tuple(wanted[entry.path].shape)
-        if not np.issubdtype(array.dtype, np.floating):
+        if not jnp.issubdtype(array.dtype, jnp.floating):  # NumPy does not count bfloat16
             problems["no floating point"].append(f"{entry.name} {array.dtype}")
             continue
         ours = _try(entry.transform, array, shape)
         if ours is None or ours.shape != shape:
             problems["other shapes"].append(f"{entry.name} {array.shape} there, {'/'.join(entry.path)} {shape} here")
             continue
-        filled[entry.path] = np.ascontiguousarray(ours, np.float32)
+        with np.errstate(over="ignore"):  # a float64 above the largest float32 is infinite, and named
+            filled[entry.path] = np.ascontiguousarray(ours, np.float32)
+        if not np.isfinite(filled[entry.path]).all():
+            problems["not finite"].append(entry.name)
     if any(problems.values()):
         raise InputError(f"{where} does not fit. " + " ".join(_listing(kind, p) for kind, p in problems.items() if p))
     return jax.tree_util.tree_map_with_path(lambda key, _: filled[_keys(key)], like)

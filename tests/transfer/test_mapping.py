@@ -1,6 +1,7 @@
 """A mapping uses every tensor once and fills every parameter, or says on both sides what does not fit."""
 
 import jax
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -60,6 +61,24 @@ def test_a_mismatch_lists_both_sides(tiny, tensors):
     assert text.startswith("f.safetensors as resnet8 does not fit.")
     assert "not in the file: layer1.0.conv1.weight." in text and "Only in the file: layer9.conv.weight." in text
     assert "linear.weight (10, 63) there, params/fc/kernel (64, 10) here" in text and "bn1.bias int32" in text
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float16, np.float64])
+def test_every_floating_point_is_taken(tiny, tensors, dtype):
+    entries, like = tiny
+    short = {name: array.astype(dtype) for name, array in tensors.items()}
+    variables = mapping.to_variables(entries, short, like)
+    bias = variables["params"]["fc"]["bias"]
+    assert bias.dtype == np.float32
+    np.testing.assert_array_equal(bias, short["linear.bias"].astype(np.float32))
+
+
+def test_numbers_that_are_not_finite_are_named(tiny, tensors):
+    entries, like = tiny
+    tensors["bn1.running_var"] = tensors["bn1.running_var"] * np.nan
+    tensors["linear.bias"] = tensors["linear.bias"].astype(np.float64) * 1e300  # finite there
+    with pytest.raises(InputError, match=r"^f does not fit\. Not finite: bn1\.running_var, linear\.bias\.$"):
+        mapping.to_variables(entries, tensors, like, where="f")
 
 
 def test_every_parameter_must_be_filled_once(tiny, tensors):
