@@ -26,7 +26,7 @@ class Checkpoints:
             )
         self._context = ocp.Context()
         self._context.pytree.loading.partial_load = True  # load_network reads a part; load compares every name itself
-        self._checkpointer = None
+        self._checkpointer = self._saving = None
         if read_only:  # by this process alone, even in a run of several: no barrier waits for the others
             here = jax.process_index()
             self._context.multiprocessing.primary_host = here
@@ -49,7 +49,10 @@ class Checkpoints:
         if not self._checkpointer:
             return
         try:
-            self._checkpointer.close()
+            try:
+                self._saved()
+            finally:
+                self._checkpointer.close()
         except Exception:
             if error is None:  # else it is the same failed save once more
                 raise
@@ -86,12 +89,19 @@ class Checkpoints:
           memory: JSON: {"seed", "records", "seconds", "unlogged", "metrics", "plateau", "config"}.
           held_out: {"top1", "loss"} of the state where it was just evaluated.
         """
+        self._saved()
         memory = {**memory, "held_out": held_out or {}}
-        self._checkpointer.save_async(step, state, force=True, metrics=held_out, custom_metadata=memory)
+        self._saving = self._checkpointer.save_async(step, state, force=True, metrics=held_out, custom_metadata=memory)
 
     def wait(self):
         """Returns when what was started is on the disk; raises what went wrong."""
-        self._checkpointer.wait()
+        self._saved()
+
+    def _saved(self):
+        """Waits for the last save; its thread and event loop live until its result was asked for."""
+        saving, self._saving = self._saving, None
+        if saving:
+            saving.result()
 
     def memory(self, step):
         """The JSON that was saved with a step."""
