@@ -17,9 +17,8 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend import core
 
-from jaxcnn.analysis.equations import CALLS, REMAT, inner
+from jaxcnn.analysis.jaxpr import CALLS, OWN_DERIVATIVE, REMAT, bind, body, constants, inner, is_literal, scan_arity
 from jaxcnn.errors import look_up
 
 RULES = {
@@ -28,7 +27,6 @@ RULES = {
     "guided": lambda x, dy: (x > 0) & (dy > 0),
 }
 CONTRAST = ("_local_response_norm", "local_contrast_norm")  # of operators/response.py, one call by name each
-OWN_DERIVATIVE = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 FILLS = ("broadcast_in_dim", "convert_element_type", "copy", "reshape")  # zeros of zeros
 RECTIFIER = frozenset((*FILLS, "max", "min"))  # what relu and relu6 are made of
 
@@ -88,47 +86,47 @@ class _Walk:
 
     def __call__(self, closed, arguments, zero=()):
         """zero: for each argument whether it is the constant 0."""
-        jaxpr = getattr(closed, "jaxpr", closed)
+        jaxpr = body(closed)
         known = dict(zip(jaxpr.invars, arguments, strict=True))
-        known |= dict(zip(jaxpr.constvars, getattr(closed, "consts", ()), strict=True))
+        known |= dict(zip(jaxpr.constvars, constants(closed), strict=True))
         zeros = {variable for variable, z in zip(jaxpr.invars, zero, strict=False) if z}
         for eqn in jaxpr.eqns:
-            inputs = [a.val if isinstance(a, core.Literal) else known[a] for a in eqn.invars]
-            zero = [_is_zero(a) if isinstance(a, core.Literal) else a in zeros for a in eqn.invars]
+            inputs = [a.val if is_literal(a) else known[a] for a in eqn.invars]
+            zero = [_is_zero(a) if is_literal(a) else a in zeros for a in eqn.invars]
             known |= dict(zip(eqn.outvars, self._step(eqn, inputs, zero), strict=True))
             if eqn.primitive.name in FILLS and zero[0]:
                 zeros.update(eqn.outvars)
-        return [a.val if isinstance(a, core.Literal) else known[a] for a in jaxpr.outvars]
+        return [a.val if is_literal(a) else known[a] for a in jaxpr.outvars]
 
     def _step(self, eqn, inputs, zero):
         name, params = eqn.primitive.name, eqn.params
         if name == "max" and any(zero) and jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.inexact):
             return [self.relu(inputs[1 if zero[0] else 0])]
-        if name in OWN_DERIVATIVE and not _rectifies(inner(params)):
-            return _bind(eqn, inputs)
+        if name in OWN_DERIVATIVE and not _rectifies(inner(eqn)):
+            return bind(eqn, inputs)
         if name in CALLS or name in REMAT:
-            results = self(inner(params), inputs, zero)
+            results = self(inner(eqn), inputs, zero)
             return [_passed_by(inputs[0], results[0])] if params.get("name") in self.passed_by else results
         if name == "scan":
-            return self._scan(params, inputs)
+            return self._scan(eqn, inputs)
         if name == "cond":
             branches = [functools.partial(self._branch, closed) for closed in params["branches"]]
             return lax.switch(inputs[0], branches, *inputs[1:])
-        return _bind(eqn, inputs)
+        return bind(eqn, inputs)
 
     def _branch(self, closed, *arguments):
         return self(closed, arguments)
 
-    def _scan(self, params, inputs):
-        constants, carried = params["num_consts"], params["num_carry"]
-        fixed, carry = inputs[:constants], inputs[constants : constants + carried]
+    def _scan(self, eqn, inputs):
+        fixed, carried = scan_arity(eqn)
+        shared, carry = inputs[:fixed], inputs[fixed : fixed + carried]
 
-        def body(carry, slices):
-            results = self(params["jaxpr"], [*fixed, *carry, *slices])
+        def iteration(carry, slices):
+            results = self(eqn.params["jaxpr"], [*shared, *carry, *slices])
             return results[:carried], results[carried:]
 
-        options = {name: params[name] for name in ("length", "reverse", "unroll")}
-        carry, stacked = lax.scan(body, carry, inputs[constants + carried :], **options)
+        options = {name: eqn.params[name] for name in ("length", "reverse", "unroll")}
+        carry, stacked = lax.scan(iteration, carry, inputs[fixed + carried :], **options)
         return [*carry, *stacked]
 
 
@@ -143,10 +141,5 @@ def _rectifies(jaxpr):
 
 
 def _names(jaxpr):
-    eqns = getattr(jaxpr, "jaxpr", jaxpr).eqns
-    return set().union(*(_names(inner(e.params)) if e.primitive.name in CALLS else {e.primitive.name} for e in eqns))
-
-
-def _bind(eqn, inputs):
-    found = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
-    return found if eqn.primitive.multiple_results else [found]
+    eqns = body(jaxpr).eqns
+    return set().union(*(_names(inner(e)) if e.primitive.name in CALLS else {e.primitive.name} for e in eqns))

@@ -3,13 +3,9 @@
 import math
 from typing import Any, NamedTuple
 
-from jax.extend import core
-
+from jaxcnn.analysis.jaxpr import CALLS, REMAT, body, inner, insides, is_literal, scan_arity, scopes
 from jaxcnn.analysis.multiply_adds import multiply_adds
 
-# Calls that mean what is inside them, and the parameter that holds it.
-CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
-REMAT = ("remat", "remat2", "checkpoint")
 # Operators whose lowering is their own affair: one call by name, read by its arguments and never inside.
 NAMED = ("partially_connected_conv2d",)
 UNROLL_UP_TO = 2048  # iterations of a scan
@@ -51,7 +47,7 @@ class Program:
         self.constants: set[int] = set()
         self.notes: list[str] = []
         self._remats = 0
-        self.inputs = [self._new(v.aval) for v in closed.jaxpr.invars]
+        self.inputs = [self._new(v.aval) for v in body(closed).invars]
         self.outputs = self._open(closed, self.inputs, (), None)
 
     def needed(self, outputs):
@@ -78,32 +74,32 @@ class Program:
 
     def _open(self, jaxpr, arguments, path, remat):
         """Adds the equations of a jaxpr called with these values; returns the numbers of its results."""
-        jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+        jaxpr = body(jaxpr)
         known = dict(zip(jaxpr.invars, arguments, strict=True))
         known |= {v: self._constant(v.aval) for v in jaxpr.constvars}
 
         def read(atom):
-            return self._new(atom.aval) if isinstance(atom, core.Literal) else known[atom]
+            return self._new(atom.aval) if is_literal(atom) else known[atom]
 
         for eqn in jaxpr.eqns:
             inputs = [read(atom) for atom in eqn.invars]
-            results = self._step(eqn, inputs, (*path, *_scopes(eqn)), remat)
+            results = self._step(eqn, inputs, (*path, *scopes(eqn)), remat)
             known |= dict(zip(eqn.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
     def _step(self, eqn, inputs, path, remat):
         name, params = eqn.primitive.name, eqn.params
         if name in CALLS and params.get("name") in NAMED:
-            return self._add(params["name"], inputs, eqn.outvars, {"window": _window(inner(params))}, path, remat)
+            return self._add(params["name"], inputs, eqn.outvars, {"window": _window(inner(eqn))}, path, remat)
         if name in CALLS:
-            return self._open(inner(params), inputs, path, remat)
+            return self._open(inner(eqn), inputs, path, remat)
         if name in REMAT:
             if remat is None:
                 self._remats, remat = self._remats + 1, self._remats
-            return self._open(inner(params), inputs, path, remat)
+            return self._open(inner(eqn), inputs, path, remat)
         if name == "scan" and params["length"] <= UNROLL_UP_TO:
             return self._unroll(eqn, inputs, path, remat)
-        if _insides(params):
+        if insides(eqn):
             params = {"macs": self._inside(eqn, path)}
         return self._add(name, inputs, eqn.outvars, params, path, remat)
 
@@ -114,14 +110,14 @@ class Program:
 
     def _unroll(self, eqn, inputs, path, remat):
         """A scan as its iterations, one after another; what it stacks comes out as one `stack`."""
-        params, body = eqn.params, eqn.params["jaxpr"]
-        constants, carried = params["num_consts"], params["num_carry"]
+        iteration = body(eqn.params["jaxpr"])
+        constants, carried = scan_arity(eqn)
         fixed, carry = inputs[:constants], inputs[constants : constants + carried]
-        stacked, slices = inputs[constants + carried :], body.jaxpr.invars[constants + carried :]
+        stacked, slices = inputs[constants + carried :], iteration.invars[constants + carried :]
         rows = []
-        for _ in range(params["length"]):
+        for _ in range(eqn.params["length"]):
             here = [self._add("scan_slice", [x], [v], {}, path, remat)[0] for x, v in zip(stacked, slices, strict=True)]
-            results = self._open(body, [*fixed, *carry, *here], path, remat)
+            results = self._open(iteration, [*fixed, *carry, *here], path, remat)
             carry = results[:carried]
             rows.append(results[carried:])
         ends = zip(eqn.outvars[carried:], zip(*rows, strict=True) if rows else (), strict=True)
@@ -130,7 +126,7 @@ class Program:
     def _inside(self, eqn, path):
         """Multiply-adds of an equation that stays closed: of a loop or a branch, or of a call of an unknown kind."""
         name, params = eqn.primitive.name, eqn.params
-        inside = [_products(jaxpr) for jaxpr in _insides(params)]
+        inside = [_products(jaxpr) for jaxpr in insides(eqn)]
         where = f"{name} in {'/'.join(path) or 'the function'}"
         if not any(inside):
             return 0
@@ -144,40 +140,10 @@ class Program:
         return sum(inside)
 
 
-def _scopes(eqn):
-    """The names of a name stack as Linen leaves them; `Module.method` is the module itself."""
-    path, method = [], None
-    for scope in eqn.source_info.name_stack.stack:
-        if type(scope).__name__ != "Scope":  # the trace of a transformation: jvp, transpose, vmap
-            continue
-        name, dot, _ = scope.name.partition(".")
-        if (dot and path and path[-1] == name) or (not dot and method == name):
-            method = None
-            continue
-        path.append(name)
-        method = name if dot else None
-    return tuple(path)
-
-
-def inner(params):
-    """The jaxpr that a call is of."""
-    return next(params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params)
-
-
-def _insides(params):
-    """Every jaxpr among an equation's parameters but those of a scalar (the update of a scatter, a reducer)."""
-    found = []
-    for key, value in params.items():
-        for jaxpr in value if isinstance(value, (tuple, list)) else (value,):
-            if hasattr(jaxpr, "eqns") and key not in ("update_jaxpr", "jvp_jaxpr_fun"):
-                found.append(getattr(jaxpr, "jaxpr", jaxpr))
-    return found
-
-
 def _products(jaxpr):
     total = 0
     for eqn in jaxpr.eqns:
-        inside = [_products(j) for j in _insides(eqn.params)]
+        inside = [_products(j) for j in insides(eqn)]
         if eqn.primitive.name == "cond":
             total += max(inside)
         elif inside:
@@ -190,7 +156,7 @@ def _products(jaxpr):
 
 def _window(jaxpr):
     """The window of the one convolution inside a named operator."""
-    return next(eqn.params["window"] for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns if "window" in eqn.params)
+    return next(eqn.params["window"] for eqn in body(jaxpr).eqns if "window" in eqn.params)
 
 
 def size_in_bytes(aval):

@@ -5,9 +5,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
 
 from jaxcnn.analysis import analyse
+from jaxcnn.analysis.jaxpr import bind, body, constants, is_literal
 from jaxcnn.errors import look_up
 from jaxcnn.training.setup import make_normalise
 from jaxcnn.training.step import as_float
@@ -61,8 +61,8 @@ def class_gradients(model, variables, images, stage, classes):
         return logits, found["maps"]
 
     closed = jax.make_jaxpr(outputs)(variables, images)
-    logits, place = closed.jaxpr.outvars
-    if not _depends(closed.jaxpr, logits, place):
+    logits, place = body(closed).outvars
+    if not _depends(body(closed), logits, place):
         raise ValueError(f"the logits do not depend on stage {stage!r}")
     arguments = jax.tree.leaves((variables, images))
     maps = _evaluate(closed, arguments, {}, place)
@@ -77,19 +77,18 @@ def class_gradients(model, variables, images, stage, classes):
 def _depends(jaxpr, result, place):
     reached = {place}
     for eqn in jaxpr.eqns:
-        if any(not isinstance(atom, core.Literal) and atom in reached for atom in eqn.invars):
+        if any(not is_literal(atom) and atom in reached for atom in eqn.invars):
             reached.update(eqn.outvars)
     return result in reached
 
 
 def _evaluate(closed, arguments, given, wanted):
     """One value of a jaxpr; those in `given` stand for what the program computes."""
-    jaxpr = closed.jaxpr
-    known = {**dict(zip((*jaxpr.constvars, *jaxpr.invars), (*closed.consts, *arguments), strict=True)), **given}
+    jaxpr = body(closed)
+    known = {**dict(zip((*jaxpr.constvars, *jaxpr.invars), (*constants(closed), *arguments), strict=True)), **given}
     for eqn in jaxpr.eqns:
-        inputs = [atom.val if isinstance(atom, core.Literal) else known[atom] for atom in eqn.invars]
-        results = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
-        for var, value in zip(eqn.outvars, results if eqn.primitive.multiple_results else [results], strict=True):
+        inputs = [atom.val if is_literal(atom) else known[atom] for atom in eqn.invars]
+        for var, value in zip(eqn.outvars, bind(eqn, inputs), strict=True):
             known.setdefault(var, value)
     return known[wanted]
 
