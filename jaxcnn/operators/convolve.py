@@ -10,11 +10,9 @@ shows one equation that carries the convolution's own arguments, whatever formul
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching
 
 from jaxcnn.operators import convolve_cpu, convolve_product, convolve_xla
-from jaxcnn.operators.lowering import lower, vary
+from jaxcnn.operators.lowering import batch, bilinear, define, vary
 from jaxcnn.operators.taps import Window
 
 
@@ -37,34 +35,32 @@ def _bind(primitive, a, b, window):
     return primitive.bind(vary(a, like=b), vary(b, like=a), window=window)
 
 
-conv2d_p = Primitive("conv2d")
-conv2d_input_p = Primitive("conv2d_input")
-conv2d_kernel_p = Primitive("conv2d_kernel")
-
-
-def _define(primitive, shape, default, cpu):
+def _define(name, shape, default, cpu):
     def abstract(a, b, *, window):
         return a.update(shape=shape(a, b, window), weak_type=False)
 
-    primitive.def_abstract_eval(abstract)
-    lower(primitive, default, cpu, static="window")
+    return define(name, abstract, default, cpu, static="window")
 
 
-_define(conv2d_p, convolve_xla.output_shape, convolve_xla.output, convolve_cpu.output)
-_define(conv2d_input_p, convolve_xla.input_shape, convolve_xla.input_gradient, convolve_cpu.input_gradient)
-_define(conv2d_kernel_p, convolve_xla.kernel_shape, convolve_xla.kernel_gradient, convolve_cpu.kernel_gradient)
+conv2d_p = _define("conv2d", convolve_xla.output_shape, convolve_xla.output, convolve_cpu.output)
+conv2d_input_p = _define(
+    "conv2d_input", convolve_xla.input_shape, convolve_xla.input_gradient, convolve_cpu.input_gradient
+)
+conv2d_kernel_p = _define(
+    "conv2d_kernel", convolve_xla.kernel_shape, convolve_xla.kernel_gradient, convolve_cpu.kernel_gradient
+)
 
-ad.defbilinear(
+bilinear(
     conv2d_p,
     lambda dy, x, kernel, *, window: _bind(conv2d_input_p, dy, kernel, window),
     lambda dy, x, kernel, *, window: _bind(conv2d_kernel_p, x, dy, window),
 )
-ad.defbilinear(
+bilinear(
     conv2d_input_p,
     lambda dx, dy, kernel, *, window: _bind(conv2d_p, dx, kernel, window),
     lambda dx, dy, kernel, *, window: _bind(conv2d_kernel_p, dx, dy, window),
 )
-ad.defbilinear(
+bilinear(
     conv2d_kernel_p,
     lambda dk, x, dy, *, window: _bind(conv2d_input_p, dy, dk, window),
     lambda dk, x, dy, *, window: _bind(conv2d_p, x, dk, window),
@@ -82,7 +78,7 @@ def _define_batching(primitive, product):
         result = _bind(primitive, images.reshape(-1, *images.shape[2:]), b, window)
         return result.reshape(*images.shape[:2], *result.shape[1:]), 0
 
-    batching.primitive_batchers[primitive] = rule
+    batch(primitive, rule)
 
 
 _define_batching(conv2d_p, convolve_product.output)

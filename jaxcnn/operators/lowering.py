@@ -1,27 +1,90 @@
-"""What our JAX primitives share: a formulation per backend, images as the batch of vmap, operands under shard_map."""
+"""What our JAX primitives share: a formulation per backend, derivatives, images as the batch of vmap, shard_map's axes.
+
+The one file of the operators that imports JAX's insides.
+"""
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.interpreters import batching, mlir
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
 
-def lower(primitive, default, cpu, *, static):
-    """Gives a primitive its formulations, called directly and inside a program.
+def define(name, abstract, default, cpu, *, static, multiple_results=False):
+    """A primitive with its formulations, called directly and inside a program.
 
     Args:
-      primitive: a Primitive of arrays and one static keyword.
-      default, cpu: functions of the same arguments: on a CPU the second, elsewhere the first.
-      static: the name of the keyword.
+      name: what a jaxpr shows.
+      abstract: the abstract results of abstract arrays and the keyword.
+      default, cpu: functions of arrays and the keyword: on a CPU the second, elsewhere the first.
+      static: the name of the one static keyword.
+      multiple_results: whether it gives several arrays.
     """
+    made = Primitive(name)
+    made.multiple_results = multiple_results
 
     def call(*arrays, **parameters):
-        return primitive.bind(*arrays, **parameters)
+        return made.bind(*arrays, **parameters)
 
-    several = primitive.multiple_results
-    primitive.def_impl(jax.jit(call, static_argnames=static))
-    mlir.register_lowering(primitive, mlir.lower_fun(default, multiple_results=several))
-    mlir.register_lowering(primitive, mlir.lower_fun(cpu, multiple_results=several), platform="cpu")
+    made.def_abstract_eval(abstract)
+    made.def_impl(jax.jit(call, static_argnames=static))
+    mlir.register_lowering(made, mlir.lower_fun(default, multiple_results=multiple_results))
+    mlir.register_lowering(made, mlir.lower_fun(cpu, multiple_results=multiple_results), platform="cpu")
+    return made
+
+
+def bilinear(primitive, first, second):
+    """Makes a primitive of two arrays linear in each; the transposes are functions of (cotangent, a, b, keyword)."""
+    ad.defbilinear(primitive, first, second)
+
+
+def linear(primitive, transpose):
+    """Makes a primitive linear in its last array; the transpose is a function of (cotangent, arrays, keyword).
+
+    The arrays before the last are constants: nothing is differentiated through them.
+    """
+
+    def jvp(primals, tangents, **parameters):
+        result = primitive.bind(*primals, **parameters)
+        if type(tangents[-1]) is ad.Zero:
+            return result, _no_tangent(result)
+        return result, primitive.bind(*primals[:-1], tangents[-1], **parameters)
+
+    def transposed(cotangent, *arrays, **parameters):
+        constants = [None] * (len(arrays) - 1)
+        if type(cotangent) is ad.Zero:
+            return [*constants, ad.Zero(arrays[-1].aval.to_ct_aval())]
+        return [*constants, transpose(cotangent, *arrays, **parameters)]
+
+    ad.primitive_jvps[primitive] = jvp
+    ad.primitive_transposes[primitive] = transposed
+
+
+def differentiable(primitive, tangent):
+    """Gives a primitive of one array and several results a derivative: the first result alone has one.
+
+    Args:
+      primitive: of `multiple_results`.
+      tangent: of the first result, of (x, the other results, dx, keyword).
+    """
+
+    def jvp(primals, tangents, **parameters):
+        value, *others = primitive.bind(*primals, **parameters)
+        none = [_no_tangent(other) for other in others]
+        if type(tangents[0]) is ad.Zero:
+            return (value, *others), (_no_tangent(value), *none)
+        return (value, *others), (tangent(*primals, *others, tangents[0], **parameters), *none)
+
+    ad.primitive_jvps[primitive] = jvp
+
+
+def _no_tangent(x):
+    return ad.Zero(jax.typeof(x).to_tangent_aval())
+
+
+def batch(primitive, rule):
+    """Gives a primitive its own rule of vmap: of (arrays, axes, keyword), it returns (result, axis)."""
+    batching.primitive_batchers[primitive] = rule
 
 
 def batch_images(primitive):
@@ -37,7 +100,7 @@ def batch_images(primitive):
         result = jax.tree.map(lambda r: r.reshape(size, -1, *r.shape[1:]), result)
         return (result, [0] * len(result)) if primitive.multiple_results else (result, 0)
 
-    batching.primitive_batchers[primitive] = rule
+    batch(primitive, rule)
 
 
 def vary(x, *, like):

@@ -14,10 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import Primitive
-from jax.interpreters import ad
 
-from jaxcnn.operators.lowering import batch_images, lower
+from jaxcnn.operators.lowering import batch_images, define, differentiable, linear
 from jaxcnn.operators.taps import Window, laid_out, met, total
 
 
@@ -88,71 +86,26 @@ def _plain_value_and_tap(x, *, pool):
     return plain_value(x, pool=pool), _value_and_tap(x, pool=pool)[1]
 
 
-pool_p, tangent_p, gradient_p = Primitive("max_pool"), Primitive("max_pool_tangent"), Primitive("max_pool_gradient")
-pool_p.multiple_results = True
-
-
-lower(pool_p, _plain_value_and_tap, _value_and_tap, static="pool")
-lower(tangent_p, _tangent, _tangent, static="pool")
-lower(gradient_p, _plain_gradient, _gradient, static="pool")
-
-
-@pool_p.def_abstract_eval
 def _pool_shapes(x, *, pool):
-    shape = (x.shape[0], *pool.output, x.shape[3])
-    return x.update(shape=shape, weak_type=False), x.update(
-        shape=shape, dtype=jnp.dtype(_tap_dtype(pool)), weak_type=False
-    )
+    value = x.update(shape=(x.shape[0], *pool.output, x.shape[3]), weak_type=False)
+    return value, value.update(dtype=jnp.dtype(_tap_dtype(pool)))
 
 
-@tangent_p.def_abstract_eval
 def _tangent_shape(x, tap, dx, *, pool):
     return dx.update(shape=tap.shape, weak_type=False)
 
 
-@gradient_p.def_abstract_eval
 def _gradient_shape(x, tap, dy, *, pool):
     return dy.update(shape=x.shape, weak_type=False)
 
 
-def _no_tangent(x):
-    return ad.Zero(jax.typeof(x).to_tangent_aval())
+pool_p = define("max_pool", _pool_shapes, _plain_value_and_tap, _value_and_tap, static="pool", multiple_results=True)
+tangent_p = define("max_pool_tangent", _tangent_shape, _tangent, _tangent, static="pool")
+gradient_p = define("max_pool_gradient", _gradient_shape, _plain_gradient, _gradient, static="pool")
 
-
-def _pool_jvp(primals, tangents, *, pool):
-    (x,), (dx,) = primals, tangents
-    value, tap = pool_p.bind(x, pool=pool)
-    none = _no_tangent(tap)
-    if type(dx) is ad.Zero:
-        return (value, tap), (_no_tangent(value), none)
-    return (value, tap), (tangent_p.bind(x, tap, dx, pool=pool), none)
-
-
-def _linear_jvp(primitive):
-    def jvp(primals, tangents, *, pool):
-        x, tap, change = primals
-        result = primitive.bind(x, tap, change, pool=pool)
-        if type(tangents[2]) is ad.Zero:
-            return result, _no_tangent(result)
-        return result, primitive.bind(x, tap, tangents[2], pool=pool)
-
-    return jvp
-
-
-ad.primitive_jvps[pool_p] = _pool_jvp
-ad.primitive_jvps[tangent_p] = _linear_jvp(tangent_p)
-ad.primitive_jvps[gradient_p] = _linear_jvp(gradient_p)
-ad.primitive_transposes[tangent_p] = lambda dy, x, tap, dx, *, pool: (
-    None,
-    None,
-    gradient_p.bind(x, tap, dy, pool=pool),
-)
-ad.primitive_transposes[gradient_p] = lambda dx, x, tap, dy, *, pool: (
-    None,
-    None,
-    tangent_p.bind(x, tap, dx, pool=pool),
-)
-
+differentiable(pool_p, tangent_p.bind)
+linear(tangent_p, lambda dy, x, tap, dx, *, pool: gradient_p.bind(x, tap, dy, pool=pool))
+linear(gradient_p, lambda dx, x, tap, dy, *, pool: tangent_p.bind(x, tap, dx, pool=pool))
 
 for _primitive in (pool_p, tangent_p, gradient_p):
     batch_images(_primitive)

@@ -9,10 +9,8 @@ On CPU small windows are shifted slices, twice as fast as XLA's reduce_window; e
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import Primitive
-from jax.interpreters import ad
 
-from jaxcnn.operators.lowering import batch_images, lower, vary
+from jaxcnn.operators.lowering import batch_images, define, linear, vary
 from jaxcnn.operators.taps import Window, laid_out, met, total
 
 # Windows of more taps than this are left to reduce_window on CPU too.
@@ -56,16 +54,17 @@ def _gradient_on_cpu(dy, *, pool):
     return total(laid_out(dy, tap, pool) for tap in pool.taps)
 
 
-sum_p, gradient_p = Primitive("window_sum"), Primitive("window_sum_gradient")
+def _shape(x, *, pool):
+    return x.update(shape=(x.shape[0], *pool.output, x.shape[3]), weak_type=False)
 
 
-lower(sum_p, plain_sum, _on_cpu, static="pool")
-lower(gradient_p, _plain_gradient, _gradient_on_cpu, static="pool")
+def _gradient_shape(dy, *, pool):
+    return dy.update(shape=(dy.shape[0], *pool.image, dy.shape[3]), weak_type=False)
+
+
+sum_p = define("window_sum", _shape, plain_sum, _on_cpu, static="pool")
+gradient_p = define("window_sum_gradient", _gradient_shape, _plain_gradient, _gradient_on_cpu, static="pool")
 batch_images(sum_p)
 batch_images(gradient_p)
-sum_p.def_abstract_eval(lambda x, *, pool: x.update(shape=(x.shape[0], *pool.output, x.shape[3]), weak_type=False))
-gradient_p.def_abstract_eval(
-    lambda dy, *, pool: dy.update(shape=(dy.shape[0], *pool.image, dy.shape[3]), weak_type=False)
-)
-ad.deflinear2(sum_p, lambda dy, x, *, pool: [gradient_p.bind(dy, pool=pool)])
-ad.deflinear2(gradient_p, lambda dx, dy, *, pool: [sum_p.bind(dx, pool=pool)])
+linear(sum_p, lambda dy, x, *, pool: gradient_p.bind(dy, pool=pool))
+linear(gradient_p, lambda dx, dy, *, pool: sum_p.bind(dx, pool=pool))
