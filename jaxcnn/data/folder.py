@@ -12,6 +12,8 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff
 SPLIT_FOLDERS = ("train", "val", "valid", "validation", "test")
 LAYOUT = "expected PATH/<class>/**/<image>, or PATH/train/<class>/**/<image> and the same below PATH/val (or test)"
 
+SAMPLED, SAMPLED_BYTES = 64, 2**16  # files of a folder, at least one a class, and bytes of each, in its digests
+
 
 class Folder:
     """A Source over a folder of class folders of images.
@@ -59,6 +61,23 @@ class Folder:
     def where(self, split, record):
         listing = self._listing(split)
         return os.path.join(self._roots[split], self.classes[listing.labels[record]], listing.path(record))
+
+    def class_digests(self, splits):
+        """Returns {class: digest of its files}: of all their paths, and of what a few of them begin with.
+
+        It says whether a folder still holds the same classes, wherever it lies now, without reading it all.
+        """
+        sampled = max(1, SAMPLED // len(self.classes))
+        digests = {name: blake2b(digest_size=8) for name in self.classes}
+        for split in sorted(splits):
+            listing = self._listing(split)
+            ends = np.cumsum(np.bincount(listing.labels, minlength=len(self.classes)))[:-1]
+            of_class = np.split(np.argsort(listing.labels, kind="stable"), ends)
+            for name, records in zip(self.classes, of_class, strict=True):
+                digests[name].update(b"\0".join(os.fsencode(listing.path(record)) for record in records))
+                for record in records[:sampled]:
+                    digests[name].update(_beginning(self.where(split, record)))
+        return {name: digest.hexdigest() for name, digest in digests.items()}
 
     def _listing(self, split):
         if split not in self._listings:
@@ -145,6 +164,11 @@ def _images(root):
 
 def _hash(path):
     return blake2b(os.fsencode(path.replace(os.sep, "/")), digest_size=8).digest(), path
+
+
+def _beginning(path):
+    found = _read_file(path)
+    return b"" if isinstance(found, DataError) else found[:SAMPLED_BYTES]
 
 
 def _read_file(path):

@@ -172,6 +172,11 @@ class Records:
         """The stored (height, width, channels), None where it differs between images."""
         return tuple(self._source.shape)
 
+    def class_digests(self):
+        """Returns {class: digest of its files} over the splits that records are taken from; {} of no folder."""
+        digests = getattr(self._source, "class_digests", None)
+        return digests({split for split, _, _ in self.parts}) if digests else {}
+
     def where(self, i):
         """Returns what a person calls record i: a file path, or `tfds:cifar10 train record 17`."""
         return self._source.where(*self._locate(int(i)))

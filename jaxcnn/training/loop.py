@@ -21,6 +21,7 @@ from jaxcnn.training.record import Record
 from jaxcnn.training.responses import OLD, old_responses
 from jaxcnn.training.rundir import (
     CONVERTED,
+    DATA,
     check_space,
     full_disk_named,
     open_run,
@@ -84,10 +85,11 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=T
         raise InputError(f"{workdir} holds converted weights, not a run to resume. Give another --workdir.")
     if extend:
         check_extension(workdir, setup)
-    open_run(workdir, setup.config, setup.counts(), extend=extend)
+    moved = open_run(workdir, setup.config, setup.about_data, extend=extend)
     keep = setup.config.checkpoint.keep
     with full_disk_named(workdir), Checkpoints(workdir / "checkpoints", keep=keep) as checkpoints:
-        return _Run(setup, workdir, checkpoints, quiet, profile, on_evaluation).train(final_test=final_test)
+        run = _Run(setup, workdir, checkpoints, quiet, profile, on_evaluation)
+        return run.train(final_test=final_test, moved=moved)
 
 
 class _Run(Chunks):
@@ -97,7 +99,7 @@ class _Run(Chunks):
         self.config, self.workdir = setup.config, workdir
         self.quiet, self.profile = quiet or jax.process_index() > 0, profile
 
-    def train(self, *, final_test):
+    def train(self, *, final_test, moved):
         config, setup = self.config, self.setup
         resumed = max(self.checkpoints.steps(), default=0)
         self.progress = Progress(setup.total, start=resumed, title=config.model.name, quiet=self.quiet)
@@ -107,6 +109,7 @@ class _Run(Chunks):
             self.extension = extension_of(memory, setup, resumed) if memory else None
             more = {"extended": self.extension.event()} if self.extension else {}
             write_environment(self.workdir, config, step=resumed, **more)
+            self._say_moved(moved, resumed)
             feed = self._feed("train")
             self.data = feed.data
             self.task = setup.task(*statistics_of(setup, feed, self.workdir))
@@ -123,6 +126,12 @@ class _Run(Chunks):
         finally:
             self.record.log.close()
             self.progress.close()
+
+    def _say_moved(self, moved, step):
+        if moved:
+            there, here = moved
+            self.record.log.write({"event": "moved", "step": step, "from": there, "to": here})
+            self.progress.line(f"the data lie in {here} now, before in {there}")
 
     def _feed(self, split):
         feed = self.setup.feed(split)
@@ -266,7 +275,7 @@ class _Run(Chunks):
 def statistics_of(setup, feed, *workdirs):
     """(mean, std) that the images of runs are normalised by: what the first directory or the source keeps, or computed.
 
-    All directories keep it.
+    All directories keep it; what a directory keeps already stays as it is.
     """
     found = (
         read_statistics(workdirs[0])
@@ -274,8 +283,10 @@ def statistics_of(setup, feed, *workdirs):
         or image_statistics(setup.config, feed)
     )
     for workdir in workdirs:
-        write_data(workdir, setup.classes, setup.shape, setup.counts())
-        write_statistics(workdir, *found)  # last: where it is found, the other is there too
+        if not (workdir / DATA).exists():
+            write_data(workdir, setup.about_data)
+        if read_statistics(workdir) is None:  # last: where it is found, the other is there too
+            write_statistics(workdir, *found)
     return found
 
 

@@ -70,7 +70,7 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
     configs = [_with_own(setup.config, config) for config in configs]
     workdirs, folder = [pathlib.Path(workdir) for workdir in workdirs], pathlib.Path(folder)
     for config, workdir in zip(configs, workdirs, strict=True):
-        open_run(workdir, config, setup.counts())
+        open_run(workdir, config, setup.about_data)
     with full_disk_named(folder), Checkpoints(folder / "checkpoints", keep=1) as checkpoints:
         return Together(setup, configs, workdirs, folder, members, checkpoints, quiet).train()
 

@@ -17,6 +17,7 @@ from safetensors import numpy as safetensors
 
 from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.training.config import differences, from_json, to_json
+from jaxcnn.training.data_changes import data_changes
 
 PACKAGES = (
     "jax",
@@ -34,20 +35,25 @@ DATA = "data.json"
 CONVERTED = "preprocessing.json"  # lies beside weights that come from elsewhere
 
 
-def open_run(workdir, config, records=None, *, extend=False):
+def open_run(workdir, config, about=None, *, extend=False):
     """Makes or reopens a run directory for a resolved config.
 
     Args:
-      records: {split: number of its images}, None where nothing is trained.
+      about: what `about_data` says of the data, None where nothing is trained.
       extend: config.duration may be another; config.json is given the new one.
+    Returns:
+      (where the data lay, where they lie) of a folder that was moved since the last start, else None.
     Raises:
-      InputError: the directory holds a run of another config (shows the differences) or of a data set that had other
-        numbers of images, or cannot be written.
+      InputError: the directory holds a run of another config (shows the differences) or of data that have changed
+        (says how), or cannot be written.
     """
-    path = workdir / "config.json"
+    path, moved = workdir / "config.json", None
     if path.exists():
         changed = differences(from_json(path.read_text()), config)
         changed = [row for row in changed if not (extend and row[0] == "duration")]
+        if about and (folder := [row for row in changed if _is_folder(*row)]):
+            changed.remove(folder[0])  # the same files may lie elsewhere now; whether they are the same comes next
+            _, *moved = folder[0]
         if changed:
             longer = (
                 " A longer duration, and nothing else: --extend." if "duration" in {key for key, *_ in changed} else ""
@@ -57,12 +63,11 @@ def open_run(workdir, config, records=None, *, extend=False):
                 f"{workdir} holds a run of another config. {rows}. Give another --workdir, or the config "
                 f"that it was started with, to resume it.{longer}"
             )
-    begun = _read_data(workdir).get("records") if (workdir / DATA).exists() else None
-    if begun and records and records != begun:
+    begun = _read_data(workdir) if about and (workdir / DATA).exists() else None
+    if begun and (changes := data_changes(begun, about)):
         raise InputError(
-            f"{config.data.name} has changed since the run in {workdir} began: {_counts(begun)} then, "
-            f"{_counts(records)} now. The order and the held-out images would be others. Restore the data, or give "
-            "another --workdir."
+            f"{config.data.name} has changed since the run in {workdir} began: {'; '.join(changes)}. The labels, the "
+            "order and the held-out images would be others. Restore the data, or give another --workdir."
         )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -72,10 +77,11 @@ def open_run(workdir, config, records=None, *, extend=False):
         raise InputError(
             f"the run directory {workdir} cannot be written: {error.strerror}. Give another --workdir."
         ) from error
+    return moved
 
 
-def _counts(records):
-    return ", ".join(f"{split} {count:,}" for split, count in records.items())
+def _is_folder(key, *names):
+    return key == "data.name" and all(name.startswith("folder:") for name in names)
 
 
 def _write(path, text):
@@ -186,13 +192,9 @@ def git_commit():
     return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
-def write_data(workdir, classes, shape, records=None):
-    """Keeps the names of the classes and the shape of the images, so that the network can be used without its data.
-
-    And {split: number of its images}, so that a run does not go on with others.
-    """
+def write_data(workdir, about):
+    """Keeps what `about_data` says: the network can be used without its data, and does not go on with other ones."""
     if jax.process_index() == 0:
-        about = {"classes": list(classes), "shape": list(shape), **({"records": records} if records else {})}
         _write(workdir / DATA, json.dumps(about, indent=1) + "\n")
 
 

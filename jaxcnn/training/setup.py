@@ -14,6 +14,7 @@ from jaxcnn.augment import RECIPES, make_augment, make_mix
 from jaxcnn.errors import InputError, import_attribute, input_errors, look_up
 from jaxcnn.operators import LOSSES
 from jaxcnn.training.config import default_config
+from jaxcnn.training.data_changes import about_data
 from jaxcnn.training.feed import Feed, fits_on_device
 from jaxcnn.training.finetune import Plan, inherit, make_plan
 from jaxcnn.training.model import make_model
@@ -60,9 +61,10 @@ class Setup:
         """The names of the classes, in the order of the labels."""
         return self.train.classes
 
-    def counts(self):
-        """{split: number of its images}, of all that the config names."""
-        return {split: len(records) for split, records in {"train": self.train, **self.held_out}.items()}
+    @functools.cached_property
+    def about_data(self):
+        """What a run keeps of its data, see `about_data`."""
+        return about_data({"train": self.train, **self.held_out}, shape=self.shape)
 
     def records(self, split):
         """Records of "train", "validation" or "test"."""

@@ -67,7 +67,7 @@ def convert(source, architecture, file, workdir, *, options=None, data="", data_
     variables = to_variables(entries, tensors, abstract_variables(model, shape), where=f"{file} as {architecture}")
     _write(workdir, config, model, variables)
     mean, std = (np.full(prepared.channels, x, np.float32) for x in (prepared.mean, prepared.std))
-    write_data(workdir, classes, shape)
+    write_data(workdir, {"classes": list(classes), "shape": list(shape)})
     write_statistics(workdir, mean, std)
     description = {"source": source, "file": str(file), **prepared._asdict()}
     (workdir / CONVERTED).write_text(json.dumps(description, indent=1) + "\n")

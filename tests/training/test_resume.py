@@ -130,5 +130,74 @@ def test_a_folder_that_has_changed_is_not_gone_on_with(tiny_config, tmp_path, on
     jaxcnn.train(config, workdir, quiet=True, devices=one_device)
     for number in range(40, 50):
         photograph(tmp_path / "photos" / "ab"[number % 2] / f"{number:02}.png")
-    with pytest.raises(InputError, match=r"photos has changed since .* 32, .* now\. .*another --workdir"):
+    with pytest.raises(InputError, match=r"photos has changed since .* 32, .* and are train 40, .*another --workdir"):
         jaxcnn.train(config, workdir, quiet=True, devices=one_device)
+
+
+COLOURS = {"blue": (0, 0, 250), "green": (0, 250, 0), "red": (250, 0, 0)}
+
+
+@pytest.fixture
+def coloured(tmp_path, tiny_config):
+    """(folder, config): class folders of plain images of equal names and sizes, and a run of 2 steps on them."""
+    folder = tmp_path / "coloured"
+    for name, colour in COLOURS.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(20):
+            Image.new("RGB", (8, 8), colour).save(folder / name / f"{number:02}.png")
+    changes = {"data.name": f"folder:{folder}", "batch_size": 8, "duration": "2 steps", "optimizer.learning_rate": 0.01}
+    return folder, tiny_config({**changes, "evaluation.every": "2 steps", "checkpoint.every": "1 steps"})
+
+
+def swap(folder, one, other):
+    (folder / one).rename(folder / "between")
+    (folder / other).rename(folder / one)
+    (folder / "between").rename(folder / other)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_record_of_the_classes_is_never_rewritten(stopped, coloured, tmp_path, one_device, terminate_at):
+    folder, config = coloured
+    workdir = tmp_path / "run"
+    if stopped:
+        terminate_at(0)
+        with pytest.raises(Preempted):
+            jaxcnn.train(config, workdir, quiet=True, devices=one_device)
+    else:
+        jaxcnn.train(config, workdir, quiet=True, devices=one_device)
+    kept = {name: (workdir / name).read_bytes() for name in ("data.json", "preprocessing.safetensors", "config.json")}
+
+    def refused(said):
+        with pytest.raises(InputError, match=rf"coloured has changed since .*{said}.*another --workdir"):
+            jaxcnn.train(config, workdir, quiet=True, devices=one_device)
+        assert {name: (workdir / name).read_bytes() for name in kept} == kept
+
+    (folder / "blue").rename(folder / "sky")
+    refused("classes were blue, green, red and are green, red, sky; the files of blue are in sky")
+    (folder / "sky").rename(folder / "blue")
+    swap(folder, "blue", "red")
+    refused("the files of blue are in red; the files of red are in blue")
+    swap(folder, "blue", "red")
+    (folder / "red" / "03.png").rename(folder / "red" / "3.png")
+    refused("other files lie in red")
+    (folder / "red" / "3.png").rename(folder / "red" / "03.png")
+    jaxcnn.train(config, workdir, quiet=True, devices=one_device)
+    assert (workdir / "data.json").read_bytes() == kept["data.json"]
+
+
+def test_a_folder_that_was_moved_is_gone_on_with(coloured, tmp_path, one_device):
+    folder, config = coloured
+    whole = jaxcnn.train(config, tmp_path / "run", quiet=True, devices=one_device)
+    folder.rename(tmp_path / "moved")
+    config.data.name = f"folder:{tmp_path / 'moved'}"
+    again = jaxcnn.train(config, tmp_path / "run", quiet=True, devices=one_device)
+    assert again.test == whole.test
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["name"] == config.data.name
+    events = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    (moved,) = (row for row in events if row.get("event") == "moved")
+    assert (moved["from"], moved["to"]) == (f"folder:{folder}", config.data.name)
+    swap(tmp_path / "moved", "blue", "red")
+    (tmp_path / "moved").rename(folder)
+    config.data.name = f"folder:{folder}"
+    with pytest.raises(InputError, match="the files of blue are in red"):
+        jaxcnn.train(config, tmp_path / "run", quiet=True, devices=one_device)

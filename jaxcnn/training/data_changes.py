@@ -1,0 +1,53 @@
+"""What a run keeps of its data, and how other data differ from it."""
+
+
+def about_data(records, *, shape):
+    """What data.json keeps of the data of a run.
+
+    Args:
+      records: {split: Records}, "train" among them.
+      shape: (h, w, c) of the images that the network gets.
+    Returns:
+      {"classes": names in the order of the labels, "shape": [h, w, c], "records": {split: number of images}}; of a
+      folder "files" too: {class: digest of its files of the training split}.
+    """
+    train = records["train"]
+    files = train.class_digests()
+    return {
+        "classes": list(train.classes),
+        "shape": list(shape),
+        "records": {split: len(found) for split, found in records.items()},
+        **({"files": files} if files else {}),
+    }
+
+
+def data_changes(then, now):
+    """What makes the data another set than a run began with, as sentences without their full stops.
+
+    Args:
+      then, now: as `about_data` gives them; a run of an older version kept less.
+    Returns:
+      A list of str, empty where a network trained on the one may go on with the other.
+    """
+    changes = []
+    if list(then["classes"]) != list(now["classes"]):
+        changes.append(f"its classes were {', '.join(then['classes'])} and are {', '.join(now['classes'])}")
+    changes += _moved_files(then.get("files", {}), now.get("files", {}))
+    if then.get("records") and then["records"] != now["records"]:
+        changes.append(f"its numbers of images were {_counts(then['records'])} and are {_counts(now['records'])}")
+    return changes
+
+
+def _moved_files(then, now):
+    """The classes whose files lie in another class now, or are others."""
+    if not (then and now):
+        return []
+    changed = [name for name in then if now.get(name) != then[name]]
+    places = {digest: name for name, digest in now.items()}
+    moved = [f"the files of {name} are in {places[then[name]]}" for name in changed if then[name] in places]
+    others = [name for name in changed if name in now and then[name] not in places]
+    return moved + ([f"other files lie in {', '.join(others)}"] if others else [])
+
+
+def _counts(records):
+    return ", ".join(f"{split} {count:,}" for split, count in records.items())
