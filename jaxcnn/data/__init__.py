@@ -19,7 +19,7 @@ from jaxcnn.data.moments import channel_statistics, principal_components, statis
 from jaxcnn.data.order import Order
 from jaxcnn.data.records import Records, Source
 from jaxcnn.data.resident import read_all
-from jaxcnn.data.sources import default_splits, load
+from jaxcnn.data.sources import default_splits, load, located
 
 __all__ = [
     "Arrays",
@@ -35,6 +35,7 @@ __all__ = [
     "default_splits",
     "epoch",
     "load",
+    "located",
     "principal_components",
     "read_all",
     "statistics",

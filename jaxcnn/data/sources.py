@@ -96,6 +96,12 @@ def default_splits(name, *, data_dir=None):
     return {"train": "train[:80%]", "validation": "train[80%:90%]", "test": "train[90%:]"}
 
 
+def located(name):
+    """Returns the name of a data set that means the same in any current folder: `folder:` with an absolute path."""
+    kind, _, path = name.partition(":")
+    return f"folder:{os.path.abspath(os.path.expanduser(path))}" if kind == "folder" and path else name
+
+
 def _held_out(split, percent, test):
     return {"train": f"{split}[:{percent}%]", "validation": f"{split}[{percent}%:]", "test": test}
 

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from safetensors import numpy as safetensors
 
+from jaxcnn.data import located
 from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.training.config import differences, from_json, to_json
 from jaxcnn.training.data_changes import data_changes
@@ -53,7 +54,8 @@ def open_run(workdir, config, about=None, *, extend=False):
         changed = [row for row in changed if not (extend and row[0] == "duration")]
         if about and (folder := [row for row in changed if _is_folder(*row)]):
             changed.remove(folder[0])  # the same files may lie elsewhere now; whether they are the same comes next
-            _, *moved = folder[0]
+            _, there, here = folder[0]
+            moved = (there, here) if located(there) != here else None
         if changed:
             longer = (
                 " A longer duration, and nothing else: --extend." if "duration" in {key for key, *_ in changed} else ""

@@ -193,6 +193,7 @@ def resolve_data(config):
         _apply_recipe(config.augment)
         validate(config)
         inherit(config)
+        config.data.name = data.located(config.data.name)
         config.data.fit, config.data.interpolation = config.data.fit or "crop", config.data.interpolation or "bilinear"
         with input_errors(""):
             splits = data.default_splits(config.data.name, data_dir=config.data.data_dir or None)

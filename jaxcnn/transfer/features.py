@@ -118,7 +118,7 @@ def split_records(trained, split, *, name="", data_dir=""):
             config.data.data_dir = data_dir or config.data.data_dir
         if name:
             splits = data.default_splits(name, data_dir=config.data.data_dir or None)
-            config.data.name = name
+            config.data.name = data.located(name)
             config.data.update({part: splits.get(part) or "" for part in ("train", "validation", "test")})
         config.data.image_size, config.data.channels = tuple(trained.shape[:2]), trained.shape[2]
     settings = config.data

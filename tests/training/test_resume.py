@@ -201,3 +201,20 @@ def test_a_folder_that_was_moved_is_gone_on_with(coloured, tmp_path, one_device)
     config.data.name = f"folder:{folder}"
     with pytest.raises(InputError, match="the files of blue are in red"):
         jaxcnn.train(config, tmp_path / "run", quiet=True, devices=one_device)
+
+
+def test_a_relative_folder_is_kept_as_an_absolute_one(coloured, tmp_path, one_device, monkeypatch):
+    folder, config = coloured
+    config.data.name = "folder:coloured"
+    monkeypatch.chdir(tmp_path)
+    jaxcnn.train(config, "run", quiet=True, devices=one_device)
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert kept["data"]["name"] == f"folder:{folder}"
+    # As older versions wrote it.
+    kept["data"]["name"] = "folder:coloured"
+    (tmp_path / "run" / "config.json").write_text(json.dumps(kept))
+    jaxcnn.train(config, "run", quiet=True, devices=one_device)
+    assert "moved" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert jaxcnn.Trained("../run").evaluate("test")[1]["n"] == 6
