@@ -70,7 +70,11 @@ def test_held_out_images_are_not_trained_on(changes, key, refused):
 
 def test_slices_that_lie_apart(tiny_config, one_device):
     slices = {"data.train": "train[:50%]", "data.validation": "train[50%:]", "data.test": "test[:50%]+test[60%:]"}
-    assert set_up(tiny_config(slices), devices=one_device).about_data["records"] == {"train": 718, "validation": 719, "test": 324}
+    assert set_up(tiny_config(slices), devices=one_device).about_data["records"] == {
+        "train": 718,
+        "validation": 719,
+        "test": 324,
+    }
 
 
 def test_a_loss_has_a_value_for_each_image(refused, own):
