@@ -34,8 +34,8 @@ def analyse(study, workdir):
         yield f"seeds {first} to {first + SIZE - 1}: members {members[first]:.2%}, ensemble {ensembles[first]:.2%}"
     write_csv(workdir / "ensembles.csv", rows)
     found = paired_comparison(members, ensembles)
-    low, high = found.interval
+    interval = " to ".join(f"{100 * edge:.2f}" for edge in found.interval) if found.interval else "none"
     yield (
         f"top-1 error of the members minus that of their ensemble: {100 * found.difference:.2f} points "
-        f"(95 % interval {100 * low:.2f} to {100 * high:.2f}, n = {found.n} ensembles, p {found.p:.2g})"
+        f"(95 % interval {interval}, n = {found.n} ensembles, p {found.p:.2g})"
     )

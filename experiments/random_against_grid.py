@@ -53,10 +53,10 @@ def analyse(study, workdir):
     for kind, values in best.items():
         yield f"{kind}: test accuracy of the winner {np.mean(list(values.values())):.2%}, n = {len(values)} searches"
     compared = paired_comparison(best["random"], best["grid"])
-    low, high = compared.interval
+    interval = " to ".join(f"{100 * edge:.2f}" for edge in compared.interval) if compared.interval else "none"
     yield (
-        f"random minus grid: {100 * compared.difference:.2f} points (95 % interval {100 * low:.2f} to "
-        f"{100 * high:.2f}, n = {compared.n}, p {compared.p:.2g})"
+        f"random minus grid: {100 * compared.difference:.2f} points (95 % interval {interval}, "
+        f"n = {compared.n}, p {compared.p:.2g})"
     )
 
 

@@ -16,7 +16,11 @@ import scipy.stats
 ALPHA, CONFIDENCE, POWER = 0.05, 0.95, 0.8
 EXACT_PAIRS = 12  # up to here all 2**n signs are tried
 RANDOM_SIGNS = 9999
-ROUNDING = 1e-12  # a spread below this part of the values is rounding
+# A spread of differences up to this part of the largest value is rounding. Logs of before hold fractions of images in
+# float32: each is off by 2**-24 of itself at most, a difference of two by twice that, the range of differences by four
+# times. One image more on one seed is a larger part in any split of fewer than four million.
+ROUNDING = 2.0**-22
+FLOAT64 = 1e-12  # the same for sums in float64 of numbers that are exact
 
 SUPPORTED, REFUTED, NOT_DECIDED = "supported", "refuted", "not decided"
 
@@ -28,7 +32,8 @@ class Comparison(NamedTuple):
       n: pairs.
       difference: their mean.
       std: sample standard deviation of the differences; None for one pair.
-      interval: (low, high) of the mean difference; None for one pair and where all differences are equal.
+      interval: (low, high) of the mean difference; None for one pair and where all differences are equal, but for the
+        rounding of the values.
       p_t: two-sided p of the paired t test; None where the interval is.
       p_sign_flip: two-sided p of the sign flip test.
       p: the one that a verdict uses, see `paired_comparison`.
@@ -81,8 +86,8 @@ def paired_comparison(first, second, *, confidence=CONFIDENCE):
     keeps its level within about a point at n = 5 (tests/sweeps/test_statistics.py has the simulation); with 3 seeds it
     does not, 7 % for uniform differences and 24 % for two-peaked ones: 5 are the least for a claim. The sign flip test
     assumes only the symmetry, but its p is never below 2 / 2**n: 0.0625 at n = 5, where it could not decide
-    anything. It stands beside t, and takes its place where all differences are equal: t is undefined there (zero
-    variance), and a p of 0 would be a false claim.
+    anything. It stands beside t, and takes its place where all differences are equal, but for rounding: t is undefined
+    there (zero variance, or that of the rounding), and a p of 0 would be a false claim.
 
     Args:
       first, second: {seed: finite number}.
@@ -96,18 +101,17 @@ def paired_comparison(first, second, *, confidence=CONFIDENCE):
     if not seeds:
         raise ValueError("the two sides have no seed in common")
     first, second = _finite([first[s] for s in seeds]), _finite([second[s] for s in seeds])
-    differences, n = first - second, len(seeds)
-    mean = float(differences.mean())
-    if _is_constant(differences, np.concatenate([first, second])):
-        flipped = sign_flip(np.full(n, mean))  # without the rounding
+    differences, n, values = first - second, len(seeds), np.concatenate([first, second])
+    mean, flipped = float(differences.mean()), sign_flip(differences, rounding=_rounding(values))
+    if _is_constant(differences, values):
         return Comparison(n, mean, 0.0 if n > 1 else None, None, None, flipped, flipped)
     std = float(differences.std(ddof=1))
     p = 2 * float(scipy.special.stdtr(n - 1, -abs(mean) * math.sqrt(n) / std))
     interval = mean_interval(differences, confidence=confidence)
-    return Comparison(n, mean, std, interval, p, sign_flip(differences), p)
+    return Comparison(n, mean, std, interval, p, flipped, p)
 
 
-def sign_flip(differences):
+def sign_flip(differences, *, rounding=0.0):
     """Two-sided p of differences that are symmetric about zero (Fisher 1935, The Design of Experiments, section 21).
 
     The share of the 2**n ways to set their signs whose mean is at least as far from zero; above 12 pairs that of 9999
@@ -115,6 +119,7 @@ def sign_flip(differences):
 
     Args:
       differences: (n,) finite numbers.
+      rounding: by how much two equal ones may be apart.
     """
     differences = _finite(differences)
     n = len(differences)
@@ -123,7 +128,7 @@ def sign_flip(differences):
     else:
         drawn = np.random.default_rng(0).integers(0, 2, (RANDOM_SIGNS, n))
         signs = np.concatenate([np.ones((1, n)), 1 - 2 * drawn])  # the observed one counts
-    least = abs(differences.sum()) - ROUNDING * np.abs(differences).sum()
+    least = abs(differences.sum()) - max(n * rounding, FLOAT64 * np.abs(differences).sum())
     return float((np.abs(signs @ differences) >= least).mean())
 
 
@@ -224,6 +229,11 @@ def _finite(values):
     return values
 
 
-def _is_constant(values, scale):
-    """Whether values differ by no more than rounding at the size of `scale`; one value does not vary either."""
-    return bool(np.ptp(values) <= ROUNDING * np.abs(scale).max())
+def _rounding(values):
+    """By how much two equal differences of such values may be apart."""
+    return ROUNDING * np.abs(values).max()
+
+
+def _is_constant(differences, values):
+    """Whether differences of values differ by no more than rounding; one does not vary either."""
+    return bool(np.ptp(differences) <= _rounding(values))

@@ -100,14 +100,22 @@ def _claims(study, cells):
 
 
 def _verdict(row, metric):
-    """The verdict by the pairs, but not against seeds at which a side alone has a value.
+    """The verdict by the pairs, but not against seeds at which the better side would be without a value.
 
-    The other side's is the worst there is: it never got that far, or diverged.
+    Where a side has none its value is the worst there is: it never got that far, or diverged.
     """
-    verdict = statistics.decide(_above(row, metric), row["p_holm"])
-    higher, lower = row["alone"] if metric["higher_is_better"] else row["alone"][::-1]  # seeds that say so themselves
-    against = {statistics.SUPPORTED: lower, statistics.REFUTED: higher}.get(verdict, 0)
-    return statistics.NOT_DECIDED if against else verdict
+    verdict = _by_pairs(row, metric)
+    return statistics.NOT_DECIDED if verdict != statistics.NOT_DECIDED and _lacking(row, metric)[1] else verdict
+
+
+def _by_pairs(row, metric):
+    return statistics.decide(_above(row, metric), row["p_holm"])
+
+
+def _lacking(row, metric):
+    """(side, seeds): the side that is better by the pairs, 0 or 1, and at how many seeds only the other has a value."""
+    side = int((_by_pairs(row, metric) == statistics.SUPPORTED) != metric["higher_is_better"])
+    return side, row["alone"][1 - side]
 
 
 def _above(row, metric):
@@ -222,10 +230,15 @@ def _evidence(row, metric, family):
 
 
 def _power(row, metric, family):
-    alone = f"; alone it would be decided, among {family} claims it is not"
-    alone = alone if row["p"] < statistics.ALPHA else ""
+    """Why a claim is not decided, where that is not its p alone, and what its n could have shown."""
+    if _by_pairs(row, metric) != statistics.NOT_DECIDED:
+        side, count = _lacking(row, metric)
+        without, other = (row["higher"], row["lower"])[side], (row["lower"], row["higher"])[side]
+        seeds = f"{count} seed{'s' * (count > 1)}"
+        return f"; the pairs alone would decide it, but {without} has no {metric['label']} at {seeds} where {other} has"
+    text = f"; alone it would be decided, among {family} claims it is not" if row["p"] < statistics.ALPHA else ""
     if row["smallest_detectable"] is None:
-        return alone
+        return text
     least = amount(row["smallest_detectable"], RATIO if metric["ratio"] else metric)
     unit = metric["unit"] and " " + metric["unit"]
-    return f"{alone}; this n can detect {'a factor of ' + least if metric['ratio'] else least + unit}"
+    return f"{text}; this n can detect {'a factor of ' + least if metric['ratio'] else least + unit}"

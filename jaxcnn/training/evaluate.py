@@ -83,11 +83,12 @@ def no_sums(count):
 def as_evaluation(sums, wrong, classes):
     """The Evaluation of the sums over a split; wrong is True at the positions whose images are, (n or more,)."""
     seen = max(float(sums["seen"]), 1.0)
+    mean = {name: float(sums[name]) / seen for name in ("loss", "top1", "top5")}  # in float64: 2 / 3 as Python has it
     return Evaluation(
         int(sums["seen"]),
-        float(sums["loss"] / seen),
-        float(sums["top1"] / seen),
-        float(sums["top5"] / seen) if len(classes) > 5 else None,
+        mean["loss"],
+        mean["top1"],
+        mean["top5"] if len(classes) > 5 else None,
         sums["confusion"].astype(np.int64),
         classes,
         np.flatnonzero(wrong).tolist(),

@@ -88,6 +88,48 @@ def test_equal_differences_claim_nothing_that_the_sign_flip_does_not(first, seco
     assert found.std == (0.0 if len(first) > 1 else None)
 
 
+def logged(right, n, kind):
+    """Accuracies as runs of before (float32) and of today (exact) have them in their logs; "both" is a mixed study."""
+    exact = (np.asarray(right) / n).tolist()
+    rounded = [float(np.float32(right) / n) for right in np.asarray(right, np.float32)]
+    return {"float32": rounded, "exact": exact, "both": [*rounded[:2], *exact[2:]]}[kind]
+
+
+@pytest.mark.parametrize("kind", ["float32", "exact", "both"])
+@pytest.mark.parametrize("n", [360, 10_000])
+def test_a_constant_difference_of_images_is_no_evidence_beyond_its_signs(n, kind):
+    """The same few images more on every seed, however the accuracies were rounded: t has no spread to speak of."""
+    generator = np.random.default_rng(n)
+    for _ in range(100):
+        pairs, more = int(generator.integers(2, 7)), int(generator.integers(1, 4))
+        right = generator.integers(n // 2, n - 3, pairs)
+        first, second = (by_seed(logged(counts, n, kind)) for counts in (right + more, right))
+        found = paired_comparison(first, second)
+        assert (found.std, found.interval, found.p_t) == (0.0, None, None)
+        assert found.p == found.p_sign_flip == 2 / 2**pairs and found.difference == pytest.approx(more / n, rel=1e-2)
+        if kind == "both":
+            assert paired_comparison(first, by_seed(logged(right + more, n, "exact"))).p == 1.0
+
+
+@pytest.mark.parametrize("n", [360, 10_000])
+def test_one_image_on_one_seed_is_a_spread(n):
+    right = np.array([n - 5, n - 7, n - 6])
+    for kind in ("float32", "exact"):
+        second = by_seed(logged(right, n, kind))
+        found = paired_comparison(by_seed(logged(right + [2, 2, 3], n, kind)), second)
+        assert found.std == pytest.approx(math.sqrt(1 / 3) / n, rel=1e-2)
+        assert found.p_t == found.p == pytest.approx(2 * 0.00990, abs=1e-4)  # t = 7 on 2 degrees of freedom
+
+
+def test_rounding_breaks_no_tie_of_the_sign_flip():
+    """Differences of 3, 1 and -1 images: 6 of the 8 ways have a sum of 3 or more, but for rounding."""
+    generator = np.random.default_rng(6)
+    for _ in range(100):
+        right = generator.integers(180, 357, 3)
+        first, second = (by_seed(logged(counts, 360, "float32")) for counts in (right + [3, 1, -1], right))
+        assert paired_comparison(first, second).p_sign_flip == 6 / 8
+
+
 def test_sign_flip_is_every_sign():
     for n in (1, 2, 6):
         d = np.random.default_rng(n).normal(0.4, 1, n)

@@ -47,6 +47,18 @@ def test_a_supported_claim_in_words(cell_of):
     assert row["interval"] == pytest.approx((low / 100, high / 100))
 
 
+def test_two_images_more_on_every_seed_decide_nothing(cell_of):
+    """Whether the accuracies were kept as float32, as they once were, or as they are."""
+    right = np.array([352, 349, 355, 351, 350])
+    for keep in (np.float64, np.float32):
+        values = [[float(keep(count) / 360) for count in counts] for counts in (right + 2, right)]
+        (row,) = found(two(cell_of, *values), (claim(),))["claims"]
+        assert row["sentence"] == (
+            "not decided at n = 5: sgd minus adam is 0.56 points of test accuracy "
+            "(no interval, all 5 differences are equal, p 0.062)"
+        )
+
+
 def test_the_opposite_claim_is_refuted(cell_of):
     (row,) = found(two(cell_of, RELU, TANH), (claim(higher="adam", lower="sgd"),))["claims"]
     assert row["verdict"] == "refuted" and row["sentence"].startswith("refuted: adam is below sgd by 0.62 points of")
@@ -118,6 +130,11 @@ def test_no_verdict_against_the_seeds_that_never_got_there(slow, quick, verdict,
     cells = two(cell_of, RELU, TANH, steps_to_25=(slow, quick))
     (row,) = found(cells, (claim("steps_to_25"),), measures=measures)["claims"]
     assert row["p"] < 0.01 and row["verdict"] == verdict
+    held_back = verdict == "not decided"
+    assert ("the pairs alone would decide it" in row["sentence"]) == held_back
+    if held_back:
+        without, other = ("sgd", "adam") if None in slow else ("adam", "sgd")
+        assert f"but {without} has no steps to 25 at 2 seeds where {other} has" in row["sentence"]
 
 
 def test_no_verdict_for_what_diverged(cell_of):
@@ -126,6 +143,10 @@ def test_no_verdict_for_what_diverged(cell_of):
     assert row["verdict"] == "supported"
     (row,) = found(two(cell_of, diverged, (0.3, 0.31, 0.3, 0.32, 0.3)), (claim(),))["claims"]
     assert row["verdict"] == "not decided" and "of sgd at 3 and adam at 5" in row["sentence"]
+    assert not re.search(r"alone it would|among|can detect", row["sentence"])
+    assert "the pairs alone would decide it, but sgd has no test accuracy at 2 seeds where adam has" in row["sentence"]
+    (row,) = found(two(cell_of, (0.9, 0.93, 0.9, 0.95, None), (0.3, 0.31, 0.3, 0.32, 0.3)), (claim(),))["claims"]
+    assert "has no test accuracy at 1 seed where adam has" in row["sentence"]
 
 
 def test_the_interval_of_an_accuracy_ends_at_one(cell_of):
