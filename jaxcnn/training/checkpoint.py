@@ -1,9 +1,11 @@
 """Checkpoints of a run by Orbax: the only file that knows its API."""
 
 import jax
+import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
 from jaxcnn.errors import InputError
+from jaxcnn.training.state import State
 
 
 class Checkpoints:
@@ -117,7 +119,11 @@ class Checkpoints:
         Raises:
           InputError: the checkpoint is of another architecture or optimizer; lists what differs on both sides.
         """
-        compare(_named(self._metadata(step).metadata), _named(like), f"checkpoint {self._path(step)}")
+        saved = _named(self._metadata(step).metadata)
+        if _of_weights_alone(saved, _named(like)):
+            older = self.load(step, _each_state(lambda s: s.replace(ema=s.ema["params"]), like))
+            return _each_state(_with_averaged_statistics, older)
+        compare(saved, _named(like), f"checkpoint {self._path(step)}")
         return self._load(step, _abstract(like))
 
     def load_network(self, step, like):
@@ -127,16 +133,20 @@ class Checkpoints:
           step: as resolve returns it.
           like: {"params", "batch_stats"} of the model, ShapeDtypeStructs with shardings.
         Returns:
-          As like; params are the averaged ones where the run keeps them.
+          As like; the averages where the run keeps them.
         Raises:
           InputError: the checkpoint is of another architecture.
         """
         saved = self._metadata(step).metadata
-        source = "ema" if jax.tree.leaves(saved["ema"]) else "params"
-        part = {"params": saved[source], "batch_stats": saved["batch_stats"]}
+        average = _items(saved["ema"])
+        within = "params" in average  # else of a run without averages, or of one that averaged the weights alone
+        source = "ema" if average and not within else "params"
+        tree = average if within else _items(saved)
+        part = {"params": tree[source], "batch_stats": tree.get("batch_stats", {})}
         compare(_named(part), _named(like), f"checkpoint {self._path(step)}")
         wanted = {source: _abstract(like["params"]), "batch_stats": _abstract(like["batch_stats"])}
-        loaded = self._load(step, {name: tree for name, tree in wanted.items() if tree})
+        wanted = {name: tree for name, tree in wanted.items() if tree}
+        loaded = self._load(step, {"ema": wanted})["ema"] if within else self._load(step, wanted)
         return {"params": loaded[source], "batch_stats": loaded.get("batch_stats", {})}
 
     def _path(self, step):
@@ -154,6 +164,26 @@ class Checkpoints:
 def rank(metrics):
     """Higher is better: held-out top-1, then the lower loss."""
     return metrics["top1"], -metrics["loss"]
+
+
+def _items(tree):
+    """A dict of what a tree of a checkpoint's metadata holds; empty where nothing was saved."""
+    return dict(tree) if jax.tree.leaves(tree) else {}
+
+
+def _of_weights_alone(saved, wanted):
+    """Whether {name: array} of a checkpoint hold, as older ones do, averages of the weights but not of statistics."""
+    return any("ema/params/" in name for name in wanted) and not any("ema/params/" in name for name in saved)
+
+
+def _with_averaged_statistics(state):
+    """A State whose ema is of weights alone, as States are now: the average of the statistics begins here."""
+    return state.replace(ema={"params": state.ema, "batch_stats": jax.tree.map(jnp.copy, state.batch_stats)})
+
+
+def _each_state(function, tree):
+    """The tree with every State in it mapped: a run has one, a population two."""
+    return jax.tree.map(function, tree, is_leaf=lambda leaf: isinstance(leaf, State))
 
 
 def _abstract(tree):

@@ -130,8 +130,8 @@ class Chunks(abc.ABC):
 
 
 def network(state):
-    """What evaluation reads of a State: its averaged weights where it keeps them."""
-    return {"params": state.params if state.ema is None else state.ema, "batch_stats": state.batch_stats}
+    """What evaluation reads of a State: the averaged network where it keeps one."""
+    return {"params": state.params, "batch_stats": state.batch_stats} if state.ema is None else state.ema
 
 
 def _next_multiple(step, every):

@@ -96,7 +96,7 @@ def default_config():
             "decay_mask": "all",  # or kernels: no biases, no batch norm
             "clip": 0.0,  # global gradient norm; 0: none
             "accumulate": 1,  # parts into which a batch is cut; their gradients are averaged
-            "ema": 0.0,  # decay of an average of the weights that evaluation uses; 0: none
+            "ema": 0.0,  # decay of an average of weights and statistics that evaluation uses, see step.average; 0: none
         }
     )
     config.schedule = ml_collections.ConfigDict(

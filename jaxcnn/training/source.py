@@ -37,8 +37,9 @@ def begin_from_source(state, config, plan, replicas):
     compare(given, kept, f"{settings.source}, checkpoint {trained.step}, under the new head {', '.join(plan.head)},")
     made = unflatten_dict({**ours, **replicas.replicate(jax.tree.map(np.asarray, given))}, sep="/")
     params, stats = made["params"], made.get("batch_stats", {})
-    average = None if state.ema is None else jax.tree.map(lambda x: x.copy(), params)
-    return state.replace(params=params, batch_stats=stats, ema=average), trained.step
+    network = {"params": params, "batch_stats": stats}
+    average = None if state.ema is None else jax.tree.map(lambda x: x.copy(), network)
+    return state.replace(**network, ema=average), trained.step
 
 
 def source_statistics(config, shape):

@@ -16,7 +16,7 @@ class State:
       params: float32 parameters of the model.
       batch_stats: running statistics of batch norm ({} without it), averaged over replicas.
       opt_state: the state of the optax transformation.
-      ema: average of the parameters, or None where config.optimizer.ema is 0.
+      ema: {"params", "batch_stats"}, the averages of both, or None where config.optimizer.ema is 0.
       key: the run's typed PRNG key; a step folds its number into it and never replaces it.
       hyperparameters: float32 scalars that the step reads as traced values: learning_rate_scale, momentum,
         weight_decay, label_smoothing; dropout where the model has it, augment_magnitude where there are operations.
@@ -68,13 +68,12 @@ def create_state(config, model, optimizer, shape):
 def initial_state(key, numbers, model, optimizer, shape, *, ema):
     """`create_state` from traced values: a run's key and its hyperparameters; ema says whether an average is kept."""
     variables = model.init(jax.random.fold_in(key, 0), jnp.zeros((1, *shape), jnp.float32), train=False)
-    params = variables["params"]
+    network = {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
     return State(
         step=jnp.int32(0),
-        params=params,
-        batch_stats=variables.get("batch_stats", {}),
-        opt_state=optimizer(numbers).init(params),
-        ema=jax.tree.map(jnp.copy, params) if ema else None,
+        **network,
+        opt_state=optimizer(numbers).init(network["params"]),
+        ema=jax.tree.map(jnp.copy, network) if ema else None,
         key=jax.random.fold_in(key, 1),
         hyperparameters=numbers,
     )

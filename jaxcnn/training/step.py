@@ -76,7 +76,7 @@ def make_train_step(task, optimizer, schedule, *, ema=0.0, accumulate=1):
     Args:
       task: a Task.
       optimizer, schedule: as make_optimizer and make_schedule return them.
-      ema: decay of the averaged weights; 0 for none.
+      ema: decay of the averaged network, see `average`; 0 for none.
       accumulate: parts into which a replica's batch is cut, one after another, to save memory.
     Returns:
       The step. Its metrics are float32 scalars: loss, top1, top5, seen (sums over the global batch), learning_rate,
@@ -122,10 +122,31 @@ def _update(state, optimizer, grads, stats, ema, factors):
     transformation = with_rates(optimizer(state.hyperparameters), rates)
     updates, opt_state = transformation.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    # new + (1 - ema) * (old - new) of equal weights need not be that weight in floating point
-    average = keep(state.ema, optax.incremental_update(params, state.ema, 1 - ema), rates) if ema else state.ema
     stats = keep(state.batch_stats, stats, factors.get("batch_stats"))
-    return state.replace(step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state, ema=average)
+    new = state.replace(step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state)
+    if not ema:
+        return new
+    averaged = average(state.ema, {"params": params, "batch_stats": stats}, decay=ema, updates=new.step)
+    # an average of equal weights need not be that weight in floating point
+    return new.replace(ema=keep(state.ema, averaged, factors or None))
+
+
+def average(old, new, *, decay, updates):
+    """Moves an exponential moving average of networks towards the newest one.
+
+    average_t = d_t * average_{t-1} + (1 - d_t) * new_t,   d_t = min(decay, (1 + t) / (10 + t))
+
+    The decay grows from 2 / 11 at t = 1 (`num_updates` of tf.train.ExponentialMovingAverage), so that the weights that
+    were drawn at the start do not stay in the average of a short run: with 0.9999 throughout, they would be 99 % of it
+    after 100 steps. Running statistics are averaged with the weights that they belong to, as in timm's ModelEma.
+
+    Args:
+      old, new: pytrees of one structure.
+      decay: of the average once it is old.
+      updates: t, the updates that led to `new`, a scalar, may be traced.
+    """
+    share = jnp.maximum(1 - decay, 9.0 / (10.0 + updates))
+    return optax.incremental_update(new, old, share)
 
 
 def _objective(params, stats, task, state, batch, total):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from jaxcnn import InputError, Trained, train
 from jaxcnn.data import load
+from jaxcnn.training.checkpoint import Checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_averaged_weights_are_what_is_evaluated(tiny_config, tmp_path):
     config = tiny_config({"optimizer.ema": 0.9, "duration": "4 steps"})
     result = train(config, tmp_path / "run", quiet=True, devices=jax.devices()[:1])
     found = Trained(tmp_path / "run", "latest").variables["params"]
-    jax.tree.map(np.testing.assert_array_equal, found, result.state.ema)
+    jax.tree.map(np.testing.assert_array_equal, found, result.state.ema["params"])
     assert not np.array_equal(found["output"]["kernel"], result.state.params["output"]["kernel"])
 
 
@@ -137,3 +138,19 @@ def test_the_network_outlives_its_data(tiny_config, tmp_path):
     assert set(before[0]["probabilities"]) == {"cat", "dog", "eel"}
     with pytest.raises(InputError, match="photos"):
         Trained(tmp_path / "run").evaluate("test")
+
+
+def test_a_checkpoint_that_averaged_the_weights_alone_is_read(tiny_config, tmp_path):
+    config = tiny_config({"optimizer.ema": 0.9, "duration": "4 steps"})
+    config.model.options.batch_norm = True
+    done = train(config, tmp_path / "run", quiet=True, devices=jax.devices()[:1])
+    folder, older = tmp_path / "run" / "checkpoints", tmp_path / "run" / "older"
+    with Checkpoints(folder, read_only=True) as new, Checkpoints(older) as old:
+        old.save(4, done.state.replace(ema=done.state.ema["params"]), memory=new.memory(4), held_out=new.held_out(4))
+        old.wait()
+    shutil.rmtree(folder)
+    older.rename(folder)
+    as_it_was = {"params": done.state.ema["params"], "batch_stats": done.state.batch_stats}
+    jax.tree.map(np.testing.assert_array_equal, Trained(tmp_path / "run", "latest").variables, as_it_was)
+    resumed = train(config, tmp_path / "run", quiet=True, devices=jax.devices()[:1])
+    jax.tree.map(np.testing.assert_array_equal, resumed.state.ema, as_it_was)
