@@ -19,7 +19,7 @@ from jaxcnn.data.moments import channel_statistics, principal_components, statis
 from jaxcnn.data.order import Order
 from jaxcnn.data.records import Records, Source
 from jaxcnn.data.resident import read_all
-from jaxcnn.data.sources import default_splits, load, located
+from jaxcnn.data.sources import check_classes, default_splits, load, located
 
 __all__ = [
     "Arrays",
@@ -31,6 +31,7 @@ __all__ = [
     "ScaledCrop",
     "Source",
     "channel_statistics",
+    "check_classes",
     "decode_image",
     "default_splits",
     "epoch",

@@ -1,16 +1,16 @@
 """Image folders: one folder a class, below train/ and val/ or without them."""
 
+import itertools
 import os
 import stat
+from collections import Counter
 from hashlib import blake2b
 
 import numpy as np
 
 from jaxcnn.data.fit import DataError
-
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
-SPLIT_FOLDERS = ("train", "val", "valid", "validation", "test")
-LAYOUT = "expected PATH/<class>/**/<image>, or PATH/train/<class>/**/<image> and the same below PATH/val (or test)"
+from jaxcnn.data.image_files import EXTENSIONS, find_images, folders, loose_images, say_left_out
+from jaxcnn.data.split_folders import split_roots
 
 SAMPLED, SAMPLED_BYTES = 64, 2**16  # files of a folder, at least one a class, and bytes of each, in its digests
 
@@ -19,8 +19,10 @@ class Folder:
     """A Source over a folder of class folders of images.
 
     The class is the name of the first-level folder; images lie at any depth below it. Without split folders everything
-    is the split `train`. Hidden files and folders, and files with other extensions, are ignored. No file is opened or
-    asked for its size until it is read.
+    is the split `train`. Leavings (hidden files and folders, `__MACOSX`, ...) are ignored; files with other extensions
+    are left out and counted. No file is opened or asked for its size until it is read.
+
+    The classes are those of train; another split may lack some of them. Without train they are those of all splits.
 
     Within a class, records are in the order of a hash of their relative path, so that a new file leaves the order of
     the others as it was; the classes are interleaved by fractional rank, so that every slice is close to stratified.
@@ -28,8 +30,8 @@ class Folder:
     Args:
       path: the folder.
     Raises:
-      ValueError: the folder does not exist or has another layout, the splits differ in their classes, or a class is
-        empty (found when the split is first used).
+      ValueError: the folder does not exist, has another layout or one that can be read in two ways, a split has a class
+        that train lacks, or a class of train is empty (found when the split is first used).
     """
 
     shape = (None, None, 3)
@@ -37,18 +39,16 @@ class Folder:
     def __init__(self, path):
         self.name = f"folder:{path}"
         self._root = os.path.abspath(os.path.expanduser(path))
-        self._roots = _split_roots(self._root)
+        self._roots = split_roots(self._root)
         self.split_names = tuple(self._roots)
-        classes = {split: _folders(root) for split, root in self._roots.items()}
-        first, *others = classes
-        for other in others:
-            if classes[first] != classes[other]:
-                only = [
-                    f"only in {a}: {', '.join(sorted(set(classes[a]) - set(classes[b]))) or 'none'}"
-                    for a, b in ((first, other), (other, first))
-                ]
-                raise ValueError(f"{self._root}: {first} and {other} must have the same classes; {'; '.join(only)}")
-        self.classes = tuple(classes[first])
+        self._folders = {split: folders(root) for split, root in self._roots.items()}
+        self.classes = tuple(self._folders.get("train") or sorted(set(itertools.chain(*self._folders.values()))))
+        for split, names in self._folders.items():
+            if unknown := [name for name in names if name not in self.classes]:
+                raise ValueError(
+                    f"{self._root}: {split} has classes that train lacks: {', '.join(unknown)}; train has "
+                    f"{', '.join(self.classes)}. Give them the names that they have in train, or remove them"
+                )
         self._listings = {}
 
     def shard_lengths(self, split):
@@ -79,27 +79,46 @@ class Folder:
                     digests[name].update(_beginning(self.where(split, record)))
         return {name: digest.hexdigest() for name, digest in digests.items()}
 
+    def notes(self, splits):
+        """Returns sentences on what a person may not expect of these splits: files left out, classes that are not."""
+        said, roots = _alike(self.classes), {split: self._roots[split] for split in splits}
+        for split, root in roots.items():
+            listing = self._listing(split)
+            if missing := [name for name in self.classes if name not in listing.present]:
+                said.append(f"{split} has no images of {', '.join(missing)}")
+            if left_out := say_left_out(listing.left_out):
+                said.append(f"{root}: left out: {left_out}")
+        for root in dict.fromkeys([self._root, *roots.values()]):
+            if loose := loose_images(root):
+                said.append(f"{root}: left out: {loose:,} images beside the class folders")
+        if self._root not in self._roots.values() and (beside := set(folders(self._root)) - set(self._roots)):
+            said.append(f"{self._root}: left out: {', '.join(sorted(beside))} beside {', '.join(self._roots)}")
+        return said
+
     def _listing(self, split):
         if split not in self._listings:
-            self._listings[split] = _Listing(self._roots[split], self.classes)
+            required = self._folders[split] if split == "train" else ()
+            self._listings[split] = _Listing(self._roots[split], self.classes, self._folders[split], required)
         return self._listings[split]
 
 
 class _Listing:
     """The files of one split. One byte string instead of a million objects: it is pickled to every worker."""
 
-    def __init__(self, root, classes):
-        paths, ranks, labels = [], [], []
+    def __init__(self, root, classes, present, required):
+        paths, ranks, labels, self.left_out, self.present = [], [], [], Counter(), set()
         for label, name in enumerate(classes):
-            found = sorted(_images(os.path.join(root, name)), key=_hash)
-            if not found:
-                raise ValueError(
-                    f"the class folder {os.path.join(root, name)} holds no images ({', '.join(sorted(EXTENSIONS))}): "
-                    "add some, or remove the folder"
-                )
+            others = Counter()
+            found = sorted(find_images(os.path.join(root, name), others), key=_hash) if name in present else []
+            if not found and name in required:
+                raise ValueError(_no_images(os.path.join(root, name), others))
+            self.left_out += others
+            self.present |= {name} if found else set()
             paths += found
-            ranks.append((np.arange(len(found)) + 0.5) / len(found))
+            ranks.append((np.arange(len(found)) + 0.5) / max(len(found), 1))
             labels.append(np.full(len(found), label, np.int32))
+        if not paths:
+            raise ValueError(_no_images(root, self.left_out))
         labels = np.concatenate(labels)
         order = np.lexsort((labels, np.concatenate(ranks)))
         encoded = [os.fsencode(paths[i]) for i in order]
@@ -115,51 +134,25 @@ class _Listing:
         return os.fsdecode(self._paths[start : self._ends[record]])
 
 
-def _split_roots(root):
-    """Returns name of a split -> its folder."""
-    if not os.path.isdir(root):
-        raise ValueError(f"{root} is not a folder: {LAYOUT}")
-    folders = _folders(root)
-    found = [name for name in SPLIT_FOLDERS if name in folders]
-    classed = {name: os.path.join(root, name) for name in found if _folders(os.path.join(root, name))}
-    if classed and ("train" in classed or len(found) == len(folders)):
-        return classed
-    if not folders:
-        raise ValueError(f"{root} holds no class folders: {LAYOUT}")
-    return {"train": root}
+def _no_images(folder, others):
+    left_out = say_left_out(others)
+    return (
+        f"the class folder {folder} holds no images ({', '.join(sorted(EXTENSIONS))})"
+        + (f", but {left_out}" if left_out else "")
+        + ": add some, or remove the folder"
+    )
 
 
-def _folders(root):
-    with os.scandir(root) as entries:
-        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
-
-
-def _is_folder(entry):
-    try:
-        return entry.is_dir()
-    except OSError:  # links that lead to each other
-        return False
-
-
-def _images(root):
-    """Yields the paths of the images below root, relative to it. A folder that links lead to twice is visited once."""
-    visited = {os.path.realpath(root)}
-    pending = [""]
-    while pending:
-        below = pending.pop()
-        folder = os.path.join(root, below)
-        with os.scandir(folder) as entries:
-            entries = sorted(entries, key=lambda entry: entry.name)
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if _is_folder(entry):
-                real = os.path.realpath(entry.path)
-                if real not in visited:
-                    visited.add(real)
-                    pending.append(os.path.join(below, entry.name))
-            elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-                yield os.path.join(below, entry.name)
+def _alike(classes):
+    """Sentences on classes whose names a person would take for one."""
+    of_name = {}
+    for name in classes:
+        of_name.setdefault(name.strip().casefold(), []).append(name)
+    return [
+        f"the classes {' and '.join(map(repr, names))} differ only in case or in blanks: are they one?"
+        for names in of_name.values()
+        if len(names) > 1
+    ]
 
 
 def _hash(path):

@@ -74,6 +74,7 @@ def prepare_folder(
         )
     with input_errors("prepare"):
         source = Folder(root)
+        _check_names(source)
         shards, plan = _plan(source, root, directory, name, size=size, shard_bytes=shard_bytes)
     try:
         _open(directory, plan, root)
@@ -122,6 +123,8 @@ def _write(source, shards, directory, name, root, *, size, on_error, quiet):
     total = sum(map(len, shards))
     progress = ProgressBar(total, start=total - sum(map(len, missing)), title=name, quiet=quiet)
     with contextlib.closing(progress):
+        for note in source.notes(source.split_names):
+            progress.line(note)
         if complete and not missing:
             progress.line(f"tfds:{name} is complete in {directory}: nothing to do")
             return
@@ -244,6 +247,16 @@ def _plan(source, root, directory, name, *, size, shard_bytes):
             digest.update(os.fsencode(f"{split} {file[len(root) :]} {count}\n"))
         shards += split_shards(directory, name, split, sizes, shard_bytes=shard_bytes)
     return shards, {"images": images, "files": digest.hexdigest(), "size": size, "shard_bytes": shard_bytes}
+
+
+def _check_names(source):
+    """Raises ValueError for class names that a data set of TFDS, a line of a text file each, would change."""
+    for name in source.classes:
+        if name != name.strip() or len(name.splitlines()) != 1 or not name.isprintable():
+            raise ValueError(
+                f"the class folder {name!r} of {source.name} has blanks around its name, or signs that are no text: a "
+                "prepared set would call it something else. Rename the folder"
+            )
 
 
 def _size(file):

@@ -172,6 +172,11 @@ class Records:
         """The stored (height, width, channels), None where it differs between images."""
         return tuple(self._source.shape)
 
+    def notes(self):
+        """Returns sentences on what a person may not expect of the data: files of a folder that are left out, ..."""
+        notes = getattr(self._source, "notes", None)
+        return notes(list(dict.fromkeys(split for split, _, _ in self.parts))) if notes else []
+
     def class_digests(self):
         """Returns {class: digest of its files} over the splits that records are taken from; {} of no folder."""
         digests = getattr(self._source, "class_digests", None)

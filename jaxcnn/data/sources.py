@@ -9,6 +9,7 @@ from jaxcnn.data.digits import IMAGE_SIZE as DIGITS_SIZE
 from jaxcnn.data.digits import digits
 from jaxcnn.data.folder import Folder
 from jaxcnn.data.records import Records
+from jaxcnn.data.split_folders import nested
 from jaxcnn.data.tfds import TFDS
 from jaxcnn.errors import import_attribute
 
@@ -100,6 +101,14 @@ def located(name):
     """Returns the name of a data set that means the same in any current folder: `folder:` with an absolute path."""
     kind, _, path = name.partition(":")
     return f"folder:{os.path.abspath(os.path.expanduser(path))}" if kind == "folder" and path else name
+
+
+def check_classes(name, classes):
+    """Raises ValueError where a network could only learn to say the one class that there is."""
+    if len(classes) == 1:
+        below = nested(name.partition(":")[2]) if name.startswith("folder:") else None
+        question = f" Did you mean folder:{below}?" if below else ""
+        raise ValueError(f"{name} has one class, {classes[0]}: there is nothing to tell apart.{question}")
 
 
 def _held_out(split, percent, test):

@@ -20,6 +20,7 @@ def describe(config):
     for split in ("train", "validation", "test"):
         if config.data[split]:
             yield f"{split}: {config.data[split]}, {len(setup.records(split)):,} images of {_times(setup.shape)}"
+    yield from setup.notes()
     yield (
         f"{setup.total} steps of {config.batch_size} on {setup.replicas.count} devices, "
         f"{setup.steps_per_epoch:.2f} steps an epoch; evaluation every {setup.steps('evaluation.every')} steps"

@@ -110,6 +110,8 @@ class _Run(Chunks):
             more = {"extended": self.extension.event()} if self.extension else {}
             write_environment(self.workdir, config, step=resumed, **more)
             self._say_moved(moved, resumed)
+            for note in setup.notes():
+                self.progress.line(note)
             feed = self._feed("train")
             self.data = feed.data
             self.task = setup.task(*statistics_of(setup, feed, self.workdir))

@@ -66,6 +66,11 @@ class Setup:
         """What a run keeps of its data, see `about_data`."""
         return about_data({"train": self.train, **self.held_out}, shape=self.shape)
 
+    def notes(self):
+        """Sentences on what a person may not expect of the data, each once."""
+        records = [self.train, *self.held_out.values()]
+        return list(dict.fromkeys(note for found in records for note in found.notes()))
+
     def records(self, split):
         """Records of "train", "validation" or "test"."""
         if split == "train":
@@ -200,6 +205,8 @@ def resolve_data(config):
         for split, expression in splits.items():
             config.data[split] = config.data[split] or expression or ""
         train = load_records(config, "train")
+        with input_errors("config.data.name"):
+            data.check_classes(config.data.name, train.classes)
         config.data.image_size, config.data.channels = tuple(train.shape[:2]), train.shape[2]
     return config, train
 

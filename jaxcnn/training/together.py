@@ -61,6 +61,8 @@ class Together(Chunks):
         try:
             for own, workdir in pairs:
                 write_environment(workdir, own, step=start, population=self.where.name, members=len(pairs))
+            for note in setup.notes():
+                self.progress.line(note)
             feed = self._feed("train")
             self.data = feed.data
             self.task = setup.task(*statistics_of(setup, feed, *self.workdirs))

@@ -1,0 +1,74 @@
+"""Which files below a folder are images, which are left out, and what is nobody's data."""
+
+import os
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+# What archives, desktops and storage servers leave behind; names that begin with a dot are left aside too.
+LEAVINGS = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "thumbs.db", "desktop.ini"})
+PHOTOGRAPHS = frozenset({".heic", ".heif", ".avif", ".jp2", ".jxl", ".dng", ".cr2", ".nef", ".arw", ".psd"})
+NOT_READ = " (not read by jaxcnn: convert them to JPEG or PNG)"
+NAMED = 8  # kinds of files that are named one by one
+
+
+def is_leaving(name):
+    """Whether a file or folder of this name is no data of a person's: it is passed over without a word."""
+    return name.startswith(".") or name.lower() in LEAVINGS
+
+
+def is_image(name):
+    """Whether a file of this name is an image that is read."""
+    return os.path.splitext(name)[1].lower() in EXTENSIONS
+
+
+def folders(root):
+    """The names of the folders in a folder, sorted; without leavings."""
+    with os.scandir(root) as entries:
+        return sorted(entry.name for entry in entries if not is_leaving(entry.name) and _is_folder(entry))
+
+
+def loose_images(root):
+    """How many images lie in a folder itself."""
+    with os.scandir(root) as entries:
+        return sum(is_image(e.name) and not is_leaving(e.name) and not _is_folder(e) for e in entries)
+
+
+def find_images(root, left_out=None):
+    """Yields the paths of the images below root, relative to it. A folder that links lead to twice is visited once.
+
+    Args:
+      root: a folder.
+      left_out: a Counter, to which every other file is added by its extension.
+    """
+    visited = {os.path.realpath(root)}
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        with os.scandir(os.path.join(root, below)) as entries:
+            entries = sorted(entries, key=lambda entry: entry.name)
+        for entry in entries:
+            if is_leaving(entry.name):
+                continue
+            if _is_folder(entry):
+                real = os.path.realpath(entry.path)
+                if real not in visited:
+                    visited.add(real)
+                    pending.append(os.path.join(below, entry.name))
+            elif is_image(entry.name):
+                yield os.path.join(below, entry.name)
+            elif left_out is not None:
+                left_out[os.path.splitext(entry.name)[1].lower() or "without an extension"] += 1
+
+
+def say_left_out(left_out):
+    """ "20 .heic (not read: convert them to JPEG or PNG), 1 .txt" of a Counter by extension; "" of none."""
+    named = left_out.most_common(NAMED)
+    said = [f"{count:,} {kind}" + NOT_READ * (kind in PHOTOGRAPHS) for kind, count in named]
+    others = left_out.total() - sum(count for _, count in named)
+    return ", ".join(said + [f"{others:,} other files"] * (others > 0))
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead to each other
+        return False
