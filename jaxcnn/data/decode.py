@@ -1,12 +1,13 @@
 """From an encoded image to a uint8 array of the size asked for."""
 
-import io
+import math
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ImageOps
 
 from jaxcnn.data.fit import DataError, Decoded, Target, to_array
+from jaxcnn.data.formats import check_jpeg, eight_bits, open_image
 
 JPEG_START = b"\xff\xd8"
 ORIENTATION = 0x0112  # the EXIF tag
@@ -27,12 +28,14 @@ UPRIGHT = {  # EXIF orientation: (h, w, c) as stored to (h, w, c) as seen
 
 
 def decode_image(data, *, image_size=None, channels=None, fit="crop", resize=0, interpolation="bilinear"):
-    """Decodes an encoded image, of any format that Pillow reads, as a person sees it.
+    """Decodes an encoded image, of one of jaxcnn.data.formats.FORMATS, as a person sees it.
 
     EXIF orientation is applied; CMYK, palette and 16-bit images become RGB or grey (16-bit grey as value / 257, 16-bit
     colour by its high byte, as Pillow reads it); transparency is composited on white; an animation gives its first
     frame. JPEG goes through libjpeg-turbo at a reduced scale where image_size allows, and through Pillow where that
     refuses.
+
+    An image of over MAX_PIXELS is decoded where it is a JPEG that can be decoded at a reduced scale.
 
     Args:
       data: the bytes of the file.
@@ -46,8 +49,8 @@ def decode_image(data, *, image_size=None, channels=None, fit="crop", resize=0, 
     Returns:
       uint8 (height, width, channels).
     Raises:
-      DataError: the data is empty, not an image, truncated, corrupt, a decompression bomb, of a pixel format without a
-        known range, or larger than image_size with fit "pad".
+      DataError: the data is empty, not an image, of another format, truncated, corrupt, too large, of a pixel format
+        without a known range, or larger than image_size with fit "pad".
       ValueError: an option is not one of those above.
     """
     return decode(data, Target(image_size, channels, fit, resize, interpolation))
@@ -77,16 +80,19 @@ def _decode_jpeg(data, target, cut):
     """Returns a Decoded, or None where only Pillow can tell (CMYK, an unusual colour space, not a JPEG at all)."""
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
-        if space in ("CMYK", "YCCK") or height * width > 2 * (Image.MAX_IMAGE_PIXELS or np.inf):
+        if space in ("CMYK", "YCCK"):
             return None
         orientation = _orientation(data)
         turned = orientation in (5, 6, 7, 8)
         size = (width, height) if turned else (height, width)
         box = target.box(size, cut)
         least = _least_size(size, box, target.image_size)
+        check_jpeg(data, size, _eighths(size, least))
         min_height, min_width = least[::-1] if turned else least
         grey = target.channels == 1 or (target.channels is None and space == "Gray")
         pixels = simplejpeg.decode_jpeg(data, "GRAY" if grey else "RGB", min_height=min_height, min_width=min_width)
+    except DataError:
+        raise
     except ValueError as error:
         # libjpeg calls any oddity an error here. Stray bytes between segments do no harm, and Pillow passes over them;
         # after the others it would pass on an image whose lower part is grey.
@@ -106,7 +112,7 @@ def _orientation(data):
     if b"Exif\0\0" not in data and b"tiff:Orientation" not in data:
         return 1
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             return image.getexif().get(ORIENTATION, 1)
     except Exception:  # a damaged tag is no reason to lose the pixels
         return 1
@@ -121,32 +127,19 @@ def _least_size(size, box, image_size):
     return (0, 0) if least[0] > size[0] or least[1] > size[1] else tuple(least)
 
 
+def _eighths(size, least):
+    """The scale, 1 to 8 eighths, at which libjpeg decodes an image of a size so that no side is below the least."""
+    return max(math.ceil(8 * wanted / side) for wanted, side in zip(least, size, strict=True)) or 8
+
+
 def _decode_with_pillow(data):
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-            return to_array(_eight_bits(image))
+            return to_array(eight_bits(image))
     except DataError:
         raise
-    except UnidentifiedImageError:
-        raise DataError(f"not an image that Pillow knows: it begins with {data[:12]!r}") from None
     except Exception as error:  # Pillow's readers raise OSError, SyntaxError, struct.error, EOFError, zlib.error, ...
         reason = "truncated" if "truncated" in str(error).lower() else "not decodable"
         raise DataError(f"the image is {reason} ({type(error).__name__}: {error})") from error
-
-
-def _eight_bits(image):
-    """Returns the image in mode L or RGB."""
-    if image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise DataError(f"its 32-bit pixels (Pillow mode {image.mode}) have no known range: convert it to 8 or 16 bits")
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    if image.mode in ("L", "RGB"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")

@@ -8,6 +8,7 @@ from PIL import Image
 
 from jaxcnn.data.decode import JPEG_START, decode_image
 from jaxcnn.data.fit import Target, fit_array
+from jaxcnn.data.formats import open_image
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_DEPTH = 24  # the byte of the header with the bits of a channel (PNG specification, 11.2.2 IHDR)
@@ -43,7 +44,7 @@ def _is_plain(data):
     if not data.startswith((JPEG_START, PNG_START)):
         return False
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             plain = image.mode in ("L", "RGB") and "transparency" not in image.info
     except Exception:  # readers that stumble where libjpeg-turbo did not
         return False

@@ -1,6 +1,9 @@
 """What decode_image returns, for the image files found in the wild."""
 
 import io
+import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from jaxcnn.data import DataError, decode_image
+from jaxcnn.data import DataError, decode_image, formats
 
 
 def encoded(image, form, **options):
@@ -28,7 +31,7 @@ def difference(a, b):
     return np.abs(a.astype(int) - b.astype(int)).mean()
 
 
-@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "PPM"])
 def test_every_format_gives_the_picture(form):
     options = {"lossless": True} if form == "WEBP" else {"quality": 95} if form == "JPEG" else {}
     decoded = decode_image(encoded(picture(), form, **options))
@@ -237,11 +240,63 @@ def test_what_is_not_an_image_is_an_error(data, reason):
         decode_image(data)
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG"])
-def test_a_decompression_bomb_is_an_error(form, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(DataError, match="decompression bomb"):
-        decode_image(encoded(picture(), form))
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF"])
+def test_an_image_of_too_many_pixels_is_an_error(form, monkeypatch):
+    monkeypatch.setattr(formats, "MAX_PIXELS", 20_000_000)
+    data = encoded(np.zeros((5000, 4100), np.uint8), form)
+    with pytest.raises(DataError, match="has 20 megapixels; up to 20 are decoded"):
+        decode_image(data)
+
+
+def test_a_bomb_is_named_before_its_pixels_are_read():
+    bomb = bytearray(encoded(np.zeros((8, 8), np.uint8), "PNG"))
+    bomb[16:24] = struct.pack(">II", 50_000, 50_000)
+    bomb[29:33] = struct.pack(">I", zlib.crc32(bomb[12:29]))
+    with pytest.raises(DataError, match="has 2500 megapixels; up to 179"):
+        decode_image(bytes(bomb), image_size=(8, 8))
+
+
+def test_a_large_jpeg_is_decoded_at_a_reduced_scale(monkeypatch):
+    image = picture(400, 600)
+    expected = decode_image(encoded(image, "JPEG"), image_size=(20, 30))
+    monkeypatch.setattr(formats, "MAX_PIXELS", 20_000)
+    np.testing.assert_array_equal(decode_image(encoded(image, "JPEG"), image_size=(20, 30)), expected)
+    for options in ({"image_size": (200, 300)}, {}):
+        with pytest.raises(DataError, match="megapixels"):
+            decode_image(encoded(image, "JPEG"), **options)
+    # All of a progressive one lies in memory, however small it becomes.
+    with pytest.raises(DataError, match="megapixels"):
+        decode_image(encoded(image, "JPEG", progressive=True), image_size=(20, 30))
+
+
+FOREIGN = {"EPS": "an EPS", "PDF": "a PDF", "JPEG2000": "a JPEG 2000", "ICO": "an ICO"}
+
+
+@pytest.mark.parametrize("form", [*FOREIGN, "PCX", "TGA", "SGI"])
+def test_other_formats_are_refused_without_their_readers(form, monkeypatch, tmp_path):
+    programs = tmp_path / "gs"
+    programs.write_text("#!/bin/sh\ntouch " + str(tmp_path / "started"))
+    programs.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    data = encoded(np.tile(picture(), (4, 4, 1)), form)
+    with pytest.raises(DataError, match=f"{FOREIGN.get(form, 'not an image')}.*formats that are opened"):
+        decode_image(data, image_size=(8, 8))
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize(
+    "start, kind",
+    [
+        (b"\0\0\0\x18ftypheic", "a HEIC"),
+        (b"\0\0\0\x1cftypavif", "an AVIF"),
+        (b"8BPS\0\1", "a Photoshop"),
+        (b"SIMPLE  =                    T", "a FITS"),
+        (b"\xd7\xcd\xc6\x9a", "a WMF"),
+    ],
+)
+def test_a_format_that_is_not_opened_is_named(start, kind):
+    with pytest.raises(DataError, match=f"it is {kind} file.*convert it to JPEG or PNG"):
+        decode_image(start + bytes(100))
 
 
 @pytest.mark.parametrize(
