@@ -5,8 +5,9 @@
 #   ./launch.sh test [pytest args]   installs the test extra and runs the tests
 #   ./launch.sh <verb> [arguments]   any verb: train, evaluate, predict, sweep, ...; ./launch.sh --help lists them
 #
-# JAXCNN_EXTRAS=cuda (or tpu, prepare, dev) installs extras, separated by commas. Under srun each task runs the same
-# line; the processes find each other.
+# JAXCNN_EXTRAS=cuda (or tpu, prepare, dev) installs extras, separated by commas. The versions are those of
+# requirements.lock on Python 3.11 and of requirements-3.12.lock on newer ones. Under srun each task runs the same line;
+# the processes find each other.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -31,9 +32,9 @@ install() {
     local target=$root${extras:+[$extras]}
     echo "launch.sh: installing jaxcnn${extras:+[$extras]} into $VIRTUAL_ENV" >&2
     if command -v uv >/dev/null; then
-        uv pip install --quiet --constraint "$root/requirements.lock" --editable "$target"
+        uv pip install --quiet --constraint "$lock" --editable "$target"
     else
-        python -m pip install --quiet --disable-pip-version-check --constraint "$root/requirements.lock" --editable "$target"
+        python -m pip install --quiet --disable-pip-version-check --constraint "$lock" --editable "$target"
     fi
 }
 
@@ -53,7 +54,9 @@ if [ ! -x "$VIRTUAL_ENV/bin/python" ]; then
     fi
 fi
 export PATH=$VIRTUAL_ENV/bin:$PATH
-wanted="$root $(cksum <"$root/pyproject.toml") $(cksum <"$root/requirements.lock")"
+lock=$root/requirements.lock
+if python -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then lock=$root/requirements-3.12.lock; fi
+wanted="$root $(cksum <"$root/pyproject.toml") $(cksum <"$lock")"
 stamp=$VIRTUAL_ENV/.jaxcnn-installed
 for extra in base ${extras//,/ }; do
     if ! grep -qxF "$extra $wanted" "$stamp" 2>/dev/null; then

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 
+from jaxcnn import __version__
 from jaxcnn.cli import benchmarks, features, images, networks, pictures, runs, studies
 from jaxcnn.cli.terminal import subcommand
 from jaxcnn.errors import InputError
@@ -44,6 +45,7 @@ def _parser():
         description="Trains, evaluates and compares "
         "convolutional networks. JAXCNN_TRACEBACK=1 shows where an error came from.",
     )
+    parser.add_argument("--version", action="version", version=f"jaxcnn {__version__}")
     verbs = parser.add_subparsers(dest="name", metavar="VERB", required=True)
 
     def verb(function, name, text):
