@@ -1,4 +1,4 @@
-"""The error that a user can mend, how a full disk is known, and the look-up of names that the user gives."""
+"""The error that a user can mend: full disks, packages to install, and the look-up of names that the user gives."""
 
 import contextlib
 import difflib
@@ -37,6 +37,11 @@ def nearest(name, known):
     question = f"did you mean {' or '.join(map(repr, close))}?" if close else ""
     listing = "" if close and len(known) > MANY else f"known: {', '.join(known) or 'none'}"
     return "; ".join(filter(None, (question, listing)))
+
+
+def how_to_install(packages, extra):
+    """The end of an error message: how to get the packages of one of jaxcnn's extras."""
+    return f"pip install {packages}; or, in a checkout of jaxcnn, JAXCNN_EXTRAS={extra} ./launch.sh and the same verb."
 
 
 def look_up(name, *, table, kind):

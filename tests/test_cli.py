@@ -421,7 +421,7 @@ def test_no_such_checkpoint(refused, run_of):
 def test_prepare(refused, monkeypatch):
     assert "tfds:NAME" in refused("prepare", "cifar10")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert "jaxcnn[prepare]" in refused("prepare", "tfds:cifar10")
+    assert "pip install tensorflow" in refused("prepare", "tfds:cifar10")
 
 
 def test_a_users_own_network_and_loss(call, refused, config, tmp_path, user_package):

@@ -1,11 +1,19 @@
 """Prepares data sets in the array_record form of tensorflow-datasets: its own, and image folders."""
 
+import contextlib
 import importlib.util
+import logging
 import os
+import socket
+import urllib.parse
+import urllib.request
 
 from jaxcnn.data.prepare_folder import prepare_folder
 from jaxcnn.data.shards import FORMAT
-from jaxcnn.errors import InputError, nearest
+from jaxcnn.errors import InputError, how_to_install, nearest
+
+PORTS = {"http": 80, "https": 443, "ftp": 21}
+CONNECT_SECONDS = 5
 
 
 def prepare(dataset, *, data_dir=None, manual_dir=None, name=None, size=None, on_error="raise", quiet=False):
@@ -39,7 +47,8 @@ def prepare(dataset, *, data_dir=None, manual_dir=None, name=None, size=None, on
 def _prepare_tfds(name, data_dir, manual_dir):
     if importlib.util.find_spec("tensorflow") is None:
         raise InputError(
-            "to prepare a TFDS data set takes TensorFlow (to train from it does not): pip install 'jaxcnn[prepare]'"
+            "to prepare a TFDS data set takes TensorFlow (to train from it does not): "
+            + how_to_install("tensorflow importlib_resources", "prepare")
         )
     import tensorflow_datasets as tfds
 
@@ -52,7 +61,8 @@ def _prepare_tfds(name, data_dir, manual_dir):
                 "over it: remove it, or give another --data_dir"
             )
         builder = tfds.builder(name, data_dir=data_dir, file_format=FORMAT)
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+        with _no_vain_retries(builder):
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
     except InputError:
         raise
     except tfds.core.DatasetNotFoundError as error:  # its message lists all of them
@@ -61,3 +71,49 @@ def _prepare_tfds(name, data_dir, manual_dir):
     except Exception as error:  # each set is code of its own; files to download by hand are asserted, with where to
         raise InputError(f"tfds:{name} could not be prepared: {type(error).__name__}: {error}") from error
     return os.fspath(builder.data_path)
+
+
+@contextlib.contextmanager
+def _no_vain_retries(builder):
+    """Without a network a download fails at once; TFDS tries ten times more, for minutes, and tells of each try.
+
+    What was downloaded before is used all the same.
+    """
+    from tensorflow_datasets.core.download import downloader
+
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    if urllib.request.getproxies() or _one_answers(builder.url_infos or ()):
+        yield
+        return
+
+    def refuse(url, **options):
+        raise InputError(
+            f"{url} cannot be downloaded: {_address(url)[0]} cannot be reached. Without a network, prepare the set on "
+            f"another machine and copy {builder.data_path}; behind a proxy, set HTTPS_PROXY."
+        )
+
+    open_url = downloader._open_url
+    downloader._open_url = refuse
+    try:
+        yield
+    finally:
+        downloader._open_url = open_url
+
+
+def _one_answers(urls):
+    """Whether one of the hosts answers, of three at most; of a set that names none nothing is known, which counts."""
+    addresses = list(dict.fromkeys(_address(url) for url in urls if url.startswith(tuple(PORTS))))[:3]
+    return not addresses or any(map(_answers, addresses))
+
+
+def _address(url):
+    parts = urllib.parse.urlsplit(url)
+    return parts.hostname, parts.port or PORTS[parts.scheme]
+
+
+def _answers(address):
+    try:
+        socket.create_connection(address, timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True

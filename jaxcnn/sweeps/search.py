@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcnn.errors import InputError, disk_is_full, nearest
+from jaxcnn.errors import InputError, disk_is_full, how_to_install, nearest
 from jaxcnn.lock import hold, is_held
 from jaxcnn.sweeps.space import Choice, Range
 from jaxcnn.sweeps.study import slips_named
@@ -124,7 +124,7 @@ def _optuna():
     try:
         import optuna
     except ModuleNotFoundError as error:
-        raise InputError("a search takes Optuna: pip install 'jaxcnn[sweeps]'") from error
+        raise InputError(f"a search takes Optuna: {how_to_install('optuna', 'sweeps')}") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

@@ -172,8 +172,9 @@ def load_config(arguments):
 def _run_file(path):
     """What get_config() of a file returns."""
     if not path.is_file():
-        there = (p.name for p in path.parent.glob("*.py"))
-        raise InputError(f"there is no config file {path}; {nearest(path.name, there)}")
+        there = [p.name for p in path.parent.glob("*.py")]
+        recipes = "the recipes (configs/*.py) lie in a checkout of jaxcnn, an installed package is without them"
+        raise InputError(f"there is no config file {path}; {nearest(path.name, there) if there else recipes}")
     try:
         file = runpy.run_path(str(path))
         if "get_config" not in file:

@@ -184,14 +184,21 @@ def _cpu_model():
 
 
 def git_commit():
-    """The commit of the checkout that jaxcnn runs from, "+" behind it where files differ; None outside one."""
-    here = pathlib.Path(__file__).parent
+    """The commit of the checkout that jaxcnn runs from, "+" behind it where files differ; None outside one.
+
+    A package that is installed somewhere inside another repository does not take that one's commit for its own.
+    """
+    root = pathlib.Path(__file__).parents[2]
+
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True)
+        if not root.samefile(git("rev-parse", "--show-toplevel")):
+            return None
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
 def write_data(workdir, about):

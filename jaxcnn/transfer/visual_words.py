@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import normalize
 
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, how_to_install
 
 LENGTH = 128  # 4x4 histograms of 8 orientations
 
@@ -81,9 +81,7 @@ def _skimage_feature():
     try:
         import skimage.feature
     except ImportError as error:
-        raise InputError(
-            "visual words need scikit-image: pip install 'jaxcnn[vision]', or JAXCNN_EXTRAS=vision ./launch.sh."
-        ) from error
+        raise InputError(f"visual words need scikit-image: {how_to_install('scikit-image', 'vision')}") from error
     return skimage.feature
 
 

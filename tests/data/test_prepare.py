@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import pathlib
+import socket
 
 import numpy as np
 import pytest
@@ -41,6 +42,16 @@ class JaxcnnTestByHand(JaxcnnTestStripes):
         if not (manager.manual_dir / "stripes.tar").exists():
             raise AssertionError(f"no stripes.tar in {manager.manual_dir}")
         return super()._split_generators(manager)
+
+
+URL = "https://stripes.invalid/stripes.tar"  # no host is ever called .invalid (RFC 2606)
+
+
+class JaxcnnTestFromAfar(JaxcnnTestStripes):
+    url_infos = {URL: tfds.download.checksums.UrlInfo(size=1, checksum="0" * 64, filename="stripes.tar")}
+
+    def _split_generators(self, manager):
+        manager.download(URL)
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +98,16 @@ def test_files_to_download_by_hand(tmp_path):
 def test_no_such_set(tmp_path):
     with pytest.raises(InputError, match=r"no set 'jaxcnn_test_strips'; did you mean 'jaxcnn_test_stripes'"):
         prepare("tfds:jaxcnn_test_strips", data_dir=tmp_path)
+
+
+def test_without_a_network_it_says_so_after_one_try(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    asked = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, *options, **more: asked.append(host) or _no_such_host())
+    with pytest.raises(InputError, match=r"stripes\.invalid cannot be reached.*prepare the set on another machine"):
+        prepare("tfds:jaxcnn_test_from_afar", data_dir=tmp_path)
+    assert asked == ["stripes.invalid"] and "urllib3" not in caplog.text
+
+
+def _no_such_host():
+    raise socket.gaierror(socket.EAI_NONAME, "no such host")
