@@ -7,26 +7,43 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def batch_statistics(x, *, axis_name=None):
+def batch_statistics(x, *, axis_name=None, mask=None):
     """Takes the mean and the biased variance of each channel over everything else.
 
     mean_c = E[x_c],  variance_c = E[x_c**2] - mean_c**2
 
-    One pass over x, as in Flax: the difference loses digits where the mean is much larger than the deviation. It is
-    kept from falling below zero.
+    One pass over x, as in Flax: the difference loses digits where the mean is much larger than the deviation (from
+    100 times on; the deviation is wrong by 1.5 % at 1000 times). It is kept from falling below zero. Taken about the
+    mean of the first image it would lose none, for 4 % of the time of a step of resnet20 on a CPU.
 
     Args:
       x: (..., c), any float type; the sums are taken in float32 at least.
       axis_name: name of a mapped axis, or a tuple of names, over which the statistics are shared.
+      mask: (n,), 0 for the images that do not count, 1 for the others; None counts all. Where none counts, both are 0.
     Returns:
       mean (c,) and variance (c,), float32 (float64 for float64).
     """
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     axes = tuple(range(x.ndim - 1))
-    mean, mean_of_squares = jnp.mean(x, axis=axes), jnp.mean(jnp.square(x), axis=axes)
-    if axis_name is not None:
-        mean, mean_of_squares = lax.pmean((mean, mean_of_squares), axis_name)
+    if mask is None:
+        mean, mean_of_squares = jnp.mean(x, axis=axes), jnp.mean(jnp.square(x), axis=axes)
+        if axis_name is not None:
+            mean, mean_of_squares = lax.pmean((mean, mean_of_squares), axis_name)
+    else:
+        x = jnp.where(mask.reshape(-1, *[1] * (x.ndim - 1)) > 0, x, 0.0)
+        values = jnp.maximum(_values(x, axis_name, mask), 1.0)
+        sums = jnp.sum(x, axis=axes), jnp.sum(jnp.square(x), axis=axes)
+        mean, mean_of_squares = (s / values for s in (sums if axis_name is None else lax.psum(sums, axis_name)))
     return mean, jnp.maximum(mean_of_squares - jnp.square(mean), 0.0)
+
+
+def _values(x, axis_name, mask):
+    """How many values of a channel the statistics are taken over; traced where there is a mask."""
+    of_an_image = x[0].size // x.shape[-1]
+    if mask is None:
+        return len(x) * of_an_image * (1 if axis_name is None else lax.axis_size(axis_name))
+    images = jnp.sum(mask)
+    return (images if axis_name is None else lax.psum(images, axis_name)) * of_an_image
 
 
 def normalize(x, mean, variance, scale, bias, *, epsilon=1e-5):
@@ -62,6 +79,10 @@ class BatchNorm(nn.Module):
     consecutive images and updates the running ones by each group in turn, as if the groups had come one after the
     other.
 
+    Images that do not count (those that could not be read) are 0 in the variable "mask", (n,), of the root collection
+    "batch", beside the positions of `Dropout`; without it all count. Where none of a batch counts, the running
+    statistics stay.
+
     Attributes:
       momentum, epsilon: as above and in `normalize`.
       axis_name: synchronises the statistics over that mapped axis; None leaves them to each replica.
@@ -92,25 +113,33 @@ class BatchNorm(nn.Module):
         if self.is_initializing():
             return normalize(x, *batch_statistics(x), scale, bias, epsilon=self.epsilon)
         y, statistics = [], []
-        for ghost in self._ghosts(x):
-            mean, variance = batch_statistics(ghost, axis_name=self.axis_name)
+        for ghost, mask in self._ghosts(x):
+            mean, variance = batch_statistics(ghost, axis_name=self.axis_name, mask=mask)
             y.append(normalize(ghost, mean, variance, scale, bias, epsilon=self.epsilon))
-            statistics.append((mean, self._correction(ghost) * variance))
-        for mean, variance in statistics:
+            values = _values(ghost, self.axis_name, mask)
+            statistics.append((values, mean, self._correction(ghost, values) * variance))
+        for values, mean, variance in statistics:
             for running, batch in ((running_mean, mean), (running_variance, variance)):
-                running.value = self.momentum * running.value + (1 - self.momentum) * batch.astype(jnp.float32)
+                moved = self.momentum * running.value + (1 - self.momentum) * batch.astype(jnp.float32)
+                # the number of values is traced where there is a mask
+                running.value = moved if isinstance(values, int) else jnp.where(values > 0, moved, running.value)
         return y[0] if self.groups == 1 else jnp.concatenate(y)
 
     def _ghosts(self, x):
+        """[(images, their mask or None)]."""
         if self.groups < 1 or x.shape[0] % self.groups:
             raise ValueError(f"{self.groups} ghost batches do not divide a batch of {x.shape[0]} images")
-        return [x] if self.groups == 1 else jnp.split(x, self.groups)
+        mask = self.scope.root.get_variable("batch", "mask")
+        if self.groups == 1:
+            return [(x, mask)]
+        masks = [None] * self.groups if mask is None else jnp.split(mask, self.groups)
+        return list(zip(jnp.split(x, self.groups), masks, strict=True))
 
-    def _correction(self, x):
+    def _correction(self, x, values):
         if not self.bessel:
             return 1.0
-        replicas = 1 if self.axis_name is None else lax.axis_size(self.axis_name)
-        values = replicas * x.size // x.shape[-1]
+        if not isinstance(values, int):
+            return values / jnp.maximum(values - 1, 1)
         if values < 2:
             raise ValueError(f"one value has no unbiased variance: input {x.shape}")
         return values / (values - 1)

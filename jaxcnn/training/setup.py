@@ -113,6 +113,7 @@ class Setup:
             self.config.loss.auxiliary_weight,
             make_mix(self.config.augment),
             remember(self.config.forgetting),
+            skips=self.config.data.on_error == "skip",
         )
 
 

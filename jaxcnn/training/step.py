@@ -28,6 +28,7 @@ class Task(NamedTuple):
       mix: f(key, images, targets (n, K)) -> (images, targets) of a replica's batch, or None.
       beside: f(features, batch) -> (n,) float32, added to the loss of each image that is minimised, or None.
       factors: {"params", "batch_stats"}, pytrees of floats, see Plan, or None.
+      skips: whether images may be left out, whose mask is 0: they do not enter batch norm's statistics.
     """
 
     model: Any
@@ -39,6 +40,7 @@ class Task(NamedTuple):
     mix: Callable | None = None
     beside: Callable | None = None
     factors: Any = None
+    skips: bool = False
 
 
 def fetch(data, inputs):
@@ -168,7 +170,8 @@ def _objective(params, stats, task, state, batch, total):
         model = model.clone(dropout_rate=state.hyperparameters["dropout"])
     factors = task.factors or {}
     params = without_gradient(params, factors.get("params"))
-    variables = {"params": params, "batch_stats": stats, "batch": {"position": batch["position"]}}
+    about = {name: batch[name] for name in (("position", "mask") if task.skips else ("position",))}
+    variables = {"params": params, "batch_stats": stats, "batch": about}
     with frozen_statistics(factors.get("batch_stats")):
         (logits, features), changed = model.apply(
             variables, task.normalise(images), train=True, mutable=["batch_stats"], rngs={"dropout": dropout_key}

@@ -114,6 +114,34 @@ def test_synchronised_statistics_are_those_of_the_whole_batch():
     assert np.abs(alone.reshape(x.shape) - whole).max() > 1e-2
 
 
+@pytest.mark.parametrize("options", [{}, {"bessel": True}, {"groups": 2}])
+def test_images_of_mask_0_do_not_enter(options):
+    x, mask = images(8, (8, 3, 2, 2)), jnp.array([1.0, 1, 0, 1, 1, 0, 1, 1])
+    kept = np.flatnonzero(mask)
+    x[mask == 0] = np.nan  # whatever they hold
+    module = BatchNorm(**options)
+    variables = module.init(jax.random.key(0), x, train=False)
+
+    def apply(variables, x):
+        return module.apply(variables, x, train=True, mutable=["batch_stats"])
+
+    y, changed = jax.jit(apply)({**variables, "batch": {"mask": mask}}, x)
+    expected, alone = apply(variables, x[kept])
+    np.testing.assert_allclose(y[kept], expected, rtol=1e-5, atol=1e-6)
+    for name in ("mean", "var"):
+        np.testing.assert_allclose(changed["batch_stats"][name], alone["batch_stats"][name], rtol=1e-5)
+    _, nothing = apply({**variables, "batch": {"mask": 0 * mask}}, x)
+    assert nothing["batch_stats"]["mean"].tolist() == [0, 0] and nothing["batch_stats"]["var"].tolist() == [1, 1]
+
+
+def test_synchronised_statistics_weigh_the_replicas_by_the_images_that_count():
+    x, mask = images(9, (2, 4, 2, 2, 2)), jnp.array([[1.0, 0, 0, 0], [1, 1, 1, 0]])
+    found = jax.vmap(lambda x, mask: batch_statistics(x, axis_name="batch", mask=mask), axis_name="batch")(x, mask)
+    expected = batch_statistics(x[mask > 0])
+    for both, one in zip(found, expected, strict=True):
+        np.testing.assert_allclose(both, jnp.stack([one] * 2), rtol=1e-5)
+
+
 def test_bfloat16_keeps_float32_statistics():
     x = jnp.asarray(images(6, (64, 8, 8, 2)), jnp.bfloat16)
     module = BatchNorm()

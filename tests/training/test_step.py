@@ -143,6 +143,25 @@ def test_masked_records_count_nowhere(tiny_config, devices):
     assert distance(every.params, state.params) > 1e-4  # the masked ones would have changed it
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_images_that_were_left_out_do_not_enter_batch_norm(tiny_config, parts):
+    """A batch of 64 with 16 left out trains as the 48 alone do; each part has as many of them."""
+
+    def config(accumulate):
+        made = tiny_config({"data.on_error": "skip", "optimizer.accumulate": accumulate})
+        made.model.options.batch_norm = True
+        return made
+
+    mask = np.arange(64) % 4 > 0
+    batch = make_batch(64, mask=mask)
+    batch["image"][~mask] = 0  # as they are given
+    state, metrics = Bench(config(parts)).step(batch)
+    expected, wanted = Bench(config(parts)).step(select(batch, mask))
+    assert_same(metrics, wanted, rtol=1e-5)
+    assert_same(state.batch_stats, expected.batch_stats, rtol=1e-5, atol=1e-7)
+    assert_same(state.params, expected.params, rtol=1e-4, atol=1e-6)
+
+
 def test_a_batch_of_nothing_changes_nothing(tiny_config):
     bench = Bench(tiny_config())
     state, metrics = bench.step(make_batch(4, mask=np.zeros(4)))
