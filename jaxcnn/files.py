@@ -44,9 +44,9 @@ def replaced(path):
 
 
 def write_text(path, text):
-    """Writes a text file as UTF-8, whole or not at all; see `replaced`."""
+    """Writes a text file as UTF-8, whole or not at all; see `replaced`. Names of files that are none are escaped."""
     with replaced(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path, value):

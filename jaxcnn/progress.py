@@ -6,6 +6,8 @@ import time
 import rich.console
 import rich.progress
 
+from jaxcnn.names import shown
+
 
 class ProgressBar:
     """A progress bar with rate and time left on a terminal, plain lines elsewhere, nothing when quiet.
@@ -18,25 +20,25 @@ class ProgressBar:
     """
 
     def __init__(self, total, *, start, title, quiet):
-        self.console = rich.console.Console(file=sys.stderr, highlight=False)
+        self.console = rich.console.Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
         self.quiet, self.total, self.start, self.begin = quiet, total, start, time.monotonic()
         self.bar = None
         if self.console.is_terminal and not quiet:
             columns = (
-                rich.progress.TextColumn("[progress.description]{task.description}"),
+                rich.progress.TextColumn("{task.description}", style="progress.description", markup=False),
                 rich.progress.BarColumn(),
                 rich.progress.MofNCompleteColumn(),
-                rich.progress.TextColumn("{task.fields[text]}"),
+                rich.progress.TextColumn("{task.fields[text]}", markup=False),
                 rich.progress.TimeRemainingColumn(),
             )
             self.bar = rich.progress.Progress(*columns, console=self.console)
-            self.task = self.bar.add_task(title, total=total, completed=start, text="")
+            self.task = self.bar.add_task(shown(title), total=total, completed=start, text="")
             self.bar.start()
 
     def line(self, text):
         """One line of text, above the bar where there is one."""
         if not self.quiet:
-            self.console.print(text, markup=False, soft_wrap=True)
+            self.console.print(shown(text), soft_wrap=True)
 
     def show(self, done, *, beside_bar, line=None):
         """So much is done.

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from jaxcnn import cli
+from jaxcnn.progress import ProgressBar
 
 VERBS = (
     *("train", "evaluate", "predict", "summary", "frontier", "prepare", "report", "sweep"),
@@ -267,6 +268,55 @@ def test_predict_names_a_bad_file(refused, run_of, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"\x89PNG nothing")
     assert "bad.png" in refused("predict", f"--workdir={run_of}", tmp_path / "bad.png")
     assert "gone.png" in refused("predict", f"--workdir={run_of}", tmp_path / "gone.png")
+
+
+def test_predict_keeps_the_rest_beside_a_bad_file(call, refused, run_of, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a", "c"):
+        Image.fromarray(np.full((8, 8), 99, np.uint8)).save(folder / f"{name}.png")
+    (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:50])
+    code, out, _ = call("predict", f"--workdir={run_of}", folder, "--json")
+    rows = json.loads(out)["predictions"]
+    assert code == 1 and [set(row) & {"label", "error"} for row in rows] == [{"label"}, {"error"}, {"label"}]
+    assert rows[1]["file"] == str(folder / "b.png") and "truncated" in rows[1]["error"]
+    code, out, _ = call("predict", f"--workdir={run_of}", folder)
+    assert code == 1 and "not read:" in out and rows[0]["label"] in out
+    (folder / "a.png").unlink(), (folder / "c.png").unlink()
+    assert "no image could be read" in refused("predict", f"--workdir={run_of}", folder)
+
+
+def test_names_are_no_markup(call, run_of, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    names = ["[/]", "IMG [edited]", ":tv:", "[red]x", os.fsdecode(b"caf\xe9")]
+    folder = tmp_path / "in"
+    (folder / "[").mkdir(parents=True)
+    for name in names:
+        Image.fromarray(np.full((8, 8), 99, np.uint8)).save(folder / f"{name}.png")
+    code, out, _ = call("predict", f"--workdir={run_of}", folder)
+    assert code == 0
+    for name in (*names[:-1], r"caf\udce9"):
+        assert re.search(rf"│ {re.escape(str(folder / name))}\.png +│", out)
+    data = json.loads((run_of / "data.json").read_text())
+    (run_of / "data.json").write_text(json.dumps({**data, "classes": [f"[old] {c}:cat:" for c in data["classes"]]}))
+    code, out, _ = call("predict", f"--workdir={run_of}", folder)
+    assert len(re.findall(r"\[old\] \d:cat:", out)) == len(names)
+
+
+def test_a_line_of_progress_is_no_markup(capsys):
+    ProgressBar(1, start=0, title="", quiet=False).line("folder:tv: [old] cats")
+    assert capsys.readouterr().err == "folder:tv: [old] cats\n"
+
+
+def test_a_class_whose_name_is_no_utf8(call, refused, config, folder, tmp_path):
+    photos = folder({"cat": 12, os.fsdecode(b"caf\xe9"): 12, "$x$ [old]": 12})
+    arguments = [config, f"--config.data.name=folder:{photos}", "--config.duration=2 steps"]
+    code, _, err = call("train", *arguments, f"--workdir={tmp_path / 'run'}")
+    assert code == 0 and r"folder:" in err
+    assert r"caf\udce9" in (tmp_path / "run" / "report.html").read_text()
+    code, out, _ = call("evaluate", f"--workdir={tmp_path / 'run'}")
+    assert code == 0 and r"caf\udce9" in out and "$x$ [old]" in out
+    assert "not UTF-8" in refused("train", *arguments, f"--workdir={tmp_path / os.fsdecode(bytes([98, 233]))}")
 
 
 def test_summary(call):

@@ -1,6 +1,7 @@
 """The command line: `python -m jaxcnn VERB ...`; each verb imports what it needs."""
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -19,6 +20,9 @@ def main(argv=None):
     """Runs one verb; returns the exit code: 0, 1 (a run failed), 2 (wrong input), 143 or 130 (SIGTERM, Ctrl-C)."""
     arguments, rest = _parser().parse_known_args(sys.argv[1:] if argv is None else argv)
     tune_for_cpu()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # a stream of another program's
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs a traceback before it raises
     try:

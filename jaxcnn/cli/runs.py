@@ -193,17 +193,28 @@ def _percent(mean, deviation):
 
 
 def _predict(arguments):
-    """Labels image files, or all images below folders, with a trained network."""
+    """Labels image files, or all images below folders, with a trained network.
+
+    A file that cannot be read is named in its row; the exit code is 1 then, and 2 where none can be read.
+    """
     from jaxcnn.training.trained import Trained
 
     predictions = Trained(arguments.workdir, arguments.checkpoint).predict(arguments.images)
+    failed = [row for row in predictions if "error" in row]
+    if len(failed) == len(predictions):
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        raise InputError(f"no image could be read: {failed[0]['file']}: {failed[0]['error']}{more}")
     if arguments.json:
         print(json.dumps({"predictions": predictions}))
-        return
-    table(
-        ("file", "label", "probability"),
-        [(p["file"], p["label"], f"{p['probabilities'][p['label']]:.4f}") for p in predictions],
-    )
+    else:
+        table(("file", "label", "probability"), [_prediction(row) for row in predictions])
+    return int(bool(failed))
+
+
+def _prediction(row):
+    if "error" in row:
+        return row["file"], f"not read: {row['error']}", ""
+    return row["file"], row["label"], f"{row['probabilities'][row['label']]:.4f}"
 
 
 def _report(arguments):

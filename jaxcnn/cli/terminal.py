@@ -5,6 +5,7 @@ import contextlib
 import pathlib
 
 from jaxcnn.errors import InputError
+from jaxcnn.names import shown
 
 
 def subcommand(parsers, function, name, text):
@@ -19,15 +20,16 @@ def subcommand(parsers, function, name, text):
 
 
 def table(header, rows):
-    """Prints a table; long cells are folded, since a path is needed whole."""
+    """Prints a table; long cells are folded, since a path is needed whole. No cell is markup, whatever it holds."""
     import rich.console
     import rich.table
+    import rich.text
 
     drawn = rich.table.Table()
     for name in header:
-        drawn.add_column(name, overflow="fold")
+        drawn.add_column(rich.text.Text(name), overflow="fold")
     for row in rows:
-        drawn.add_row(*map(str, row))
+        drawn.add_row(*(rich.text.Text(shown(cell)) for cell in row))
     rich.console.Console(highlight=False).print(drawn)
 
 

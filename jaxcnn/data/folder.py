@@ -2,15 +2,15 @@
 
 import itertools
 import os
-import stat
 from collections import Counter
 from hashlib import blake2b
 
 import numpy as np
 
 from jaxcnn.data.fit import DataError
-from jaxcnn.data.image_files import EXTENSIONS, find_images, folders, loose_images, say_left_out
+from jaxcnn.data.image_files import EXTENSIONS, find_images, folders, loose_images, read_file, say_left_out
 from jaxcnn.data.split_folders import split_roots
+from jaxcnn.names import shown
 
 SAMPLED, SAMPLED_BYTES = 64, 2**16  # files of a folder, at least one a class, and bytes of each, in its digests
 
@@ -42,9 +42,10 @@ class Folder:
         self._roots = split_roots(self._root)
         self.split_names = tuple(self._roots)
         self._folders = {split: folders(root) for split, root in self._roots.items()}
-        self.classes = tuple(self._folders.get("train") or sorted(set(itertools.chain(*self._folders.values()))))
+        self._names = self._folders.get("train") or sorted(set(itertools.chain(*self._folders.values())))
+        self.classes = tuple(map(shown, self._names))
         for split, names in self._folders.items():
-            if unknown := [name for name in names if name not in self.classes]:
+            if unknown := [shown(name) for name in names if name not in self._names]:
                 raise ValueError(
                     f"{self._root}: {split} has classes that train lacks: {', '.join(unknown)}; train has "
                     f"{', '.join(self.classes)}. Give them the names that they have in train, or remove them"
@@ -56,11 +57,11 @@ class Folder:
 
     def fetch(self, split, ids):
         listing = self._listing(split)
-        return [(_read_file(self.where(split, record)), int(listing.labels[record])) for record in ids]
+        return [(read_file(self.where(split, record)), int(listing.labels[record])) for record in ids]
 
     def where(self, split, record):
         listing = self._listing(split)
-        return os.path.join(self._roots[split], self.classes[listing.labels[record]], listing.path(record))
+        return os.path.join(self._roots[split], self._names[listing.labels[record]], listing.path(record))
 
     def class_digests(self, splits):
         """Returns {class: digest of its files}: of all their paths, and of what a few of them begin with.
@@ -84,7 +85,7 @@ class Folder:
         said, roots = _alike(self.classes), {split: self._roots[split] for split in splits}
         for split, root in roots.items():
             listing = self._listing(split)
-            if missing := [name for name in self.classes if name not in listing.present]:
+            if missing := [shown(name) for name in self._names if name not in listing.present]:
                 said.append(f"{split} has no images of {', '.join(missing)}")
             if left_out := say_left_out(listing.left_out):
                 said.append(f"{root}: left out: {left_out}")
@@ -98,7 +99,7 @@ class Folder:
     def _listing(self, split):
         if split not in self._listings:
             required = self._folders[split] if split == "train" else ()
-            self._listings[split] = _Listing(self._roots[split], self.classes, self._folders[split], required)
+            self._listings[split] = _Listing(self._roots[split], self._names, self._folders[split], required)
         return self._listings[split]
 
 
@@ -160,15 +161,5 @@ def _hash(path):
 
 
 def _beginning(path):
-    found = _read_file(path)
+    found = read_file(path)
     return b"" if isinstance(found, DataError) else found[:SAMPLED_BYTES]
-
-
-def _read_file(path):
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for without an end
-            return DataError("it is not a file: a pipe, a socket or a device")
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        return DataError(f"the file cannot be read ({error.strerror})")

@@ -1,6 +1,12 @@
 """Which files below a folder are images, which are left out, and what is nobody's data."""
 
 import os
+import pathlib
+import stat
+from collections import Counter
+
+from jaxcnn.data.fit import DataError
+from jaxcnn.errors import InputError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 # What archives, desktops and storage servers leave behind; names that begin with a dot are left aside too.
@@ -57,6 +63,43 @@ def find_images(root, left_out=None):
                 yield os.path.join(below, entry.name)
             elif left_out is not None:
                 left_out[os.path.splitext(entry.name)[1].lower() or "without an extension"] += 1
+
+
+def files_below(paths):
+    """The files that paths name, and the images below the folders among them.
+
+    Returns:
+      (files, left_out): paths in the order given, those of a folder sorted; and a Counter of the other files in the
+      folders, by extension.
+    Raises:
+      InputError: a path is not there, or a folder holds no image.
+    """
+    files, left_out = [], Counter()
+    for path in map(pathlib.Path, paths):
+        if not path.is_dir():
+            if not path.exists():
+                raise InputError(f"there is no file or folder {path}.")
+            files.append(path)
+            continue
+        others = Counter()
+        found = sorted(path / name for name in find_images(path, others))
+        if not found:
+            seen = f" It holds {say_left_out(others)}." if others else ""
+            raise InputError(f"there is no image in {path}; images end in {', '.join(sorted(EXTENSIONS))}.{seen}")
+        files += found
+        left_out += others
+    return files, left_out
+
+
+def read_file(path):
+    """The bytes of a file, or the DataError that says why it cannot be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for without an end
+            return DataError("it is not a file: a pipe, a socket or a device")
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        return DataError(f"the file cannot be read ({error.strerror})")
 
 
 def say_left_out(left_out):

@@ -9,6 +9,7 @@ import sys
 from typing import NamedTuple
 
 import rich.table
+import rich.text
 
 from jaxcnn.analysis import summarize
 from jaxcnn.errors import InputError
@@ -166,5 +167,5 @@ def results_table(found):
     for cell in found["cells"]:
         test, time = cell["metrics"]["test_top1"], cell["metrics"]["seconds"]
         spread = amount(test["mean"], points), amount(test["std"], points), extent(test["interval"], points)
-        table.add_row(cell["cell"], str(test["n"]), *spread, amount(time["mean"], seconds))
+        table.add_row(rich.text.Text(cell["cell"]), str(test["n"]), *spread, amount(time["mean"], seconds))
     return table

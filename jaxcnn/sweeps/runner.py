@@ -34,7 +34,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
       Preempted: told to end; the state of every run is saved.
     """
     workdir, runs = pathlib.Path(workdir), study.runs()
-    console = rich.console.Console(file=sys.stderr, highlight=False, quiet=quiet)
+    console = rich.console.Console(file=sys.stderr, highlight=False, markup=False, emoji=False, quiet=quiet)
 
     def done(run):
         return read_result(workdir / run.id, study.metrics) is not None
@@ -91,9 +91,7 @@ def _teller(study, workdir, console, total):
         count += 1
         text = f"failed: {error}" if error else _scores(read_result(workdir / run.id, study.metrics).values)
         left = (time.monotonic() - begin) / count * (total - count)
-        console.print(
-            f"{count}/{total}  {run.cell}, seed {run.seed}: {text}  ({left:.0f} s left)", markup=False, soft_wrap=True
-        )
+        console.print(f"{count}/{total}  {run.cell}, seed {run.seed}: {text}  ({left:.0f} s left)", soft_wrap=True)
 
     return tell
 

@@ -17,6 +17,7 @@ from safetensors import numpy as safetensors
 
 from jaxcnn.data import located
 from jaxcnn.errors import InputError, disk_is_full
+from jaxcnn.names import shown
 from jaxcnn.training.config import differences, from_json, to_json
 from jaxcnn.training.data_changes import data_changes
 
@@ -48,6 +49,10 @@ def open_run(workdir, config, about=None, *, extend=False):
       InputError: the directory holds a run of another config (shows the differences) or of data that have changed
         (says how), or cannot be written.
     """
+    if shown(path := os.path.abspath(workdir)) != path:
+        raise InputError(
+            f"the run directory {path} has a name that is not UTF-8, which checkpoints need: give another."
+        )
     path, moved = workdir / "config.json", None
     if path.exists():
         changed = differences(from_json(path.read_text()), config)

@@ -1,5 +1,6 @@
 """A trained network as it comes out of a run directory: predictions and evaluations, without the training."""
 
+import logging
 import math
 import pathlib
 
@@ -7,7 +8,8 @@ import jax
 import numpy as np
 
 from jaxcnn import data
-from jaxcnn.data.folder import EXTENSIONS
+from jaxcnn.data.fit import DataError
+from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.config import default_config
@@ -18,6 +20,8 @@ from jaxcnn.training.rundir import append_evaluation, read_config, read_data, re
 from jaxcnn.training.setup import make_normalise, set_up
 from jaxcnn.training.state import abstract_variables
 from jaxcnn.training.step import as_float
+
+logger = logging.getLogger(__name__)
 
 
 class Trained:
@@ -76,25 +80,29 @@ class Trained:
         """Labels image files, and the images below folders.
 
         Returns:
-          [{"file", "label", "probabilities": {class: p}}], in the order of the files.
+          [{"file", "label", "probabilities": {class: p}}], in the order of the files; {"file", "error"} of one that
+          cannot be read.
         Raises:
           InputError: a path is not there or a folder has no image.
-          DataError: a file is not a readable image.
         """
         files = _image_files(paths)
         found = []
         for first in range(0, len(files), 256):
-            part = files[first : first + 256]
-            images = np.stack([self._read(file) for file in part])
-            for file, row in zip(part, self.probabilities(images), strict=True):
-                found.append(
-                    {
-                        "file": str(file),
-                        "label": self.classes[int(row.argmax())],
-                        "probabilities": dict(zip(self.classes, row.tolist(), strict=True)),
-                    }
-                )
+            part = [(file, self._read(file)) for file in files[first : first + 256]]
+            images = [image for _, image in part if not isinstance(image, DataError)]
+            rows = iter(self.probabilities(np.stack(images)) if images else ())
+            found += [self._prediction(file, image, rows) for file, image in part]
         return found
+
+    def _prediction(self, file, image, rows):
+        if isinstance(image, DataError):
+            return {"file": str(file), "error": str(image)}
+        row = next(rows)
+        return {
+            "file": str(file),
+            "label": self.classes[int(row.argmax())],
+            "probabilities": dict(zip(self.classes, row.tolist(), strict=True)),
+        }
 
     def read_images(self, paths):
         """Image files, and the images below folders, as the network takes them.
@@ -102,24 +110,32 @@ class Trained:
         Returns:
           (files, images): paths, and uint8 (n, h, w, c).
         Raises:
-          InputError, DataError: as in `predict`.
+          InputError: a path is not there or a folder has no image.
+          DataError: a file is not a readable image.
         """
         files = _image_files(paths)
-        return files, np.stack([self._read(file) for file in files])
+        images = [self._read(file) for file in files]
+        for file, image in zip(files, images, strict=True):
+            if isinstance(image, DataError):
+                raise DataError(f"{file}: {image}")
+        return files, np.stack(images)
 
     def _read(self, file):
-        settings = self.config.data
+        """The image of a file, or the DataError that says why there is none."""
+        settings, stored = self.config.data, read_file(file)
+        if isinstance(stored, DataError):
+            return stored
         try:
             return data.decode_image(
-                file.read_bytes(),
+                stored,
                 image_size=self.shape[:2],
                 channels=self.shape[2],
                 fit=settings.fit,
                 resize=settings.resize,
                 interpolation=settings.interpolation,
             )
-        except ValueError as error:
-            raise InputError(f"{file}: {error}") from error
+        except DataError as error:
+            return error
 
     def open(self, split):
         """The Setup of the run on the devices here, and its Records of "validation", "test" or "train".
@@ -170,15 +186,7 @@ def _for_these_devices(config):
 
 
 def _image_files(paths):
-    return [file for path in paths for file in _files_of(pathlib.Path(path))]
-
-
-def _files_of(path):
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise InputError(f"there is no file or folder {path}.")
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
-    if not files:
-        raise InputError(f"there is no image in {path}; images end in {', '.join(sorted(EXTENSIONS))}.")
+    files, left_out = files_below(paths)
+    if left_out:
+        logger.warning("left out: %s", say_left_out(left_out))
     return files

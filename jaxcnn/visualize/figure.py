@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from jaxcnn.names import shown
+
 DPI = 150
 FORMATS = frozenset(FigureCanvasAgg.get_supported_filetypes()) - {"pgf"}  # which needs LaTeX
 
@@ -64,7 +66,7 @@ def log_scale(axes, *, beyond):
 
 def literal(text, *, limit=60) -> str:
     """One line of at most `limit` characters that matplotlib's mathtext will not read: `$` is escaped."""
-    text = " ".join(str(text).split())
+    text = " ".join(shown(text).split())
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text.replace("$", r"\$")
 

@@ -95,13 +95,41 @@ def test_predict_files_and_folders(network, pictures, test_images):
 
 def test_predict_names_what_it_cannot_read(network, pictures, tmp_path):
     (pictures / "deep" / "c.PNG").write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"deep/c\.PNG"):
-        network.predict([pictures])
+    (pictures / "deep" / "d.png").symlink_to(tmp_path / "nowhere.png")
+    *read, bad, gone = network.predict([pictures])
+    assert [row["file"] for row in read] == [str(pictures / name) for name in ("a.png", "b.png")]
+    assert all(set(row) == {"file", "label", "probabilities"} for row in read)
+    assert bad["file"] == str(pictures / "deep" / "c.PNG") and "not an image" in bad["error"]
+    assert gone == {
+        "file": str(pictures / "deep" / "d.png"),
+        "error": "the file cannot be read (No such file or directory)",
+    }
+    assert [set(row) for row in network.predict([pictures / "deep"])] == [{"file", "error"}] * 2
+    with pytest.raises(InputError, match=r"deep/c\.PNG: not an image"):
+        network.read_images([pictures])
     with pytest.raises(InputError, match=r"no file or folder .*nowhere"):
         network.predict([pictures / "nowhere"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"no image in .*empty"):
         network.predict([tmp_path / "empty"])
+
+
+def test_predict_looks_into_folders_as_people_have_them(network, pictures, caplog):
+    before = network.predict([pictures])
+    (pictures / "deep").rename(pictures / "album.jpg")
+    for name in ("__MACOSX", ".thumbnails"):
+        (pictures / name).mkdir()
+        (pictures / name / "a.png").write_bytes(b"no image")
+    (pictures / "._a.png").write_bytes(b"no image")
+    (pictures / "Thumbs.db").write_bytes(b"no image")
+    (pictures / "album.jpg" / "d.heic").write_bytes(b"")
+    caplog.clear()
+    found = network.predict([pictures])
+    assert [row["file"].replace("album.jpg", "deep") for row in found] == [
+        str(pictures / name) for name in ("a.png", "deep/c.PNG", "b.png")
+    ]
+    assert {row["label"] for row in found} == {row["label"] for row in before}
+    assert caplog.messages == ["left out: 1 .txt, 1 .heic (not read by jaxcnn: convert them to JPEG or PNG)"]
 
 
 def test_checkpoints_by_name_and_number(tiny_run):
