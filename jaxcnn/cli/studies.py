@@ -164,6 +164,7 @@ def _one(study, arguments):
 
 
 def _slurm(study, arguments):
+    from jaxcnn.sweeps.check import check_for_elsewhere
     from jaxcnn.sweeps.results import read_result
     from jaxcnn.sweeps.slurm import array_script, submit, worker_command
 
@@ -175,6 +176,7 @@ def _slurm(study, arguments):
     if not left:
         print("every run is done; --collect writes table and report")
         return 0
+    check_for_elsewhere(left)
     if arguments.dry_run:
         print(array_script([run.id for run in left], command, workdir, options), end="")
         return 0

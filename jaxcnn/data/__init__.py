@@ -19,7 +19,7 @@ from jaxcnn.data.moments import channel_statistics, principal_components, statis
 from jaxcnn.data.order import Order
 from jaxcnn.data.records import Records, Source
 from jaxcnn.data.resident import read_all
-from jaxcnn.data.sources import check_classes, default_splits, load, located
+from jaxcnn.data.sources import check_classes, default_splits, load, located, look_up_once
 
 __all__ = [
     "Arrays",
@@ -37,6 +37,7 @@ __all__ = [
     "epoch",
     "load",
     "located",
+    "look_up_once",
     "principal_components",
     "read_all",
     "statistics",

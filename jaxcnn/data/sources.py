@@ -1,5 +1,7 @@
 """Names of data sets: `digits`, `tfds:<name>`, `folder:<path>`, or `package.module:attribute` of the user's own."""
 
+import contextlib
+import contextvars
 import difflib
 import importlib.util
 import os
@@ -15,6 +17,19 @@ from jaxcnn.errors import import_attribute
 
 WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "imagenette")  # offered for a slip
 NAMES = "digits, tfds:<name>, folder:<path>, or package.module:attribute of your own"
+
+
+_kept = contextvars.ContextVar("kept", default=None)
+
+
+@contextlib.contextmanager
+def look_up_once():
+    """Within a `with` block each data set is looked up once, however many splits and runs ask for it."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
 
 
 def load(
@@ -116,6 +131,13 @@ def _held_out(split, percent, test):
 
 
 def _source(name, data_dir):
+    kept = {} if _kept.get() is None else _kept.get()
+    if (name, data_dir) not in kept:
+        kept[name, data_dir] = _open(name, data_dir)
+    return kept[name, data_dir]
+
+
+def _open(name, data_dir):
     kind, _, rest = name.partition(":")
     if name == "digits":
         return digits()

@@ -5,14 +5,12 @@ import hashlib
 import json
 import shutil
 
-from jaxcnn.errors import InputError
 from jaxcnn.lock import hold
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.population import common, train_population
 from jaxcnn.training.preemption import Preempted
-from jaxcnn.training.validate import validate
 
 FOLDER = ".population"
 MEMBERS = "members.json"
@@ -51,7 +49,7 @@ def _populations(runs, workdir, done):
             begun.append((file.parent, [named.pop(run) for run in ids]))
     alike = {}
     for run in named.values():
-        if run.id not in done and not any((workdir / run.id / "checkpoints").glob("*")) and _valid(run.config):
+        if run.id not in done and not any((workdir / run.id / "checkpoints").glob("*")):
             alike.setdefault(to_json(common(run.config)), []).append(run)
     return begun + [(_begin(members, workdir), members) for members in alike.values() if len(members) > 1]
 
@@ -59,15 +57,6 @@ def _populations(runs, workdir, done):
 def _latest(folder):
     """The step of a folder's latest checkpoint, 0 without one."""
     return max((int(path.name) for path in (folder / "checkpoints").glob("*") if path.name.isdigit()), default=0)
-
-
-def _valid(config):
-    """Whether its values can be; a run for which they cannot fails alone."""
-    try:
-        validate(config)
-    except InputError:
-        return False
-    return True
 
 
 def _begin(members, workdir):

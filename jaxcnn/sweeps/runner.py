@@ -4,10 +4,12 @@ import pathlib
 import sys
 import time
 
+import jax
 import rich.console
 
 from jaxcnn.errors import InputError
 from jaxcnn.lock import hold, is_held
+from jaxcnn.sweeps.check import check_for_elsewhere, check_runs
 from jaxcnn.sweeps.local import run_workers
 from jaxcnn.sweeps.population import run_populations
 from jaxcnn.sweeps.results import read_result, write_study
@@ -18,7 +20,8 @@ from jaxcnn.training.preemption import Preempted
 def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None, population=False):
     """Runs a study in workdir/<run id>, each run skipped where it is done, resumed where it was broken off.
 
-    A run that fails is named, with its error, and does not hide the others.
+    All runs that are left are checked before the first one starts. One that fails later is named, with its error, and
+    does not hide the others.
 
     Args:
       study: a Study.
@@ -30,7 +33,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
     Returns:
       (list of Cell in the order of the study, {run id: error message of those that failed}).
     Raises:
-      InputError: another sweep is at work in workdir, or it cannot be written.
+      InputError: a run cannot be trained, another sweep is at work in workdir, or it cannot be written.
       Preempted: told to end; the state of every run is saved.
     """
     workdir, runs = pathlib.Path(workdir), study.runs()
@@ -43,6 +46,10 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
         left = [run for run in runs if not done(run)]
         if len(left) < len(runs):
             console.print(f"{len(runs) - len(left)} of {len(runs)} runs are done")
+        if workers is not None:
+            check_for_elsewhere(left)
+        else:
+            check_runs(left, devices=jax.devices()[:1] if population else None)
         if population:
             ended = {run.id for run in runs if done(run)}
             for run in left:

@@ -192,12 +192,19 @@ def set_up(config, *, devices=None):
     )
 
 
-def resolve_data(config):
-    """(A checked copy of the config with recipe, splits and image shape filled in, Records of its training slice)."""
+def resolve_values(config):
+    """A copy of the config with the recipe of its augmentation filled in; InputError for a value that cannot be."""
     config = config.copy_and_resolve_references()
     with config.unlocked():
         _apply_recipe(config.augment)
         validate(config)
+    return config
+
+
+def resolve_data(config):
+    """(A checked copy of the config with recipe, splits and image shape filled in, Records of its training slice)."""
+    config = resolve_values(config)
+    with config.unlocked():
         inherit(config)
         config.data.name = data.located(config.data.name)
         config.data.fit, config.data.interpolation = config.data.fit or "crop", config.data.interpolation or "bilinear"
