@@ -1,6 +1,7 @@
 """The summary of a study as Markdown, to be kept beside its table: answers, numbers, and what they were computed on."""
 
 import collections
+import re
 
 from jaxcnn.training.rundir import last_start
 from jaxcnn.visualize.quantity import amount, extent, heading
@@ -38,7 +39,12 @@ def _claims(found):
 
 
 def _reason(claim):
-    return claim["sentence"].removeprefix(claim["verdict"])
+    return _literal(claim["sentence"].removeprefix(claim["verdict"]))
+
+
+def _literal(text):
+    """Text that Markdown shows as it is, in a table too."""
+    return re.sub(r"[\\|*`\[]|<(?=[a-zA-Z/!?])", r"\\\g<0>", text.replace("\n", " "))
 
 
 def _cells(cells, name, metric):
@@ -46,9 +52,9 @@ def _cells(cells, name, metric):
     lines = []
     for cell in cells:
         numbers = cell["metrics"][name]
-        paper = f"{cell['paper'][0]} ({cell['paper'][1]})" if cell["paper"] and name == "test_top1" else ""
+        paper = _literal(f"{cell['paper'][0]} ({cell['paper'][1]})") if cell["paper"] and name == "test_top1" else ""
         spread = amount(numbers["mean"], metric), amount(numbers["std"], metric), extent(numbers["interval"], metric)
-        lines.append(f"| {cell['cell']} | {numbers['n']} | {' | '.join(spread)} | {paper} |")
+        lines.append(f"| {_literal(cell['cell'])} | {numbers['n']} | {' | '.join(spread)} | {paper} |")
     return "\n".join([head, *lines])
 
 

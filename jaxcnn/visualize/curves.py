@@ -76,7 +76,8 @@ def draw_comparison(curves, *, split="validation", band="range", path=None):
     out; the legend says how many are drawn.
 
     Args:
-      curves: {cell name: [rows of metrics.jsonl of one seed, ...]}.
+      curves: {cell name: [rows of metrics.jsonl of one seed, ...]}; a cell without rows is left out, and the others
+        have the colours that `draw_seeds` gives them.
       split: the held-out split.
       band: "range" (minimum to maximum) or "std" (mean plus and minus one sample standard deviation); one seed has
         no band.
@@ -92,6 +93,8 @@ def draw_comparison(curves, *, split="validation", band="range", path=None):
     accuracy, loss = figure.subplots(1, 2)
     handles, labels = [], []
     for index, (name, runs) in enumerate(curves.items()):
+        if not any(runs):
+            continue
         _draw_cell(loss, runs, "train", "loss", _same, band, style(index))
         line, drawn = _draw_cell(accuracy, runs, split, "top1", _percent, band, style(index))
         handles.append(line)

@@ -186,13 +186,13 @@ def _effects(found):
 
 
 def _curves(study):
-    curves = {cell.name: cell.rows for cell in study.cells if any(cell.rows)}
+    curves = {cell.name: cell.rows for cell in study.cells}  # those without rows too: a cell has one colour
     seeds = {cell.name: cell.values["test_top1"] for cell in study.cells}
     drawn = []
     if any(finite_values(values).size for values in seeds.values()):
         caption = "Each dot a run; the tick is the mean."
         drawn.append(page.figure(draw_seeds(seeds), "Test accuracy of every run, by cell", caption=caption))
-    if curves:
+    if any(any(runs) for runs in curves.values()):
         splits = (read_history(rows).split for runs in curves.values() for rows in runs)
         comparison = draw_comparison(curves, split=next(filter(None, splits), "validation"))
         drawn.append(page.figure(comparison, "Held-out accuracy and train loss by epoch, by cell"))

@@ -110,6 +110,16 @@ def test_one_seed_has_no_band_and_the_legend_counts(rows_of):
     assert png_bytes(figure)
 
 
+def test_a_cell_without_a_finished_run_keeps_its_colour_to_itself(rows_of):
+    figure = draw_comparison({"failed": [], "b": [rows_of()], "c": [rows_of(seed=1)]})
+    dots = draw_seeds({"failed": [], "b": [0.5], "c": [0.6]}).axes[0]
+    of_dots = [line.get_color() for line in dots.lines if len(line.get_xdata()) and line.get_marker() == "o"]
+    for axes in figure.axes:
+        assert [line.get_color() for line in axes.lines] == of_dots
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ["b (n = 1)", "c (n = 1)"]
+
+
 def test_line_of_a_cell_ends_with_its_shortest_seed(rows_of):
     accuracy, _ = draw_comparison({"cell": [rows_of(epochs=6), rows_of(epochs=3, seed=1)]}).axes
     assert accuracy.lines[0].get_xdata().tolist() == [1, 2, 3]

@@ -1,0 +1,33 @@
+"""What a study's summary and table say of levels with odd names."""
+
+import io
+
+import rich.console
+
+from jaxcnn.sweeps import Claim, Study
+from jaxcnn.sweeps.results import results_table
+from jaxcnn.sweeps.summary import summary
+from jaxcnn.sweeps.verdicts import findings
+
+ODD = ("a|b", "[red]bad[/red]", "<b>*x*", "c\\d", "`e`", "plain_one")
+
+
+def test_a_level_is_shown_as_it_is_whatever_it_holds(cell_of, tiny_config, tmp_path):
+    cells = [cell_of({"augment.recipe": level}, (0.5, 0.6)) for level in ODD]
+    claims = (Claim("One beats another.", {"augment.recipe": ODD[0]}, {"augment.recipe": ODD[1]}),)
+    paper = {"recipe=a|b": (8.75, "error | %")}
+    study = Study(tiny_config(), {"augment.recipe": ODD}, (0, 1), claims=claims, paper=paper)
+    found = findings(study, cells)
+    text = summary(study, tmp_path, found, {}, title="odd")
+    rows = [line for line in text.splitlines() if line.startswith("| recipe=")]
+    assert [row.split(" | ")[0] for row in rows] == [
+        r"| recipe=a\|b", r"| recipe=\[red]bad\[/red]", r"| recipe=\<b>\*x\*", r"| recipe=c\\d", r"| recipe=\`e\`",
+        "| recipe=plain_one",
+    ]  # fmt: skip
+    assert all(row.replace(r"\\", "").replace(r"\|", "").count("|") == 7 for row in rows)
+    assert r"8.75 (error \| %)" in rows[0]
+    assert r"**Not decided** at n = 2: a\|b minus \[red]bad\[/red] is" in text
+
+    console = rich.console.Console(file=io.StringIO(), width=200)
+    console.print(results_table(found))
+    assert all(f"recipe={level}" in console.file.getvalue() for level in ODD)
