@@ -55,6 +55,10 @@ def _add_evaluate(parser):
     parser.add_argument(
         "--split", choices=("validation", "test", "train"), default="validation", help="default: validation"
     )
+    parser.add_argument(
+        "--data", default="", metavar="NAME", help="another data set, or where that of the run lies now: folder:PATH"
+    )
+    parser.add_argument("--data_dir", default="", metavar="DIR", help="where TFDS sets lie; default: as the run had it")
     several = {"type": int, "nargs": "+", "default": []}
     parser.add_argument("--crops", choices=(1, 10, 12, 144), help="numbers of crops; default: 1", **several)
     parser.add_argument(
@@ -128,6 +132,8 @@ def _evaluate(arguments):
 
       python -m jaxcnn evaluate --workdir RUN --split test
 
+    With --data it is that of another data set, or of the run's where it lies now.
+
     With any of --crops, --scales, --dense, or several runs, the errors are those of averaged probabilities: of the
     views of an image, of its scales, of the members of an ensemble, every protocol and every subset of the runs from
     one pass. jaxcnn/data/views.py says where the crops lie.
@@ -139,13 +145,15 @@ def _evaluate(arguments):
 
     if len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.output:
         return _evaluate_protocols(arguments)
-    _, row = Trained(arguments.workdir[0], arguments.checkpoint).evaluate(arguments.split)
+    trained = Trained(arguments.workdir[0], arguments.checkpoint)
+    _, row = trained.evaluate(arguments.split, name=arguments.data, data_dir=arguments.data_dir)
     if arguments.json:
         print(json.dumps(row))
         return
     top5 = "" if row["top5"] is None else f", top-5 {row['top5']:.4f}"
+    other = f" of {row['data']}" if "data" in row else ""
     print(
-        f"{row['architecture']}, step {row['step']}, {row['split']}: n {row['n']}, loss {row['loss']:.4f}, "
+        f"{row['architecture']}, step {row['step']}, {row['split']}{other}: n {row['n']}, loss {row['loss']:.4f}, "
         f"top-1 {row['top1']:.4f}{top5}"
     )
     table(
@@ -168,6 +176,8 @@ def _evaluate_protocols(arguments):
             scales=arguments.scales,
             dense=arguments.dense,
             checkpoint=arguments.checkpoint,
+            name=arguments.data,
+            data_dir=arguments.data_dir,
             report=report,
         )
     if arguments.output:

@@ -178,9 +178,9 @@ class Records:
         return notes(list(dict.fromkeys(split for split, _, _ in self.parts))) if notes else []
 
     def class_digests(self):
-        """Returns {class: digest of its files} over the splits that records are taken from; {} of no folder."""
+        """Returns {class: digest of its files} of a folder, {} of other data."""
         digests = getattr(self._source, "class_digests", None)
-        return digests({split for split, _, _ in self.parts}) if digests else {}
+        return digests() if digests else {}
 
     def where(self, i):
         """Returns what a person calls record i: a file path, or `tfds:cifar10 train record 17`."""

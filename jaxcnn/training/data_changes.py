@@ -9,7 +9,7 @@ def about_data(records, *, shape):
       shape: (h, w, c) of the images that the network gets.
     Returns:
       {"classes": names in the order of the labels, "shape": [h, w, c], "records": {split: number of images}}; of a
-      folder "files" too: {class: digest of its files of the training split}.
+      folder "files" too: {class: digest of its files}.
     """
     train = records["train"]
     files = train.class_digests()

@@ -41,7 +41,9 @@ class Table(NamedTuple):
     compilations: int
 
 
-def evaluate_protocols(workdirs, split, *, crops=(), scales=(), dense=False, checkpoint="best", report=None):
+def evaluate_protocols(
+    workdirs, split, *, crops=(), scales=(), dense=False, checkpoint="best", name="", data_dir="", report=None
+):
     """Evaluates one network or several under every protocol asked for, in one pass over the images.
 
     Each image is decoded once, each view of it passes each network once. One row of the table is a protocol and the
@@ -57,6 +59,7 @@ def evaluate_protocols(workdirs, split, *, crops=(), scales=(), dense=False, che
       scales: short sides in pixels; empty for config.data.resize, or 256 / 224 of the image's side where that is 0.
       dense: whether to evaluate whole images.
       checkpoint: of every run: "best", "latest" or a step.
+      name, data_dir: of a data set in place of the runs', as in `Trained.open`.
       report: called with (images done, images in all) after every block.
     Returns:
       A Table.
@@ -65,12 +68,12 @@ def evaluate_protocols(workdirs, split, *, crops=(), scales=(), dense=False, che
     """
     workdirs = [str(workdir) for workdir in workdirs]
     members = [Trained(workdir, checkpoint) for workdir in workdirs]
-    _check_members(members, split)
+    _check_members(members, "" if name else split)
     crops = tuple(sorted(set(crops))) or (() if dense else (1,))
     scales = _scales(scales, members[0])
     if unknown := set(crops) - set(CROPS):
         raise InputError(f"crops are some of {', '.join(map(str, CROPS))}; not {', '.join(map(str, sorted(unknown)))}.")
-    setup, records = members[0].open(split)
+    setup, records = members[0].open(split, name=name, data_dir=data_dir)
     bases, protocols = _protocols(crops, scales, dense)
     views = ViewedRecords(
         records,
@@ -95,6 +98,7 @@ def evaluate_protocols(workdirs, split, *, crops=(), scales=(), dense=False, che
                 "architecture": members[0].config.model.name,
                 "step": members[0].step,
                 "split": split,
+                **members[0].named_data(setup, name),
                 "protocols": [row._asdict() for row in table.rows],
             },
         )
@@ -120,7 +124,7 @@ def _check_members(members, split):
             raise InputError(f"the runs have other classes, or the same in another order; {'; '.join(only)}.")
         if other.shape != first.shape:
             raise InputError(f"{first.workdir} takes images of {first.shape}, {other.workdir} of {other.shape}.")
-        if other.config.data[split] != first.config.data[split]:
+        if split and other.config.data[split] != first.config.data[split]:
             raise InputError(
                 f"the split {split} of {first.workdir} is '{first.config.data[split]}', that of {other.workdir} "
                 f"'{other.config.data[split]}': what one held out the other may have been trained on."

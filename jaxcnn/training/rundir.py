@@ -70,7 +70,7 @@ def open_run(workdir, config, about=None, *, extend=False):
                 f"{workdir} holds a run of another config. {rows}. Give another --workdir, or the config "
                 f"that it was started with, to resume it.{longer}"
             )
-    begun = _read_data(workdir) if about and (workdir / DATA).exists() else None
+    begun = read_about(workdir) if about and (workdir / DATA).exists() else None
     if begun and (changes := data_changes(begun, about)):
         raise InputError(
             f"{config.data.name} has changed since the run in {workdir} began: {'; '.join(changes)}. The labels, the "
@@ -214,11 +214,12 @@ def write_data(workdir, about):
 
 def read_data(workdir):
     """(classes, shape) of a run; InputError where it has not begun."""
-    found = _read_data(workdir)
+    found = read_about(workdir)
     return tuple(found["classes"]), tuple(found["shape"])
 
 
-def _read_data(workdir):
+def read_about(workdir):
+    """What `write_data` kept of the data of a run; InputError where it has not begun."""
     path = pathlib.Path(workdir) / DATA
     if not path.exists():
         raise InputError(f"the run in {workdir} has not begun to train: it has no {DATA}.")
@@ -253,9 +254,12 @@ def append_evaluation(workdir, evaluation):
 
 
 def read_evaluations(workdir):
-    """The logged evaluations of a run, oldest first; without those by `evaluate_protocols`, which see other pixels."""
+    """The logged evaluations of a run, oldest first.
+
+    Without those by `evaluate_protocols`, which see other pixels, and those of other data than the run's.
+    """
     path = pathlib.Path(workdir) / "evaluations.jsonl"
-    return [row for row in read_rows(path) if "protocols" not in row]
+    return [row for row in read_rows(path) if not {"protocols", "data"} & set(row)]
 
 
 def read_rows(path):

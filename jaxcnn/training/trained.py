@@ -1,5 +1,6 @@
 """A trained network as it comes out of a run directory: predictions and evaluations, without the training."""
 
+import contextlib
 import logging
 import math
 import pathlib
@@ -10,13 +11,14 @@ import numpy as np
 from jaxcnn import data
 from jaxcnn.data.fit import DataError
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, input_errors
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.config import default_config
+from jaxcnn.training.data_changes import data_changes
 from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.model import make_model
-from jaxcnn.training.rundir import append_evaluation, read_config, read_data, read_statistics
+from jaxcnn.training.rundir import append_evaluation, read_about, read_config, read_data, read_statistics
 from jaxcnn.training.setup import make_normalise, set_up
 from jaxcnn.training.state import abstract_variables
 from jaxcnn.training.step import as_float
@@ -137,40 +139,72 @@ class Trained:
         except DataError as error:
             return error
 
-    def open(self, split):
+    def open(self, split, *, name="", data_dir=""):
         """The Setup of the run on the devices here, and its Records of "validation", "test" or "train".
 
+        Args:
+          split: which one; of data of other images than the run's, by default_splits.
+          name: of a data set in place of the run's, or of the run's where it lies now; empty for where it was.
+          data_dir: where TFDS sets lie; empty for where the run had its own.
         Raises:
           InputError: the data set is not there, or has other classes than the network.
         """
-        if not self.config.data.name:
-            raise InputError(
-                f"{self.workdir} holds converted weights and names no data set: convert them with --data to evaluate."
-            )
-        setup = set_up(_for_these_devices(self.config))
+        if not (name or self.config.data.name):
+            raise InputError(f"{self.workdir} holds converted weights and names no data set: name one by --data.")
+        setup, changes = self._set_up(name, data_dir)
         records = setup.records(split)
         if records.classes != self.classes:
-            raise InputError(
-                f"the classes of {records.name} are not those that this network was trained on: "
-                f"{', '.join(sorted(set(records.classes) ^ set(self.classes)))}."
+            other = ", ".join(sorted(set(records.classes) ^ set(self.classes))) or "they have another order"
+            raise InputError(f"the classes of {records.name} are not those that this network was trained on: {other}.")
+        if changes and not name:
+            logger.warning(
+                "%s has changed since this network was trained: %s. Some of its %s images may be among those that the "
+                "network learned from.",
+                *(records.name, "; ".join(changes), split),
             )
         return setup, records
 
-    def evaluate(self, split):
+    def _set_up(self, name, data_dir):
+        """The Setup, and how its data differ from the run's."""
+        config, kept = _for_these_devices(self.config), read_about(self.workdir)
+        with config.unlocked():
+            config.data.name = data.located(name or config.data.name)
+            config.data.data_dir = data_dir or config.data.data_dir
+        if name and "records" in kept:
+            with contextlib.suppress(InputError):  # other data need not have the run's splits
+                setup = set_up(config)
+                if not (changes := data_changes(kept, setup.about_data)):
+                    return setup, changes
+        if name:
+            with config.unlocked(), input_errors("--data"):
+                splits = data.default_splits(name, data_dir=config.data.data_dir or None)
+                config.data.update({split: splits.get(split) or "" for split in ("train", "validation", "test")})
+        setup = set_up(config)
+        return setup, data_changes(kept, setup.about_data)
+
+    def evaluate(self, split, *, name="", data_dir=""):
         """Evaluates on "validation", "test" or "train" and logs the result in the run.
 
+        Args:
+          split, name, data_dir: as in `open`.
         Returns:
-          An Evaluation, and the dict that is logged.
+          An Evaluation, and the dict that is logged; its key "data" names other data than the run's.
         """
-        setup, records = self.open(split)
+        setup, records = self.open(split, name=name, data_dir=data_dir)
         feed = Feed(
             records, setup.replicas, seed=0, resident=self.config.data.resident, workers=self.config.data.workers
         )
         variables = setup.replicas.replicate(self.variables)
         result = Evaluator(setup, setup.task(self.mean, self.std), feed)(variables)
-        row = evaluation_row(self.config, self.step, split, result)
+        row = {**evaluation_row(self.config, self.step, split, result), **self.named_data(setup, name)}
         append_evaluation(self.workdir, {**row, "confusion": result.confusion.tolist()})
         return result, row
+
+    def named_data(self, setup, name):
+        """{"data": name} for the log of an evaluation on other data than the run's, else {}."""
+        kept = read_about(self.workdir)
+        same = "records" in kept and not data_changes(kept, setup.about_data)
+        return {"data": setup.config.data.name} if name and not same else {}
 
 
 def _for_these_devices(config):

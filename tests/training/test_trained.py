@@ -11,6 +11,8 @@ from PIL import Image
 from jaxcnn import InputError, Trained, train
 from jaxcnn.data import load
 from jaxcnn.training.checkpoint import Checkpoints
+from jaxcnn.training.protocols import evaluate_protocols
+from jaxcnn.training.rundir import read_evaluations
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +184,63 @@ def test_a_checkpoint_that_averaged_the_weights_alone_is_read(tiny_config, tmp_p
     jax.tree.map(np.testing.assert_array_equal, Trained(tmp_path / "run", "latest").variables, as_it_was)
     resumed = train(config, tmp_path / "run", quiet=True, devices=jax.devices()[:1])
     jax.tree.map(np.testing.assert_array_equal, resumed.state.ema, as_it_was)
+
+
+@pytest.fixture
+def photographed(tiny_config, tmp_path):
+    """(folder, workdir): 15 noisy images each of two colours, and a run of 2 steps on them."""
+    generator = np.random.default_rng(0)
+    for name, colour in (("blue", (0, 0, 200)), ("red", (200, 0, 0))):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(15):
+            image = np.uint8(np.array(colour) + generator.integers(0, 50, (9, 9, 3)))
+            Image.fromarray(image).save(tmp_path / "photos" / name / f"{i:02}.png")
+    config = tiny_config({"data.name": f"folder:{tmp_path / 'photos'}", "batch_size": 8, "duration": "2 steps"})
+    with config.unlocked():
+        config.data.test, config.data.train, config.data.validation = "train[60%:]", "train[:40%]", "train[40%:60%]"
+    train(config, tmp_path / "run", quiet=True, devices=jax.devices()[:1])
+    return tmp_path / "photos", tmp_path / "run"
+
+
+def test_evaluation_where_the_data_lie_now(photographed, tmp_path, caplog):
+    folder, workdir = photographed
+    network = Trained(workdir)
+    before = network.evaluate("test")[1]
+    folder.rename(tmp_path / "disk")
+    with pytest.raises(InputError, match="photos is not a folder"):
+        network.evaluate("test")
+    assert network.evaluate("test", name=f"folder:{tmp_path / 'disk'}")[1] == before  # by the run's own splits
+    # Another folder with these classes: its own splits, and a row that is not taken for one of the run.
+    shutil.copytree(tmp_path / "disk", tmp_path / "other" / "train")
+    shutil.copytree(tmp_path / "disk" / "red", tmp_path / "other" / "test" / "red")
+    other = f"folder:{tmp_path / 'other'}"
+    row = network.evaluate("test", name=other)[1]
+    assert row["n"] == 15 and row["data"] == other and row["per_class"]["blue"] is None
+    assert len(read_evaluations(workdir)) == 3  # the one of training, and the two on its data
+    table = evaluate_protocols([workdir], "test", name=other)
+    assert table.rows[0].n == 15
+    assert not caplog.messages
+    (tmp_path / "other" / "train" / "red").rename(tmp_path / "other" / "train" / "rot")
+    (tmp_path / "other" / "test" / "red").rename(tmp_path / "other" / "test" / "rot")
+    with pytest.raises(InputError, match=r"not those that this network was trained on: red, rot"):
+        network.evaluate("test", name=other)
+
+
+def test_evaluation_says_that_the_data_have_changed(photographed, caplog):
+    folder, workdir = photographed
+    network = Trained(workdir)
+    network.evaluate("test")
+    assert not caplog.messages
+    shutil.copy(folder / "red" / "00.png", folder / "red" / "new.png")
+    network.evaluate("test")
+    (said,) = caplog.messages
+    assert str(folder) in said and "other files lie in red" in said
+    assert "train 12, validation 6, test 12 and are train 12, validation 7, test 12" in said
+    (folder / "red" / "new.png").unlink()
+    (folder / "red").rename(folder / "x")
+    (folder / "blue").rename(folder / "red")
+    (folder / "x").rename(folder / "blue")
+    caplog.clear()
+    network.evaluate("test")
+    (said,) = caplog.messages
+    assert "the files of blue are in red; the files of red are in blue" in said
