@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxcnn.errors import InputError
+from jaxcnn.training.bounds import check_workers
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.chunks import Chunks, network
 from jaxcnn.training.compilation import use_persistent_cache
@@ -79,6 +80,9 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=T
       Preempted: SIGTERM or Ctrl-C came; everything is saved.
     """
     use_persistent_cache()
+    if profile < 0:
+        raise InputError(f"the steps to profile are {profile}; it is a number from 0.")
+    check_workers(config)
     setup = set_up(config, devices=devices)
     workdir = pathlib.Path(workdir)
     if (workdir / CONVERTED).exists():

@@ -1,5 +1,6 @@
 """Learning-rate schedules over steps, and the decay on a plateau that the host decides after an evaluation."""
 
+import collections
 import dataclasses
 
 import optax
@@ -13,7 +14,8 @@ def make_schedule(config, *, steps_per_epoch, total):
     constant: the base rate; also under plateau, which acts through the learning-rate scale.
     step: multiplied by `factor` at each boundary: step s has the lower rate for s >= boundary.
     cosine: base * (1 + cos(pi s / total)) / 2 over the steps after the warm-up (Loshchilov and Hutter 2016).
-    warmup: base * s / warmup for s < warmup; boundaries count from the start of the run, warm-up included.
+    warmup: base * s / warmup for s < warmup, and lower from a boundary inside it on; boundaries count from the start
+      of the run, warm-up included.
 
     Args:
       config: a run's config.
@@ -25,18 +27,29 @@ def make_schedule(config, *, steps_per_epoch, total):
     def steps(text, key):
         return duration_in_steps(text, key=f"schedule.{key}", steps_per_epoch=steps_per_epoch, total=total)
 
-    warmup = steps(schedule.warmup, "warmup")
+    def lowered(start, boundaries):
+        counted = collections.Counter(boundaries)  # of a short run two may fall on one step
+        return optax.piecewise_constant_schedule(start, {b: schedule.factor**n for b, n in counted.items()})
+
+    warmup, boundaries = steps(schedule.warmup, "warmup"), []
     if schedule.name == "step":
         boundaries = [steps(b, "boundaries") for b in schedule.boundaries]
         # join_schedules counts each part from its own start.
-        after = optax.piecewise_constant_schedule(base, {b - warmup: schedule.factor for b in boundaries})
+        after = lowered(base, [b - warmup for b in boundaries])
     elif schedule.name == "cosine":
         after = optax.cosine_decay_schedule(base, max(total - warmup, 1))
     else:
         after = optax.constant_schedule(base)
     if not warmup:
         return after
-    return optax.join_schedules([optax.linear_schedule(0.0, base, warmup), after], [warmup])
+    before = linear = optax.linear_schedule(0.0, base, warmup)
+    if inside := [b for b in boundaries if b < warmup]:
+        lower = lowered(1.0, inside)
+
+        def before(step):
+            return linear(step) * lower(step)
+
+    return optax.join_schedules([before, after], [warmup])
 
 
 @dataclasses.dataclass(frozen=True)

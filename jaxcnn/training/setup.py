@@ -13,6 +13,7 @@ from jaxcnn import data
 from jaxcnn.augment import RECIPES, make_augment, make_mix
 from jaxcnn.errors import InputError, import_attribute, input_errors, look_up
 from jaxcnn.operators import LOSSES
+from jaxcnn.training.bounds import check_images, check_steps
 from jaxcnn.training.config import default_config
 from jaxcnn.training.data_changes import about_data
 from jaxcnn.training.feed import Feed, fits_on_device
@@ -156,6 +157,7 @@ def set_up(config, *, devices=None):
     held_out = {split: load_records(config, split) for split in ("validation", "test") if config.data[split]}
     _check_apart(config, train, held_out)
     shape = train.shape
+    check_images(config, shape)
     train, crop = _crops(config, train)
     model = make_model(config, shape, len(train.classes))
     replicas = Replicas(config.parallel, devices)
@@ -176,6 +178,7 @@ def set_up(config, *, devices=None):
     def steps(text, key):
         return duration_in_steps(text, key=key, steps_per_epoch=steps_per_epoch, total=total)
 
+    check_steps(config, total, steps)
     plan = make_plan(config, model, shape, steps)
     return Setup(
         config,

@@ -5,6 +5,7 @@ import numpy as np
 
 from jaxcnn import data
 from jaxcnn.errors import InputError
+from jaxcnn.training.bounds import SAMPLE
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.setup import resolve_data
@@ -50,7 +51,7 @@ def measure(config):
 
 
 def _sample(feed):
-    batch = min(256, len(feed.records))
+    batch = min(SAMPLE, len(feed.records))
     stop = min(len(feed.records), STATISTICS_RECORDS) // batch * batch
     batches = data.stream(feed.records, feed.order, batch_size=batch, stop=stop, num_workers=feed.workers)
     try:

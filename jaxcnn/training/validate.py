@@ -1,5 +1,6 @@
 """The checks of a config's values, before anything is read or compiled, and the ways a value is written."""
 
+import itertools
 import math
 import re
 
@@ -26,7 +27,9 @@ CHOICES = {
     "parallel": ("pmap", "shard_map"),
 }
 
-# (lowest, highest) of a number; None is open.
+LARGEST = {int: 2**31 - 1, float: 3.4e38}  # of what int32 and float32 hold
+
+# (lowest, highest) of a number; None is open, up to LARGEST.
 RANGES = {
     "seed": (0, 2**32 - 1),  # what a key of JAX takes
     "batch_size": (1, None),
@@ -34,7 +37,7 @@ RANGES = {
     "log_every": (1, None),
     "data.channels": (0, 4),
     "data.resize": (0, None),
-    "data.workers": (0, None),
+    "data.workers": (0, 1024),  # each is a process of 200 MiB; check_workers asks this machine too
     "augment.pad_crop": (0, None),
     "augment.rand_augment": (0, None),
     "augment.magnitude": (0.0, None),
@@ -63,6 +66,7 @@ RANGES = {
 OPEN_RANGES = ("model.dropout", "optimizer.momentum", "optimizer.second_moment", "optimizer.ema")
 
 DURATIONS = ("duration", "schedule.warmup", "evaluation.every", "checkpoint.every")
+PATTERNS = ("finetune.head", "finetune.freeze", "augment.without")  # tuples of strings
 
 
 def validate(config):
@@ -74,28 +78,56 @@ def validate(config):
         if key in CHOICES and value not in CHOICES[key] and (value or value != known[key]):
             raise InputError(f"config.{key} is '{value}'; it is one of {', '.join(CHOICES[key])}.")
         if key in RANGES and value is not None:
-            low, high = RANGES[key]
-            below = key in OPEN_RANGES
-            if not (value >= low and (high is None or (value < high if below else value <= high))):
-                limit = f" to {'below ' if below else ''}{high}" if high is not None else ""
-                raise InputError(f"config.{key} is {value}; it is a number from {low}{limit}.")
-    for key in DURATIONS:
-        duration_in_steps(flat[key], key=key, steps_per_epoch=1, total=1)
-    for boundary in config.schedule.boundaries:
-        duration_in_steps(boundary, key="schedule.boundaries", steps_per_epoch=1, total=1)
-    if config.schedule.name == "step" and not config.schedule.boundaries:
-        raise InputError(
-            "config.schedule.name is 'step' but config.schedule.boundaries is empty; "
-            "give durations, as ('32000 steps', '48000 steps')."
-        )
-    if "%" in config.duration:
-        raise InputError(f"config.duration is '{config.duration}'; the whole run is given in steps or epochs.")
+            _check_number(key, value)
+        if key in PATTERNS and not all(isinstance(pattern, str) for pattern in value):
+            raise InputError(f"config.{key} is {value!r}; it holds names in quotes, as ('conv1',).")
+    _validate_durations(config, flat)
     if config.optimizer.name != "sgd" and config.optimizer.nesterov:
         raise InputError(f"config.optimizer.nesterov is for sgd, not for {config.optimizer.name}.")
     if config.optimizer.momentum_convention == "caffe" and (
         config.optimizer.name != "sgd" or config.optimizer.decay == "decoupled"
     ):
         raise InputError("config.optimizer.momentum_convention 'caffe' is for sgd with decay 'l2'.")
+    if config.optimizer.name != "sgd" and not config.optimizer.epsilon:
+        raise InputError("config.optimizer.epsilon is 0: where gradients are 0 the step would be 0 / 0; 1e-8 is usual.")
+    _validate_images(config)
+    _validate_augment(config.augment)
+    _validate_finetune(config)
+
+
+def _check_number(key, value):
+    low, high = RANGES[key]
+    below, kind = key in OPEN_RANGES, type(value)
+    highest = LARGEST.get(kind, 0) if high is None else high
+    if kind not in LARGEST or not (low <= value < highest if below else low <= value <= highest):
+        limit = f" to {'below ' if below else ''}{high}" if high is not None else ""
+        raise InputError(f"config.{key} is {value}; it is a number from {low}{limit}.")
+
+
+def _validate_durations(config, flat):
+    for key in DURATIONS:
+        number, _ = parse_duration(flat[key], key)
+        if key.endswith(".every") and not number:
+            raise InputError(f"config.{key} is '{flat[key]}'; it is more than nothing: '1 step' is the least.")
+    found = [parse_duration(boundary, "schedule.boundaries") for boundary in config.schedule.boundaries]
+    later = all(unit != other or before < number for (before, unit), (number, other) in itertools.pairwise(found))
+    if not later or not all(number for number, _ in found):
+        raise InputError(
+            f"config.schedule.boundaries is {config.schedule.boundaries}; each is later than the one before it, and "
+            "none is at the start, as ('30 epochs', '60 epochs')."
+        )
+    if config.schedule.name == "step" and not config.schedule.boundaries:
+        raise InputError(
+            "config.schedule.name is 'step' but config.schedule.boundaries is empty; "
+            "give durations, as ('32000 steps', '48000 steps')."
+        )
+    if config.schedule.name == "plateau" and not config.schedule.patience:
+        raise InputError("config.schedule.patience is 0; the rate is lowered after 1 evaluation or more.")
+    if "%" in config.duration:
+        raise InputError(f"config.duration is '{config.duration}'; the whole run is given in steps or epochs.")
+
+
+def _validate_images(config):
     if parse_statistic(config.data.std, "data.std") == "pixel":
         raise InputError("config.data.std is 'pixel'; a deviation is taken per channel: channel, none or numbers.")
     for key, within in (("mean", lambda number: 0 <= number <= 1), ("std", lambda number: 0 < number <= 1)):
@@ -105,10 +137,8 @@ def validate(config):
                 f"config.data.{key} is '{config.data[key]}'; its numbers are on the [0, 1] scale: those for pixels "
                 "from 0 to 255 are divided by 255."
             )
-    _validate_augment(config.augment)
-    _validate_finetune(config)
     size = config.data.image_size
-    if size and (len(size) != 2 or min(size) < 1):
+    if size and not (len(size) == 2 and all(type(side) is int and 0 < side <= LARGEST[int] for side in size)):
         raise InputError(f"config.data.image_size is {size}; it is (height, width), as (64, 64).")
 
 
@@ -140,9 +170,9 @@ def _validate_augment(settings):
             )
     if settings.rand_augment and not settings.operations:
         raise InputError("config.augment.rand_augment draws from config.augment.operations, which is empty.")
-    if len(settings.pca) not in (0, 12):
+    if len(settings.pca) not in (0, 12) or not _are_numbers(settings.pca):
         raise InputError(
-            f"config.augment.pca has {len(settings.pca)} numbers; it is 3 values and 3x3 vectors, as "
+            f"config.augment.pca has {len(settings.pca)} values; it is 3 values and 3x3 vectors, as "
             "`python -m jaxcnn statistics` prints them."
         )
 
@@ -160,7 +190,7 @@ def _validate_finetune(config):
             raise InputError(f"config.finetune.rates: the factor of '{pattern}' is {factor!r}; it is a number from 0.")
     for _, duration in settings.unfreeze:
         duration_in_steps(duration, key="finetune.unfreeze", steps_per_epoch=1, total=1)
-    if not forgetting.temperature > 0:
+    if not 0 < forgetting.temperature < math.inf:
         raise InputError(f"config.forgetting.temperature is {forgetting.temperature}; it is above 0.")
     if forgetting.weight and not settings.source:
         raise InputError("config.forgetting.weight needs the run that is not to be forgotten: config.finetune.source.")
@@ -172,7 +202,7 @@ def _validate_finetune(config):
 
 
 def _are_numbers(values):
-    return all(isinstance(value, int | float) for value in values)
+    return all(type(value) in (int, float) and math.isfinite(value) for value in values)
 
 
 def parse_statistic(text, key):
@@ -201,11 +231,25 @@ def duration_in_steps(text, *, key, steps_per_epoch, total):
     Raises:
       InputError: the text is not a duration.
     """
+    number, unit = parse_duration(text, key)
+    return round(number * {"steps": 1, "epochs": steps_per_epoch, "%": total / 100}[unit])
+
+
+def parse_duration(text, key):
+    """(30.0, "epochs") of "30 epochs"; the unit is steps, epochs or %.
+
+    Args:
+      text: the duration.
+      key: the config key it comes from, for the error.
+    Raises:
+      InputError: the text is not a duration.
+    """
     match = DURATION.match(text) if isinstance(text, str) else None
     if not match:
         raise InputError(f"config.{key} is '{text}'; a duration is written '64000 steps', '30 epochs' or '50%'.")
     number, unit = float(match[1]), match[2]
     if unit.startswith("step") and number != int(number):
         raise InputError(f"config.{key} is '{text}'; a number of steps is whole.")
-    scale = {"s": 1, "e": steps_per_epoch, "%": total / 100}[unit[0]]
-    return round(number * scale)
+    if unit == "%" and number > 100:
+        raise InputError(f"config.{key} is '{text}'; a share of the run is from 0% to 100%.")
+    return number, unit if unit.endswith(("s", "%")) else f"{unit}s"

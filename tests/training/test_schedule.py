@@ -48,9 +48,14 @@ def test_boundaries_count_from_the_start_of_the_run_with_the_warmup():
     np.testing.assert_allclose(found, [0, 0.4, 0.8, 0.8, 0.08, 0.08, 0.008, 0.008], rtol=1e-6)
 
 
-def test_a_boundary_at_or_inside_the_warmup_counts_after_it():
-    found = rates({"name": "step", "warmup": "3 steps", "boundaries": ("2 steps", "3 steps"), "factor": 0.5}, 5)
-    np.testing.assert_allclose(found[3:], [0.2, 0.2], rtol=1e-6)
+def test_a_boundary_inside_the_warmup_lowers_it_from_there_on():
+    found = rates({"name": "step", "warmup": "4 steps", "boundaries": ("2 steps", "4 steps"), "factor": 0.5}, 6)
+    np.testing.assert_allclose(found, [0, 0.2, 0.2, 0.3, 0.2, 0.2], rtol=1e-6)
+
+
+def test_two_boundaries_that_fall_on_one_step_both_count():
+    found = rates({"name": "step", "boundaries": ("50%", "51%"), "factor": 0.5}, 7)
+    np.testing.assert_allclose(found, [0.8] * 5 + [0.2] * 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("warmup", [0, 4])

@@ -1,8 +1,11 @@
 """What set_up refuses before anything is compiled: slices, losses and networks that would train to the wrong thing."""
 
+import re
+
 import jax
 import pytest
 
+from jaxcnn import train
 from jaxcnn.errors import InputError
 from jaxcnn.training.setup import set_up
 
@@ -101,3 +104,38 @@ def test_an_option_of_the_wrong_kind(refused):
 def test_on_an_accelerator_a_call_ends_where_the_log_does(log_every, steps, tiny_config, one_device, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert set_up(tiny_config({"log_every": log_every}), devices=one_device).config.steps_per_call == steps
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"augment.pad_crop": 8}, r"pad_crop is 8, but the images are 8x8: .* less than a side"),
+        ({"data.image_size": (100_000, 100_000)}, r"image_size is \(100000, 100000\): .* 2,384 GiB, and this machine"),
+        ({"data.resize": 10**7}, r"resize is 10000000: one image would take .* GiB"),
+        ({"schedule.warmup": "21 steps"}, r"warmup is '21 steps', 21 steps, but the run has 20 .*never reach"),
+        ({"schedule.warmup": "1 epoch"}, r"warmup is '1 epoch', 40 steps, but the run has 20 "),
+        ({"schedule.boundaries": ("2 epochs", "9 steps")}, r"are the steps 81, 9; each is later"),
+        ({"duration": "1000000000 epochs"}, r"duration is '1000000000 epochs', \d+ steps; .*at most 2147483647"),
+        ({"duration": "0 steps"}, r"duration is '0 steps', which is less than one step"),
+    ],
+)
+def test_values_that_do_not_fit_the_run_are_refused(changes, words, refused):
+    text = refused(changes)
+    assert text.startswith("config.") and re.search(words, text) and "\n" not in text
+
+
+def test_what_fits_just_so(tiny_config, one_device):
+    late = ("30 steps", "1000 epochs")  # a trial shorter than the schedule that it tries
+    fits = {"augment.pad_crop": 7, "schedule.warmup": "20 steps", "schedule.boundaries": late}
+    set_up(tiny_config(fits), devices=one_device)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "words"),
+    [({"data.workers": 900}, {}, "900, but this machine has"), ({}, {"profile": -1}, "the steps to profile are -1")],
+)
+def test_what_a_start_refuses_leaves_no_directory(changes, options, words, tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    with pytest.raises(InputError, match=words):
+        train(tiny_config(changes), tmp_path / "run", quiet=True, **options)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,74 @@
+"""What the values of a config are held against once its images, its steps and the machine are known."""
+
+import math
+import os
+
+import jax
+
+from jaxcnn.errors import InputError
+from jaxcnn.training.validate import LARGEST
+
+SAMPLE = 256  # images in a batch of those that the statistics are measured on
+WORKERS_PER_CORE = 16  # more only wait for each other, even where each waits for a slow disk
+
+
+def check_images(config, shape):
+    """Raises InputError where the images of a config are too large for this machine's memory, or for its padding.
+
+    Args:
+      config: a config with its batch size and data filled in.
+      shape: (h, w, c) of an image.
+    """
+    pad, resize = config.augment.pad_crop, config.data.resize
+    if pad >= min(shape[:2]):
+        raise InputError(
+            f"config.augment.pad_crop is {pad}, but the images are {shape[0]}x{shape[1]}: a window could lie in the "
+            "padding alone. It is less than a side; 4 is usual for 32x32."
+        )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    images = max(4 * config.batch_size / jax.process_count(), SAMPLE)  # bytes a value: float32 in a step, else uint8
+    for key, value, needed in (
+        ("image_size", tuple(shape[:2]), images * math.prod(shape)),
+        ("resize", resize, resize**2 * shape[2]),
+    ):
+        if needed > memory:
+            what = f"a batch of {config.batch_size} images" if key == "image_size" else "one image"
+            raise InputError(
+                f"config.data.{key} is {value}: {what} would take {needed / 2**30:,.0f} GiB, and this machine has "
+                f"{memory / 2**30:,.0f} GiB of memory."
+            )
+
+
+def check_steps(config, total, steps):
+    """Raises InputError where durations of a config do not fit into its run.
+
+    Args:
+      config: a run's config.
+      total: steps of the run.
+      steps: f(duration, key) -> int.
+    """
+    if total > LARGEST[int]:
+        raise InputError(f"config.duration is '{config.duration}', {total} steps; a run has at most {LARGEST[int]}.")
+    schedule = config.schedule
+    warmup = steps(schedule.warmup, "schedule.warmup")
+    if warmup > total:
+        raise InputError(
+            f"config.schedule.warmup is '{schedule.warmup}', {warmup} steps, but the run has {total} "
+            f"(config.duration '{config.duration}'): it would never reach its learning rate."
+        )
+    boundaries = [steps(boundary, "schedule.boundaries") for boundary in schedule.boundaries]
+    if boundaries != sorted(boundaries):
+        raise InputError(
+            f"config.schedule.boundaries is {schedule.boundaries}, which are the steps "
+            f"{', '.join(map(str, boundaries))}; each is later than the one before it."
+        )
+
+
+def check_workers(config):
+    """Raises InputError where this machine has too few cores for the workers of a config that starts on it."""
+    workers, cores = config.data.workers, os.cpu_count() or 1
+    if workers > WORKERS_PER_CORE * cores:
+        raise InputError(
+            f"config.data.workers is {workers}, but this machine has {cores} cores; more than {WORKERS_PER_CORE} "
+            f"processes a core ({WORKERS_PER_CORE * cores} here) only wait for each other."
+        )
