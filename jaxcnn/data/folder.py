@@ -64,6 +64,11 @@ class Folder:
         listing = self._listing(split)
         return os.path.join(self._roots[split], self._names[listing.labels[record]], listing.path(record))
 
+    def files(self, split, start, stop):
+        """Returns [(class, path)] of the records start to stop of a split."""
+        labels = self._listing(split).labels
+        return [(self.classes[labels[record]], self.where(split, record)) for record in range(start, stop)]
+
     def class_digests(self):
         """Returns {class: digest of its files in all splits}: of all paths, and of what a few of them begin with.
 

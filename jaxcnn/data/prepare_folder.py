@@ -13,8 +13,9 @@ from hashlib import blake2b
 
 from jaxcnn.data.decode import DataError
 from jaxcnn.data.encode import stored_image
+from jaxcnn.data.equal_files import equal_files, say_equal_files
 from jaxcnn.data.folder import Folder
-from jaxcnn.data.records import ON_ERROR
+from jaxcnn.data.records import ON_ERROR, Records
 from jaxcnn.data.shards import (
     VERSION,
     count_records,
@@ -123,7 +124,8 @@ def _write(source, shards, directory, name, root, *, size, on_error, quiet):
     total = sum(map(len, shards))
     progress = ProgressBar(total, start=total - sum(map(len, missing)), title=name, quiet=quiet)
     with contextlib.closing(progress):
-        for note in source.notes(source.split_names):
+        records = {split: Records(source, split, image_size=(1, 1)) for split in source.split_names}
+        for note in source.notes(source.split_names) + say_equal_files(equal_files(records)):
             progress.line(note)
         if complete and not missing:
             progress.line(f"tfds:{name} is complete in {directory}: nothing to do")

@@ -177,6 +177,11 @@ class Records:
         notes = getattr(self._source, "notes", None)
         return notes(list(dict.fromkeys(split for split, _, _ in self.parts))) if notes else []
 
+    def files(self):
+        """Returns [(class, path)] of the records of a folder, [] of other data."""
+        files = getattr(self._source, "files", None)
+        return [file for part in self.parts for file in files(*part)] if files else []
+
     def class_digests(self):
         """Returns {class: digest of its files} of a folder, {} of other data."""
         digests = getattr(self._source, "class_digests", None)

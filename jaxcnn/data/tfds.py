@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 
 from jaxcnn.data.fit import DataError
 
@@ -87,7 +88,7 @@ def _find_builder(name, data_dir):
     except (registered.DatasetNotFoundError, ValueError) as error:
         found = sorted(entry.name for entry in os.scandir(searched)) if os.path.isdir(searched) else []
         nearest = difflib.get_close_matches(name, found, 1)
-        hint = f" Did you mean tfds:{nearest[0]}?" if nearest and nearest[0] != name else ""
+        hint = f" Did you mean tfds:{nearest[0]}?" if nearest and nearest[0] != name else _unfinished(searched, name)
         raise ValueError(
             f"tfds:{name} is not prepared in {searched} (which holds {', '.join(found) or 'nothing'}).{hint} "
             f"Set data_dir to where it is, or, with the extra `prepare` installed: {prepare}"
@@ -98,6 +99,19 @@ def _find_builder(name, data_dir):
             f"{builder.data_dir} is in {form} form, not array_record. Remove it and prepare it again: {prepare}"
         )
     return builder
+
+
+def _unfinished(data_dir, name):
+    """Names what a preparation that was broken off has left in the place of a version, which TFDS looks into first."""
+    folder = os.path.join(data_dir, name.partition(":")[0])
+    there = os.listdir(folder) if os.path.isdir(folder) else []
+    versions = sorted(version for version in there if re.fullmatch(r"\d+\.\d+\.\d+", version))
+    whole = [v for v in versions if os.path.exists(os.path.join(folder, v, "features.json"))]
+    broken = [os.path.join(folder, version) for version in versions if version not in whole]
+    if not broken:
+        return ""
+    other = f", or name tfds:{name.partition(':')[0]}:{whole[-1]}" if whole else ""
+    return f" {', '.join(broken)} is left of a preparation that was broken off: remove it{other}."
 
 
 def _supervised_keys(name, info):

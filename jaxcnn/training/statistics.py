@@ -4,11 +4,12 @@ import jax
 import numpy as np
 
 from jaxcnn import data
+from jaxcnn.data.equal_files import equal_files, say_equal_files
 from jaxcnn.errors import InputError
 from jaxcnn.training.bounds import SAMPLE
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.parallel import Replicas
-from jaxcnn.training.setup import resolve_data
+from jaxcnn.training.setup import load_records, resolve_data
 from jaxcnn.training.validate import parse_statistic
 
 # Statistics of a streamed set are taken over its first records in the shuffled order.
@@ -48,6 +49,13 @@ def measure(config):
         values, vectors = data.principal_components(feed.arrays if feed.resident else _sample(feed))
         pca = (*values.tolist(), *vectors.ravel().tolist())
     return {"mean": found["channel_mean"].tolist(), "std": found["channel_std"].tolist(), "pca": pca}
+
+
+def equal_images(config):
+    """Sentences on the files of a config's folder that are equal: in two classes, learned from and held out too."""
+    config, train = resolve_data(config)
+    held_out = {split: load_records(config, split) for split in ("validation", "test") if config.data[split]}
+    return say_equal_files(equal_files({"train": train, **held_out}))
 
 
 def _sample(feed):

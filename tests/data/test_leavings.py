@@ -1,10 +1,14 @@
 """Image folders as people have them: leavings, files beside the images, splits that are classes, classes that lack."""
 
+import re
+import shutil
+
 import jax
 import pytest
 
-from jaxcnn import train
+from jaxcnn import cli, train
 from jaxcnn.data import load
+from jaxcnn.data.equal_files import equal_files, say_equal_files
 from jaxcnn.data.prepare_folder import prepare_folder
 from jaxcnn.errors import InputError
 from jaxcnn.training.dry_run import describe
@@ -137,3 +141,40 @@ def test_what_is_left_out_is_counted_and_named_once(image_folder, config_of, tmp
     assert said in "\n".join(describe(config_of(root)))
     prepare_folder(root, data_dir=tmp_path / "tfds")
     assert capsys.readouterr().err.count(said) == 1
+
+
+def test_equal_files_are_counted(image_folder, tmp_path, capsys):
+    root = image_folder({"photos/blue": 20, "photos/red": 0}) / "photos"
+    for path in (root / "blue").iterdir():  # other bytes, equal sizes
+        (root / "red" / path.name).write_bytes(path.read_bytes() + b"red")
+    assert equal_files({"train": open_folder(root)}) == []
+    shutil.copy(root / "blue" / "003.png", root / "red" / "mistaken.png")
+    held_out = load(f"folder:{root}", "train[90%:]", image_size=(8, 8))
+    held_out = next(path for name, path in held_out.files() if name == "red")
+    shutil.copy(held_out, root / "red" / "copy.png")
+    file = tmp_path / "config.py"
+    file.write_text(
+        "from jaxcnn import default_config\n\n\ndef get_config():\n    config = default_config()\n"
+        f"    config.data.name, config.data.image_size = {f'folder:{root}'!r}, (8, 8)\n    return config\n"
+    )
+    assert cli.main(["statistics", f"--config={file}"]) == 0
+    out, err = capsys.readouterr()
+    assert "--config.data.mean=" in out and "equal" not in out
+    (pair,) = re.findall(r"jaxcnn: 1 image lies in more than one class, as equal files: (.*)", err)
+    assert sorted(pair.split(" = ")) == [str(root / "blue" / "003.png"), str(root / "red" / "mistaken.png")]
+    assert str(root / "red" / "copy.png") in err
+    prepare_folder(root, data_dir=tmp_path / "tfds")
+    err = capsys.readouterr().err
+    assert "1 image lies in more than one class" in err and "1 image lies beside each other" in err
+    assert say_equal_files([[("train", "a", "a/1"), ("test", "a", "a/2")]] * 4) == [
+        "4 images lie both in train and held out, as equal files: a/1 = a/2; a/1 = a/2; a/1 = a/2, ..."
+    ]
+
+
+def test_what_a_broken_preparation_left_is_named(image_folder, tmp_path):
+    root = image_folder({"photos/a": 1, "photos/b": 1}) / "photos"
+    prepare_folder(root, data_dir=tmp_path / "tfds", quiet=True)
+    (tmp_path / "tfds" / "photos" / "1.0.1").mkdir()
+    with pytest.raises(ValueError, match=r"photos/1\.0\.1 is left of a preparation .* name tfds:photos:1\.0\.0"):
+        load("tfds:photos", "train", data_dir=tmp_path / "tfds", image_size=(8, 8))
+    assert len(load("tfds:photos:1.0.0", "train", data_dir=tmp_path / "tfds", image_size=(8, 8))) == 2
