@@ -165,13 +165,13 @@ def _one(study, arguments):
 
 def _slurm(study, arguments):
     from jaxcnn.sweeps.check import check_for_elsewhere
-    from jaxcnn.sweeps.results import read_result
+    from jaxcnn.sweeps.results import result_or_damage
     from jaxcnn.sweeps.slurm import array_script, submit, worker_command
 
     workdir = pathlib.Path(arguments.workdir).absolute()
     options = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in SLURM}
     options["name"] = pathlib.Path(arguments.study).stem
-    left = [run for run in study.runs() if read_result(workdir / run.id, study.metrics) is None]
+    left = [run for run in study.runs() if result_or_damage(workdir / run.id, study.metrics)[0] is None]
     command = worker_command(_itself(arguments))
     if not left:
         print("every run is done; --collect writes table and report")

@@ -2,9 +2,9 @@
 
 import contextlib
 import hashlib
-import json
 import shutil
 
+from jaxcnn.files import read_json, write_json
 from jaxcnn.lock import hold
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json
@@ -40,7 +40,7 @@ def _populations(runs, workdir, done):
     """[(folder, runs)]: the populations that were broken off, then the new ones; one whose runs are done is removed."""
     named, begun = {run.id: run for run in runs}, []
     for file in sorted(workdir.glob(f"{FOLDER}/*/{MEMBERS}")):
-        ids = json.loads(file.read_text())
+        ids = read_json(file, list)
         # Its runs were ended one by one, or the sweep was killed before the next line; or one went on alone, which the
         # population would undo.
         if set(ids) <= set(done) or any(_latest(workdir / run) > _latest(file.parent) for run in ids):
@@ -64,9 +64,7 @@ def _begin(members, workdir):
     ids = [run.id for run in members]
     folder = workdir / FOLDER / hashlib.sha256(" ".join(ids).encode()).hexdigest()[:10]
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / (MEMBERS + ".tmp")
-    temporary.write_text(json.dumps(ids, indent=1) + "\n")
-    temporary.replace(folder / MEMBERS)
+    write_json(folder / MEMBERS, ids)
     return folder
 
 

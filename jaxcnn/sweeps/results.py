@@ -1,5 +1,6 @@
 """What the finished runs of a study say: read from their directories, gathered by cell, written as a table."""
 
+import contextlib
 import csv
 import json
 import math
@@ -13,6 +14,8 @@ import rich.text
 
 from jaxcnn.analysis import summarize
 from jaxcnn.errors import InputError
+from jaxcnn.files import replaced, write_json, write_text
+from jaxcnn.sweeps.claim import METRICS
 from jaxcnn.sweeps.summary import summary
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.metrics import read_metrics
@@ -24,6 +27,10 @@ from jaxcnn.visualize.quantity import amount, extent
 from jaxcnn.visualize.study_report import Cell, StudyReport, study_report
 
 
+class Damaged(InputError):
+    """A file of a finished run cannot be read."""
+
+
 class Result(NamedTuple):
     """What one finished run came to.
 
@@ -33,6 +40,7 @@ class Result(NamedTuple):
       images: which test images they were, to be compared for equality.
       wrong: positions of those it has wrong; None in a run that did not keep them.
       rows: of metrics.jsonl.
+      network: (its config, the classes, the shape of the images).
     """
 
     values: dict
@@ -40,6 +48,7 @@ class Result(NamedTuple):
     images: tuple
     wrong: list | None
     rows: list
+    network: tuple
 
 
 def read_result(folder, metrics):
@@ -49,22 +58,44 @@ def read_result(folder, metrics):
       folder: the run directory, which need not be there.
       metrics: {name: Measure}, those of the study.
     Raises:
+      Damaged: one of its files is; what the report reads of a run is read here, so that it is found once.
       InputError: a measure of the study's own failed on the rows.
     """
-    # The one at the end of training; others are a person's, of any checkpoint.
-    test = next((row for row in read_evaluations(folder) if row.get("final")), None)
-    if test is None:
-        return None
-    rows = read_metrics(folder)
-    held_out = (row["top1"] for row in rows if row.get("split") == "validation" and row["step"] == test["step"])
-    scores = {"test_top1": test["top1"], "test_loss": test["loss"], "validation_top1": next(held_out, None)}
-    found = {name: _finite(value) for name, value in scores.items()}
-    for name, measure in metrics.items():
-        if measure.function is not None:
-            found[name] = _measured(name, measure, rows, folder)
-    data = read_config(folder).data
-    images = (data.name, data.data_dir, data.test, test["n"])
-    return Result({name: found[name] for name in metrics}, test["step"], images, test.get("wrong"), rows)
+    with _damage_named(folder):
+        # The one at the end of training; others are a person's, of any checkpoint.
+        test = next((row for row in read_evaluations(folder) if row.get("final")), None)
+        if test is None:
+            return None
+        rows = read_metrics(folder)
+        if not any(row.get("split") == "train" for row in rows):
+            raise Damaged(f"{folder / 'metrics.jsonl'} is damaged: it has no row of the training.")
+        held_out = (row["top1"] for row in rows if row.get("split") == "validation" and row["step"] == test["step"])
+        scores = {"test_top1": test["top1"], "test_loss": test["loss"], "validation_top1": next(held_out, None)}
+        scores |= {name: METRICS[name].function(rows) for name in METRICS if METRICS[name].function}
+        found = {name: _finite(value) for name, value in scores.items()}
+        network = read_config(folder), *read_data(folder)
+        images = (*(network[0].data[key] for key in ("name", "data_dir", "test")), test["n"])
+    own = {name: _measured(name, measure, rows, folder) for name, measure in metrics.items() if name not in METRICS}
+    found = {name: {**found, **own}[name] for name in metrics}
+    return Result(found, test["step"], images, test.get("wrong"), rows, network)
+
+
+@contextlib.contextmanager
+def _damage_named(folder):
+    """Raises Damaged for whatever a file that is not as it was written leads to."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        raise Damaged(text if str(folder) in text else f"a file of {folder} is damaged: {text}") from error
+
+
+def result_or_damage(folder, metrics):
+    """(The Result of a run directory or None, which of its files is damaged or ""); arguments as in `read_result`."""
+    try:
+        return read_result(folder, metrics), ""
+    except Damaged as error:
+        return None, str(error)
 
 
 def _measured(name, measure, rows, folder):
@@ -88,15 +119,21 @@ def write_study(study, workdir, results, failed, *, title, docstring=""):
       The Cells of the study, in its order.
     """
     _write_table(workdir / "results.csv", study, results)
-    cells = gather(study, workdir, results, failed)
+    cells = gather(study, results, failed)
     found = findings(study, cells)
-    (workdir / "verdicts.json").write_text(json.dumps(found, indent=1) + "\n")
+    write_json(workdir / "verdicts.json", found)
     save_figure(draw_cells(found["cells"], found["metrics"]), workdir / "figure.png")
-    (workdir / "summary.md").write_text(summary(study, workdir, found, failed, title=title))
-    starts = filter(None, (last_start(workdir / run.id) for run in study.runs()))
-    report = StudyReport(title, docstring, _command(), cells, found, next(starts, None) or environment())
-    (workdir / "report.html").write_text(study_report(report))
+    starts = list(filter(None, (_start(workdir / run.id) for run in study.runs())))
+    write_text(workdir / "summary.md", summary(starts, found, failed, title=title))
+    report = StudyReport(title, docstring, _command(), cells, found, starts[0] if starts else environment())
+    write_text(workdir / "report.html", study_report(report))
     return cells
+
+
+def _start(folder):
+    """The last start of a run; None where it has none or its record is damaged."""
+    with contextlib.suppress(Damaged), _damage_named(folder):
+        return last_start(folder)
 
 
 def _command():
@@ -105,7 +142,7 @@ def _command():
     return f"python {program} {shlex.join(word for word in sys.argv[1:] if word != '--collect')}"
 
 
-def gather(study, workdir, results, failed):
+def gather(study, results, failed):
     """The Cells of a study, in its order.
 
     Args:
@@ -126,13 +163,12 @@ def gather(study, workdir, results, failed):
         cell.tested[run.seed] = result.images, result.wrong
         cell.rows.append(result.rows)
         if not cell.cost:
-            cell.cost.update(_cost(workdir / run.id, costs))
+            cell.cost.update(_cost(*result.network, costs))
     return list(cells.values())
 
 
-def _cost(folder, known):
-    """{"parameters", "macs"} of the run's network; `known` keeps those of other runs."""
-    config, (classes, shape) = read_config(folder), read_data(folder)
+def _cost(config, classes, shape, known):
+    """{"parameters", "macs"} of a run's network; `known` keeps those of other runs."""
     key = config.model.to_json(), classes, shape
     if key not in known:
         totals = summarize(make_model(config, shape, len(classes)), shape)
@@ -142,7 +178,7 @@ def _cost(folder, known):
 
 def _write_table(path, study, results):
     """A row for each run, the levels of its factors and all metrics as columns."""
-    with path.open("w", newline="") as file:
+    with replaced(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["run", "cell", *study.factors, "seed", "status", "checkpoint_step", *study.metrics])
         for run in study.runs():

@@ -12,7 +12,7 @@ from jaxcnn.lock import hold, is_held
 from jaxcnn.sweeps.check import check_for_elsewhere, check_runs
 from jaxcnn.sweeps.local import run_workers
 from jaxcnn.sweeps.population import run_populations
-from jaxcnn.sweeps.results import read_result, write_study
+from jaxcnn.sweeps.results import result_or_damage, write_study
 from jaxcnn.sweeps.worker import read_error, run_one, write_error
 from jaxcnn.training.preemption import Preempted
 
@@ -40,7 +40,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
     console = rich.console.Console(file=sys.stderr, highlight=False, markup=False, emoji=False, quiet=quiet)
 
     def done(run):
-        return read_result(workdir / run.id, study.metrics) is not None
+        return result_or_damage(workdir / run.id, study.metrics)[0] is not None
 
     with hold(workdir, what="sweep"):
         left = [run for run in runs if not done(run)]
@@ -77,8 +77,11 @@ def collect(study, workdir, *, title, docstring=""):
     workdir = pathlib.Path(workdir)
     if not workdir.is_dir():
         raise InputError(f"there is no directory {workdir}: nothing to collect.")
-    results = {run.id: read_result(workdir / run.id, study.metrics) for run in study.runs()}
-    failed = {run: _why_not(workdir / run) for run, done in results.items() if done is None}
+    results, failed = {}, {}
+    for run in study.runs():
+        results[run.id], damage = result_or_damage(workdir / run.id, study.metrics)
+        if results[run.id] is None:
+            failed[run.id] = damage or _why_not(workdir / run.id)
     return write_study(study, workdir, results, failed, title=title, docstring=docstring), failed
 
 
@@ -96,7 +99,8 @@ def _teller(study, workdir, console, total):
     def tell(run, error):
         nonlocal count
         count += 1
-        text = f"failed: {error}" if error else _scores(read_result(workdir / run.id, study.metrics).values)
+        result, damage = (None, "") if error else result_or_damage(workdir / run.id, study.metrics)
+        text = _scores(result.values) if result else f"failed: {error or damage}"
         left = (time.monotonic() - begin) / count * (total - count)
         console.print(f"{count}/{total}  {run.cell}, seed {run.seed}: {text}  ({left:.0f} s left)", soft_wrap=True)
 

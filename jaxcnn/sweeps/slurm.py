@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from jaxcnn.errors import InputError
+from jaxcnn.files import write_text
 
 LAUNCH = pathlib.Path(__file__).parents[2] / "launch.sh"
 STAMP = ".jaxcnn-installed"  # which launch.sh leaves in an environment of its own
@@ -121,7 +122,7 @@ def submit(runs, command, workdir, options):
     except OSError as error:
         raise InputError(f"the directory {folder} cannot be written: {error.strerror}. Give another.") from error
     script = array_script([run.id for run in runs], command, workdir, options)
-    (folder / "array.sh").write_text(script)  # for people: what was submitted
+    write_text(folder / "array.sh", script)  # for people: what was submitted
     array = _sbatch(script)
     try:
         return array, _sbatch(collect_script(command, workdir, options, array))

@@ -3,15 +3,15 @@
 import collections
 import re
 
-from jaxcnn.training.rundir import last_start
+from jaxcnn.files import write_text
 from jaxcnn.visualize.quantity import amount, extent, heading
 
 
-def summary(study, workdir, found, failed, *, title):
+def summary(starts, found, failed, *, title):
     """The text of summary.md.
 
     Args:
-      study: a Study; workdir: where its runs are.
+      starts: of its runs, what `environment` said at the last start of each.
       found: what `findings` returns.
       failed: {run id: why}.
       title: the study's question.
@@ -23,13 +23,15 @@ def summary(study, workdir, found, failed, *, title):
     parts += [_cells(found["cells"], name, metric) for name, metric in found["metrics"].items()]
     if failed:
         parts.append("Without a result:\n\n" + "\n".join(f"- {run}: {why}" for run, why in failed.items()))
-    return "\n\n".join(filter(None, [*parts, _origin(study, workdir)])) + "\n"
+    return "\n\n".join(filter(None, [*parts, _origin(starts)])) + "\n"
 
 
 def add_analysis(workdir, lines):
     """Adds to summary.md what the study's own file says of its runs, a line each."""
     path = workdir / "summary.md"
-    path.write_text(path.read_text() + "\nBeyond the cells:\n\n" + "".join(f"- {line}\n" for line in lines))
+    write_text(
+        path, path.read_text(encoding="utf-8") + "\nBeyond the cells:\n\n" + "".join(f"- {line}\n" for line in lines)
+    )
 
 
 def _claims(found):
@@ -58,13 +60,10 @@ def _cells(cells, name, metric):
     return "\n".join([head, *lines])
 
 
-def _origin(study, workdir):
+def _origin(starts):
     """What the runs say of themselves, each fact with how many runs have it."""
     facts = {name: collections.Counter() for name in ("command", "commit", "device", "versions", "day")}
-    for run in study.runs():
-        start = last_start(workdir / run.id)
-        if start is None:
-            continue
+    for start in starts:
         facts["command"][_command(start["command"])] += 1
         facts["commit"][str(start["git_commit"])[:9]] += 1
         facts["device"][f"{', '.join(start['devices'])} ({start['cpu']})"] += 1

@@ -3,6 +3,7 @@
 import csv
 import sys
 
+from jaxcnn.files import replaced, write_text
 from jaxcnn.training.rundir import environment, read_evaluations
 from jaxcnn.training.trained import Trained
 from jaxcnn.visualize.search_report import search_report
@@ -40,7 +41,7 @@ def write_search(search, study, workdir, *, title, docstring):
     rows = trial_rows(study)
     done = [row for row in rows if row["state"] == "done"]
     test = _test(workdir / max(done, key=lambda row: row["top1"])["trial"]) if done else None
-    with (workdir / "trials.csv").open("w", newline="") as file:
+    with replaced(workdir / "trials.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["trial", "state", "validation_top1", *search.space, "error"])
         for row in rows:
@@ -55,7 +56,7 @@ def write_search(search, study, workdir, *, title, docstring):
         test=test,
         environment=environment(),
     )
-    (workdir / "report.html").write_text(text)
+    write_text(workdir / "report.html", text)
 
 
 def _test(folder):

@@ -9,6 +9,7 @@ import traceback
 import jax
 
 from jaxcnn.errors import InputError, nearest
+from jaxcnn.files import write_text
 from jaxcnn.lock import hold
 from jaxcnn.training.loop import train
 from jaxcnn.training.preemption import Preempted
@@ -69,7 +70,7 @@ def write_error(folder, error):
     """Keeps what went wrong with a run, or that nothing did ("")."""
     if error:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ERROR).write_text(error + "\n")
+        write_text(folder / ERROR, error + "\n")
     else:
         (folder / ERROR).unlink(missing_ok=True)
 
@@ -77,7 +78,7 @@ def write_error(folder, error):
 def read_error(folder):
     """What went wrong with the last start of a run, "" for nothing."""
     path = folder / ERROR
-    return path.read_text().strip() if path.exists() else ""
+    return path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
 
 
 def end_with_parent():

@@ -11,6 +11,7 @@ from jaxcnn.cli import main
 from jaxcnn.errors import InputError
 from jaxcnn.lock import hold
 from jaxcnn.sweeps import Claim, Measure, Study, run_study
+from jaxcnn.sweeps.runner import collect
 from jaxcnn.training.config import to_json
 from jaxcnn.training.metrics import MetricsLog
 from jaxcnn.training.preemption import Preempted
@@ -280,3 +281,41 @@ def test_a_studys_file_says_more_when_every_run_is_done(study, finished, tmp_pat
     path.write_text(source + "def analyse(study, workdir):\n    raise KeyError('top1')\n")
     assert main(["sweep", str(path), "--workdir", str(workdir)]) == 2
     assert "mine.py, line" in capsys.readouterr().err
+
+
+FILES = ("evaluations.jsonl", "metrics.jsonl", "config.json", "data.json")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", [b"\xff\xfe\x00 no text", b'{"final": true}\n', b"[1]\n[2]\n"])
+def test_a_damaged_run_is_named_and_the_others_are_collected(name, damage, study, finished, tmp_path):
+    workdir, folders = tmp_path / "study", [run.id for run in study.runs()]
+    for folder in folders:
+        shutil.copytree(
+            finished[0] / folder, workdir / folder, ignore=shutil.ignore_patterns("checkpoints", "*.events")
+        )
+    (workdir / folders[0] / name).write_bytes(damage)
+    cells, failed = collect(study, workdir, title="again")
+    assert list(failed) == folders[:2] and str(workdir / folders[0]) in failed[folders[0]]
+    assert "damaged" in failed[folders[0]] and "\n" not in failed[folders[0]]
+    assert [len(cell.values["test_top1"]) for cell in cells] == [0, 0, 1]
+    assert [row["status"] for row in table(workdir)] == ["failed", "failed", "done"]
+    assert folders[0] in (workdir / "summary.md").read_text() and "damaged" in (workdir / "report.html").read_text()
+
+
+def test_a_damaged_record_of_starts_costs_no_result(study, finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "study")
+    (workdir / study.runs()[0].id / STARTED).write_bytes(b'{"starts": ')
+    cells, failed = collect(study, workdir, title="again")
+    assert [cell.values for cell in cells] == [cell.values for cell in finished[1]] and len(failed) == 1
+    assert "(2 runs)" in (workdir / "summary.md").read_text()
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(study, finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "study")
+    old = (workdir / "summary.md").read_text()
+    (workdir / "verdicts.json").unlink()
+    (workdir / "verdicts.json").mkdir()
+    with pytest.raises(InputError, match=r"verdicts\.json cannot be written"):
+        collect(study, workdir, title="Another title")
+    assert (workdir / "summary.md").read_text() == old and not list(workdir.glob(".*tmp*"))
