@@ -1,38 +1,56 @@
 """Files of equal content: one image in two classes, or learned from and held out too."""
 
+import contextlib
+import errno
+import hashlib
 import os
+import stat
 from collections import defaultdict
-from hashlib import blake2b
 
-from jaxcnn.data.fit import DataError
-from jaxcnn.data.image_files import read_file
 from jaxcnn.names import shown
 
+BEGINNING = 4096  # bytes
 SHOWN = 3  # pairs that are named
 
 
 def equal_files(records):
-    """Groups of files with the same bytes. Only files of equal size are read.
+    """Groups of files with the same bytes. Of files of equal size the beginnings are read, of equal ones the whole.
 
     Args:
       records: {split: Records}; those of a folder are compared, others have no files.
     Returns:
       [[(split, class, path), ...], ...], groups of two and more in the order of the splits.
     """
-    by_size = defaultdict(list)
-    for split, found in records.items():
-        for name, path in found.files():
-            try:
-                by_size[os.stat(path).st_size].append((split, name, path))
-            except OSError:  # named when it is read
-                continue
-    groups = defaultdict(list)
-    for size, files in by_size.items():
-        for file in files if len(files) > 1 else ():
-            stored = read_file(file[2])
-            if not isinstance(stored, DataError):
-                groups[size, blake2b(stored, digest_size=16).digest()].append(file)
-    return [group for group in groups.values() if len(group) > 1]
+    groups = [[(split, *file) for split, found in records.items() for file in found.files()]]
+    for content in (_size, _beginning, _whole):
+        groups = [alike for group in groups for alike in _alike(group, content)]
+    return groups
+
+
+def _alike(group, content):
+    """The parts of a group, of two and more, that have the same content; files that cannot be read are left out."""
+    parts = defaultdict(list)
+    for file in group:
+        with contextlib.suppress(OSError):  # named when it is read
+            parts[content(file[-1])].append(file)
+    return [part for part in parts.values() if len(part) > 1]
+
+
+def _size(path):
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without an end
+        raise OSError(errno.EINVAL, "not a file")
+    return found.st_size
+
+
+def _beginning(path):
+    with open(path, "rb") as file:
+        return file.read(BEGINNING)
+
+
+def _whole(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()
 
 
 def say_equal_files(groups):

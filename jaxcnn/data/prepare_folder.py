@@ -13,9 +13,8 @@ from hashlib import blake2b
 
 from jaxcnn.data.decode import DataError
 from jaxcnn.data.encode import stored_image
-from jaxcnn.data.equal_files import equal_files, say_equal_files
 from jaxcnn.data.folder import Folder
-from jaxcnn.data.records import ON_ERROR, Records
+from jaxcnn.data.records import ON_ERROR
 from jaxcnn.data.shards import (
     VERSION,
     count_records,
@@ -124,8 +123,7 @@ def _write(source, shards, directory, name, root, *, size, on_error, quiet):
     total = sum(map(len, shards))
     progress = ProgressBar(total, start=total - sum(map(len, missing)), title=name, quiet=quiet)
     with contextlib.closing(progress):
-        records = {split: Records(source, split, image_size=(1, 1)) for split in source.split_names}
-        for note in source.notes(source.split_names) + say_equal_files(equal_files(records)):
+        for note in source.notes(source.split_names):
             progress.line(note)
         if complete and not missing:
             progress.line(f"tfds:{name} is complete in {directory}: nothing to do")
