@@ -99,7 +99,7 @@ class Folder:
                 said.append(f"{root}: left out: {left_out}")
         for root in dict.fromkeys([self._root, *roots.values()]):
             if loose := loose_images(root):
-                said.append(f"{root}: left out: {loose:,} images beside the class folders")
+                said.append(f"{root}: left out: {loose:,} image{'s' * (loose > 1)} beside the class folders")
         if self._root not in self._roots.values() and (beside := set(folders(self._root)) - set(self._roots)):
             said.append(f"{self._root}: left out: {', '.join(sorted(beside))} beside {', '.join(self._roots)}")
         return said

@@ -208,14 +208,17 @@ class Trained:
 
 
 def _for_these_devices(config):
-    """The config for evaluation here: without augmentation, batches that divide over the devices, be they more."""
-    config = config.copy_and_resolve_references()
+    """The config for evaluation here: without what is of training, batches that divide over the devices, be they more.
+
+    A value of training that this version would refuse does not keep the network from being used.
+    """
+    config, plain = config.copy_and_resolve_references(), default_config()
     size = math.ceil(config.evaluation.batch_size / jax.device_count()) * jax.device_count()
     with config.unlocked():
+        for key in ("augment", "finetune", "forgetting", "optimizer", "schedule", "evaluation", "checkpoint"):
+            config[key] = plain[key]
         config.batch_size = config.evaluation.batch_size = size
-        config.optimizer.accumulate, config.duration = 1, "1 steps"
-        for key in ("augment", "finetune", "forgetting"):
-            config[key] = default_config()[key]
+        config.duration = "1 steps"
     return config
 
 

@@ -66,6 +66,7 @@ def test_evaluation_equals_the_probabilities(tiny_run, tmp_path, test_images):
 
 def test_a_batch_that_does_not_divide_over_the_devices_here(tiny_config, tmp_path):
     config = tiny_config({"batch_size": 10, "duration": "2 steps", "evaluation.batch_size": 9})
+    config.schedule.warmup = "2 steps"  # of the whole run, which evaluation lacks
     trained = train(config, tmp_path / "run", quiet=True, devices=jax.devices()[:1])
     _, row = Trained(tmp_path / "run").evaluate("test")
     assert row["n"] == 360
