@@ -3,16 +3,20 @@
 import contextlib
 import dataclasses
 import math
+import re
 import uuid
 from typing import Any
 
 import numpy as np
 
 from jaxcnn.errors import InputError, disk_is_full, how_to_install, nearest
+from jaxcnn.files import write_text
 from jaxcnn.lock import hold, is_held
 from jaxcnn.sweeps.space import Choice, Range
+from jaxcnn.sweeps.storage import open_storage, storage_errors_named
 from jaxcnn.sweeps.study import slips_named
 from jaxcnn.sweeps.trials import FOLDER, write_search
+from jaxcnn.sweeps.values import set_value
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import differences, flatten, from_json, to_json
 from jaxcnn.training.divergence import Diverged
@@ -51,18 +55,22 @@ class Search:
 
     def __post_init__(self):
         known = flatten(self.base)
-        for key in self.space:
+        for key, space in self.space.items():
             if key not in known and not key.startswith("model.options."):
                 raise InputError(f"search space: '{key}' is not a key of the config; {nearest(key, known)}")
+            if not isinstance(space, Range | Choice):
+                raise InputError(f"search space: '{key}' has {space!r}; it is a Range or a Choice.")
+            for value in space.ends:
+                self.config({key: value})
         for name, value, table in (("sampler", self.sampler, SAMPLERS), ("pruner", self.pruner, PRUNERS)):
             if value not in table:
                 raise InputError(f"{name} is '{value}'; {nearest(value, table)}")
 
     def config(self, values):
-        """The base with these values."""
+        """The base with these values; InputError for one of another type than its key's."""
         config = self.base.copy_and_resolve_references()
-        with config.unlocked():
-            config.update_from_flattened_dict(values)
+        for key, value in values.items():
+            set_value(config, key, value, where="search space")
         return config
 
 
@@ -97,14 +105,17 @@ def run_search(search, workdir, *, title="", docstring="", storage="", report=pr
     Returns:
       The Optuna study.
     Raises:
-      InputError: Optuna is not installed, or the storage holds another search.
+      InputError: Optuna is not installed, or the storage holds another search or is damaged.
     """
-    study = _open(search, workdir, storage)
-    while _one(search, study, workdir, report):
-        pass
-    with hold(workdir / ASK, what="search", wait=True):
-        if not study.get_trials(states=(_optuna().trial.TrialState.RUNNING,)):
-            write_search(search, study, workdir, title=title, docstring=docstring)
+    _optuna()
+    name = storage or f"sqlite:///{workdir / 'search.db'}"
+    with storage_errors_named(name):
+        study = _open(search, workdir, name)
+        while _one(search, study, workdir, report):
+            pass
+        with hold(workdir / ASK, what="search", wait=True):
+            if not study.get_trials(states=(_optuna().trial.TrialState.RUNNING,)):
+                write_search(search, study, workdir, title=title, docstring=docstring)
     return study
 
 
@@ -135,7 +146,7 @@ def _open(search, workdir, storage):
     pruner = {"none": pruners.NopPruner, "median": pruners.MedianPruner, "hyperband": pruners.HyperbandPruner}
     with hold(workdir / ASK, what="search", wait=True):  # to make the tables of a storage is not safe for two at once
         study = optuna.create_study(
-            storage=_storage(storage or f"sqlite:///{workdir / 'search.db'}"),
+            storage=open_storage(storage),
             study_name=workdir.absolute().name,
             direction="maximize",
             load_if_exists=True,
@@ -148,15 +159,24 @@ def _open(search, workdir, storage):
 
 def _check_place(study, workdir):
     """Ties the storage to this folder: which trial is alive is known by the locks in it."""
-    mark = workdir / "search.id"
+    if not study.get_trials(deepcopy=False) and (begun := sorted(workdir.glob("trial-*"))):
+        raise InputError(
+            f"the storage holds no trial, but {workdir} has {len(begun)} that were begun: it was emptied, removed, or "
+            "is another one than they were drawn from. Put it back, or give another --workdir."
+        )
+    mark, known = workdir / "search.id", study.user_attrs.get("place")
     if not mark.exists():
-        mark.write_text(uuid.uuid4().hex)
-    if study.user_attrs.get("place", mark.read_text()) != mark.read_text():
+        write_text(mark, uuid.uuid4().hex)
+    found = mark.read_text(encoding="utf-8", errors="replace")
+    if not re.fullmatch("[0-9a-f]{32}", found):
+        cure = f"write {known} into it" if known else "remove it"
+        raise InputError(f"{mark} is damaged: it does not name a search. If the storage is of this directory, {cure}.")
+    if known not in (None, found):
         raise InputError(
             f"the storage holds a search named '{study.study_name}' of another directory. Workers that join in share "
             f"one --workdir; for a search of its own give {workdir} another name."
         )
-    study.set_user_attr("place", mark.read_text())
+    study.set_user_attr("place", found)
 
 
 def _check_same(search, study, workdir):
@@ -171,20 +191,6 @@ def _check_same(search, study, workdir):
         raise InputError(f"{workdir} holds a search of another base config. {rows}. Give another --workdir.")
     study.set_user_attr("space", space)
     study.set_user_attr("base", base)
-
-
-def _storage(name):
-    from optuna.exceptions import OptunaError
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        if name.startswith("journal:"):
-            return JournalStorage(JournalFileBackend(name.removeprefix("journal:")))
-        return RDBStorage(name)
-    except (ImportError, OSError, OptunaError, SQLAlchemyError) as error:
-        raise InputError(f"the storage {name} cannot be opened: {error}") from error
 
 
 def _ask(search, study, workdir):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from jaxcnn.errors import InputError
+from jaxcnn.sweeps.values import plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +23,18 @@ class Range:
     log: bool = False
 
     def __post_init__(self):
+        for name in ("low", "high"):
+            value = plain(getattr(self, name))
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InputError(f"Range: {name} is {value!r}; it is a number.")
+            object.__setattr__(self, name, value)
         if self.low > self.high or (self.log and self.low <= 0):
             raise InputError(f"{self}: low is at most high, and above 0 on a logarithmic scale.")
+
+    @property
+    def ends(self):
+        """Values that stand for all of it."""
+        return self.low, self.high
 
     @property
     def scale(self):
@@ -58,6 +69,7 @@ class Choice:
     values: tuple
 
     def __post_init__(self):
+        object.__setattr__(self, "values", plain(self.values))
         if not self.values:
             raise InputError("Choice: it has no values to choose from.")
         for value in self.values:  # a storage keeps no others
@@ -65,6 +77,11 @@ class Choice:
                 raise InputError(
                     f"Choice: {value!r} is a {type(value).__name__}; values are numbers, strings or booleans."
                 )
+
+    @property
+    def ends(self):
+        """Values that stand for all of it: all."""
+        return self.values
 
     @property
     def scale(self):

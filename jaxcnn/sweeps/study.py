@@ -17,6 +17,7 @@ from typing import Any
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
 from jaxcnn.sweeps.scales import check_scale
+from jaxcnn.sweeps.values import plain, set_value
 from jaxcnn.training.config import default_config, flatten, to_json
 
 LONGEST = 150  # characters of a run's levels in its id, which names a folder
@@ -48,7 +49,8 @@ class Study:
     Attributes:
       base: a config.
       factors: {config key: its levels}; every combination is a cell. A factor of several keys has a name of its own
-        and {level: {config key: value}}; a value may be a function of the seed, a draw for example.
+        and {level: {config key: value}}; a value may be a function of the seed, a draw for example. NumPy's numbers and
+        arrays are taken as Python's.
       seeds: each cell is run once per seed.
       baseline: the levels of the cell that every other is compared with, {factor: level}; None for none.
       claims: Claims, tested together: their p are adjusted for how many they are.
@@ -69,6 +71,8 @@ class Study:
     paper: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        for name in ("factors", "seeds"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
         cells = self.cells()
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds: one is twice in {self.seeds}, and its runs would be the same run.")
@@ -131,7 +135,8 @@ class Study:
         config = self.base.copy_and_resolve_references()
         for factor, level in levels.items():
             for key, value in self._values(factor, level).items():
-                _set(config, key, value(seed) if callable(value) else value, factor)
+                value = plain(value(seed)) if callable(value) else value
+                set_value(config, key, value, where=f"factor '{factor}'")
         config.seed = seed
         digest = _digest(config)
         parts = level_names(levels, levels)
@@ -145,17 +150,6 @@ def _digest(config):
     defaults, own = (flatten(json.loads(to_json(c))) for c in (default_config(), config))
     own = {key: value for key, value in own.items() if key not in defaults or value != defaults[key]}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:10]
-
-
-def _set(config, key, value, factor):
-    if key.startswith("model.options."):
-        with config.unlocked():
-            config.model.options[key.removeprefix("model.options.")] = value
-        return
-    try:
-        config.update_from_flattened_dict({key: value})
-    except (TypeError, ValueError) as error:
-        raise InputError(f"factor '{factor}': {value!r} is no value of {key}: {error}") from error
 
 
 def cell_name(levels):

@@ -105,6 +105,52 @@ def test_another_space_is_another_search(quick, tmp_path):
         run_search(make(space=other, trials=1), tmp_path, report=lambda line: None)
 
 
+def half(file):
+    file.write_bytes(file.read_bytes()[: len(file.read_bytes()) // 2])
+
+
+def torn(file):
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def emptied(file):
+    file.write_bytes(b"")
+
+
+def overwritten(file):
+    content = bytearray(file.read_bytes())
+    third = len(content) // 3
+    content[third : 2 * third] = b"\xff" * third
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "words"),
+    [
+        ("search.db", half, r"the storage sqlite:.*/search\.db cannot be used: database disk image is malformed\. If"),
+        ("search.db", overwritten, r"the storage sqlite:.*/search\.db cannot be used: .*malformed\. If"),
+        ("search.db", emptied, "the storage holds no trial, but .*/search has 2 that were begun"),
+        ("search.db", os.remove, "the storage holds no trial, but .*/search has 2 that were begun"),
+        ("journal", half, r"the journal .*/search/journal is damaged: line \d+ is no entry\. Start this again"),
+        ("journal", torn, r"the journal .*/search/journal is damaged: line \d+ is no entry\. Start this again"),
+        ("journal", overwritten, r"the journal .*/search/journal is damaged: line \d+ is no entry\. Put back"),
+        ("journal", emptied, "the storage holds no trial, but .*/search has 2 that were begun"),
+        ("search.id", emptied, r"/search/search\.id is damaged: .* write [0-9a-f]{32} into it"),
+        ("search.id", overwritten, r"/search/search\.id is damaged: .* write [0-9a-f]{32} into it"),
+    ],
+)
+def test_a_damaged_storage_is_named_and_nothing_is_drawn(name, damage, words, quick, tmp_path):
+    make, seen = quick
+    workdir = tmp_path / "search"
+    storage = f"journal:{workdir / name}" if name == "journal" else ""
+    workdir.mkdir()
+    run_search(make(trials=2), workdir, storage=storage, report=lambda line: None)
+    damage(workdir / name)
+    with pytest.raises(InputError, match=words) as raised:
+        run_search(make(trials=4), workdir, storage=storage, report=lambda line: None)
+    assert "\n" not in str(raised.value) and len(seen) == 2
+
+
 class Killed(BaseException):
     """Ends a process as SIGKILL does: nothing is told on the way out."""
 
@@ -187,7 +233,7 @@ def test_another_base_is_another_search(quick, tmp_path, tiny_config):
 
 def test_a_storage_that_is_none_is_refused(quick, tmp_path):
     make, _ = quick
-    with pytest.raises(InputError, match="the storage nonsense cannot be opened"):
+    with pytest.raises(InputError, match="the storage nonsense cannot be used: Could not parse"):
         run_search(make(trials=1), tmp_path, storage="nonsense", report=lambda line: None)
 
 
@@ -195,6 +241,10 @@ def test_a_storage_that_is_none_is_refused(quick, tmp_path):
     ("fields", "words"),
     [
         ({"space": {"optimizer.learning_rat": Range(0.1, 1.0)}}, "'optimizer.learning_rate'"),
+        ({"space": {"batch_size": Choice((8, "a"))}}, "search space: 'a' is no value of batch_size, which is 32 here"),
+        ({"space": {"batch_size": Range(0.5, 8)}}, r"0\.5 is no value of batch_size.*it takes int, not float"),
+        ({"space": {"augment.flip": Choice(("yes",))}}, "'yes' is no value of augment.flip"),
+        ({"space": {"batch_size": (8, 16)}}, r"'batch_size' has \(8, 16\); it is a Range or a Choice"),
         ({"sampler": "tpee"}, "did you mean 'tpe'"),
         ({"pruner": "median_"}, "did you mean 'median'"),
     ],
@@ -205,11 +255,27 @@ def test_what_cannot_be_searched_is_refused(tiny_config, fields, words):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Range(2, 1), lambda: Range(0.0, 1.0, log=True), lambda: Choice(()), lambda: Choice(((4, 8),))]
+    ("make", "words"),
+    [
+        (lambda: Range(2, 1), "low is at most high"),
+        (lambda: Range(0.0, 1.0, log=True), "low is at most high"),
+        (lambda: Range("low", 1.0), "low is 'low'; it is a number"),
+        (lambda: Range(0.0, float("nan")), "high is nan; it is a number"),
+        (lambda: Choice(()), "no values"),
+        (lambda: Choice(((4, 8),)), r"\(4, 8\) is a tuple"),
+    ],
 )
-def test_a_space_that_cannot_be_drawn_from_is_refused(make):
-    with pytest.raises(InputError, match=r"low is at most high|no values|\(4, 8\) is a tuple"):
+def test_a_space_that_cannot_be_drawn_from_is_refused(make, words):
+    with pytest.raises(InputError, match=words):
         make()
+
+
+def test_numpys_numbers_are_numbers(quick, tmp_path):
+    make, _ = quick
+    space = {"batch_size": Choice(np.array([32, 64])), "log_every": Range(np.int64(1), np.int64(4)), **RATE}
+    study = run_search(make(space=space, trials=3), tmp_path, report=lambda line: None)
+    for trial in study.trials:
+        assert trial.params["batch_size"] in (32, 64) and type(trial.params["log_every"]) is int
 
 
 def test_ranges_of_whole_numbers_and_choices_reach_the_config(quick, tmp_path, tiny_config):

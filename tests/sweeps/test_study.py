@@ -1,5 +1,7 @@
 """A study's runs and their names."""
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxcnn.errors import InputError
@@ -69,6 +71,22 @@ def test_options_of_the_architecture_are_factors(tiny_config):
     assert [run.config.model.options.activation for run in found] == ["tanh", "tanh", "relu", "relu"]
     assert [run.config.model.options.widths for run in found] == [(2,), (4,)] * 2
     assert all(c.isalnum() or c in "=.-_" for run in found for c in run.id)  # a folder's name
+
+
+def test_numpys_values_are_pythons(tiny_config):
+    """The ids, cells and files of such a study are those of one with plain numbers."""
+    plain = {"batch_size": (32, 64), "optimizer.learning_rate": (0.5, 0.25), "model.options.widths": ((4, 8),)}
+    given = {
+        "batch_size": np.array([32, 64]),
+        "optimizer.learning_rate": (np.float32(0.5), jnp.float32(0.25)),
+        "model.options.widths": (np.array([4, 8]),),
+    }
+    draws = {"what": {"drawn": {"batch_size": lambda seed: np.int64(32 + seed), "augment.flip": np.bool_(True)}}}
+    expected, found = (Study(tiny_config(), f, s).runs() for f, s in ((plain, (0, 1)), (given, np.arange(2))))
+    assert [(run.id, run.cell, run.levels) for run in found] == [(run.id, run.cell, run.levels) for run in expected]
+    assert all(type(run.config.batch_size) is type(run.seed) is int for run in found)
+    (run,) = runs(tiny_config, draws, seeds=(1,))
+    assert run.config.batch_size == 33 and run.config.augment.flip is True
 
 
 def test_without_factors_there_is_one_cell(tiny_config):
