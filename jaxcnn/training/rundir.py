@@ -72,9 +72,12 @@ def open_run(workdir, config, about=None, *, extend=False):
             )
     begun = read_about(workdir) if about and (workdir / DATA).exists() else None
     if begun and (changes := data_changes(begun, about)):
+        what = f"has changed since the run in {workdir} began"
+        if moved:
+            what = f"holds other data than {moved[0]}, on which the run in {workdir} began"
         raise InputError(
-            f"{config.data.name} has changed since the run in {workdir} began: {'; '.join(changes)}. The labels, the "
-            "order and the held-out images would be others. Restore the data, or give another --workdir."
+            f"{config.data.name} {what}: {'; '.join(changes)}. The labels, the order and the held-out images would be "
+            "others. Restore the data, or give another --workdir."
         )
     try:
         workdir.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import os
 import pathlib
 
 import jax
@@ -179,7 +180,15 @@ class Trained:
             with config.unlocked(), input_errors("--data"):
                 splits = data.default_splits(name, data_dir=config.data.data_dir or None)
                 config.data.update({split: splits.get(split) or "" for split in ("train", "validation", "test")})
-        setup = set_up(config)
+        try:
+            setup = set_up(config)
+        except InputError as error:
+            if not config.data.name.startswith("folder:") or os.path.isdir(config.data.name.removeprefix("folder:")):
+                raise
+            raise InputError(
+                f"{error}. Where the data lie now is said by evaluate --data folder:PATH, and once for all by the "
+                "command that trained with --config.data.name=folder:PATH."
+            ) from error
         return setup, data_changes(kept, setup.about_data)
 
     def evaluate(self, split, *, name="", data_dir=""):

@@ -198,8 +198,8 @@ def test_a_folder_that_was_moved_is_gone_on_with(coloured, tmp_path, one_device)
     assert (moved["from"], moved["to"]) == (f"folder:{folder}", config.data.name)
     swap(tmp_path / "moved", "blue", "red")
     (tmp_path / "moved").rename(folder)
-    config.data.name = f"folder:{folder}"
-    with pytest.raises(InputError, match="the files of blue are in red"):
+    moved, config.data.name = config.data.name, f"folder:{folder}"
+    with pytest.raises(InputError, match=rf"holds other data than {moved}, .*the files of blue are in red"):
         jaxcnn.train(config, tmp_path / "run", quiet=True, devices=one_device)
 
 

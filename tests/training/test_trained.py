@@ -208,7 +208,7 @@ def test_evaluation_where_the_data_lie_now(photographed, tmp_path, caplog):
     network = Trained(workdir)
     before = network.evaluate("test")[1]
     folder.rename(tmp_path / "disk")
-    with pytest.raises(InputError, match="photos is not a folder"):
+    with pytest.raises(InputError, match=r"photos is not a folder.* evaluate --data folder:PATH"):
         network.evaluate("test")
     assert network.evaluate("test", name=f"folder:{tmp_path / 'disk'}")[1] == before  # by the run's own splits
     # Another folder with these classes: its own splits, and a row that is not taken for one of the run.
