@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from jaxcnn.data.formats import FORMATS
+
 
 @contextlib.contextmanager
 def loader(paths, labels, crop, image_size, *, batch_size, workers):
@@ -44,7 +46,7 @@ class _Crops(torch.utils.data.Dataset):
     def __getitem__(self, i):
         if self._bits is None:  # in each worker
             self._bits = np.random.Philox(torch.initial_seed())
-        with Image.open(self._paths[i], formats=["JPEG"]) as file:
+        with Image.open(self._paths[i], formats=FORMATS) as file:
             image = file.convert("RGB")
         top, left, height, width = self._crop.box(self._bits, image.size[::-1], self._image_size)
         top, left, height, width = round(top), round(left), max(1, round(height)), max(1, round(width))

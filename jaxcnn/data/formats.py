@@ -30,6 +30,8 @@ FOREIGN = (  # beginnings of files that people take for images of ours, or send 
 )
 BRANDS = {b"heic": "a HEIC", b"heix": "a HEIC", b"mif1": "a HEIF", b"msf1": "a HEIF", b"avif": "an AVIF"}
 
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours; once, for threads decode
+
 
 def open_image(data):
     """The Pillow image of the bytes of a file of one of FORMATS, whatever its name; its pixels are not read yet.
@@ -38,9 +40,7 @@ def open_image(data):
       DataError: it is of another format (named where it is a known one), not an image, or larger than MAX_PIXELS.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         raise DataError(_foreign(data)) from None
     except Image.DecompressionBombError as error:  # "Image size (240000000 pixels) exceeds ..."
