@@ -1,6 +1,7 @@
 """What a run directory keeps, finds again, and refuses."""
 
 import contextlib
+import gc
 import os
 import pathlib
 import shutil
@@ -194,6 +195,7 @@ def small_disk(tmp_path):
         return folder
 
     yield make
+    gc.collect()  # what a failed save left behind warns here, where that is expected, and not in a later test
     subprocess.run(["umount", "--lazy", str(folder)], capture_output=True)
 
 
