@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 
 from jaxcnn.errors import InputError, disk_is_full
 
@@ -52,6 +53,17 @@ def write_text(path, text):
 def write_json(path, value):
     """Writes a value as an indented JSON file, whole or not at all; see `replaced`."""
     write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def local_path(path):
+    """A path as the user gave it, with ~ for the home directory.
+
+    Raises:
+      InputError: it is the address of something else, as a bucket's gs://...
+    """
+    if re.match(r"[A-Za-z][\w+.-]+:/", str(path)):  # a Path has one slash left of two
+        raise InputError(f"{path} is no folder of this machine; only local folders: mount it, or copy what it holds.")
+    return pathlib.Path(os.path.expanduser(path))
 
 
 def read_json(path, kind=dict):

@@ -1,18 +1,22 @@
 """The command line as a person meets it: what each verb prints, and what a mistake is answered with."""
 
+import contextlib
 import importlib.util
 import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+import jaxcnn
 from jaxcnn import cli
 from jaxcnn.progress import ProgressBar
 
@@ -170,6 +174,40 @@ def test_as_a_program(tmp_path):
         text=True,
     )
     assert told.returncode == 2 and "Traceback" in told.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--config=configs/digits_lenet5.py"],
+        ["evaluate"],
+        ["predict", "x.png"],
+        ["report"],
+        ["visualize", "curves", "--output=x.png"],
+        ["visualize", "cam", "--index=1", "--output=x.png"],
+        ["features", "--stage=conv1", "--output=x.npz"],
+        ["convert", "--from=timm", "w.npz", "--architecture=lenet5_common"],
+        ["sweep", "experiments/digits.py"],
+    ],
+)
+def test_a_run_lies_in_a_local_folder(arguments, capsys, tmp_path):
+    with contextlib.chdir(tmp_path):
+        assert cli.main([*arguments, "--workdir=gs://bucket/run"]) == 2
+    assert "gs://bucket/run is no folder of this machine" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_home_directory_is_found_by_its_sign(tiny_run, tiny_config, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine").symlink_to(tiny_run)
+    with contextlib.chdir(tmp_path):
+        assert cli.main(["evaluate", "--workdir=~/mine", "--json"]) == 0
+        config = tiny_config({"duration": "1 step", "finetune.source": "~/mine"})
+        trained = jaxcnn.train(config, "~/new", quiet=True, devices=jax.devices()[:1])
+        assert jaxcnn.Trained("~/new").step == 1 and trained.workdir == tmp_path / "new"
+    assert not (tmp_path / "~").exists()
+    command = json.loads((tmp_path / "new" / "environment.json").read_text())["starts"][0]["command"]
+    assert shlex.split(command) == sys.argv
 
 
 def test_train_evaluate_report(call, config, tmp_path):

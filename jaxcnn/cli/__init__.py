@@ -11,6 +11,7 @@ from jaxcnn import __version__
 from jaxcnn.cli import benchmarks, features, images, networks, pictures, runs, studies
 from jaxcnn.cli.terminal import subcommand
 from jaxcnn.errors import InputError
+from jaxcnn.files import local_path
 from jaxcnn.process import tune_for_cpu
 
 EXIT_INPUT, EXIT_INTERRUPTED = 2, 130
@@ -31,6 +32,9 @@ def main(argv=None):
                 f"not an argument of this verb: {' '.join(rest)}; see python -m jaxcnn {arguments.name} --help"
             )
         arguments.config_arguments = rest
+        if workdir := getattr(arguments, "workdir", None):  # no shell expands the ~ of --workdir=~/run
+            several = isinstance(workdir, list)
+            arguments.workdir = [str(local_path(w)) for w in workdir] if several else str(local_path(workdir))
         return arguments.verb(arguments) or 0
     except InputError as error:
         if os.environ.get("JAXCNN_TRACEBACK"):

@@ -26,8 +26,14 @@ def define(name, abstract, default, cpu, *, static, multiple_results=False):
     def call(*arrays, **parameters):
         return made.bind(*arrays, **parameters)
 
+    compiled = jax.jit(call, static_argnames=static)
+
+    def alone(*arrays, **parameters):
+        with jax.disable_jit(False):  # its formulations are those of programs: without one `call` would end here again
+            return compiled(*arrays, **parameters)
+
     made.def_abstract_eval(abstract)
-    made.def_impl(jax.jit(call, static_argnames=static))
+    made.def_impl(alone)
     mlir.register_lowering(made, mlir.lower_fun(default, multiple_results=multiple_results))
     mlir.register_lowering(made, mlir.lower_fun(cpu, multiple_results=multiple_results), platform="cpu")
     return made

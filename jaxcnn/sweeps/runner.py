@@ -1,6 +1,5 @@
 """Runs what a study has not done yet, here or in workers of this machine, and keeps the results."""
 
-import pathlib
 import sys
 import time
 
@@ -8,6 +7,7 @@ import jax
 import rich.console
 
 from jaxcnn.errors import InputError
+from jaxcnn.files import local_path
 from jaxcnn.lock import hold, is_held
 from jaxcnn.sweeps.check import check_for_elsewhere, check_runs
 from jaxcnn.sweeps.local import run_workers
@@ -36,7 +36,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
       InputError: a run cannot be trained, another sweep is at work in workdir, or it cannot be written.
       Preempted: told to end; the state of every run is saved.
     """
-    workdir, runs = pathlib.Path(workdir), study.runs()
+    workdir, runs = local_path(workdir), study.runs()
     console = rich.console.Console(file=sys.stderr, highlight=False, markup=False, emoji=False, quiet=quiet)
 
     def done(run):
@@ -74,7 +74,7 @@ def collect(study, workdir, *, title, docstring=""):
     Returns:
       As run_study.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = local_path(workdir)
     if not workdir.is_dir():
         raise InputError(f"there is no directory {workdir}: nothing to collect.")
     results, failed = {}, {}

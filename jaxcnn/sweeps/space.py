@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from jaxcnn.errors import InputError
-from jaxcnn.sweeps.values import plain
+from jaxcnn.training.config import plain
 
 
 @dataclasses.dataclass(frozen=True)

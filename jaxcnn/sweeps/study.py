@@ -17,8 +17,8 @@ from typing import Any
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
 from jaxcnn.sweeps.scales import check_scale
-from jaxcnn.sweeps.values import plain, set_value
-from jaxcnn.training.config import default_config, flatten, to_json
+from jaxcnn.sweeps.values import set_value
+from jaxcnn.training.config import default_config, flatten, plain, to_json
 
 LONGEST = 150  # characters of a run's levels in its id, which names a folder
 

@@ -4,21 +4,6 @@ from jaxcnn.errors import InputError
 from jaxcnn.training.config import flatten
 
 
-def plain(value):
-    """A value with NumPy's and JAX's numbers as Python's and arrays as tuples, inside tuples, lists and dicts too."""
-    if hasattr(value, "tolist"):
-        return _as_tuple(value.tolist())
-    if isinstance(value, tuple | list):
-        return (tuple if isinstance(value, tuple) else list)(map(plain, value))
-    if isinstance(value, dict):
-        return {plain(key): plain(one) for key, one in value.items()}
-    return value
-
-
-def _as_tuple(value):
-    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
-
-
 def set_value(config, key, value, *, where):
     """Sets a key of a config; an option of the architecture may be new.
 

@@ -7,18 +7,27 @@ import pathlib
 import jax
 import jax.numpy as jnp
 
+from jaxcnn.errors import InputError
+
 # XLA gives products, reductions and convolutions to the YNN library on CPU. The first two are 4 times faster there;
 # convolutions larger than 1x1 are 1.2 to 1.8 times slower (jaxlib 0.10.2).
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
 
 
-@functools.cache
 def compiler_options(*, deterministic=False):
     """The XLA options of the default backend, those that this jaxlib knows.
 
     Args:
       deterministic: on a GPU, only kernels that give the same bits every time.
+    Raises:
+      InputError: JAX is told to compile nothing.
     """
+    check_jit()
+    return dict(_options(deterministic))
+
+
+@functools.cache
+def _options(deterministic):
     backend = jax.default_backend()
     options = dict(CPU_OPTIONS) if backend == "cpu" else {}
     if backend == "gpu" and deterministic:
@@ -34,8 +43,18 @@ def _known(name, value):
     return True
 
 
+def check_jit():
+    """Raises InputError where JAX is told to compile nothing: the programs of a run are compiled before they start."""
+    if jax.config.jax_disable_jit:
+        raise InputError(
+            "JAX_DISABLE_JIT is set, but jaxcnn compiles its programs before it runs them. Unset it; to look into a "
+            "step, use jax.debug.print, or call model.apply by yourself."
+        )
+
+
 def use_persistent_cache():
-    """Turns on JAX's compilation cache, in JAX_COMPILATION_CACHE_DIR or ~/.cache/jaxcnn/xla."""
+    """Turns on JAX's compilation cache, in JAX_COMPILATION_CACHE_DIR or ~/.cache/jaxcnn/xla; errors of check_jit."""
+    check_jit()
     if jax.config.jax_compilation_cache_dir is None:
         folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "jaxcnn" / "xla"
         try:

@@ -16,6 +16,25 @@ from jaxcnn.errors import InputError, nearest
 FREE_KEYS = ("data.data_dir", "data.workers", "checkpoint.keep")
 
 
+class Config(ml_collections.ConfigDict):
+    """A ConfigDict that takes NumPy's and JAX's numbers and arrays as Python's own: np.int64(32) is 32."""
+
+    def __setitem__(self, key, value):
+        foreign = isinstance(value, ml_collections.ConfigDict) and not isinstance(value, Config)
+        super().__setitem__(key, Config(value) if foreign else plain(value))
+
+
+def plain(value):
+    """A value with NumPy's and JAX's numbers as Python's and arrays as tuples, inside tuples, lists and dicts too."""
+    if hasattr(value, "tolist"):
+        return _tuples(value.tolist())
+    if isinstance(value, tuple | list):
+        return (tuple if isinstance(value, tuple) else list)(map(plain, value))
+    if isinstance(value, dict):
+        return {plain(key): plain(one) for key, one in value.items()}
+    return value
+
+
 def default_config():
     """Every key of a run with its default value, as a locked ConfigDict.
 
@@ -23,11 +42,11 @@ def default_config():
     and None mean "as the data set, the architecture or the source of fine-tuning has it", else what the comment says.
     The run's config.json holds what that came to.
     """
-    config = ml_collections.ConfigDict()
+    config = Config()
     config.seed = 0  # every random number of the run derives from it
     config.duration = "10 epochs"
     config.batch_size = 128  # over all devices and processes
-    config.data = ml_collections.ConfigDict(
+    config.data = Config(
         {
             "name": "digits",  # digits, tfds:<name>, folder:<path>, package.module:attribute
             "data_dir": "",  # where TFDS sets lie; empty: TFDS's default
@@ -46,7 +65,7 @@ def default_config():
             "std": "channel",  # channel, pixel, none, or numbers "0.48,0.46,0.41", on the [0, 1] scale
         }
     )
-    config.augment = ml_collections.ConfigDict(
+    config.augment = Config(
         {
             "recipe": "",  # a paper's, of jaxcnn.augment.RECIPES: fills the keys below that have their defaults
             "without": (),  # keys of the recipe that keep their defaults, as ("flip",) for digits
@@ -65,23 +84,23 @@ def default_config():
             "cutmix": 0.0,
         }
     )
-    config.model = ml_collections.ConfigDict(
+    config.model = Config(
         {
             "name": "lenet5_common",  # of ARCHITECTURES, or package.module:attribute; empty: as finetune.source has it
-            "options": ml_collections.ConfigDict(),  # the architecture's own arguments
+            "options": Config(),  # the architecture's own arguments
             "dropout": config_dict.placeholder(float),
             "dtype": "float32",  # of the computation; parameters, statistics and loss are float32
             "batch_norm": "replica",  # statistics per replica, or synchronized over all
         }
     )
-    config.loss = ml_collections.ConfigDict(
+    config.loss = Config(
         {
             "name": "softmax_cross_entropy",
             "label_smoothing": 0.0,
             "auxiliary_weight": 0.3,  # of each auxiliary head's loss (GoogLeNet, Inception-v3)
         }
     )
-    config.optimizer = ml_collections.ConfigDict(
+    config.optimizer = Config(
         {
             "name": "sgd",
             "learning_rate": 0.1,
@@ -99,7 +118,7 @@ def default_config():
             "ema": 0.0,  # decay of an average of weights and statistics that evaluation uses, see step.average; 0: none
         }
     )
-    config.schedule = ml_collections.ConfigDict(
+    config.schedule = Config(
         {
             "name": "constant",
             "warmup": "0 steps",  # linear, from 0
@@ -108,7 +127,7 @@ def default_config():
             "patience": 10,  # plateau: evaluations without a lower held-out error before the rate is multiplied
         }
     )
-    config.finetune = ml_collections.ConfigDict(
+    config.finetune = Config(
         {
             "source": "",  # a run directory, whose network this run goes on with under a new head
             "checkpoint": "best",  # of the source: best, latest or a step
@@ -119,20 +138,20 @@ def default_config():
             "unfreeze": (),  # (pattern, duration), ...: what was frozen learns from there on
         }
     )
-    config.forgetting = ml_collections.ConfigDict(
+    config.forgetting = Config(
         {
             "weight": 0.0,  # of the loss against the source's responses, see jaxcnn.transfer.forgetting; 0: none
             "temperature": 2.0,
         }
     )
-    config.evaluation = ml_collections.ConfigDict(
+    config.evaluation = Config(
         {
             "every": "1 epoch",
             "batch_size": 0,
             "patience": 0,  # evaluations without a lower held-out error after which the run ends; 0: it does not
         }
     )
-    config.checkpoint = ml_collections.ConfigDict({"every": "1 epoch", "keep": 2})
+    config.checkpoint = Config({"every": "1 epoch", "keep": 2})
     config.log_every = 50  # steps
     config.steps_per_call = 0  # steps in one compiled call; 0: 1 on CPU, elsewhere 20, or log_every where that is less
     config.parallel = "pmap"
@@ -241,7 +260,7 @@ def _fill(config, values, prefix):
         if key not in config:
             raise InputError(f"config.json: unknown key '{prefix}{key}'; {nearest(key, config.keys())}")
         if prefix + key == "model.options":
-            config[key] = ml_collections.ConfigDict(_tuples(value))
+            config[key] = Config(_tuples(value))
         elif isinstance(value, dict):
             _fill(config[key], value, f"{prefix}{key}.")
         elif value is not None:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxcnn.errors import InputError
+from jaxcnn.files import local_path
 from jaxcnn.training.bounds import check_workers
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.chunks import Chunks, network
@@ -84,7 +85,7 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=T
         raise InputError(f"the steps to profile are {profile}; it is a number from 0.")
     check_workers(config)
     setup = set_up(config, devices=devices)
-    workdir = pathlib.Path(workdir)
+    workdir = local_path(workdir)
     if (workdir / CONVERTED).exists():
         raise InputError(f"{workdir} holds converted weights, not a run to resume. Give another --workdir.")
     if extend:

@@ -1,10 +1,9 @@
 """Runs that differ only in their seed and in numbers, trained together in one program."""
 
-import pathlib
-
 import jax
 
 from jaxcnn.errors import InputError
+from jaxcnn.files import local_path
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.config import flatten
@@ -68,7 +67,7 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
     members = Members(len(configs), devices)
     setup = set_up(shared, devices=list(members.mesh.devices.flat)[:1])
     configs = [_with_own(setup.config, config) for config in configs]
-    workdirs, folder = [pathlib.Path(workdir) for workdir in workdirs], pathlib.Path(folder)
+    workdirs, folder = [local_path(workdir) for workdir in workdirs], local_path(folder)
     for config, workdir in zip(configs, workdirs, strict=True):
         open_run(workdir, config, setup.about_data)
     with full_disk_named(folder), Checkpoints(folder / "checkpoints", keep=1) as checkpoints:

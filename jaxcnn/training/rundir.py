@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from safetensors import numpy as safetensors
 
 from jaxcnn.data import located
 from jaxcnn.errors import InputError, disk_is_full
+from jaxcnn.files import local_path
 from jaxcnn.names import shown
 from jaxcnn.training.config import differences, from_json, to_json
 from jaxcnn.training.data_changes import data_changes
@@ -130,7 +132,7 @@ def read_config(workdir):
     Raises:
       InputError: the directory is not a run's.
     """
-    path = pathlib.Path(workdir) / "config.json"
+    path = local_path(workdir) / "config.json"
     if not path.is_file():
         raise InputError(f"{workdir} is not a run directory: it has no config.json.")
     return from_json(path.read_text())
@@ -164,14 +166,14 @@ def write_environment(workdir, config, *, step, **more):
 
 def last_start(workdir):
     """What `environment` said at the last start of a run; None of a run that never started."""
-    path = pathlib.Path(workdir) / "environment.json"
+    path = local_path(workdir) / "environment.json"
     return json.loads(path.read_text())["starts"][-1] if path.exists() else None
 
 
 def environment():
     """Where this process runs: command, git commit, versions, devices, processes."""
     return {
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -223,7 +225,7 @@ def read_data(workdir):
 
 def read_about(workdir):
     """What `write_data` kept of the data of a run; InputError where it has not begun."""
-    path = pathlib.Path(workdir) / DATA
+    path = local_path(workdir) / DATA
     if not path.exists():
         raise InputError(f"the run in {workdir} has not begun to train: it has no {DATA}.")
     return json.loads(path.read_text())
@@ -239,7 +241,7 @@ def write_statistics(workdir, mean, std):
 
 def read_statistics(workdir):
     """(mean, std) that the run's images are normalised by, or None before its first start computed them."""
-    path = pathlib.Path(workdir) / STATISTICS
+    path = local_path(workdir) / STATISTICS
     if not path.exists():
         return None
     tensors = safetensors.load_file(path)
@@ -250,7 +252,7 @@ def append_evaluation(workdir, evaluation):
     """Logs an evaluation of the run in evaluations.jsonl."""
     if jax.process_index() == 0:
         row = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), **evaluation}
-        path = pathlib.Path(workdir) / "evaluations.jsonl"
+        path = local_path(workdir) / "evaluations.jsonl"
         torn = path.exists() and path.read_bytes()[-1:] != b"\n"  # a process was killed while it wrote
         with path.open("a") as file:
             file.write("\n" * torn + json.dumps(row) + "\n")
@@ -261,7 +263,7 @@ def read_evaluations(workdir):
 
     Without those by `evaluate_protocols`, which see other pixels, and those of other data than the run's.
     """
-    path = pathlib.Path(workdir) / "evaluations.jsonl"
+    path = local_path(workdir) / "evaluations.jsonl"
     return [row for row in read_rows(path) if not {"protocols", "data"} & set(row)]
 
 

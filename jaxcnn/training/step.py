@@ -160,7 +160,8 @@ def _objective(params, stats, task, state, batch, total):
         keys, as_float(batch["image"]), state.hyperparameters.get("augment_magnitude", 1.0)
     )
     targets = losses.smooth_labels(
-        jax.nn.one_hot(batch["label"], task.num_classes), smoothing=state.hyperparameters["label_smoothing"]
+        jax.nn.one_hot(batch["label"], task.num_classes, dtype=jnp.float32),
+        smoothing=state.hyperparameters["label_smoothing"],
     )
     if task.mix is not None:
         mixed = task.mix(jax.random.fold_in(augment_key, WHOLE_BATCH), images, targets)
@@ -212,8 +213,8 @@ def make_evaluation_step(task):
     def evaluation_step(sums, variables, batch):
         images = task.normalise(as_float(batch["image"]))
         logits, _ = task.model.apply(variables, images, train=False)
-        targets = jax.nn.one_hot(batch["label"], task.num_classes)
-        confusion = jnp.zeros((task.num_classes, task.num_classes))
+        targets = jax.nn.one_hot(batch["label"], task.num_classes, dtype=jnp.float32)
+        confusion = jnp.zeros((task.num_classes, task.num_classes), jnp.float32)
         confusion = confusion.at[batch["label"], jnp.argmax(logits, axis=1)].add(batch["mask"])
         # A masked image is zeros: its loss may be anything, NaN too.
         loss = jnp.sum(jnp.where(batch["mask"] > 0, task.loss(logits, targets), 0.0))

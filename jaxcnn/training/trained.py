@@ -4,7 +4,6 @@ import contextlib
 import logging
 import math
 import os
-import pathlib
 
 import jax
 import numpy as np
@@ -13,6 +12,7 @@ from jaxcnn import data
 from jaxcnn.data.fit import DataError
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError, input_errors
+from jaxcnn.files import local_path
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.config import default_config
 from jaxcnn.training.data_changes import data_changes
@@ -44,7 +44,7 @@ class Trained:
     """
 
     def __init__(self, workdir, checkpoint="best"):
-        self.workdir = pathlib.Path(workdir)
+        self.workdir = local_path(workdir)
         self.config = read_config(workdir)
         with Checkpoints(self.workdir / "checkpoints", read_only=True) as checkpoints:
             self.step = checkpoints.resolve(checkpoint)

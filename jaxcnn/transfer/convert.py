@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ import numpy as np
 
 from jaxcnn.data.fit import Target
 from jaxcnn.errors import InputError, input_errors, look_up, nearest
+from jaxcnn.files import local_path
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.config import default_config
 from jaxcnn.training.model import make_model
@@ -48,7 +48,7 @@ def convert(source, architecture, file, workdir, *, options=None, data="", data_
     Raises:
       InputError: an unknown name, a file that does not fit (lists both sides), a directory that holds a run.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = local_path(workdir)
     if (workdir / "config.json").exists():
         raise InputError(f"{workdir} holds a run already. Give another --workdir.")
     layout, entries, options = find_layout(source, architecture, options or {})

@@ -1,12 +1,12 @@
 """Gathers what lies in a run directory into a report: report.html and curves.png."""
 
 import json
-import pathlib
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from jaxcnn.errors import InputError
+from jaxcnn.files import local_path
 from jaxcnn.training.metrics import read_metrics
 from jaxcnn.training.rundir import read_evaluations
 from jaxcnn.training.setup import load_records
@@ -30,7 +30,7 @@ def write_report(workdir):
     Raises:
       InputError: no run, no checkpoint yet, or a damaged picture.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = local_path(workdir)
     trained = Trained(workdir)
     evaluations = read_evaluations(workdir)
     counted = next((row for row in reversed(evaluations) if "confusion" in row), None)

@@ -1,11 +1,10 @@
 """Learning curves of several runs side by side: loss, accuracy, the gap between train and held out, learning rate."""
 
-import pathlib
-
 import matplotlib
 import numpy as np
 
 from jaxcnn.errors import InputError
+from jaxcnn.files import local_path
 from jaxcnn.training.metrics import read_metrics
 from jaxcnn.training.rundir import read_config
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, log_scale, new_figure, plain_axes
@@ -21,7 +20,7 @@ def read_runs(workdirs):
     Raises:
       InputError: not a run directory, or a run without a logged step.
     """
-    paths = [pathlib.Path(workdir) for workdir in workdirs]
+    paths = [local_path(workdir) for workdir in workdirs]
     names = [path.resolve().name for path in paths]
     runs = {}
     for path, name in zip(paths, names, strict=True):

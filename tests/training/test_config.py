@@ -2,6 +2,8 @@
 
 import json
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxcnn import default_config
@@ -255,6 +257,23 @@ def test_differences_name_what_changed_but_not_where_the_data_lie():
     new.model.options.hidden = (3,)
     assert differences(old, new) == [("model.options.hidden", None, (3,)), ("optimizer.learning_rate", 0.1, 0.2)]
     assert differences(new, old) == [("model.options.hidden", (3,), None), ("optimizer.learning_rate", 0.2, 0.1)]
+
+
+def test_numbers_and_arrays_of_numpy_and_jax_are_taken_as_python_s():
+    config = default_config()
+    config.batch_size, config.augment.flip = np.int64(32), np.bool_(True)
+    config.optimizer.learning_rate, config.optimizer.momentum = np.float32(0.5), jnp.float32(0.25)
+    config.data.image_size, config.augment.crop_area = np.array([8, 9]), (np.float32(0.5), np.float64(1.0))
+    config.model.dropout = np.float64(0.125)
+    config.model.options.update({"widths": np.array([4, 8]), "nested": {"rate": np.float32(0.5)}})
+    config.update_from_flattened_dict({"optimizer.ema": np.float32(0.5)})
+    validate(config)
+    again = from_json(to_json(config))
+    assert again.to_dict() == config.to_dict()
+    assert (again.batch_size, again.optimizer.momentum, again.data.image_size) == (32, 0.25, (8, 9))
+    assert config.copy_and_resolve_references().model.options.to_dict() == {"widths": (4, 8), "nested": {"rate": 0.5}}
+    with pytest.raises(TypeError, match="batch_size"):
+        config.batch_size = np.float64(32.5)
 
 
 def test_flatten_keeps_an_empty_dict():
