@@ -125,7 +125,7 @@ def write_study(study, workdir, results, failed, *, title, docstring=""):
     save_figure(draw_cells(found["cells"], found["metrics"]), workdir / "figure.png")
     starts = list(filter(None, (_start(workdir / run.id) for run in study.runs())))
     write_text(workdir / "summary.md", summary(starts, found, failed, title=title))
-    report = StudyReport(title, docstring, _command(), cells, found, starts[0] if starts else environment())
+    report = StudyReport(title, docstring, how_to_repeat(), cells, found, starts[0] if starts else environment())
     write_text(workdir / "report.html", study_report(report))
     return cells
 
@@ -136,7 +136,7 @@ def _start(folder):
         return last_start(folder)
 
 
-def _command():
+def how_to_repeat():
     """What is to be typed to do this again, wherever its runs are trained."""
     program = "-m jaxcnn" if pathlib.Path(sys.argv[0]).parent.name == "jaxcnn" else shlex.quote(sys.argv[0])
     return f"python {program} {shlex.join(word for word in sys.argv[1:] if word != '--collect')}"

@@ -2,6 +2,7 @@
 
 import collections
 import re
+import shlex
 
 from jaxcnn.files import write_text
 from jaxcnn.visualize.quantity import amount, extent, heading
@@ -75,11 +76,14 @@ def _origin(starts):
     return "\n".join(lines)
 
 
-def _command(words):
+def _command(text):
     """The sweep that a run belongs to, without the run and the place of the program."""
-    arguments = words.split()[1:]
+    try:
+        arguments = shlex.split(text)[1:]
+    except ValueError:  # commands were not always quoted
+        arguments = text.split()[1:]
     if "--run" in arguments:
         place = arguments.index("--run")
         arguments = arguments[:place] + arguments[place + 2 :]
     arguments = ["experiments/" + a.rpartition("experiments/")[2] if "experiments/" in a else a for a in arguments]
-    return f"`python -m jaxcnn {' '.join(arguments)}`"
+    return f"`python -m jaxcnn {shlex.join(arguments)}`"

@@ -1,9 +1,9 @@
 """What a search came to: its trials as rows, its best trial on the test split, its report."""
 
 import csv
-import sys
 
 from jaxcnn.files import replaced, write_text
+from jaxcnn.sweeps.results import how_to_repeat
 from jaxcnn.training.rundir import environment, read_evaluations
 from jaxcnn.training.trained import Trained
 from jaxcnn.visualize.search_report import search_report
@@ -50,7 +50,7 @@ def write_search(search, study, workdir, *, title, docstring):
     text = search_report(
         title or workdir.name,
         docstring=docstring,
-        command="python -m jaxcnn " + " ".join(sys.argv[1:]),
+        command=how_to_repeat(),
         trials=rows,
         scales={key: space.scale for key, space in search.space.items()},
         test=test,

@@ -107,7 +107,9 @@ def _places(scale, values):
 def _axis(axes, place, labels):
     axes.axvline(place, color=QUIET, linewidth=1)
     for height, label in labels:
-        axes.text(place + 0.03, height, label, fontsize=8.5, color=QUIET, va="bottom" if height < 0.5 else "top")
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5}  # lines run through
+        vertical = "bottom" if height < 0.5 else "top"
+        axes.text(place + 0.03, height, label, fontsize=8.5, color=QUIET, va=vertical, bbox=box, zorder=3)
 
 
 def draw_history(trials):

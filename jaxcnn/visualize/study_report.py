@@ -81,9 +81,11 @@ class StudyReport:
 
 def study_report(study: StudyReport) -> str:
     """The HTML page of a study: verdicts, then every cell in the order given; no cell is set apart as best."""
+    done, failed = sum(len(cell.seeds) for cell in study.cells), sum(len(cell.failed) for cell in study.cells)
+    runs = f"{done} of {done + failed} runs have a result" if failed else f"{done} runs"
     return page.page(
         study.title,
-        subtitle=f"jaxcnn study, {len(study.cells)} cells, {sum(len(cell.seeds) for cell in study.cells)} runs",
+        subtitle=f"jaxcnn study, {len(study.cells)} cells, {runs}",
         sections=[
             ("Verdicts", _verdicts(study.found["claims"])),
             ("Claim and protocol", page.element("pre", study.docstring.strip()) if study.docstring.strip() else None),

@@ -31,3 +31,20 @@ def test_a_level_is_shown_as_it_is_whatever_it_holds(cell_of, tiny_config):
     console = rich.console.Console(file=io.StringIO(), width=200)
     console.print(results_table(found))
     assert all(f"recipe={level}" in console.file.getvalue() for level in ODD)
+
+
+def test_the_command_can_be_pasted_whether_it_was_kept_quoted_or_not():
+    start = {
+        "git_commit": "0" * 40,
+        "devices": ["cpu"],
+        "cpu": "c",
+        "python": "3",
+        "versions": {},
+        "time": "2026-11-27T",
+    }
+    kept = ("jaxcnn sweep /home/me/experiments/a.py --workdir '/my runs' --run x-seed=0-1", "jaxcnn sweep it's.py")
+    text = summary(
+        [{**start, "command": command} for command in kept], {"claims": [], "cells": [], "metrics": {}}, {}, title=""
+    )
+    assert "- command: `python -m jaxcnn sweep experiments/a.py --workdir '/my runs'` (1 runs)" in text
+    assert "- commit: 000000000 (2 runs)" in text

@@ -87,6 +87,11 @@ def test_every_run_failures_command_and_claim_are_shown(source, read):
     assert len(page.images()) == 3  # effects, every run, curves
 
 
+def test_the_head_counts_what_is_missing(source, read, cell_of):
+    assert "jaxcnn study, 3 cells, 4 of 5 runs have a result" in read(source).text
+    assert "jaxcnn study, 1 cells, 2 runs" in read(report([cell_of({FACTOR: "a <b>"}, (0.5, 0.6))])).text
+
+
 def test_no_cell_is_set_apart(source):
     assert not re.search(r"<(b|strong|mark)\b|class=\"best", source)
 
