@@ -85,11 +85,12 @@ def _no_vain_retries(builder):
     if urllib.request.getproxies() or _one_answers(builder.url_infos or ()):
         yield
         return
+    place = os.fspath(builder.data_path)  # while it downloads, it is another
 
     def refuse(url, **options):
         raise InputError(
             f"{url} cannot be downloaded: {_address(url)[0]} cannot be reached. Without a network, prepare the set on "
-            f"another machine and copy {builder.data_path}; behind a proxy, set HTTPS_PROXY."
+            f"another machine and copy {place}; behind a proxy, set HTTPS_PROXY."
         )
 
     open_url = downloader._open_url

@@ -20,7 +20,7 @@ def config(tmp_path):
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """Three operations stand for all: each is a compilation, and the layout is one of any number."""
-    names = ("rotate", "brightness", "superpixels")
+    names = ("rotate", "brightness", "coarse_dropout")
     monkeypatch.setattr("jaxcnn.visualize.augmentations.OPERATIONS", {name: OPERATIONS[name] for name in names})
 
 
