@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from jaxcnn.training.checkpoint import rank
 from jaxcnn.training.extension import EVENT
 
 
@@ -96,9 +97,13 @@ def train_at_evaluations(history: History, key) -> np.ndarray:
 
 
 def best_row(history: History) -> dict | None:
-    """The held-out row of highest top1, the earliest of equals; None where no row has one."""
-    rows = [row for row in history.held_out if math.isfinite(number(row, "top1"))]
-    return max(rows, key=lambda row: number(row, "top1"), default=None)
+    """The held-out row of the best checkpoint: by `rank`, the later of equals; None where no row has top1."""
+
+    def key(row):
+        loss = number(row, "loss")
+        return rank({"top1": row["top1"], "loss": loss if math.isfinite(loss) else math.inf}), row["step"]
+
+    return max((row for row in history.held_out if math.isfinite(number(row, "top1"))), key=key, default=None)
 
 
 def extensions(history: History) -> list[dict]:

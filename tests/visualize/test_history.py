@@ -56,9 +56,14 @@ def test_null_is_left_out_of_the_average():
     np.testing.assert_array_equal(train_at_evaluations(read_history(rows), "loss"), [2.0])
 
 
-def test_best_is_the_earliest_of_equals_and_ignores_nan():
+def test_best_is_that_of_the_checkpoints_and_ignores_nan():
+    """Of equal accuracies the lower loss, of equal rows the later, as `Checkpoints.resolve` takes them."""
     rows = [held_out(1, math.nan), held_out(2, 0.7), held_out(3, 0.7), held_out(4, 0.6)]
+    assert best_row(read_history(rows))["step"] == 3
+    rows[1]["loss"] = 0.9
     assert best_row(read_history(rows))["step"] == 2
+    rows[1]["loss"] = None
+    assert best_row(read_history(rows))["step"] == 3
     assert best_row(read_history(rows[:1])) is None
 
 
