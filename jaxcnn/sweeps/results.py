@@ -18,6 +18,7 @@ from jaxcnn.files import replaced, write_json, write_text
 from jaxcnn.sweeps.claim import METRICS
 from jaxcnn.sweeps.summary import summary
 from jaxcnn.sweeps.verdicts import findings
+from jaxcnn.training.extension import EVENT
 from jaxcnn.training.metrics import read_metrics
 from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir import environment, last_start, read_config, read_data, read_evaluations
@@ -28,7 +29,7 @@ from jaxcnn.visualize.study_report import Cell, StudyReport, study_report
 
 
 class Damaged(InputError):
-    """A file of a finished run cannot be read."""
+    """The files of a finished run are not those of a run of the study, or cannot be read."""
 
 
 class Result(NamedTuple):
@@ -66,7 +67,7 @@ def read_result(folder, metrics):
         test = next((row for row in read_evaluations(folder) if row.get("final")), None)
         if test is None:
             return None
-        rows = read_metrics(folder)
+        rows = _first_duration(read_metrics(folder), test, folder)
         if not any(row.get("split") == "train" for row in rows):
             raise Damaged(f"{folder / 'metrics.jsonl'} is damaged: it has no row of the training.")
         held_out = (row["top1"] for row in rows if row.get("split") == "validation" and row["step"] == test["step"])
@@ -78,6 +79,17 @@ def read_result(folder, metrics):
     own = {name: _measured(name, measure, rows, folder) for name, measure in metrics.items() if name not in METRICS}
     found = {name: {**found, **own}[name] for name in metrics}
     return Result(found, test["step"], images, test.get("wrong"), rows, network)
+
+
+def _first_duration(rows, test, folder):
+    """The rows up to where a person made the run longer; Damaged where that was before its end."""
+    longer = next((place for place, row in enumerate(rows) if row.get("event") == EVENT), None)
+    if longer is None:
+        return rows
+    old, new = rows[longer]["old"], rows[longer]["new"]
+    if test.get("duration", old) != old:
+        raise Damaged(f"{folder} was made longer, from {old} to {new}, before it ended: it is no run of this study.")
+    return rows[:longer]
 
 
 @contextlib.contextmanager

@@ -319,3 +319,19 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(study, finished, tmp
     with pytest.raises(InputError, match=r"verdicts\.json cannot be written"):
         collect(study, workdir, title="Another title")
     assert (workdir / "summary.md").read_text() == old and not list(workdir.glob(".*tmp*"))
+
+
+def test_a_run_that_was_made_longer_by_hand_counts_as_it_was(study, finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "study")
+    good, _, other = (workdir / run.id for run in study.runs())
+    for folder, looks in ((good, ("20 steps", "40 steps")), (other, ("40 steps",))):  # the other before its end
+        log, (test,) = folder / "metrics.jsonl", [json.loads((folder / "evaluations.jsonl").read_text())]
+        last = [json.loads(line) for line in log.read_text().splitlines()][-1]
+        event = {"event": "extended", "step": 20, "old": "20 steps", "new": "40 steps"}
+        more = [event, {**last, "split": "train", "step": 40, "seconds": 1e6, "top1": 1.0, "loss": 0.0}]
+        log.write_text(log.read_text() + "".join(json.dumps(row) + "\n" for row in more))
+        rows = [{**test, "duration": look, "top1": test["top1"] if look == "20 steps" else 1.0} for look in looks]
+        (folder / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    cells, failed = collect(study, workdir, title="again")
+    assert cells[0].values == finished[1][0].values and not cells[2].seeds
+    assert "was made longer, from 20 steps to 40 steps, before it ended" in failed[other.name]
