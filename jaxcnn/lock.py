@@ -3,21 +3,29 @@
 import contextlib
 import fcntl
 import os
+import threading
 
 from jaxcnn.errors import InputError
 
+_mine = set()  # (folder, thread): what this process holds
+
 
 @contextlib.contextmanager
-def hold(folder, *, what, wait=False):
+def hold(folder, *, what, wait=False, reentrant=False):
     """Holds folder/.lock for the length of a `with` block; the kernel frees it however the process ends.
 
     Args:
       folder: a pathlib.Path; made where it is not there.
       what: what holds it, as "sweep", for the error.
       wait: wait for another holder instead.
+      reentrant: go straight on where this thread holds it already, as a sweep holds the folder of a run that it trains.
     Raises:
       InputError: another process holds it, the folder cannot be written, or its file system has no locks.
     """
+    key = (folder.absolute(), threading.get_ident())
+    if reentrant and key in _mine:
+        yield
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("a+")
@@ -29,7 +37,11 @@ def hold(folder, *, what, wait=False):
         file.truncate()
         file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         file.flush()
-        yield
+        _mine.add(key)
+        try:
+            yield
+        finally:
+            _mine.remove(key)
 
 
 def _lock(file, kind, folder, what):

@@ -1,5 +1,6 @@
 """Batches of records, read ahead by Grain."""
 
+import contextlib
 import os
 import weakref
 
@@ -8,6 +9,7 @@ import numpy as np
 from jaxcnn.data.crop import cut_at
 from jaxcnn.data.fit import DataError
 from jaxcnn.data.records import empty_batch
+from jaxcnn.data.workers import death_in_words, prepare, shielded
 
 ENDLESS = 2**40  # batches; Grain wants a length
 MAX_THREADS = 16  # each reads one batch ahead, which bounds the memory: 16 batches of 256 at 224x224x3 are 616 MB
@@ -40,7 +42,8 @@ def stream(
       with b = batch_size // process_count.
     Raises:
       ValueError: an argument is not as above.
-      DataError: from the iterator; a record cannot be read and the records were loaded with on_error="raise".
+      DataError: from the iterator; a record cannot be read and the records were loaded with on_error="raise", or a
+        worker died (a WorkerDied).
     """
     _check(batch_size, num_workers, process_index, process_count)
     if order.n != len(records):
@@ -85,6 +88,7 @@ class Batches:
     def __init__(self, positions, read, num_workers):
         # At exit the list is emptied too: Grain's iterators complain when they are freed after its modules.
         self._iterators = []
+        self._shield = shielded if num_workers else contextlib.nullcontext  # the first batch starts them
         if len(positions):
             self._iterators.append(iter(_pipeline(positions, read, min(num_workers, len(positions)))))
         self._finalize = weakref.finalize(self, _close_all, self._iterators)
@@ -96,13 +100,16 @@ class Batches:
         if not self._iterators:
             raise StopIteration
         try:
-            batch = next(self._iterators[0])
+            with self._shield():
+                batch = next(self._iterators[0])
         except DataError as error:
             self.close()
             # Grain's frames and those of a worker process say nothing about the file.
             raise DataError(str(error)) from None
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if died := death_in_words(error):
+                raise died from None
             raise
         # Grain hands out a subclass that lives in memory shared with the worker.
         return {key: np.asarray(value) for key, value in batch.items()}
@@ -201,7 +208,8 @@ def _pipeline(positions, read, num_workers):
     if not num_workers:
         return dataset
     _mark_flags_parsed()
-    return dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2))
+    options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
+    return dataset.mp_prefetch(options, worker_init_fn=prepare)
 
 
 def _mark_flags_parsed():

@@ -1,11 +1,9 @@
 """Runs of a study as populations: which train together, and where their common checkpoints lie."""
 
-import contextlib
 import hashlib
 import shutil
 
 from jaxcnn.files import read_json, write_json
-from jaxcnn.lock import hold
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json
 from jaxcnn.training.divergence import Diverged
@@ -72,10 +70,7 @@ def _train(members, workdir, folder, quiet):
     """Trains one population; returns {run id: what went wrong}."""
     configs, workdirs = [run.config for run in members], [workdir / run.id for run in members]
     try:
-        with contextlib.ExitStack() as held:
-            for workdir in workdirs:
-                held.enter_context(hold(workdir, what="run"))
-            found = train_population(configs, workdirs, folder, quiet=quiet)
+        found = train_population(configs, workdirs, folder, quiet=quiet)
     except Preempted:
         raise
     except Exception as error:  # a fault of these runs, of the user's network say, must not hide the others

@@ -3,14 +3,14 @@
 import os
 import signal
 import sys
-import threading
 import traceback
 
 import jax
 
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.files import write_text
-from jaxcnn.lock import hold
+from jaxcnn.process import at_end_of
+from jaxcnn.training.distributed import hold_together
 from jaxcnn.training.loop import train
 from jaxcnn.training.preemption import Preempted
 
@@ -36,10 +36,10 @@ def run_one(run, workdir, *, quiet=True):
       Preempted: told to end; the state is saved.
     """
     folder = workdir / run.id
-    if jax.process_index():  # of a run of several processes the first one keeps the folder
-        return _train(run.config, folder, quiet)
     try:
-        with hold(folder, what="run", wait=WATCHED):
+        with hold_together(folder, wait=WATCHED):
+            if jax.process_index():  # of a run of several processes the first one keeps error.txt
+                return _train(run.config, folder, quiet)
             write_error(folder, "")
             error = _train(run.config, folder, quiet)
             write_error(folder, error)
@@ -83,12 +83,7 @@ def read_error(folder):
 
 def end_with_parent():
     """Where a parent holds our standard input, its end sends this process SIGTERM: a run then saves its state."""
-    if not os.environ.pop(WATCH, ""):
-        return
-
-    def wait():
-        while os.read(sys.stdin.fileno(), 1):  # sys.stdin's own lock, held by a thread, aborts Python at its exit
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, daemon=True).start()
+    if os.environ.pop(
+        WATCH, ""
+    ):  # by its descriptor: sys.stdin's own lock, held by a thread, aborts Python at its exit
+        at_end_of(sys.stdin.fileno(), lambda: os.kill(os.getpid(), signal.SIGTERM))

@@ -5,6 +5,7 @@ import time
 
 import jax
 
+from jaxcnn.data.workers import WorkerDied
 from jaxcnn.training.compilation import compiler_options
 from jaxcnn.training.preemption import Preempted
 from jaxcnn.training.step import make_chunk, make_train_step
@@ -61,21 +62,29 @@ class Chunks(abc.ABC):
         """Trains from `step` to the end; `after` is called with the step and the steps of every chunk."""
         total, log_every = self.setup.total, self.setup.config.log_every
         self.clock = time.monotonic() - self.unlogged
-        steps = 0 if self.ended else self._chunk(step)
-        ready = inputs.take(steps) if steps else None
+        steps, ready = (0, None) if self.ended else self._take(step, inputs, termination)
         while steps and not self.ended:
             self._advance(step, steps, ready)
             before, step = step, step + steps
             after(step, steps)
             # The devices work: meanwhile the inputs of the next chunk are read and brought to them.
-            steps = self._chunk(step)
-            ready = inputs.take(steps) if steps else None
+            steps, ready = self._take(step, inputs, termination)
             if step == total or not (step % self.evaluate_every and step % self.save_every):
                 self._event(step)
             elif step // log_every > before // log_every:
                 self.flush(step)
             if termination.pending() and step < total and not self.ended:
                 self._stop(step, termination.received)
+
+    def _take(self, step, inputs, termination):
+        """The steps of the chunk that begins here and their inputs."""
+        steps = self._chunk(step)
+        try:
+            return steps, inputs.take(steps) if steps else None
+        except WorkerDied:  # of what ends this process too: there is time to save
+            if termination.received is None or jax.process_count() > 1:
+                raise
+            self._stop(step, termination.received)
 
     def _chunk(self, step):
         """The steps of the chunk that begins here: a whole one where no event comes before its end; 0 at the end."""

@@ -1,10 +1,16 @@
-"""Joins the processes of a run, before any device is touched."""
+"""The processes of a run: how they are joined, and hold its directory as one."""
 
+import contextlib
 import os
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 from jaxcnn.errors import InputError
+from jaxcnn.lock import hold
+
+TEXT = 2048  # bytes of a text that process 0 gives the others
 
 
 def join_processes(coordinator=None, processes=None, process=None):
@@ -45,3 +51,34 @@ def _cluster():
     kubernetes = "KUBERNETES_SERVICE_HOST" in os.environ and "JOB_COMPLETION_INDEX" in os.environ
     mpi = int(os.environ.get("OMPI_COMM_WORLD_SIZE", 1)) > 1
     return slurm or tpu or kubernetes or mpi
+
+
+@contextlib.contextmanager
+def hold_together(folder, *, wait=False):
+    """Holds the directory of a run for all of its processes: the first one takes the lock of `jaxcnn.lock.hold`.
+
+    Args:
+      folder, wait: as there.
+    Raises:
+      InputError: as there; in all processes.
+    """
+    with contextlib.ExitStack() as held:
+        refusal = ""
+        if jax.process_index() == 0:
+            try:
+                held.enter_context(hold(folder, what="run", wait=wait, reentrant=True))
+            except InputError as error:
+                refusal = str(error)
+        if refusal := _of_first(refusal):
+            raise InputError(refusal)
+        yield
+
+
+def _of_first(text):
+    """The text that process 0 has."""
+    if jax.process_count() == 1:
+        return text
+    padded = np.zeros(TEXT, np.uint8)
+    encoded = np.frombuffer(text.encode()[:TEXT], np.uint8)
+    padded[: len(encoded)] = encoded
+    return bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded))).rstrip(b"\0").decode(errors="replace")

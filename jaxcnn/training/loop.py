@@ -14,6 +14,7 @@ from jaxcnn.training.bounds import check_workers
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.chunks import Chunks, network
 from jaxcnn.training.compilation import use_persistent_cache
+from jaxcnn.training.distributed import hold_together
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.evaluate import Evaluator
 from jaxcnn.training.extension import check_extension, extension_of
@@ -76,7 +77,7 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=T
     Returns:
       A Result.
     Raises:
-      InputError: the config, the data or the directory do not fit; nothing was lost.
+      InputError: the config, the data or the directory do not fit, or another process trains there; nothing was lost.
       Diverged: the loss is not finite; the last good checkpoint is kept.
       Preempted: SIGTERM or Ctrl-C came; everything is saved.
     """
@@ -90,11 +91,12 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=T
         raise InputError(f"{workdir} holds converted weights, not a run to resume. Give another --workdir.")
     if extend:
         check_extension(workdir, setup)
-    moved = open_run(workdir, setup.config, setup.about_data, extend=extend)
-    keep = setup.config.checkpoint.keep
-    with full_disk_named(workdir), Checkpoints(workdir / "checkpoints", keep=keep) as checkpoints:
-        run = _Run(setup, workdir, checkpoints, quiet, profile, on_evaluation)
-        return run.train(final_test=final_test, moved=moved)
+    with hold_together(workdir):
+        moved = open_run(workdir, setup.config, setup.about_data, extend=extend)
+        keep = setup.config.checkpoint.keep
+        with full_disk_named(workdir), Checkpoints(workdir / "checkpoints", keep=keep) as checkpoints:
+            run = _Run(setup, workdir, checkpoints, quiet, profile, on_evaluation)
+            return run.train(final_test=final_test, moved=moved)
 
 
 class _Run(Chunks):

@@ -1,9 +1,12 @@
 """Runs that differ only in their seed and in numbers, trained together in one program."""
 
+import contextlib
+
 import jax
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
+from jaxcnn.lock import hold
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.config import flatten
@@ -48,7 +51,7 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
     Returns:
       A list with a Result for each member, or the Diverged that it came to.
     Raises:
-      InputError: the config, the data or a directory do not fit; nothing was lost.
+      InputError: the config, the data or a directory do not fit, or another process trains there; nothing was lost.
       Preempted: SIGTERM or Ctrl-C came; everything is saved.
     """
     use_persistent_cache()
@@ -68,10 +71,13 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
     setup = set_up(shared, devices=list(members.mesh.devices.flat)[:1])
     configs = [_with_own(setup.config, config) for config in configs]
     workdirs, folder = [local_path(workdir) for workdir in workdirs], local_path(folder)
-    for config, workdir in zip(configs, workdirs, strict=True):
-        open_run(workdir, config, setup.about_data)
-    with full_disk_named(folder), Checkpoints(folder / "checkpoints", keep=1) as checkpoints:
-        return Together(setup, configs, workdirs, folder, members, checkpoints, quiet).train()
+    with contextlib.ExitStack() as held:
+        for place in (folder, *workdirs):
+            held.enter_context(hold(place, what="run"))
+        for config, workdir in zip(configs, workdirs, strict=True):
+            open_run(workdir, config, setup.about_data)
+        with full_disk_named(folder), Checkpoints(folder / "checkpoints", keep=1) as checkpoints:
+            return Together(setup, configs, workdirs, folder, members, checkpoints, quiet).train()
 
 
 def _with_own(resolved, config):

@@ -79,3 +79,13 @@ def test_two_processes_agree_with_one_and_go_on_after_sigterm(
     whole = jaxcnn.train(config, tmp_path / "whole", quiet=True, devices=one_device)
     loaded = jaxcnn.train(config, workdir, quiet=True, devices=one_device)  # finished: only loaded
     assert_agree(whole, loaded, numbers, rows)
+
+
+@pytest.mark.long
+def test_two_more_processes_in_the_directory_are_both_refused(stateful_config, tmp_path, pair):
+    config = stateful_config({**FEW_EVENTS, "duration": "4000 steps"})
+    first = pair(config, tmp_path / "pair")
+    next(line for line in first[0].stderr if line.startswith("step "))
+    ends = end(pair(config, tmp_path / "pair"))
+    assert [code for code, _ in ends] == [2, 2], ends
+    assert all(f"another run is at work in {tmp_path / 'pair'} (process {first[0].pid} on" in text for _, text in ends)
