@@ -24,6 +24,10 @@ SLURM = {  # option: its type, its help; each becomes the sbatch option of its n
     "mem": (str, "memory of each node, as 32G"),
     "limit": (int, "tasks at a time"),
 }
+SUBMISSION = {  # option: its help
+    "dry-run": "print the sbatch script and submit nothing",
+    "unchecked": "submit without the check of every run, where only the nodes hold the data",
+}
 
 
 def add(verb):
@@ -43,7 +47,8 @@ def add(verb):
     slurm = parser.add_argument_group("runner slurm")
     for name, (kind, text) in SLURM.items():
         slurm.add_argument(f"--{name}", type=kind, default=None, help=text)
-    slurm.add_argument("--dry-run", action="store_true", help="print the sbatch script and submit nothing")
+    for name, text in SUBMISSION.items():
+        slurm.add_argument(f"--{name}", action="store_true", help=text)
     parts = parser.add_argument_group("parts of a study")
     parts.add_argument("--run", default=None, metavar="ID", help="only this run; the id is its row in results.csv")
     parts.add_argument("--collect", action="store_true", help="only write table and report of what is there")
@@ -69,13 +74,13 @@ def _sweep(arguments):
     if hasattr(module, "search"):
         return _search(module, arguments)
     if arguments.run is not None:
-        _refuse(arguments, (*LOCAL, *SLURM, "dry-run", "collect"), "not for --run, which trains one run here")
+        _refuse(arguments, (*LOCAL, *SLURM, *SUBMISSION, "collect"), "not for --run, which trains one run here")
         if arguments.runner != "local":
             raise InputError(f"--run trains one run here; leave --runner {arguments.runner} out.")
     if arguments.runner == "slurm":
         _refuse(arguments, LOCAL, "for the runners local and population")
     else:
-        _refuse(arguments, (*SLURM, "dry-run"), "for --runner slurm")
+        _refuse(arguments, (*SLURM, *SUBMISSION), "for --runner slurm")
     _refuse(arguments, ("storage",), "for searches")
     return _study(module, arguments)
 
@@ -176,7 +181,11 @@ def _slurm(study, arguments):
     if not left:
         print("every run is done; --collect writes table and report")
         return 0
-    check_for_elsewhere(left)
+    if not arguments.unchecked:
+        try:
+            check_for_elsewhere(left)
+        except InputError as error:
+            raise InputError(f"{error} Where only the nodes hold the data: --unchecked.") from error
     if arguments.dry_run:
         print(array_script([run.id for run in left], command, workdir, options), end="")
         return 0
@@ -192,7 +201,7 @@ def _search(module, arguments):
     from jaxcnn.sweeps.trials import best_trials
     from jaxcnn.training.preemption import Preempted
 
-    options = ("scale", "run", "collect", *LOCAL, *SLURM, "dry-run")
+    options = ("scale", "run", "collect", *LOCAL, *SLURM, *SUBMISSION)
     _refuse(arguments, options, f"for studies; {arguments.study} is a search")
     if arguments.runner != "local":
         raise InputError(

@@ -44,8 +44,9 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
 
     with hold(workdir, what="sweep"):
         left = [run for run in runs if not done(run)]
-        if len(left) < len(runs):
+        if 0 < len(left) < len(runs):
             console.print(f"{len(runs) - len(left)} of {len(runs)} runs are done")
+        console.print(f"checking {len(left)} runs" if left else "every run is done")
         if workers is not None:
             check_for_elsewhere(left)
         else:

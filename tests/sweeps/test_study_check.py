@@ -80,6 +80,15 @@ def file(tiny_config, tmp_path):
     return path
 
 
+def test_data_that_only_the_nodes_hold_are_no_reason_not_to_submit(file, tmp_path, capsys):
+    assert main(["sweep", str(file), "--workdir", str(tmp_path), "--runner", "slurm", "--dry-run", "--unchecked"]) == 0
+    assert "activation=rel-seed=0" in capsys.readouterr().out
+    assert main(["sweep", str(file), "--workdir", str(tmp_path), "--runner", "slurm", "--dry-run"]) == 2
+    assert capsys.readouterr().err.endswith("Where only the nodes hold the data: --unchecked.\n")
+    assert main(["sweep", str(file), "--workdir", str(tmp_path), "--unchecked"]) == 2
+    assert "--unchecked is for --runner slurm" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("options", [("--runner", "slurm", "--dry-run"), ("--jobs", "2"), ("--runner", "population")])
 def test_every_runner_checks_first(options, file, tmp_path, capsys):
     workdir = tmp_path / "runs"
