@@ -11,6 +11,7 @@ import numpy as np
 from jaxcnn.data.fit import DataError
 from jaxcnn.data.image_files import EXTENSIONS, find_images, folders, loose_images, read_file, say_left_out
 from jaxcnn.data.split_folders import split_roots
+from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
 SAMPLED, SAMPLED_BYTES = 64, 2**16  # files of a folder, at least one a class, and bytes of each, in its digests
@@ -120,14 +121,14 @@ class _Listing:
             others = Counter()
             found = sorted(find_images(os.path.join(root, name), others), key=_hash) if name in present else []
             if not found and name in required:
-                raise ValueError(_no_images(os.path.join(root, name), others))
+                raise InputError(_no_images(os.path.join(root, name), others))
             self.left_out += others
             self.present |= {name} if found else set()
             paths += found
             ranks.append((np.arange(len(found)) + 0.5) / max(len(found), 1))
             labels.append(np.full(len(found), label, np.int32))
         if not paths:
-            raise ValueError(_no_images(root, self.left_out))
+            raise InputError(_no_images(root, self.left_out))
         labels = np.concatenate(labels)
         order = np.lexsort((labels, np.concatenate(ranks)))
         encoded = [os.fsencode(paths[i]) for i in order]

@@ -28,14 +28,12 @@ def is_image(name):
 
 def folders(root):
     """The names of the folders in a folder, sorted; without leavings."""
-    with os.scandir(root) as entries:
-        return sorted(entry.name for entry in entries if not is_leaving(entry.name) and _is_folder(entry))
+    return [entry.name for entry in _entries(root) if _is_folder(entry)]
 
 
 def loose_images(root):
     """How many images lie in a folder itself."""
-    with os.scandir(root) as entries:
-        return sum(is_image(e.name) and not is_leaving(e.name) and not _is_folder(e) for e in entries)
+    return sum(is_image(entry.name) and not _is_folder(entry) for entry in _entries(root))
 
 
 def find_images(root, left_out=None):
@@ -49,11 +47,7 @@ def find_images(root, left_out=None):
     pending = [""]
     while pending:
         below = pending.pop()
-        with os.scandir(os.path.join(root, below)) as entries:
-            entries = sorted(entries, key=lambda entry: entry.name)
-        for entry in entries:
-            if is_leaving(entry.name):
-                continue
+        for entry in _entries(os.path.join(root, below)):
             if _is_folder(entry):
                 real = os.path.realpath(entry.path)
                 if real not in visited:
@@ -108,6 +102,15 @@ def say_left_out(left_out):
     said = [f"{count:,} {kind}" + NOT_READ * (kind in PHOTOGRAPHS) for kind, count in named]
     others = left_out.total() - sum(count for _, count in named)
     return ", ".join(said + [f"{others:,} other files"] * (others > 0))
+
+
+def _entries(folder):
+    """What lies in a folder, without leavings, sorted by name."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not is_leaving(e.name)), key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be read: {error.strerror}.") from error
 
 
 def _is_folder(entry):

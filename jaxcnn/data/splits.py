@@ -4,6 +4,8 @@ import difflib
 import re
 from collections.abc import Mapping
 
+from jaxcnn.errors import InputError
+
 
 def resolve_split(expression, source):
     """Resolves a split expression against the splits of a source.
@@ -20,6 +22,8 @@ def resolve_split(expression, source):
 
     try:
         instructions = ReadInstruction.from_spec(expression).to_absolute(_SplitInfos(source))
+    except InputError:  # the files are not as they should be, not the expression
+        raise
     except (ValueError, NotImplementedError) as error:
         raise ValueError(_explain(expression, source, str(error).strip().splitlines()[-1])) from None
     parts = []

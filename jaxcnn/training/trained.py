@@ -20,7 +20,7 @@ from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir import append_evaluation, read_about, read_config, read_data, read_statistics
-from jaxcnn.training.setup import make_normalise, set_up
+from jaxcnn.training.setup import load_records, make_normalise, set_up
 from jaxcnn.training.state import abstract_variables
 from jaxcnn.training.step import as_float
 
@@ -144,7 +144,7 @@ class Trained:
         """The Setup of the run on the devices here, and its Records of "validation", "test" or "train".
 
         Args:
-          split: which one; of data of other images than the run's, by default_splits.
+          split: which one; of other data than the run's by default_splits, but all of a set that has one split alone.
           name: of a data set in place of the run's, or of the run's where it lies now; empty for where it was.
           data_dir: where TFDS sets lie; empty for where the run had its own.
         Raises:
@@ -152,8 +152,9 @@ class Trained:
         """
         if not (name or self.config.data.name):
             raise InputError(f"{self.workdir} holds converted weights and names no data set: name one by --data.")
+        self._say_looked_up(name)
         setup, changes = self._set_up(name, data_dir)
-        records = setup.records(split)
+        records = _whole(setup, split) if name and changes else setup.records(split)
         if records.classes != self.classes:
             other = ", ".join(sorted(set(records.classes) ^ set(self.classes))) or "they have another order"
             raise InputError(f"the classes of {records.name} are not those that this network was trained on: {other}.")
@@ -164,6 +165,11 @@ class Trained:
                 *(records.name, "; ".join(changes), split),
             )
         return setup, records
+
+    def _say_looked_up(self, name):
+        ours = self.config.data.name
+        if not name and ours.startswith("folder:") and data.located(ours) != ours:  # a run of an older version
+            logger.warning("%s of the run is looked up from the current folder: %s", ours, data.located(ours))
 
     def _set_up(self, name, data_dir):
         """The Setup, and how its data differ from the run's."""
@@ -229,6 +235,17 @@ def _for_these_devices(config):
         config.batch_size = config.evaluation.batch_size = size
         config.duration = "1 steps"
     return config
+
+
+def _whole(setup, split):
+    """Records of a split, or of all of a set that has one split alone: nothing is held out where nobody trains."""
+    names = {name for records in (setup.train, *setup.held_out.values()) for name, _, _ in records.parts}
+    if len(names) > 1:
+        return setup.records(split)
+    config = setup.config.copy_and_resolve_references()
+    with config.unlocked():
+        (config.data[split],) = names
+    return load_records(config, split)
 
 
 def _image_files(paths):

@@ -1,5 +1,7 @@
 """Image folders as people have them: leavings, files beside the images, splits that are classes, classes that lack."""
 
+import errno
+import os
 import re
 import shutil
 
@@ -175,3 +177,17 @@ def test_what_a_broken_preparation_left_is_named(image_folder, tmp_path):
     with pytest.raises(ValueError, match=r"photos/1\.0\.1 is left of a preparation .* name tfds:photos:1\.0\.0"):
         load("tfds:photos", "train", data_dir=tmp_path / "tfds", image_size=(8, 8))
     assert len(load("tfds:photos:1.0.0", "train", data_dir=tmp_path / "tfds", image_size=(8, 8))) == 2
+
+
+def test_a_folder_that_cannot_be_read_is_named(image_folder, monkeypatch):
+    root = image_folder({"a": 1, "b/closed": 1})
+
+    def closed(path):  # a superuser may open it all the same
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(InputError, match=r"b/closed cannot be read: Permission denied"):
+        open_folder(root)

@@ -203,7 +203,7 @@ def test_a_folder_that_was_moved_is_gone_on_with(coloured, tmp_path, one_device)
         jaxcnn.train(config, tmp_path / "run", quiet=True, devices=one_device)
 
 
-def test_a_relative_folder_is_kept_as_an_absolute_one(coloured, tmp_path, one_device, monkeypatch):
+def test_a_relative_folder_is_kept_as_an_absolute_one(coloured, tmp_path, one_device, monkeypatch, caplog):
     folder, config = coloured
     config.data.name = "folder:coloured"
     monkeypatch.chdir(tmp_path)
@@ -215,6 +215,14 @@ def test_a_relative_folder_is_kept_as_an_absolute_one(coloured, tmp_path, one_de
     (tmp_path / "run" / "config.json").write_text(json.dumps(kept))
     jaxcnn.train(config, "run", quiet=True, devices=one_device)
     assert "moved" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+    kept_again = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert kept_again["data"]["name"] == f"folder:{folder}" and not caplog.messages
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert jaxcnn.Trained("../run").evaluate("test")[1]["n"] == 6
+    (tmp_path / "run" / "config.json").write_text(json.dumps(kept))
+    with pytest.raises(InputError, match="elsewhere/coloured is not a folder"):
+        jaxcnn.Trained("../run").evaluate("test")
+    assert caplog.messages == [
+        f"folder:coloured of the run is looked up from the current folder: folder:{tmp_path}/elsewhere/coloured"
+    ]

@@ -218,6 +218,10 @@ def test_evaluation_where_the_data_lie_now(photographed, tmp_path, caplog):
     row = network.evaluate("test", name=other)[1]
     assert row["n"] == 15 and row["data"] == other and row["per_class"]["blue"] is None
     assert len(read_evaluations(workdir)) == 3  # the one of training, and the two on its data
+    flat = f"folder:{tmp_path / 'other' / 'train'}"
+    image = Image.open(tmp_path / "other" / "train" / "red" / "00.png")
+    image.save(tmp_path / "other" / "train" / "red" / "more.png")
+    assert network.evaluate("test", name=flat)[1]["n"] == 31  # all of it
     table = evaluate_protocols([workdir], "test", name=other)
     assert table.rows[0].n == 15
     assert not caplog.messages
