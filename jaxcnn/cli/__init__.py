@@ -25,7 +25,8 @@ def main(argv=None):
         with contextlib.suppress(AttributeError):  # a stream of another program's
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs a traceback before it raises
+    for library in ("absl", "asyncio"):  # Orbax and its event loops log tracebacks of what it raises
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         if rest and not arguments.takes_config:
             raise InputError(

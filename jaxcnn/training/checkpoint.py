@@ -1,23 +1,59 @@
 """Checkpoints of a run by Orbax: the only file that knows its API."""
 
+import contextlib
+import json
+import logging
+import re
+import shutil
+import zlib
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from jaxcnn.errors import InputError
+from jaxcnn.files import read_json
+from jaxcnn.training.named_arrays import checksums, compare, named
 from jaxcnn.training.state import State
+
+logger = logging.getLogger(__name__)
+
+CHECKSUM = "checksum"  # in the JSON beside the arrays, of all the rest of it; older checkpoints have none
+ARRAYS = "arrays"  # there too: {name: checksum of an array}
+
+
+class Damaged(InputError):
+    """A checkpoint that cannot be read, or that does not hold what was saved.
+
+    Attributes:
+      reason: the file or the array, and what is wrong with it.
+    """
+
+    def __init__(self, path, reason):
+        super().__init__(f"checkpoint {path} is damaged: {reason}.")
+        self.reason = reason
 
 
 class Checkpoints:
     """The checkpoints of a run directory: the latest `keep` and the best on the held-out slice.
 
-    A checkpoint holds the state as arrays and, as JSON, the data position, the plateau's memory and the config. Saving
-    is asynchronous and atomic: a save that was interrupted leaves the earlier ones as they were.
+    A checkpoint holds the state as arrays and, as JSON, the data position, the plateau's memory, the config and
+    checksums of it all, which are compared when it is read. Saving is asynchronous and atomic: a save that was
+    interrupted leaves the earlier ones as they were.
+
+    Attributes:
+      damaged: {step: what is wrong with it} of the checkpoints that were set aside as STEP.damaged when the folder was
+        opened, until the latest and the best of those left were intact.
 
     Args:
       folder: RUN/checkpoints.
       keep: how many of the latest stay.
-      read_only: for evaluation: nothing is created or cleaned up.
+      read_only: for evaluation: nothing is created, cleaned up or set aside.
+
+    Raises:
+      InputError: read_only, and there is no such folder; or there are checkpoints and none is intact.
     """
 
     def __init__(self, folder, *, keep=2, read_only=False):
@@ -29,12 +65,15 @@ class Checkpoints:
         self._context = ocp.Context()
         self._context.pytree.loading.partial_load = True  # load_network reads a part; load compares every name itself
         self._checkpointer = self._saving = None
+        self.damaged = {}
         if read_only:  # by this process alone, even in a run of several: no barrier waits for the others
             here = jax.process_index()
             self._context.multiprocessing.primary_host = here
             self._context.multiprocessing.active_processes = {here}
             self._context.multiprocessing.barrier_sync_key_prefix = f"process{here}"
             return
+        if folder.is_dir():
+            self.damaged = _set_aside_damaged(folder)
         policies = ocp.training.preservation_policies
         best = policies.BestN(get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False)
         self._checkpointer = ocp.training.Checkpointer(
@@ -71,8 +110,7 @@ class Checkpoints:
         if not steps:
             raise InputError(f"there is no complete checkpoint in {self.folder}.")
         if which == "best":
-            ranked = [(rank(held_out), step) for step in steps if (held_out := self.held_out(step))]
-            return max(ranked)[1] if ranked else steps[-1]
+            return self._best(steps)
         if which == "latest":
             return steps[-1]
         if str(which) not in map(str, steps):
@@ -92,7 +130,8 @@ class Checkpoints:
           held_out: {"top1", "loss"} of the state where it was just evaluated.
         """
         self._saved()
-        memory = {**memory, "held_out": held_out or {}}
+        memory = {**memory, "held_out": held_out or {}, ARRAYS: checksums(named(state))}
+        memory[CHECKSUM] = _checksum(memory)
         self._saving = self._checkpointer.save_async(step, state, force=True, metrics=held_out, custom_metadata=memory)
 
     def wait(self):
@@ -106,24 +145,48 @@ class Checkpoints:
             saving.result()
 
     def memory(self, step):
-        """The JSON that was saved with a step."""
-        return self._metadata(step).custom_metadata
+        """The JSON that was saved with a step.
+
+        Raises:
+          Damaged: it cannot be read, or its checksum is another.
+        """
+        with self._damage_named(step):
+            memory = self._metadata(step).custom_metadata
+            checksum = memory.pop(CHECKSUM, None)
+            if "held_out" not in memory or checksum not in (None, _checksum(memory)):
+                raise ValueError(f"{self._path(step)}/_CHECKPOINT_METADATA does not hold what was saved")
+            return memory
 
     def held_out(self, step):
         """{"top1", "loss"} on the held-out slice of a step that was saved with them, else {}."""
         return self.memory(step)["held_out"]
+
+    def damage(self, step):
+        """What is wrong with a step, None where it is intact; reads all of it."""
+        try:
+            with self._damage_named(step):
+                held_out = self.held_out(step)
+                if held_out and read_json(self._path(step) / "metrics" / "metrics") != held_out:
+                    raise ValueError(f"{self._path(step)}/metrics does not hold what was saved")
+            here = jax.sharding.SingleDeviceSharding(_host())
+            arrays = self._arrays(step)
+            self._load(step, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), arrays))
+        except Damaged as error:
+            return error.reason
+        return None
 
     def load(self, step, like):
         """The State of a step, laid out as `like` (arrays or ShapeDtypeStructs with shardings).
 
         Raises:
           InputError: the checkpoint is of another architecture or optimizer; lists what differs on both sides.
+          Damaged: it is not what was saved.
         """
-        saved = _named(self._metadata(step).metadata)
-        if _of_weights_alone(saved, _named(like)):
+        saved = named(self._arrays(step))
+        if _of_weights_alone(saved, named(like)):
             older = self.load(step, _each_state(lambda s: s.replace(ema=s.ema["params"]), like))
             return _each_state(_with_averaged_statistics, older)
-        compare(saved, _named(like), f"checkpoint {self._path(step)}")
+        compare(saved, named(like), f"checkpoint {self._path(step)}")
         return self._load(step, _abstract(like))
 
     def load_network(self, step, like):
@@ -135,30 +198,157 @@ class Checkpoints:
         Returns:
           As like; the averages where the run keeps them.
         Raises:
-          InputError: the checkpoint is of another architecture.
+          InputError: the checkpoint is of another architecture, or damaged; then it names those that are intact.
         """
-        saved = self._metadata(step).metadata
+        try:
+            return self._load_network(step, like)
+        except Damaged as error:
+            intact = [str(other) for other in self.steps() if other != step and not self.damage(other)]
+            rest = f"Intact: --checkpoint {' or '.join(intact)}." if intact else "None of this run is intact."
+            raise InputError(f"{error} {rest}") from error
+
+    def _load_network(self, step, like):
+        saved = self._arrays(step)
         average = _items(saved["ema"])
         within = "params" in average  # else of a run without averages, or of one that averaged the weights alone
         source = "ema" if average and not within else "params"
         tree = average if within else _items(saved)
         part = {"params": tree[source], "batch_stats": tree.get("batch_stats", {})}
-        compare(_named(part), _named(like), f"checkpoint {self._path(step)}")
+        compare(named(part), named(like), f"checkpoint {self._path(step)}")
         wanted = {source: _abstract(like["params"]), "batch_stats": _abstract(like["batch_stats"])}
         wanted = {name: tree for name, tree in wanted.items() if tree}
         loaded = self._load(step, {"ema": wanted})["ema"] if within else self._load(step, wanted)
         return {"params": loaded[source], "batch_stats": loaded.get("batch_stats", {})}
 
+    def _best(self, steps):
+        """The best of these steps, the last one where none was evaluated; names those whose JSON is damaged."""
+        ranked = []
+        for step in steps:
+            try:
+                if held_out := self.held_out(step):
+                    ranked.append((rank(held_out), step))
+            except Damaged as error:
+                logger.warning("%s The best is chosen among the others.", error)
+        return max(ranked)[1] if ranked else steps[-1]
+
     def _path(self, step):
         return self.folder.absolute() / str(step)
 
     def _metadata(self, step):
+        _check_files(self._path(step))
         with self._context:
             return ocp.metadata(self._path(step))
 
+    def _arrays(self, step):
+        """The pytree of a step with shapes and types in place of its arrays."""
+        known = self.memory(step).get(ARRAYS)
+        with self._damage_named(step):
+            found = self._metadata(step).metadata
+            if not found or (known and known.keys() != named(found).keys()):
+                raise ValueError(f"{self._path(step)}/state does not hold the arrays that were saved")
+        return found
+
     def _load(self, step, like):
-        with self._context:
-            return ocp.load(self._path(step), like)
+        known = self.memory(step).get(ARRAYS, {})
+        with self._damage_named(step):
+            with self._context:
+                loaded = ocp.load(self._path(step), like)
+            found = checksums(named(loaded)) if known else {}
+            if wrong := sorted(name for name, checksum in found.items() if checksum != known[name]):
+                raise ValueError(f"{self._path(step)}/state: other numbers than were saved in {', '.join(wrong)}")
+        return loaded
+
+    @contextlib.contextmanager
+    def _damage_named(self, step):
+        """Raises Damaged for what Orbax, TensorStore and the file system say of a file that is not as it was."""
+        path = self._path(step)
+        try:
+            yield
+        except (Damaged, MemoryError, RuntimeError):  # of which the last two are a device's or ours
+            raise
+        except Exception as error:  # Orbax raises Exception itself, because of a ValueError of TensorStore
+            cause = error if isinstance(error, InputError) else error.__cause__ or error
+            if isinstance(cause, PermissionError) or "PERMISSION_DENIED" in str(cause):
+                raise InputError(f"checkpoint {path} cannot be read: permission denied.") from error
+            raise Damaged(path, _reason(path, cause)) from error
+
+
+def _set_aside_damaged(folder):
+    """Renames damaged checkpoints until the latest and the best are intact; returns {step: what is wrong with it}.
+
+    The first process of several reads and decides.
+    """
+    reader = Checkpoints(folder, read_only=True)
+    steps = reader.steps()
+    found = _damaged(reader, steps) if jax.process_index() == 0 else {}
+    if jax.process_count() > 1:
+        flags = multihost_utils.broadcast_one_to_all(np.array([step in found for step in steps], bool))
+        found = {step: found.get(step, "see process 0") for step, flag in zip(steps, flags, strict=True) if flag}
+    if found and len(found) == len(steps):
+        raise InputError(
+            f"no checkpoint in {folder} is intact. {'; '.join(found.values())}. Give another --workdir, or remove "
+            f"{folder.parent} to train anew."
+        )
+    if found and jax.process_index() == 0:
+        for step in found:
+            aside = folder / f"{step}.damaged"
+            shutil.rmtree(aside, ignore_errors=True)
+            (folder / str(step)).rename(aside)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("damaged checkpoints are set aside")
+    return found
+
+
+def _damaged(reader, steps):
+    """{step: what is wrong} of those to set aside: all whose JSON is damaged, and the latest and the best that are."""
+    found, intact = {}, set()
+    for step in steps:
+        try:
+            reader.memory(step)
+        except Damaged as error:
+            found[step] = error.reason
+    for choose in (max, reader._best):
+        while (left := [step for step in steps if step not in found]) and (step := choose(left)) not in intact:
+            if reason := reader.damage(step):
+                found[step] = reason
+            else:
+                intact.add(step)
+    return dict(sorted(found.items()))
+
+
+def _check_files(path):
+    """Raises InputError for the first file of a checkpoint that is not there or is no JSON.
+
+    Orbax would say less, and its event loops leave tracebacks behind when they find out.
+    """
+    if not any(path.iterdir()):
+        raise InputError(f"{path} is empty")
+    state = path / "state"
+    others = [file for file in (state / "_sharding", *state.glob("array_metadatas/*")) if file.exists()]
+    for file in (path / "_CHECKPOINT_METADATA", state / "_METADATA", *others):
+        read_json(file)
+    if not (state / "manifest.ocdbt").is_file():
+        raise InputError(f"there is no file {state / 'manifest.ocdbt'}")
+
+
+def _reason(path, error):
+    """What an error says of a checkpoint; TensorStore's long sentences end with what is wrong."""
+    text = str(error).partition(" [tensorstore_spec=")[0].removesuffix(".")
+    if array := re.search(r'"([^"/]+)/(?:c/|zarr\.json)', text):
+        return f"{path / 'state'}: the array {array[1]} cannot be read: {text.rpartition(': ')[2]}"
+    return text
+
+
+def _host():
+    """A device whose memory is the host's, where this JAX has one."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return jax.local_devices()[0]
+
+
+def _checksum(memory):
+    return f"{zlib.crc32(json.dumps(memory, sort_keys=True).encode()):08x}"
 
 
 def rank(metrics):
@@ -188,33 +378,3 @@ def _each_state(function, tree):
 
 def _abstract(tree):
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
-
-
-def _named(tree):
-    return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
-
-
-def _name(path):
-    return "/".join(str(getattr(k, "name", getattr(k, "key", getattr(k, "idx", k)))) for k in path)
-
-
-def compare(saved, wanted, where):
-    """Raises InputError, with both sides, where {name: array} of a checkpoint are not those wanted."""
-    only_saved = sorted(set(saved) - set(wanted))
-    only_wanted = sorted(set(wanted) - set(saved))
-    shapes = [
-        f"{name} {tuple(saved[name].shape)} there, {tuple(wanted[name].shape)} here"
-        for name in sorted(set(saved) & set(wanted))
-        if name.rpartition("/")[2] != "key" and tuple(saved[name].shape) != tuple(wanted[name].shape)
-    ]
-    if only_saved or only_wanted or shapes:
-        parts = [
-            f"{title}: {', '.join(rows[:8])}" + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
-            for title, rows in (
-                ("only in the checkpoint", only_saved),
-                ("only in this model", only_wanted),
-                ("other shapes", shapes),
-            )
-            if rows
-        ]
-        raise InputError(f"{where} does not fit this model and optimizer. " + "; ".join(parts) + ".")

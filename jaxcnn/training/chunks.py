@@ -16,6 +16,7 @@ class Chunks(abc.ABC):
 
     Attributes:
       setup: a Setup.
+      progress: its Progress.
       state: what the programs map; `data` is their second argument.
       pending: the metrics of the chunks since the last fetch, on the devices.
       unlogged: seconds that the steps took which no row of the log holds, when an earlier start ended.
@@ -85,6 +86,12 @@ class Chunks(abc.ABC):
             if termination.received is None or jax.process_count() > 1:
                 raise
             self._stop(step, termination.received)
+
+    def say_damaged(self, step):
+        """Says of each checkpoint that was set aside why, and the step that the run resumes from instead."""
+        for damaged, reason in self.checkpoints.damaged.items():
+            self.note({"event": "damaged", "step": step, "checkpoint": damaged, "reason": reason})
+            self.progress.line(f"checkpoint {damaged} is damaged ({reason}); resuming from {step}")
 
     def _chunk(self, step):
         """The steps of the chunk that begins here: a whole one where no event comes before its end; 0 at the end."""

@@ -119,6 +119,7 @@ class _Run(Chunks):
             self._say_moved(moved, resumed)
             for note in setup.notes():
                 self.progress.line(note)
+            self.say_damaged(resumed)
             feed = self._feed("train")
             self.data = feed.data
             self.task = setup.task(*statistics_of(setup, feed, self.workdir))

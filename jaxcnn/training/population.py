@@ -76,7 +76,7 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
             held.enter_context(hold(place, what="run"))
         for config, workdir in zip(configs, workdirs, strict=True):
             open_run(workdir, config, setup.about_data)
-        with full_disk_named(folder), Checkpoints(folder / "checkpoints", keep=1) as checkpoints:
+        with full_disk_named(folder), Checkpoints(folder / "checkpoints") as checkpoints:
             return Together(setup, configs, workdirs, folder, members, checkpoints, quiet).train()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxcnn.errors import InputError
-from jaxcnn.training.checkpoint import compare
+from jaxcnn.training.named_arrays import compare
 from jaxcnn.training.rundir import read_statistics
 from jaxcnn.training.trained import Trained
 

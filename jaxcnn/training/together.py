@@ -63,6 +63,7 @@ class Together(Chunks):
                 write_environment(workdir, own, step=start, population=self.where.name, members=len(pairs))
             for note in setup.notes():
                 self.progress.line(note)
+            self.say_damaged(start)
             feed = self._feed("train")
             self.data = feed.data
             self.task = setup.task(*statistics_of(setup, feed, *self.workdirs))
@@ -112,7 +113,7 @@ class Together(Chunks):
         create = self.members.map(create, donate=False)
         drawn = self.members.stack([(jax.random.key(c.seed), self._numbers(c)) for c in self.configs])
         like, _ = jax.eval_shape(create, drawn, (), ())
-        check_space(self.where, 6 * size_of(like))  # twice state and best while one is saved; those of the members
+        check_space(self.where, 8 * size_of(like))  # state and best: two, and the one being saved; those of the members
         if not start:
             return create(drawn, (), ())[0], create(drawn, (), ())[0]
         memory = self.checkpoints.memory(start)
@@ -141,7 +142,8 @@ class Together(Chunks):
     def note(self, event):
         for _, member in self._active():
             member.record.log.write(event)
-        self.progress.line(f"compiled in {event['seconds']:.1f} s")
+        if event["event"] == "compiled":
+            self.progress.line(f"compiled in {event['seconds']:.1f} s")
 
     def fetch(self, step):
         chunks, self.pending = jax.device_get(self.pending), []

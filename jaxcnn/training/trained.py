@@ -19,6 +19,7 @@ from jaxcnn.training.data_changes import data_changes
 from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.model import make_model
+from jaxcnn.training.named_arrays import named, not_finite
 from jaxcnn.training.rundir import append_evaluation, read_about, read_config, read_data, read_statistics
 from jaxcnn.training.setup import load_records, make_normalise, set_up
 from jaxcnn.training.state import abstract_variables
@@ -40,7 +41,8 @@ class Trained:
       mean, std: what images on the [0, 1] scale are normalised by.
 
     Raises:
-      InputError: no run, no such checkpoint, or one of another architecture.
+      InputError: no run, no such checkpoint, or one of another architecture, damaged, or with numbers that are not
+        finite.
     """
 
     def __init__(self, workdir, checkpoint="best"):
@@ -57,6 +59,8 @@ class Trained:
                 abstract_variables(self.model, self.shape),
             )
             self.variables = checkpoints.load_network(self.step, like)
+        if bad := not_finite(named(self.variables)):
+            raise InputError(f"checkpoint {self.step} of {workdir} holds numbers that are not finite: {bad}.")
         normalise = make_normalise(self.mean, self.std)
 
         @jax.jit
