@@ -72,8 +72,7 @@ class Checkpoints:
             self._context.multiprocessing.active_processes = {here}
             self._context.multiprocessing.barrier_sync_key_prefix = f"process{here}"
             return
-        if folder.is_dir():
-            self.damaged = _set_aside_damaged(folder)
+        self.damaged = _set_aside_damaged(folder)
         policies = ocp.training.preservation_policies
         best = policies.BestN(get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False)
         self._checkpointer = ocp.training.Checkpointer(
@@ -264,7 +263,7 @@ class Checkpoints:
         path = self._path(step)
         try:
             yield
-        except (Damaged, MemoryError, RuntimeError):  # of which the last two are a device's or ours
+        except (Damaged, MemoryError, RuntimeError, TimeoutError):  # the last three are no matter of a file
             raise
         except Exception as error:  # Orbax raises Exception itself, because of a ValueError of TensorStore
             cause = error if isinstance(error, InputError) else error.__cause__ or error
@@ -276,14 +275,18 @@ class Checkpoints:
 def _set_aside_damaged(folder):
     """Renames damaged checkpoints until the latest and the best are intact; returns {step: what is wrong with it}.
 
-    The first process of several reads and decides.
+    All processes of a run read, because Orbax counts their reads alike; the first one decides.
     """
-    reader = Checkpoints(folder, read_only=True)
-    steps = reader.steps()
-    found = _damaged(reader, steps) if jax.process_index() == 0 else {}
+    steps, found = [], {}
+    if folder.is_dir():
+        reader = Checkpoints(folder, read_only=True)
+        steps = reader.steps()
+        found = _damaged(reader, steps)
     if jax.process_count() > 1:
         flags = multihost_utils.broadcast_one_to_all(np.array([step in found for step in steps], bool))
-        found = {step: found.get(step, "see process 0") for step, flag in zip(steps, flags, strict=True) if flag}
+        found = {
+            step: found.get(step, "process 0 found it damaged") for step, flag in zip(steps, flags, strict=True) if flag
+        }
     if found and len(found) == len(steps):
         raise InputError(
             f"no checkpoint in {folder} is intact. {'; '.join(found.values())}. Give another --workdir, or remove "
