@@ -107,7 +107,7 @@ def result_or_damage(folder, metrics):
     try:
         return read_result(folder, metrics), ""
     except Damaged as error:
-        return None, str(error)
+        return None, f"{str(error).rstrip('.')}. Move {folder} away, and the next sweep trains the run again."
 
 
 def _measured(name, measure, rows, folder):

@@ -298,6 +298,7 @@ def test_a_damaged_run_is_named_and_the_others_are_collected(name, damage, study
     cells, failed = collect(study, workdir, title="again")
     assert list(failed) == folders[:2] and str(workdir / folders[0]) in failed[folders[0]]
     assert "damaged" in failed[folders[0]] and "\n" not in failed[folders[0]]
+    assert failed[folders[0]].endswith(f". Move {workdir / folders[0]} away, and the next sweep trains the run again.")
     assert [len(cell.values["test_top1"]) for cell in cells] == [0, 0, 1]
     assert [row["status"] for row in table(workdir)] == ["failed", "failed", "done"]
     assert folders[0] in (workdir / "summary.md").read_text() and "damaged" in (workdir / "report.html").read_text()
