@@ -29,7 +29,7 @@ class Features:
       position: (n,) int32, the places of the images in the split.
       classes: the names of the data set's classes, which need not be those of the network.
       meta: {"run", "architecture", "checkpoint", "weights", "stage", "pool", "data"}; data holds the options of
-        jaxcnn.data.load that find the images again.
+        jaxcnn.data.load that find the images again; of a folder "files" too, as data.json has it.
     """
 
     features: np.ndarray
@@ -74,6 +74,8 @@ def write_features(extractor, records, found_by, output, *, workers=0, report=No
     output = pathlib.Path(output)
     folder = output.with_name(output.name + ".parts")
     meta = {**extractor.meta, "data": found_by, "images": len(records)}
+    if files := records.class_digests():
+        meta["files"] = files
     batch = extractor.batch_size
     per_image = 4 * math.prod(extractor.shape)
     size = batch * max(1, min(PART_BATCHES, PART_BYTES // (batch * per_image)))

@@ -122,6 +122,9 @@ def _read_again(gallery, rows):
             f"{name} {split} has {len(records)} images now, and had {gallery.meta['images']} when the features were "
             "written: write them again."
         )
+    files = gallery.meta.get("files")
+    if files and files != records.class_digests():
+        raise InputError(f"{name} {split} holds other files than when the features were written: write them again.")
     return records.read(gallery.position[rows])["image"]
 
 

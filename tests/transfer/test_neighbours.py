@@ -103,3 +103,20 @@ def test_the_sheet_marks_the_matches_of_the_query_s_class(gallery):
             red, green, blue, _ = axes[query, place + 1].spines["left"].get_edgecolor()
             colour = "#{:02X}{:02X}{:02X}".format(*(round(255 * x) for x in (red, green, blue)))
             assert colour == (PALETTE[2] if same else PALETTE[1])
+
+
+def test_a_folder_that_has_changed_is_not_shown(tiny_run, tmp_path):
+    for number in range(20):
+        folder = tmp_path / "photos" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 10 * number).save(folder / f"{number // 2}.png")
+    trained, output = Trained(tiny_run), tmp_path / "features.npz"
+    records = split_records(trained, "train", name=f"folder:{tmp_path / 'photos'}")
+    write_features(Extractor(trained, "pool1"), *records, output)
+    gallery = read_features(output)
+    assert find_neighbours(gallery, ["5"], k=3).names == ["row 5"]
+    (tmp_path / "photos" / "a").rename(tmp_path / "c")
+    (tmp_path / "photos" / "b").rename(tmp_path / "photos" / "a")
+    (tmp_path / "c").rename(tmp_path / "photos" / "b")
+    with pytest.raises(InputError, match=r"photos .* holds other files than when the features were written"):
+        find_neighbours(gallery, ["5"], k=3)
