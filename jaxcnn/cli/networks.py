@@ -32,19 +32,28 @@ def _add_summary(parser):
 
 
 def _add_convert(parser):
-    parser.add_argument("file", help=".safetensors, .pth, .pt or .caffemodel; with --to the .safetensors to write")
-    names = {"choices": ("torchvision", "timm", "caffe"), "help": "whose names the file has"}
+    parser.add_argument(
+        "file", help="safetensors, a state_dict of PyTorch or a caffemodel; with --to the .safetensors to write"
+    )
+    names = {"metavar": "torchvision|timm|caffe|TABLE.json", "help": "whose names the file has, or a table of names"}
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--from", dest="source", **names)
     which.add_argument("--to", dest="target", **names)
     parser.add_argument("--workdir", required=True, help="the run directory to write; with --to the one to read")
-    parser.add_argument("--architecture", default=None, help="our name of it; with --from")
+    parser.add_argument("--architecture", default=None, help="our name of it, or theirs; with --from")
+    parser.add_argument("--key", default="", metavar="NAME", help="where the weights lie in a file that holds several")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of it")
     parser.add_argument("--data", default="", help="the data set to evaluate on; its classes name the outputs")
     parser.add_argument("--data_dir", default="", help="where TFDS sets lie")
     parser.add_argument("--classes", default=None, metavar="FILE", help="names of the outputs, one a line")
-    parser.add_argument("--mean", default=None, metavar="M,M,M", help="on the [0, 1] scale; default: the usual ones")
-    parser.add_argument("--std", default=None, metavar="S,S,S", help="on the [0, 1] scale; default: the usual ones")
+    usual = "default: as the weights were trained"
+    parser.add_argument("--mean", default=None, metavar="M,M,M", help=f"on the [0, 1] scale; {usual}")
+    parser.add_argument("--std", default=None, metavar="S,S,S", help=f"on the [0, 1] scale; {usual}")
+    parser.add_argument("--image_size", default=None, metavar="H,W", help=f"that is cut out, or its side; {usual}")
+    parser.add_argument("--resize", type=int, default=None, metavar="N", help=f"the short side before that; {usual}")
+    parser.add_argument(
+        "--interpolation", choices=("bilinear", "bicubic"), default=None, help=f"of the resize; {usual}"
+    )
 
 
 def _summary(arguments):
@@ -147,9 +156,13 @@ def _audit(arguments):
 def _convert(arguments):
     """Converts weights that were trained elsewhere into a run directory, which evaluate and predict open:
 
-      python -m jaxcnn convert --from torchvision --architecture resnet50_v1_5 resnet50.pth --workdir runs/resnet50
+      python -m jaxcnn convert --from torchvision --architecture vgg16 vgg16.pth --workdir runs/vgg16
 
-    or, with --to, writes those of a run as safetensors under the other's names.
+    or, with --to, writes those of a run as safetensors under the other's names. Weights under other names come with
+    --from TABLE.json, a table from their layers to ours (`python -m jaxcnn summary NAME` lists them); behind a map that
+    is flattened with its channels, height and width:
+
+      {"features.0": "conv1", "classifier.1": {"layer": "fc6", "flatten": [256, 6, 6]}, "classifier.6": "fc8"}
     """
     import pathlib
 
@@ -171,13 +184,39 @@ def _convert(arguments):
         arguments.file,
         arguments.workdir,
         options=dict(_option(text) for text in arguments.option),
+        key=arguments.key,
         data=arguments.data,
         data_dir=arguments.data_dir,
         classes=classes,
         mean=_numbers("mean", arguments.mean),
         std=_numbers("std", arguments.std),
+        image_size=_sides(arguments.image_size),
+        resize=arguments.resize,
+        interpolation=arguments.interpolation,
     )
     print(f"{arguments.architecture}: {count:,} parameters in {arguments.workdir}")
+    print(f"images: {_preparation(arguments.workdir)}")
+
+
+def _preparation(workdir):
+    """How a converted network takes its images, in words."""
+    from jaxcnn.training.trained import Trained
+
+    trained = Trained(workdir)
+    data = trained.config.data
+    scaled = f"short side to {data.resize}, {data.interpolation}, then " if data.resize else ""
+    mean, std = (" ".join(f"{x:.4g}" for x in numbers) for numbers in (trained.mean, trained.std))
+    return f"{scaled}{data.image_size[0]}x{data.image_size[1]} from the centre; mean {mean}, deviation {std}"
+
+
+def _sides(text):
+    try:
+        sides = None if text is None else tuple(map(int, text.split(",")))
+    except ValueError:
+        sides = ()
+    if sides is not None and (len(sides) not in (1, 2) or min(sides) < 1):
+        raise InputError(f"--image_size is '{text}'; it is H,W, as 224,224, or the side of a square")
+    return sides * 2 if sides and len(sides) == 1 else sides
 
 
 def _numbers(key, text):

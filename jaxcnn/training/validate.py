@@ -130,7 +130,8 @@ def _validate_durations(config, flat):
 def _validate_images(config):
     if parse_statistic(config.data.std, "data.std") == "pixel":
         raise InputError("config.data.std is 'pixel'; a deviation is taken per channel: channel, none or numbers.")
-    for key, within in (("mean", lambda number: 0 <= number <= 1), ("std", lambda number: 0 < number <= 1)):
+    highest = 256 / 255  # Caffe's scale of 1 / 256; a deviation of numbers from 0 to 1 is below that
+    for key, within in (("mean", lambda number: 0 <= number <= 1), ("std", lambda number: 0 < number <= highest)):
         found = parse_statistic(config.data[key], f"data.{key}")
         if not isinstance(found, str) and not all(map(within, found)):
             raise InputError(

@@ -1,5 +1,6 @@
 """What a trained network is good for elsewhere: foreign weights, features and their probes, learning a second task."""
 
-from jaxcnn.transfer.convert import SOURCES, convert, export
+from jaxcnn.transfer.convert import convert, export
+from jaxcnn.transfer.sources import SOURCES
 
 __all__ = ["SOURCES", "convert", "export"]

@@ -79,6 +79,12 @@ def _nin(name, names, first):
     return functools.partial(nin_entries, nin.VARIANTS[name], names, first)
 
 
+NAMES = {
+    "vgg16": ("vgg_d", {}),
+    "vgg19": ("vgg_e", {}),
+    "bvlc_googlenet": ("googlenet", {}),
+    "lenet": ("lenet_caffe", {}),
+}
 LAYOUTS = {
     "lenet_caffe": Layout(lenet_entries, "ip2.bias", MNIST, model="jaxcnn.transfer.lenet_caffe:LeNetCaffe"),
     "googlenet": Layout(googlenet_entries, "loss3/classifier.bias", ILSVRC, options={"lrn": "caffe"}),

@@ -1,15 +1,15 @@
 """Weights that were trained elsewhere as a run directory that evaluate, predict and fine-tuning open, and back."""
 
-import inspect
-import json
+import logging
+import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.data.fit import Target
-from jaxcnn.errors import InputError, input_errors, look_up, nearest
-from jaxcnn.files import local_path
+from jaxcnn.errors import InputError, input_errors, nearest
+from jaxcnn.files import local_path, replaced, write_json
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.config import default_config
 from jaxcnn.training.model import make_model
@@ -17,14 +17,17 @@ from jaxcnn.training.rundir import CONVERTED, open_run, write_data, write_enviro
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import State, abstract_variables, hyperparameters
 from jaxcnn.training.trained import Trained
-from jaxcnn.transfer import caffe, timm, torchvision
+from jaxcnn.training.validate import validate
 from jaxcnn.transfer.files import read_tensors
 from jaxcnn.transfer.mapping import to_tensors, to_variables
+from jaxcnn.transfer.sources import find_layout, our_name
 
-SOURCES = {"torchvision": torchvision.LAYOUTS, "timm": timm.LAYOUTS, "caffe": caffe.LAYOUTS}
+logger = logging.getLogger(__name__)
 
 
-def convert(source, architecture, file, workdir, *, options=None, data="", data_dir="", classes=None, **preparation):
+def convert(
+    source, architecture, file, workdir, *, options=None, key="", data="", data_dir="", classes=None, **preparation
+):
     """Writes a run directory whose only checkpoint, step 0, holds the weights of a file.
 
     >>> convert("torchvision", "resnet20", "resnet20.safetensors", "runs/imported", data="tfds:cifar10")
@@ -34,11 +37,13 @@ def convert(source, architecture, file, workdir, *, options=None, data="", data_
     interpolation, mean and std, and preprocessing.json beside it the channel order of the file too.
 
     Args:
-      source: "torchvision", "timm" or "caffe": whose names the file has.
-      architecture: a name of ours for which this source has a layout.
-      file: .safetensors, .pth, .pt or .caffemodel.
+      source: "torchvision", "timm" or "caffe": whose names the file has; or the .json file of a table of names, see
+        `jaxcnn.transfer.sources.read_table`.
+      architecture: a name of ours for which this source has a layout, or the source's own name of it ("vgg16_bn").
+      file: safetensors, a state_dict of PyTorch or a caffemodel.
       workdir: a directory without a run.
       options: the architecture's own arguments.
+      key: where the weights lie in a file that holds several, "model_ema"; "" looks for them.
       data: the data set to evaluate on, as config.data.name; its classes name those of the network.
       data_dir: where TFDS sets lie.
       classes: names of the classes in the order of the outputs; default: those of data, else "0", "1", ...
@@ -51,10 +56,13 @@ def convert(source, architecture, file, workdir, *, options=None, data="", data_
     workdir = local_path(workdir)
     if (workdir / "config.json").exists():
         raise InputError(f"{workdir} holds a run already. Give another --workdir.")
-    layout, entries, options = find_layout(source, architecture, options or {})
-    tensors = layout.prepare(read_tensors(file))
+    theirs = architecture
+    architecture, own = our_name(source, theirs)
+    layout, entries, options = find_layout(source, architecture, {**own, **(options or {})})
     prepared = _prepared(layout, preparation, architecture)
     config = _config(layout.model or architecture, options, prepared, data, data_dir)
+    validate(config)
+    tensors = layout.prepare(read_tensors(file, key))
     count = _count(tensors, layout, file)
     if data:
         setup = set_up(config)
@@ -65,12 +73,17 @@ def convert(source, architecture, file, workdir, *, options=None, data="", data_
     shape = (*prepared.image_size, prepared.channels)
     model = make_model(config, shape, count)
     variables = to_variables(entries, tensors, abstract_variables(model, shape), where=f"{file} as {architecture}")
+    if theirs != architecture:
+        words = "".join(f", {name}={value}" for name, value in own.items())
+        logger.warning(f"{source}'s {theirs} is {architecture}{words} here.")
+    if layout.note:
+        logger.warning(layout.note)
     _write(workdir, config, model, variables)
     mean, std = (np.full(prepared.channels, x, np.float32) for x in (prepared.mean, prepared.std))
     write_data(workdir, {"classes": list(classes), "shape": list(shape)})
     write_statistics(workdir, mean, std)
     description = {"source": source, "file": str(file), **prepared._asdict()}
-    (workdir / CONVERTED).write_text(json.dumps(description, indent=1) + "\n")
+    write_json(workdir / CONVERTED, description)
     return sum(x.size for x in jax.tree.leaves(variables["params"]))
 
 
@@ -78,33 +91,25 @@ def export(workdir, file, *, source="torchvision", checkpoint="best"):
     """Writes the weights of a run as safetensors under the names of a source; returns the number of tensors.
 
     Raises:
-      InputError: no such run or checkpoint, or the source has no layout for its architecture.
+      InputError: no such run or checkpoint, the source has no layout for its architecture, or the file has another
+        suffix than .safetensors or cannot be written; all but a full disk before any work.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
+    file = pathlib.Path(file)
+    if file.suffix != ".safetensors":
+        raise InputError(f"{file} would hold safetensors: give it the suffix .safetensors.")
+    if not file.parent.is_dir():
+        raise InputError(f"{file} cannot be written: there is no folder {file.parent}.")
     trained = Trained(workdir, checkpoint)
     options = trained.config.model.options.to_dict()
     layout, entries, _ = find_layout(source, trained.config.model.name, options)
+    if layout.note:
+        logger.warning(layout.note)
     tensors = layout.complete(to_tensors(entries, trained.variables))
-    save_file(tensors, file)
+    with replaced(file) as temporary:
+        temporary.write_bytes(save(tensors))
     return len(tensors)
-
-
-def find_layout(source, architecture, options):
-    """How one source names an architecture: (layout, mapping under these options, the options with the layout's)."""
-    with input_errors(""):
-        layouts = look_up(source, table=SOURCES, kind="source of weights")
-    found = [layout for name, layout in layouts.items() if architecture in (name, layout.model)]
-    if f"{architecture}_v1_5" in layouts:
-        raise InputError(
-            f"{source}'s weights are those of {architecture}_v1_5: the stride is in the 3x3, "
-            f"in {architecture} it is in the first 1x1."
-        )
-    if not found:
-        raise InputError(f"{source} has no layout for {architecture!r}; {nearest(architecture, layouts)}")
-    options = {**found[0].options, **options}
-    shaping = inspect.signature(found[0].entries).parameters  # the options that change which parameters there are
-    return found[0], found[0].entries(**{key: x for key, x in options.items() if key in shaping}), options
 
 
 def _prepared(layout, preparation, architecture):

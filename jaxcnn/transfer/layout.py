@@ -42,6 +42,7 @@ class Layout(NamedTuple):
       prepare: f(tensors of a file) -> tensors under the names of the mapping, for files of an older layout and for
         parameters that ours has not.
       complete: f(tensors of an export) -> what else their network loads.
+      note: what a user must know who has a file of these names.
     """
 
     entries: Callable
@@ -51,6 +52,7 @@ class Layout(NamedTuple):
     model: str = ""
     prepare: Callable = dict
     complete: Callable = dict
+    note: str = ""
 
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

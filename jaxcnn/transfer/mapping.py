@@ -51,6 +51,8 @@ def flatten(channels, height, width, *, square=False):
 
 SAME = Transform(lambda array, shape: array, lambda array: array)
 LINEAR = Transform(lambda array, shape: array.T, lambda array: array.T)  # (out, in) -> (in, out)
+# a full connection as a 1x1 convolution: (out, in, 1, 1) -> (in, out)
+POINTWISE = Transform(lambda array, shape: array.reshape(len(array), -1).T, lambda array: array.T[:, :, None, None])
 # (out, in / groups, h, w) -> (h, w, in / groups, out)
 KERNEL = Transform(lambda array, shape: array.transpose(2, 3, 1, 0), lambda array: array.transpose(3, 2, 0, 1))
 # The first convolution of a network that was trained on BGR: its input channels turn round, ours are RGB.

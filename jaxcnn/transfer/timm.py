@@ -6,17 +6,20 @@
     resnet18, resnet34,         resnet18, ..., densenet121, ..., with torchvision's names
     resnet50_v1_5, ...,
     densenet121, ...
+    vgg_a, b, d, e              vgg11, 13, 16, 19 and vgg11_bn ...: pre_logits.fc1, pre_logits.fc2, head.fc
 
-timm has many weights for one ResNet, prepared in many ways: the preprocessing here is its default.
+timm has many weights for one network, prepared in many ways. The preprocessing here is that of the weights that its
+plain name loads: of a ResNet resnet18.a1_in1k ... resnet152.a1h_in1k, whose 224 pixels are 0.95 of the short side.
 """
 
 from jaxcnn.architectures import inception_resnet, inception_v4
 from jaxcnn.transfer.inception import convolutions
 from jaxcnn.transfer.layout import HALF, IMAGENET_MEAN, IMAGENET_STD, Layout, Preprocessing
-from jaxcnn.transfer.mapping import convolution, linear, renamed
-from jaxcnn.transfer.torchvision import conv_norm, densenets, resnets
+from jaxcnn.transfer.mapping import POINTWISE, convolution, flatten, linear, renamed
+from jaxcnn.transfer.torchvision import RESNET_NAMES, VGG_NAMES, conv_norm, densenets, resnets, vgg_features, vggs
 
 DEFAULT = Preprocessing((224, 224), 256, IMAGENET_MEAN, IMAGENET_STD, "bicubic")
+RESNET = DEFAULT._replace(resize=235)  # 224 / 0.95, rounded down
 INCEPTION_V4 = Preprocessing((299, 299), 341, HALF, HALF, "bicubic")  # 299 / 0.875
 INCEPTION_RESNET = Preprocessing((299, 299), 333, HALF, HALF, "bicubic")  # 299 / 0.8975
 
@@ -83,11 +86,20 @@ def inception_resnet_prepare(tensors):
     return renamed(tensors, lambda name: name.replace("last_linear.", "classif."))
 
 
+def vgg_entries(layers, *, batch_norm=False):
+    """features.<i> as torchvision's; the full connections are convolutions: pre_logits.fc1, pre_logits.fc2, head.fc."""
+    entries = vgg_features(layers, batch_norm=batch_norm)
+    entries += linear("pre_logits.fc1", "fc6", kernel=flatten(512, 7, 7, square=True))
+    return entries + linear("pre_logits.fc2", "fc7", kernel=POINTWISE) + linear("head.fc", "fc8")
+
+
+NAMES = {**VGG_NAMES, **RESNET_NAMES}
 LAYOUTS = {
     "inception_v4": Layout(inception_v4_entries, "last_linear.bias", INCEPTION_V4),
     "inception_resnet_v2": Layout(
         inception_resnet_v2_entries, "classif.bias", INCEPTION_RESNET, prepare=inception_resnet_prepare
     ),
-    **resnets(DEFAULT),
+    **resnets(RESNET),
     **densenets(DEFAULT),
+    **vggs(vgg_entries, "head.fc.bias", DEFAULT._replace(interpolation="bilinear")),
 }

@@ -1,14 +1,17 @@
-"""The names of torchvision's models, and of the CIFAR ResNets that follow them.
+"""The names of torchvision's models, and of the CIFAR ResNets and DenseNets that follow them.
 
     ours                       theirs
     resnet18, resnet34         resnet18, resnet34
     resnet50_v1_5 ...          resnet50, resnet101, resnet152: their stride is in the 3x3
+    resnet50 ...               none of theirs: the paper's, stride in the first 1x1, under the same names; to convert,
+                               these are called resnet50_v1, resnet101_v1, resnet152_v1
     resnet20 ... resnet1202    conv1, bn1, layer1.0.conv1, ..., linear: the usual public layout on CIFAR-10, shortcut A
     vgg_a, b, d, e             vgg11, 13, 16, 19; with batch_norm=True vgg11_bn ..., whose biases before the batch
                                norm are taken into its running mean
     alexnet_owt                alexnet
     densenet121, 169, 201, 161 the same; the names of the published files too, which write norm.1 for norm1
-    googlenet_bn, inception_v3 googlenet, inception_v3, with their auxiliary heads
+    densenet_40_12 ...         the same class for CIFAR: no norm0; norm5 or norm_final at the end
+    googlenet_bn, inception_v3 googlenet, inception_v3, with their auxiliary heads; without: auxiliary=False
 
 The published googlenet and inception_v3 turn images that were normalised by ImageNet's mean and deviation back to
 mean 0.5, deviation 0.5: that is what is kept here.
@@ -28,6 +31,12 @@ CIFAR = Preprocessing((32, 32), None, IMAGENET_MEAN, IMAGENET_STD)
 IMAGENET = Preprocessing((224, 224), 256, IMAGENET_MEAN, IMAGENET_STD)
 GOOGLENET = Preprocessing((224, 224), 256, HALF, HALF)
 INCEPTION = Preprocessing((299, 299), 342, HALF, HALF)
+
+VGG = {11: "a", 13: "b", 16: "d", 19: "e"}  # the letter of a depth
+VGG_NAMES = {f"vgg{depth}": (f"vgg_{letter}", {}) for depth, letter in VGG.items()}
+VGG_NAMES |= {f"{name}_bn": (ours, {"batch_norm": True}) for name, (ours, _) in VGG_NAMES.items()}
+BOTTLENECKS = ("resnet50", "resnet101", "resnet152")
+RESNET_NAMES = {name: (f"{name}_v1_5", {}) for name in BOTTLENECKS} | {f"{name}_v1": (name, {}) for name in BOTTLENECKS}
 
 GOOGLENET_BRANCHES = {
     "branch1": "1x1",
@@ -85,7 +94,13 @@ def resnet_entries(blocks, bottleneck, residual=True, v1_5=False, *, shortcut="B
 
 
 def vgg_entries(layers, *, batch_norm=False):
-    """features.<i>: a place for each convolution, norm, relu and pooling; classifier.0, .3 and .6."""
+    """features.<i>, and classifier.0, .3 and .6."""
+    entries = vgg_features(layers, batch_norm=batch_norm) + linear("classifier.0", "fc6", kernel=flatten(512, 7, 7))
+    return entries + linear("classifier.3", "fc7") + linear("classifier.6", "fc8")
+
+
+def vgg_features(layers, *, batch_norm):
+    """features.<i>: a place for each convolution, norm, relu and pooling."""
     entries, place = (), 0
     for stage, kernels in enumerate(layers, start=1):
         for layer in range(1, len(kernels) + 1):
@@ -94,15 +109,13 @@ def vgg_entries(layers, *, batch_norm=False):
             entries += norm(f"features.{place + 1}", f"{ours}_norm") if batch_norm else ()
             place += 3 if batch_norm else 2
         place += 1
-    entries += linear("classifier.0", "fc6", kernel=flatten(512, 7, 7))
-    return entries + linear("classifier.3", "fc7") + linear("classifier.6", "fc8")
+    return entries
 
 
 def vgg_prepare(tensors):
     """Takes the biases that stand before a batch norm, which ours has not, into its running mean."""
     tensors = dict(tensors)
-    for mean in [name for name in tensors if name.endswith(".running_mean")]:
-        bias = f"features.{int(mean.split('.')[1]) - 1}.bias"
+    for mean, bias in _means_and_biases(tensors):
         if bias in tensors:
             tensors[mean] = tensors[mean] - tensors.pop(bias)
     return tensors
@@ -110,9 +123,13 @@ def vgg_prepare(tensors):
 
 def vgg_complete(tensors):
     """A bias of zeros before each batch norm."""
-    found = (name for name in tensors if name.endswith(".running_mean"))
-    biases = {f"features.{int(name.split('.')[1]) - 1}.bias": np.zeros_like(tensors[name]) for name in found}
-    return {**tensors, **biases}
+    return {**tensors, **{bias: np.zeros_like(tensors[mean]) for mean, bias in _means_and_biases(tensors)}}
+
+
+def _means_and_biases(tensors):
+    """(running mean, bias of the convolution before it), by name."""
+    found = (re.fullmatch(r"features\.(\d+)\.running_mean", name) for name in tensors)
+    return [(match[0], f"features.{int(match[1]) - 1}.bias") for match in found if match]
 
 
 def alexnet_entries():
@@ -124,12 +141,17 @@ def alexnet_entries():
     return entries + linear("classifier.4", "fc7") + linear("classifier.6", "fc8")
 
 
-def densenet_entries(blocks):
-    """features.denseblock<b>.denselayer<l>.{norm1, conv1, norm2, conv2}, features.transition<b>.{norm, conv}."""
-    entries = conv_norm(("features.conv0", "features.norm0"), ("convolution", "convolution_norm"))
+def densenet_entries(blocks, bottleneck=True, stem_norm=True):
+    """features.denseblock<b>.denselayer<l>.{norm1, conv1, norm2, conv2}, features.transition<b>.{norm, conv}.
+
+    For small images there is no norm behind the first convolution, and none but norm1 and conv1 without a bottleneck.
+    """
+    entries = convolution("features.conv0", "convolution")
+    entries += norm("features.norm0", "convolution_norm") if stem_norm else ()
+    kernels = ("1x1", "3x3") if bottleneck else ("3x3",)
     for block, layers in enumerate(blocks, start=1):
         for layer in range(1, layers + 1):
-            for i, kernel in ((1, "1x1"), (2, "3x3")):
+            for i, kernel in enumerate(kernels, start=1):
                 theirs = f"features.denseblock{block}.denselayer{layer}"
                 ours = f"dense_block{block}_layer{layer}_{kernel}"
                 entries += conv_norm((f"{theirs}.conv{i}", f"{theirs}.norm{i}"), (f"{ours}/conv", f"{ours}/norm"))
@@ -140,8 +162,9 @@ def densenet_entries(blocks):
 
 
 def densenet_prepare(tensors):
-    """denselayer1.norm.1.weight of the published files as denselayer1.norm1.weight."""
-    return renamed(tensors, lambda name: re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name))
+    """denselayer1.norm.1.weight of the published files as denselayer1.norm1.weight, norm_final as norm5."""
+    shorter = r"(denselayer\d+\.(?:norm|conv))\.([12])\."
+    return renamed(tensors, lambda name: re.sub(shorter, r"\1\2.", name).replace(".norm_final.", ".norm5."))
 
 
 def googlenet_entries(*, auxiliary=True):
@@ -183,12 +206,27 @@ def inception_v3_entries(*, auxiliary=True):
 
 
 def resnets(preprocessing):
-    """The layouts of the ResNets whose blocks are those of torchvision: v1.5, or basic."""
+    """The layouts of the ResNets: blocks of two convolutions, and bottlenecks whose stride is in the 3x3 or the 1x1."""
     return {
-        name: Layout(functools.partial(resnet_entries, **variant), "fc.bias", preprocessing)
+        name: Layout(
+            functools.partial(resnet_entries, **variant), "fc.bias", preprocessing,
+            note=_stride_note(name) if variant["bottleneck"] else "",
+        )
         for name, variant in resnet.VARIANTS.items()
-        if variant["residual"] and (variant.get("v1_5") or not variant["bottleneck"])
-    }
+        if variant["residual"]
+    }  # fmt: skip
+
+
+def _stride_note(name):
+    """Both versions have the same tensors, so a file does not tell which of them it was trained as."""
+    first = name.removesuffix("_v1_5")
+    here, there = ("3x3", "first 1x1") if name != first else ("first 1x1", "3x3")
+    other = f"{first}_v1" if name != first else f"{first}_v1_5"
+    return (
+        f"{name} has the stride of a bottleneck in the {here}. Weights of the network that has it in the {there} are "
+        f"called the same, and in {name} they lose accuracy without an error: for those, --architecture {other}. "
+        "torchvision's and timm's own have it in the 3x3, the paper's in the first 1x1."
+    )
 
 
 def densenets(preprocessing):
@@ -203,24 +241,43 @@ def densenets(preprocessing):
     }  # fmt: skip
 
 
+def vggs(entries, head, preprocessing):
+    """The layouts of the VGGs, with or without batch norm."""
+    rest = {"prepare": vgg_prepare, "complete": vgg_complete}
+    return {
+        name: Layout(functools.partial(entries, vgg.VARIANTS[name]["layers"]), head, preprocessing, **rest)
+        for name in (f"vgg_{letter}" for letter in VGG.values())
+    }
+
+
+def densenets_cifar():
+    """The layouts of the DenseNets for small images, whose mean and deviation everyone takes from their own data."""
+    return {
+        name: Layout(
+            functools.partial(densenet_entries, variant["blocks"], variant.get("bottleneck", True), stem_norm=False),
+            "classifier.bias", CIFAR._replace(mean=(), std=()), prepare=densenet_prepare,
+        )
+        for name, variant in densenet.CIFAR_VARIANTS.items()
+        if name != "densenet_small"  # nobody else has it
+    }  # fmt: skip
+
+
+NAMES = {  # what torchvision calls a network: ours, and its options
+    **VGG_NAMES,
+    **RESNET_NAMES,
+    "alexnet": ("alexnet_owt", {}),
+    "googlenet": ("googlenet_bn", {}),
+}
 LAYOUTS = {
     **{
         name: Layout(functools.partial(resnet_cifar_entries, v["depth"], v["residual"]), "linear.bias", CIFAR)
         for name, v in resnet_cifar.VARIANTS.items()
     },
     **resnets(IMAGENET),
-    **{
-        name: Layout(
-            functools.partial(vgg_entries, vgg.VARIANTS[name]["layers"]),
-            "classifier.6.bias",
-            IMAGENET,
-            prepare=vgg_prepare,
-            complete=vgg_complete,
-        )
-        for name in ("vgg_a", "vgg_b", "vgg_d", "vgg_e")
-    },
+    **vggs(vgg_entries, "classifier.6.bias", IMAGENET),
     "alexnet_owt": Layout(alexnet_entries, "classifier.6.bias", IMAGENET),
     **densenets(IMAGENET),
+    **densenets_cifar(),
     "googlenet_bn": Layout(googlenet_entries, "fc.bias", GOOGLENET),
     "inception_v3": Layout(inception_v3_entries, "fc.bias", INCEPTION, options={"count_padding": True}),
 }

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from jaxcnn.architectures import create
-from jaxcnn.transfer.convert import abstract_variables, find_layout
+from jaxcnn.training.state import abstract_variables
 from jaxcnn.transfer.files import read_tensors
 from jaxcnn.transfer.mapping import to_variables
+from jaxcnn.transfer.sources import find_layout
 
 torch = pytest.importorskip("torch")
 networks = pytest.importorskip("caffe_networks")

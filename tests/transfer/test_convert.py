@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from jaxcnn import InputError, Trained
+from jaxcnn import InputError, Trained, cli
+from jaxcnn.architectures import create
+from jaxcnn.training.state import abstract_variables
 from jaxcnn.transfer import SOURCES, convert, export
-from jaxcnn.transfer.convert import abstract_variables, find_layout
 from jaxcnn.transfer.lenet_caffe import LeNetCaffe
 from jaxcnn.transfer.mapping import to_tensors
+from jaxcnn.transfer.sources import find_layout
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,89 @@ def test_images_are_prepared_as_the_weights_were_trained(lenet_file, tmp_path):
     np.testing.assert_allclose(list(row["probabilities"].values()), expected, rtol=1e-3)
 
 
+def test_the_scale_of_caffe_is_a_deviation_wherever_the_data_set_is_named(lenet_file, tmp_path, capsys):
+    digits = tmp_path / "digits"
+    for number in range(10):
+        (digits / str(number)).mkdir(parents=True)
+        for copy in range(6):
+            pixels = np.random.default_rng(10 * number + copy).integers(0, 256, (28, 28), np.uint8)
+            Image.fromarray(pixels).save(digits / str(number) / f"{copy}.png")
+    assert convert("caffe", "lenet", lenet_file, tmp_path / "run", data=f"folder:{digits}") == 431_080
+    named = Trained(tmp_path / "run").evaluate("test")[1]
+    convert("caffe", "lenet_caffe", lenet_file, tmp_path / "without")
+    command = ["evaluate", "--workdir", str(tmp_path / "without"), "--split", "test", "--json"]
+    assert cli.main([*command, "--data", f"folder:{digits}"]) == 0
+    later = json.loads(capsys.readouterr().out)
+    assert later["n"] == named["n"] > 0 and later["loss"] == named["loss"]
+
+
+def test_names_of_the_library_and_preparation_on_the_command_line(lenet_file, tmp_path, capsys, caplog):
+    where = ["--workdir", str(tmp_path / "run")]
+    command = ["convert", "--from", "caffe", "--architecture", "lenet", str(lenet_file), *where]
+    options = ["--resize", "32", "--image_size", "28", "--interpolation", "bicubic"]
+    assert cli.main([*command, *options]) == 0
+    assert "caffe's lenet is lenet_caffe here." in caplog.text
+    printed = capsys.readouterr().out
+    assert "images: short side to 32, bicubic, then 28x28 from the centre; mean 0, deviation 1.004" in printed
+    data = Trained(tmp_path / "run").config.data
+    assert (data.resize, data.image_size, data.interpolation) == (32, (28, 28), "bicubic")
+    assert cli.main([*command, "--image_size", "28,x"]) == 2
+
+
+TABLE = {
+    "stem": "conv1", "second.0": "conv2", "second.1": "cccp1", "third": "cccp2", "fourth": "cccp3", "fifth": "cccp4",
+    "sixth": "conv3", "seventh": "cccp5", "eighth": "cccp6",
+}  # fmt: skip
+
+
+def test_a_table_of_names(tmp_path):
+    table = tmp_path / "names.json"
+    table.write_text(json.dumps(TABLE))
+    _, entries, _ = find_layout(str(table), "nin_cifar", {})
+    rng = np.random.default_rng(0)
+    like = abstract_variables(create("nin_cifar"), (32, 32, 3))
+    variables = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), like)
+    tensors = to_tensors(entries, variables)
+    assert set(tensors) == {f"{name}.{part}" for name in TABLE for part in ("weight", "bias")}
+    save_file({f"module.{name}": x for name, x in tensors.items()}, tmp_path / "nin.safetensors")
+    with pytest.raises(InputError, match="needs --mean"):
+        convert(str(table), "nin_cifar", tmp_path / "nin.safetensors", tmp_path / "run")
+    usual = {"mean": (0.5,), "std": (0.25,)}
+    assert convert(str(table), "nin_cifar", tmp_path / "nin.safetensors", tmp_path / "run", **usual) == 966_986
+    jax.tree.map(np.testing.assert_array_equal, Trained(tmp_path / "run").variables["params"], variables["params"])
+    assert export(tmp_path / "run", tmp_path / "back.safetensors", source=str(table)) == len(tensors)
+
+
+def test_a_table_says_how_a_map_was_flattened(lenet_file, tmp_path):
+    table = tmp_path / "names.json"
+    table.write_text('{"a": "conv1", "b": "pool1_norm"}')
+    with pytest.raises(InputError, match=r"names\.json: 'b' is 'pool1_norm', which is no layer of alexnet_owt"):
+        find_layout(str(table), "alexnet_owt", {})
+    table.write_text('{"a": "conv1"}')
+    with pytest.raises(InputError, match=r"no row for fc8"):
+        find_layout(str(table), "alexnet_owt", {})
+    for row in ("3", '{"layer": "fc6", "flatten": 9}', '{"to": "fc6"}'):
+        table.write_text(f'{{"a": {row}}}')
+        with pytest.raises(InputError, match=r"'a' is .*; it is the name of a layer"):
+            find_layout(str(table), "alexnet_owt", {})
+    table.write_text('{"x": {"layer": "fc6", "flatten": [256, 6, 6]}, "y": "fc8"}')
+    _, entries, _ = find_layout(str(table), "alexnet_owt", {})
+    expected = {e.path: e for e in find_layout("torchvision", "alexnet_owt", {})[1]}
+    weight = np.arange(2 * 256 * 36, dtype=np.float32).reshape(2, -1)
+    (kernel,) = (e for e in entries if e.name == "x.weight")
+    theirs = expected[kernel.path].transform.forward(weight, (9216, 2))
+    np.testing.assert_array_equal(kernel.transform.forward(weight, (9216, 2)), theirs)
+
+
+def test_an_export_that_cannot_be_read_or_written_is_refused_before_work(tmp_path):
+    for name, message in (
+        ("back.pth", r"back\.pth would hold safetensors: give it the suffix \.safetensors"),
+        ("gone/back.safetensors", "there is no folder .*gone"),
+    ):
+        with pytest.raises(InputError, match=message):  # before the run is looked for
+            export(tmp_path / "no_run", tmp_path / name)
+
+
 def _lenet(weights, x):
     """Caffe's LeNet in NumPy, in Caffe's order (c, h, w)."""
     x = x[None]
@@ -122,6 +207,9 @@ def test_mistakes_leave_no_run_behind(lenet_file, tmp_path):
         (("caffe", "lenet_caffe", lenet_file), {"mean": (0.1, 0.2)}, "--mean, one number or 1"),
         (("caffe", "lenet_caffe", lenet_file), {"resize": 27}, "resize is 27"),
         (("caffe", "lenet_caffe", lenet_file), {"options": {"widht": 3}}, "widht"),
+        (("caffe", "lenet_caffe", lenet_file), {"std": (2.0,)}, r"config\.data\.std is '2\.0'"),
+        (("caffe", "lenet_caffe", lenet_file), {"std": (2.0,), "data": "tfds:mnist"}, r"config\.data\.std is '2\.0'"),
+        (("caffe", "lenet_caffe", lenet_file), {"key": "model_ema"}, "no weights under --key model_ema"),
     ):
         with pytest.raises(InputError, match=message):
             convert(*arguments, workdir, **options)
@@ -135,15 +223,12 @@ def test_every_preparation_is_stated():
     for source, layouts in SOURCES.items():
         for name, layout in layouts.items():
             prepared = layout.preprocessing
-            assert len(prepared.mean) == len(prepared.std) == (0 if name == "nin_cifar" else prepared.channels), source
+            unknown = name == "nin_cifar" or (name.startswith("densenet") and prepared.image_size == (32, 32))
+            assert len(prepared.mean) == len(prepared.std) == (0 if unknown else prepared.channels), source
             assert (prepared.channel_order == "BGR") == (source == "caffe" and prepared.resize == 256)
 
 
 def test_a_directory_of_converted_weights_is_not_trained_in_and_needs_data_to_be_evaluated(tmp_path, capsys):
-    from safetensors.numpy import save_file
-
-    from jaxcnn import cli
-
     tensors = {name: np.zeros(shape, np.float32) for name, shape in cifar_shapes().items()}
     save_file(tensors, tmp_path / "zeros.safetensors")
     names = tmp_path / "names.txt"
@@ -153,7 +238,7 @@ def test_a_directory_of_converted_weights_is_not_trained_in_and_needs_data_to_be
     assert cli.main([*command, *where, "--classes", str(names)]) == 0
     assert "269,722 parameters" in capsys.readouterr().out
     assert cli.main(["evaluate", *where]) == 2
-    assert "convert them with --data" in capsys.readouterr().err
+    assert "name one by --data" in capsys.readouterr().err
     config = tmp_path / "config.py"
     config.write_text("from jaxcnn import default_config as get_config")
     assert cli.main(["train", f"--config={config}", *where]) == 2

@@ -7,8 +7,9 @@ import pytest
 
 from jaxcnn.architectures import create
 from jaxcnn.errors import InputError
+from jaxcnn.training.state import abstract_variables
 from jaxcnn.transfer import mapping, torchvision
-from jaxcnn.transfer.convert import SOURCES, abstract_variables, find_layout
+from jaxcnn.transfer.sources import NAMES, SOURCES, find_layout, our_name
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,10 @@ SMALL = [
     ("torchvision", "vgg_a", {}),
     ("torchvision", "vgg_a", {"batch_norm": True}),
     ("torchvision", "alexnet_owt", {}),
+    ("torchvision", "resnet50", {}),
+    ("torchvision", "densenet_40_12", {}),
+    ("torchvision", "densenet_bc_100_12", {}),
+    ("timm", "vgg_a", {"batch_norm": True}),
     ("torchvision", "googlenet_bn", {}),
     ("torchvision", "googlenet_bn", {"auxiliary": False}),
     ("caffe", "lenet_caffe", {}),
@@ -143,10 +148,32 @@ def test_a_layout_names_every_parameter_once(source, name, options):
     assert len(tensors) == len(entries) and len(tensors[layout.head]) == model.num_classes
 
 
-def test_the_weights_that_the_stride_does_not_fit_have_no_layout():
-    with pytest.raises(InputError, match=r"torchvision's weights are those of resnet50_v1_5"):
-        find_layout("torchvision", "resnet50", {})
-    with pytest.raises(InputError, match=r"timm has no layout for 'vgg_c'; known: "):
+def test_what_has_no_layout():
+    with pytest.raises(InputError, match=r"timm has no layout for 'vgg_c'; .*--from TABLE\.json"):
         find_layout("timm", "vgg_c", {})
     with pytest.raises(InputError, match=r"unknown source of weights 'torchvison'; did you mean 'torchvision'"):
         find_layout("torchvison", "resnet18", {})
+
+
+def test_the_names_of_the_libraries():
+    assert our_name("torchvision", "vgg16_bn") == ("vgg_d", {"batch_norm": True})
+    assert our_name("torchvision", "resnet50") == our_name("timm", "resnet50") == ("resnet50_v1_5", {})
+    assert our_name("torchvision", "resnet50_v1") == ("resnet50", {})
+    assert our_name("torchvision", "densenet121") == ("densenet121", {})
+    for source, names in NAMES.items():
+        for ours, _ in names.values():
+            assert ours in SOURCES[source]
+
+
+def test_both_versions_of_a_bottleneck_have_the_same_names_and_each_names_the_other():
+    first, later = (find_layout("torchvision", name, {}) for name in ("resnet50", "resnet50_v1_5"))
+    assert first[1] == later[1]
+    assert "first 1x1" in first[0].note and "--architecture resnet50_v1_5" in first[0].note
+    assert "in the 3x3" in later[0].note and "--architecture resnet50_v1." in later[0].note
+    assert not find_layout("torchvision", "resnet18", {})[0].note
+
+
+def test_convolutions_of_one_pixel_are_full_connections():
+    weight = np.random.default_rng(3).normal(size=(4, 6, 1, 1))
+    np.testing.assert_array_equal(mapping.POINTWISE.forward(weight, (6, 4)), weight[:, :, 0, 0].T)
+    np.testing.assert_array_equal(mapping.POINTWISE.backward(weight[:, :, 0, 0].T), weight)

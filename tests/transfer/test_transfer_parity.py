@@ -8,9 +8,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from jaxcnn.architectures import create
-from jaxcnn.transfer.convert import abstract_variables, find_layout
+from jaxcnn.training.state import abstract_variables
 from jaxcnn.transfer.files import read_tensors
 from jaxcnn.transfer.mapping import to_tensors, to_variables
+from jaxcnn.transfer.sources import find_layout
 
 torch = pytest.importorskip("torch")
 networks = pytest.importorskip("torch_networks")
@@ -75,6 +76,10 @@ def test_resnet(name, blocks, bottleneck, tmp_path):
     _compare(networks.ResNet(blocks, bottleneck), "torchvision", name, 64, tmp_path)
 
 
+def test_resnet_of_the_first_version(tmp_path):
+    _compare(networks.ResNet((3, 4, 6, 3), True, first_1x1=True), "torchvision", "resnet50", 64, tmp_path, train=False)
+
+
 def test_vgg(tmp_path):
     _compare(networks.VGG((1, 1, 2, 2, 2)), "torchvision", "vgg_a", 224, tmp_path, train=False, count=1)
 
@@ -90,6 +95,11 @@ def test_alexnet(tmp_path):
 
 def test_densenet(tmp_path):
     _compare(networks.DenseNet((6, 12, 24, 16)), "torchvision", "densenet121", 64, tmp_path)
+
+
+def test_densenet_of_cifar(tmp_path):
+    network = networks.DenseNet((16, 16, 16), growth=12, small=True)
+    _compare(network, "torchvision", "densenet_bc_100_12", 32, tmp_path, train=False)
 
 
 def test_googlenet(tmp_path):

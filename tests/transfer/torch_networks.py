@@ -44,10 +44,11 @@ def randomize(network, seed=0):
 
 
 class Block(nn.Module):
-    def __init__(self, c_in, width, stride, bottleneck):
+    def __init__(self, c_in, width, stride, bottleneck, first_1x1):
         super().__init__()
         out = 4 * width if bottleneck else width
-        plan = ((1, 1), (3, stride), (1, 1)) if bottleneck else ((3, stride), (3, 1))
+        middle = ((1, stride), (3, 1), (1, 1)) if first_1x1 else ((1, 1), (3, stride), (1, 1))
+        plan = middle if bottleneck else ((3, stride), (3, 1))
         channels = (c_in, width, width, out) if bottleneck else (c_in, width, out)
         for i, (kernel, step) in enumerate(plan, start=1):
             conv = nn.Conv2d(channels[i - 1], channels[i], kernel, step, kernel // 2, bias=False)
@@ -66,14 +67,14 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self, blocks, bottleneck, classes=10):
+    def __init__(self, blocks, bottleneck, classes=10, first_1x1=False):
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
         channels = 64
         for stage, count in enumerate(blocks, start=1):
             width, rows = 32 * 2**stage, []
             for block in range(count):
-                rows.append(Block(channels, width, 2 if stage > 1 and block == 0 else 1, bottleneck))
+                rows.append(Block(channels, width, 2 if stage > 1 and block == 0 else 1, bottleneck, first_1x1))
                 channels = 4 * width if bottleneck else width
             self.add_module(f"layer{stage}", nn.Sequential(*rows))
         self.fc = nn.Linear(channels, classes)
@@ -147,12 +148,14 @@ class DenseLayer(nn.Module):
 
 
 class DenseNet(nn.Module):
-    def __init__(self, blocks, growth=32, classes=10):
+    def __init__(self, blocks, growth=32, classes=10, small=False):  # small: of CIFAR
         super().__init__()
         channels = 2 * growth
         self.features = nn.Module()
-        self.features.conv0 = nn.Conv2d(3, channels, 7, 2, 3, bias=False)
-        self.features.norm0 = nn.BatchNorm2d(channels)
+        stem = {"kernel_size": 3, "padding": 1} if small else {"kernel_size": 7, "stride": 2, "padding": 3}
+        self.features.conv0 = nn.Conv2d(3, channels, **stem, bias=False)
+        if not small:
+            self.features.norm0 = nn.BatchNorm2d(channels)
         for b, layers in enumerate(blocks, start=1):
             block = nn.Sequential()
             for i in range(1, layers + 1):
@@ -170,7 +173,8 @@ class DenseNet(nn.Module):
 
     def forward(self, x):
         f, features = self.features, {}
-        x = F.max_pool2d(F.relu(f.norm0(f.conv0(x))), 3, 2, 1)
+        x = f.conv0(x)
+        x = F.max_pool2d(F.relu(f.norm0(x)), 3, 2, 1) if hasattr(f, "norm0") else x
         for b in range(1, self.count + 1):
             x = features[f"dense_block{b}"] = getattr(f, f"denseblock{b}")(x)
             if b < self.count:
