@@ -1,7 +1,24 @@
 """`python -m jaxcnn`."""
 
+import os
 import sys
 
-from jaxcnn.cli import main
+# `python -m` puts the current folder first on the path. It may be a stranger's, with a file torch.py or inspect.py that
+# would run in place of the real one; so it goes before anything is imported that Python has not loaded at its start.
+# It comes back at the end of the path, where it shadows nothing, once the user names code: trust.find_here. What
+# PYTHONPATH says stays.
+try:
+    here = os.getcwd()
+except OSError:  # it was removed
+    here = None
+if not sys.flags.safe_path and here and sys.path[:1] == [here]:
+    del sys.path[0]
 
-sys.exit(main())
+from jaxcnn import trust
+
+trust.leave_out(here)
+
+from jaxcnn.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,9 +1,8 @@
-"""The error that a user can mend: full disks, packages to install, and the look-up of names that the user gives."""
+"""The error that a user can mend: full disks, packages to install, and the look-up of names."""
 
 import contextlib
 import difflib
 import errno
-import importlib
 import os
 
 MANY = 40
@@ -49,32 +48,3 @@ def look_up(name, *, table, kind):
     if name not in table:
         raise ValueError(f"unknown {kind} {name!r}; {nearest(name, table)}")
     return table[name]
-
-
-def import_attribute(name, *, kind):
-    """The object of `package.module:attribute`, the user's own.
-
-    Args:
-      name: str.
-      kind: what it is ("architecture"), for the error.
-    Raises:
-      ValueError: no such module on the path, or no such attribute in it.
-    """
-    module, _, attribute = name.partition(":")
-    if not module or not attribute:
-        raise ValueError(f"{kind} {name!r} is not of the form package.module:attribute")
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name and not module.startswith(error.name):
-            raise  # the user's module was found and imports something that was not
-        raise ValueError(
-            f"{kind} {name!r}: no module {module!r} on the path; start where it can be imported, "
-            "or put its folder on PYTHONPATH"
-        ) from error
-    if not hasattr(found, attribute):
-        raise ValueError(
-            f"{kind} {name!r}: {module} has no attribute {attribute!r}; "
-            + nearest(attribute, [k for k in vars(found) if not k.startswith("_")])
-        )
-    return getattr(found, attribute)

@@ -3,6 +3,7 @@
 import functools
 import inspect
 
+from jaxcnn import trust
 from jaxcnn.architectures import (
     alexnet,
     convnet,
@@ -20,7 +21,7 @@ from jaxcnn.architectures import (
     zfnet,
 )
 from jaxcnn.architectures.claim import Claim
-from jaxcnn.errors import import_attribute, look_up, nearest
+from jaxcnn.errors import look_up, nearest
 
 __all__ = ["ARCHITECTURES", "CLAIMS", "Claim", "create"]
 
@@ -52,15 +53,22 @@ def create(name, **options):
     What a variant fixes (the depth of resnet20) is not an option: another depth is another name.
 
     Args:
-      name: a key of ARCHITECTURES, or "package.module:attribute" for a class or function of the user's own.
+      name: a key of ARCHITECTURES, or "package.module:attribute" for a class or function of the user's own, which this
+        call allows.
       **options: its keyword arguments. None is a value like any other.
     Returns:
       A Linen module.
     Raises:
       ValueError: the name, the module, its attribute or an option is unknown; the message names the nearest.
     """
+    trust.allow(name)
+    return create_allowed(name, **options)
+
+
+def create_allowed(name, **options):
+    """`create` for a name that stands in a config, which may come from a file: the user must have allowed it before."""
     constructor = (
-        import_attribute(name, kind="architecture")
+        trust.import_code(name, kind="architecture")
         if ":" in name
         else look_up(name, table=ARCHITECTURES, kind="architecture")
     )

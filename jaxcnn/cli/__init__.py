@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 
-from jaxcnn import __version__
+from jaxcnn import __version__, trust
 from jaxcnn.cli import benchmarks, features, images, networks, pictures, runs, studies
 from jaxcnn.cli.terminal import subcommand
 from jaxcnn.errors import InputError
@@ -36,6 +36,7 @@ def main(argv=None):
         if workdir := getattr(arguments, "workdir", None):  # no shell expands the ~ of --workdir=~/run
             several = isinstance(workdir, list)
             arguments.workdir = [str(local_path(w)) for w in workdir] if several else str(local_path(workdir))
+        trust.allow_given(getattr(arguments, "trust_code", ()))
         return arguments.verb(arguments) or 0
     except InputError as error:
         if os.environ.get("JAXCNN_TRACEBACK"):

@@ -2,7 +2,7 @@
 
 import json
 
-from jaxcnn.cli.terminal import check_picture, check_writable, counting, table
+from jaxcnn.cli.terminal import check_picture, check_writable, counting, table, trusting
 from jaxcnn.errors import InputError
 
 
@@ -31,6 +31,7 @@ def _add_features(parser):
     parser.add_argument("--batch_size", type=int, default=64, help="default: 64")
     parser.add_argument("--workers", type=int, default=0, help="decoding processes; default: threads of this one")
     parser.add_argument("--output", required=True, metavar="FILE.npz", help="the file to write")
+    trusting(parser)
 
 
 def _add_neighbours(parser):
@@ -46,6 +47,7 @@ def _add_neighbours(parser):
     parser.add_argument("--metric", choices=("cosine", "euclidean"), default="cosine", help="default: cosine")
     parser.add_argument("--workdir", default=None, help="the run, for image files, where the gallery's was moved")
     parser.add_argument("--output", required=True, metavar="FILE.png", help="the contact sheet")
+    trusting(parser)
 
 
 def _add_probe(parser):

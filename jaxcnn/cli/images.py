@@ -3,12 +3,15 @@
 import json
 import sys
 
+from jaxcnn.cli.terminal import trusting
+
 
 def add(verb):
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     _add_prepare(verb(_prepare, "prepare", "write a TFDS data set or an image folder as array_record files"))
     add = verb(_statistics, "statistics", "mean, deviation and principal components of a config's training images")
     add.set_defaults(takes_config=True)
+    trusting(add)
     add.add_argument("--json", action="store_true", help="print one JSON object")
 
 

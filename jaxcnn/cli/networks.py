@@ -2,13 +2,14 @@
 
 import json
 
+from jaxcnn.cli.terminal import trusting
 from jaxcnn.errors import InputError
 
 
 def add(verb):
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     _add_summary(verb(_summary, "summary", "layers, parameters, MACs, memory and receptive fields of architectures"))
-    add = verb(_frontier, "frontier", "draw error against operations")
+    add = trusting(verb(_frontier, "frontier", "draw error against operations"))
     add.add_argument("--output", required=True, metavar="FILE.png", help="where to draw; the suffix names the format")
     add.add_argument("--workdir", nargs="+", default=[], metavar="RUN", help="these runs, not the published errors")
     add.add_argument("--json", action="store_true", help="print the points as one JSON object")
@@ -54,6 +55,7 @@ def _add_convert(parser):
     parser.add_argument(
         "--interpolation", choices=("bilinear", "bicubic"), default=None, help=f"of the resize; {usual}"
     )
+    trusting(parser)
 
 
 def _summary(arguments):

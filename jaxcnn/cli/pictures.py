@@ -6,7 +6,7 @@ import sys
 
 from jaxcnn.cli import projections
 from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_run, of_split
-from jaxcnn.cli.terminal import check_picture, check_writable, counting, make_folder, subcommand
+from jaxcnn.cli.terminal import check_picture, check_writable, counting, make_folder, subcommand, trusting
 from jaxcnn.errors import InputError, input_errors
 
 
@@ -24,7 +24,7 @@ def add(verb):
         return added
 
     augment = kind(_augment, "augment", "the contact sheet of a config's augmentation", of_one_run=False)
-    augment.set_defaults(takes_config=True)
+    trusting(augment).set_defaults(takes_config=True)
     curves = kind(_curves, "curves", "loss, accuracy, gap and learning rate of runs", of_one_run=False)
     curves.add_argument("--workdir", nargs="+", required=True, metavar="RUN", help="run directories")
     _add_filters(kind(_filters, "filters", "the filters of a convolution"))

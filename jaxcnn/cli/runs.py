@@ -3,7 +3,7 @@
 import json
 import sys
 
-from jaxcnn.cli.terminal import check_writable, counting, table
+from jaxcnn.cli.terminal import check_writable, counting, table, trusting
 from jaxcnn.errors import InputError
 
 
@@ -16,12 +16,13 @@ def add(verb):
     add = verb(_predict, "predict", "label images with a trained network")
     _add_run(add)
     add.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of images")
-    add = verb(_report, "report", "write report.html and curves.png of a run")
+    add = trusting(verb(_report, "report", "write report.html and curves.png of a run"))
     add.add_argument("--workdir", required=True, help="the run directory")
 
 
 def _add_train(parser):
     parser.set_defaults(takes_config=True)
+    trusting(parser)
     parser.add_argument("--workdir", default=None, help="the run directory; a run that is there is resumed")
     parser.add_argument(
         "--check",
@@ -77,6 +78,7 @@ def _add_run(parser, **options):
         "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    trusting(parser)
 
 
 def _train(arguments):

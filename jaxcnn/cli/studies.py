@@ -3,7 +3,7 @@
 import pathlib
 import sys
 
-from jaxcnn.cli.terminal import table
+from jaxcnn.cli.terminal import table, trusting
 from jaxcnn.errors import InputError
 
 LOCAL = {  # option: its default, its help
@@ -40,6 +40,7 @@ def add(verb):
         default=None,
         help="digits, mnist, cifar10-subset, cifar10, imagenet or folder:PATH; default: the study's own",
     )
+    trusting(parser)
     parser.add_argument("--runner", choices=("local", "population", "slurm"), default="local", help="default: local")
     local = parser.add_argument_group("runner local")
     for name, (default, text) in LOCAL.items():
@@ -137,7 +138,8 @@ def _itself(arguments):
     """This verb with its study, for another process."""
     scale = ["--scale", arguments.scale] if arguments.scale else []
     places = [str(pathlib.Path(path).absolute()) for path in (arguments.study, arguments.workdir)]
-    return ["sweep", places[0], "--workdir", places[1], *scale]
+    trusted = [word for name in arguments.trust_code for word in ("--trust-code", name)]
+    return ["sweep", places[0], "--workdir", places[1], *scale, *trusted]
 
 
 def _show(study, workdir, cells, failed):

@@ -1,5 +1,6 @@
 """What verbs look at, said by options: a run, a split of its data, images."""
 
+from jaxcnn.cli.terminal import trusting
 from jaxcnn.errors import InputError
 
 
@@ -9,7 +10,7 @@ def of_run(parser):
     parser.add_argument(
         "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
     )
-    return parser
+    return trusting(parser)
 
 
 def of_split(parser):

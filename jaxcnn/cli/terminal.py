@@ -19,6 +19,18 @@ def subcommand(parsers, function, name, text):
     )
 
 
+def trusting(parser):
+    """Adds --trust-code to a verb that opens a run or a file of features; `main` allows what it names."""
+    parser.add_argument(
+        "--trust-code",
+        action="append",
+        default=[],
+        metavar="PACKAGE.MODULE:ATTRIBUTE",
+        help="import this code if a run or a file names it; may be given several times",
+    )
+    return parser
+
+
 def table(header, rows):
     """Prints a table; long cells are folded, since a path is needed whole. No cell is markup, whatever it holds."""
     import rich.console

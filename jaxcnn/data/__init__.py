@@ -19,7 +19,15 @@ from jaxcnn.data.moments import channel_statistics, principal_components, statis
 from jaxcnn.data.order import Order
 from jaxcnn.data.records import Records, Source
 from jaxcnn.data.resident import read_all
-from jaxcnn.data.sources import check_classes, default_splits, load, located, look_up_once
+from jaxcnn.data.sources import (
+    check_classes,
+    default_splits,
+    load,
+    load_allowed,
+    located,
+    look_up_once,
+    splits_of_allowed,
+)
 
 __all__ = [
     "Arrays",
@@ -36,10 +44,12 @@ __all__ = [
     "default_splits",
     "epoch",
     "load",
+    "load_allowed",
     "located",
     "look_up_once",
     "principal_components",
     "read_all",
+    "splits_of_allowed",
     "statistics",
     "stream",
 ]

@@ -5,15 +5,15 @@ import contextvars
 import difflib
 import importlib.util
 import os
-import re
 
+from jaxcnn import trust
 from jaxcnn.data.digits import IMAGE_SIZE as DIGITS_SIZE
 from jaxcnn.data.digits import digits
 from jaxcnn.data.folder import Folder
 from jaxcnn.data.records import Records
 from jaxcnn.data.split_folders import nested
 from jaxcnn.data.tfds import TFDS
-from jaxcnn.errors import import_attribute
+from jaxcnn.errors import InputError
 
 WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "imagenette")  # offered for a slip
 NAMES = "digits, tfds:<name>, folder:<path>, or package.module:attribute of your own"
@@ -71,12 +71,23 @@ def load(
     Raises:
       ValueError: the name, the split or an option is wrong, or the data is not there; the message says what to do.
     """
+    trust.allow(name)
+    scaling = {"resize": resize, "interpolation": interpolation}
     options = {"image_size": image_size, "channels": channels, "fit": fit, "on_error": on_error}
+    return load_allowed(name, split, data_dir=data_dir, **options, **scaling)
+
+
+def load_allowed(name, split, *, data_dir, resize, interpolation, **options):
+    """`load` for a name that stands in a config or a file: the user must have allowed it before."""
     scaling = {"resize": resize, "interpolation": interpolation}
     if own := _own(name):
         changed = scaling if resize or interpolation != "bilinear" else {}
-        return own(split, data_dir=data_dir, **options, **changed)
-    if name == "digits" and image_size is None:
+        with trust.slips_named(f"data set {name}, split {split!r}", name):
+            records = own(split, data_dir=data_dir, **options, **changed)
+        if not isinstance(records, Records):
+            raise InputError(f"data set {name} returns {type(records).__name__}; it returns jaxcnn.data.Records.")
+        return records
+    if name == "digits" and options["image_size"] is None:
         options["image_size"] = DIGITS_SIZE
     return Records(_source(name, data_dir), split, **options, **scaling)
 
@@ -95,6 +106,12 @@ def default_splits(name, *, data_dir=None):
     Raises:
       ValueError: the name is wrong, the data is not there, or it has no split `train`.
     """
+    trust.allow(name)
+    return splits_of_allowed(name, data_dir=data_dir)
+
+
+def splits_of_allowed(name, *, data_dir):
+    """`default_splits` for a name that stands in a config: the user must have allowed it before."""
     if own := _own(name):
         return dict(getattr(own, "default_splits", None) or _held_out("train", 90, "test"))
     source = _source(name, data_dir)
@@ -153,15 +170,12 @@ def _own(name):
     if not isinstance(name, str):
         raise ValueError(f"the name of a data set is a string ({NAMES}), not {name!r}")
     kind = name.partition(":")[0]
-    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name) or kind in ("tfds", "folder"):
+    if not trust.is_code(name):
         return None
     slip = "." not in kind and difflib.get_close_matches(kind, ("tfds", "folder"), 1)
     if slip and importlib.util.find_spec(kind) is None:
         raise ValueError(_unknown(name))
-    own = import_attribute(name, kind=f"data set ({NAMES})")
-    if not callable(own):
-        raise ValueError(f"{name} is not callable: it must take (split, *, data_dir, ...) and return Records")
-    return own
+    return trust.import_code(name, kind="data set")
 
 
 def _unknown(name):

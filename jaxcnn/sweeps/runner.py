@@ -6,6 +6,7 @@ import time
 import jax
 import rich.console
 
+from jaxcnn import trust
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.lock import hold, is_held
@@ -80,6 +81,7 @@ def collect(study, workdir, *, title, docstring=""):
         raise InputError(f"there is no directory {workdir}: nothing to collect.")
     results, failed = {}, {}
     for run in study.runs():
+        trust.allow_config(run.config)  # the user's study names it; its run is read as data
         results[run.id], damage = result_or_damage(workdir / run.id, study.metrics)
         if results[run.id] is None:
             failed[run.id] = damage or _why_not(workdir / run.id)

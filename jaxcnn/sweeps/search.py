@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcnn import trust
 from jaxcnn.errors import InputError, disk_is_full, how_to_install, nearest
 from jaxcnn.files import write_text
 from jaxcnn.lock import hold, is_held
@@ -108,6 +109,9 @@ def run_search(search, workdir, *, title="", docstring="", storage="", report=pr
       InputError: Optuna is not installed, or the storage holds another search or is damaged.
     """
     _optuna()
+    trust.allow_config(search.base)
+    for space in search.space.values():
+        trust.allow(*getattr(space, "values", ()))
     name = storage or f"sqlite:///{workdir / 'search.db'}"
     with storage_errors_named(name):
         study = _open(search, workdir, name)
@@ -252,14 +256,15 @@ def _run(search, study, trial, workdir):
         if trial.should_prune():
             raise optuna.TrialPruned
 
+    drawn = {key: trial.params[key] for key in search.space}  # a storage may hold more, and it is data
     for row in read_metrics(folder):  # a trial that resumes: what its first process reported
         if row.get("split") == "validation":
             trial.report(row["top1"], row["step"])
     words = ", ".join(
-        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in trial.params.items()
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in drawn.items()
     )
     try:
-        result = train(search.config(trial.params), folder, quiet=True, final_test=False, on_evaluation=judge)
+        result = train(search.config(drawn), folder, quiet=True, final_test=False, on_evaluation=judge)
     except optuna.TrialPruned:
         study.tell(trial, state=state.PRUNED)
         return f"{folder.name}  {words}: pruned"

@@ -14,6 +14,7 @@ import sys
 import traceback
 from typing import Any
 
+from jaxcnn import trust
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
 from jaxcnn.sweeps.scales import check_scale
@@ -169,6 +170,7 @@ def load_module(path):
         raise InputError(f"there is no study file {path}; {nearest(path.name, there)}")
     if path.suffix != ".py":
         raise InputError(f"{path} is no study file: its name does not end in .py.")
+    trust.find_here()
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where a dataclass of the file looks its annotations up

@@ -10,6 +10,7 @@ import ml_collections
 from absl import flags
 from ml_collections import config_dict, config_flags
 
+from jaxcnn import trust
 from jaxcnn.errors import InputError, nearest
 
 # What a resumed run may change: where the data lie and how many processes read them, never what is computed.
@@ -174,6 +175,7 @@ def load_config(arguments):
     named, overrides = parser.parse_known_args(arguments)
     if named.config is None:
         raise InputError("name a config: --config=configs/NAME.py, then --config.key=value to change a value of it")
+    trust.find_here()
     config, values = _run_file(pathlib.Path(named.config)), flags.FlagValues()
     argv = ["jaxcnn", *overrides]
     try:
@@ -185,7 +187,9 @@ def load_config(arguments):
         raise InputError(f"the config could not be read: {_reason(error)}") from error
     if rest:
         raise InputError(f"not an argument of this verb: {' '.join(rest)}")
-    return values["config"].value
+    config = values["config"].value
+    trust.allow_config(config)
+    return config
 
 
 def _run_file(path):

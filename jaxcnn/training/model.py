@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxcnn import architectures
+from jaxcnn import architectures, trust
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.operators import BatchNorm
 from jaxcnn.training.parallel import AXIS
@@ -21,8 +21,10 @@ def make_model(config, shape, classes):
     """
     settings = config.model
     options = {**_plain(settings.options)}
-    with input_errors("config.model"):
-        model = architectures.create(settings.name, **options)
+    with trust.slips_named("config.model", settings.name):
+        model = architectures.create_allowed(settings.name, **options)
+    if not isinstance(model, nn.Module):
+        raise InputError(f"config.model.name: {settings.name} builds {type(model).__name__}; it builds a Linen module.")
     fields = {}
     if hasattr(model, "num_classes") and "num_classes" not in options:
         fields["num_classes"] = classes
@@ -41,8 +43,9 @@ def make_model(config, shape, classes):
     with input_errors("config.model"):
         model = model.clone(**fields)
     _check_model(settings.name, model, shape, classes)
-    if ":" in settings.name:
-        _check_dropout(settings.name, model, shape)
+    if trust.is_code(settings.name):
+        with trust.slips_named(f"architecture {settings.name} in training", settings.name):
+            _check_dropout(settings.name, model, shape)
     return model
 
 
@@ -55,11 +58,9 @@ def _check_model(name, model, shape, classes):
     image = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     where = f"architecture {name} does not fit images of {shape} and {classes} classes"
     try:
-        with input_errors(where):
+        with trust.slips_named(where, name):
             result, _ = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), image)
     except TypeError as error:
-        if ":" in name:  # the user's own, who needs the traceback
-            raise
         raise InputError(f"{where}, or an option of it is of the wrong kind: {error}") from error
     if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
         raise InputError(
@@ -92,5 +93,5 @@ def _check_dropout(name, model, shape):
         return model.apply(variables, images, train=True, mutable=["batch_stats"], rngs=keys)
 
     images = jax.ShapeDtypeStruct((1, 2, *shape), jnp.float32)
-    with nn.intercept_methods(refuse), input_errors(f"architecture {name} in training"):
+    with nn.intercept_methods(refuse):
         jax.eval_shape(jax.vmap(trained, (None, 0), axis_name=AXIS), abstract_variables(model, shape), images)

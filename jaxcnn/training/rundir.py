@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from safetensors import numpy as safetensors
 
+from jaxcnn import trust
 from jaxcnn.data import located
 from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.files import local_path
@@ -135,7 +136,7 @@ def read_config(workdir):
     path = local_path(workdir) / "config.json"
     if not path.is_file():
         raise InputError(f"{workdir} is not a run directory: it has no config.json.")
-    return from_json(path.read_text())
+    return trust.named_by(from_json(path.read_text()), path)
 
 
 def write_environment(workdir, config, *, step, **more):

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcnn import data
+from jaxcnn import data, trust
 from jaxcnn.augment import RECIPES, make_augment, make_mix
-from jaxcnn.errors import InputError, import_attribute, input_errors, look_up
+from jaxcnn.errors import InputError, input_errors, look_up
 from jaxcnn.operators import LOSSES
 from jaxcnn.training.bounds import check_images, check_steps
 from jaxcnn.training.config import default_config
@@ -130,7 +130,7 @@ def load_records(config, split, *, stored_size=None):
     if not settings[split]:
         raise InputError(f"config.data.{split} is empty: this data set has no such split; name one.")
     with input_errors(""):
-        return data.load(
+        return data.load_allowed(
             settings.name,
             settings[split],
             data_dir=settings.data_dir or None,
@@ -144,14 +144,20 @@ def load_records(config, split, *, stored_size=None):
 
 
 def set_up(config, *, devices=None):
-    """Resolves a config and checks that its parts fit together.
+    """Resolves a config of the user's and checks that its parts fit together.
 
     Args:
-      config: a ConfigDict with the keys of default_config; it is copied.
+      config: a ConfigDict with the keys of default_config; it is copied. The code that it names is allowed by that.
       devices: the devices to use; None takes all.
     Raises:
       InputError: the first thing that does not fit.
     """
+    trust.allow_config(config)
+    return set_up_allowed(config, devices=devices)
+
+
+def set_up_allowed(config, *, devices=None):
+    """`set_up` for the config of a run directory: the user must have allowed the code that it names before."""
     config, train = resolve_data(config)
     # Now, not when they are first read: a slip in the name of the test split must not wait for the end of the run.
     held_out = {split: load_records(config, split) for split in ("validation", "test") if config.data[split]}
@@ -212,7 +218,7 @@ def resolve_data(config):
         config.data.name = data.located(config.data.name)
         config.data.fit, config.data.interpolation = config.data.fit or "crop", config.data.interpolation or "bilinear"
         with input_errors(""):
-            splits = data.default_splits(config.data.name, data_dir=config.data.data_dir or None)
+            splits = data.splits_of_allowed(config.data.name, data_dir=config.data.data_dir or None)
         for split, expression in splits.items():
             config.data[split] = config.data[split] or expression or ""
         train = load_records(config, "train")
@@ -302,9 +308,10 @@ def _check_batch(config, replicas):
 def _loss(config, classes):
     name = config.loss.name
     with input_errors("config.loss.name"):
-        loss = import_attribute(name, kind="loss") if ":" in name else look_up(name, table=LOSSES, kind="loss")
+        loss = trust.import_code(name, kind="loss") if ":" in name else look_up(name, table=LOSSES, kind="loss")
     batch = jax.ShapeDtypeStruct((2, classes), jnp.float32)
-    found = jax.eval_shape(loss, batch, batch)
+    with trust.slips_named(f"config.loss.name: {name} of logits and targets (2, {classes})", name):
+        found = jax.eval_shape(loss, batch, batch)
     if getattr(found, "shape", None) != (2,):
         raise InputError(
             f"config.loss.name: {name} gives {getattr(found, 'shape', type(found).__name__)} for logits and targets "

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from jaxcnn import data
+from jaxcnn import data, trust
 from jaxcnn.data.equal_files import equal_files, say_equal_files
 from jaxcnn.errors import InputError
 from jaxcnn.training.bounds import SAMPLE
@@ -41,6 +41,7 @@ def measure(config):
     Returns:
       {"mean": (c,), "std": (c,), "pca": 3 values then 3x3 vectors, flat, of colour images, else ()}, float.
     """
+    trust.allow_config(config)
     config, train = resolve_data(config)
     settings, one = config.data, Replicas(config.parallel, jax.local_devices()[:1])
     feed = Feed(train, one, seed=config.seed, resident=settings.resident, workers=settings.workers)

@@ -8,7 +8,7 @@ import os
 import jax
 import numpy as np
 
-from jaxcnn import data
+from jaxcnn import data, trust
 from jaxcnn.data.fit import DataError
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError, input_errors
@@ -21,7 +21,7 @@ from jaxcnn.training.feed import Feed
 from jaxcnn.training.model import make_model
 from jaxcnn.training.named_arrays import named, not_finite
 from jaxcnn.training.rundir import append_evaluation, read_about, read_config, read_data, read_statistics
-from jaxcnn.training.setup import load_records, make_normalise, set_up
+from jaxcnn.training.setup import load_records, make_normalise, set_up_allowed
 from jaxcnn.training.state import abstract_variables
 from jaxcnn.training.step import as_float
 
@@ -29,11 +29,13 @@ logger = logging.getLogger(__name__)
 
 
 class Trained:
-    """The network of a run at one checkpoint.
+    """The network of a run at one checkpoint. A run directory is data: code that its files name is not imported.
 
     Args:
       workdir: a run directory; the data set of the run need not be there.
       checkpoint: "best" on the held-out slice, "latest" or a step.
+      trust_code: names of code, "my_project.nets:Net", that may be imported all the same; so may those that the user
+        has given in this process, in a config that was trained for example.
 
     Attributes:
       config, classes, shape, step: of the run; shape is (h, w, c).
@@ -42,10 +44,11 @@ class Trained:
 
     Raises:
       InputError: no run, no such checkpoint, or one of another architecture, damaged, or with numbers that are not
-        finite.
+        finite; or a network of code that is not allowed.
     """
 
-    def __init__(self, workdir, checkpoint="best"):
+    def __init__(self, workdir, checkpoint="best", *, trust_code=()):
+        trust.allow(*trust_code)
         self.workdir = local_path(workdir)
         self.config = read_config(workdir)
         with Checkpoints(self.workdir / "checkpoints", read_only=True) as checkpoints:
@@ -177,21 +180,22 @@ class Trained:
 
     def _set_up(self, name, data_dir):
         """The Setup, and how its data differ from the run's."""
+        trust.allow(name)
         config, kept = _for_these_devices(self.config), read_about(self.workdir)
         with config.unlocked():
             config.data.name = data.located(name or config.data.name)
             config.data.data_dir = data_dir or config.data.data_dir
         if name and "records" in kept:
             with contextlib.suppress(InputError):  # other data need not have the run's splits
-                setup = set_up(config)
+                setup = set_up_allowed(config)
                 if not (changes := data_changes(kept, setup.about_data)):
                     return setup, changes
         if name:
             with config.unlocked(), input_errors("--data"):
-                splits = data.default_splits(name, data_dir=config.data.data_dir or None)
+                splits = data.splits_of_allowed(name, data_dir=config.data.data_dir or None)
                 config.data.update({split: splits.get(split) or "" for split in ("train", "validation", "test")})
         try:
-            setup = set_up(config)
+            setup = set_up_allowed(config)
         except InputError as error:
             if not config.data.name.startswith("folder:") or os.path.isdir(config.data.name.removeprefix("folder:")):
                 raise

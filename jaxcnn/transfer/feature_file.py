@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 
+from jaxcnn import trust
 from jaxcnn.errors import InputError, disk_is_full
 
 # What another file than .npz raises, or half a one.
@@ -102,7 +103,8 @@ def read_features(file):
     try:
         with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as found:
             columns = {name: found[name] for name in COLUMNS}
-            return Features(**columns, classes=tuple(found["classes"].tolist()), meta=json.loads(found["meta"].item()))
+            meta = trust.named_by({"meta": json.loads(found["meta"].item())}, file)["meta"]
+            return Features(**columns, classes=tuple(found["classes"].tolist()), meta=meta)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}.") from error
     except NO_ARRAYS as error:

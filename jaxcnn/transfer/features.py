@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxcnn import data
+from jaxcnn import data, trust
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.training.compilation import compiler_options
 from jaxcnn.training.parallel import AXIS, Replicas
@@ -117,7 +117,8 @@ def split_records(trained, split, *, name="", data_dir=""):
         if name or data_dir:
             config.data.data_dir = data_dir or config.data.data_dir
         if name:
-            splits = data.default_splits(name, data_dir=config.data.data_dir or None)
+            trust.allow(name)
+            splits = data.splits_of_allowed(name, data_dir=config.data.data_dir or None)
             config.data.name = data.located(name)
             config.data.update({part: splits.get(part) or "" for part in ("train", "validation", "test")})
         config.data.image_size, config.data.channels = tuple(trained.shape[:2]), trained.shape[2]

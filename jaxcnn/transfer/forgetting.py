@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from jaxcnn import architectures
+from jaxcnn import architectures, trust
 from jaxcnn.errors import input_errors, look_up
 from jaxcnn.operators.dense import HEAD_INIT
 from jaxcnn.training.finetune import changes_with_classes
@@ -62,7 +62,7 @@ class TwoHeads(nn.Module):
         if new_classes < 1:
             raise ValueError(f"{self.num_classes} classes of both tasks, but {self.old_classes} are old")
         options = {**(self.options or {}), "num_classes": self.old_classes, "dtype": self.dtype}
-        network = architectures.create(self.network, **options)
+        network = architectures.create_allowed(self.network, **options)
         nn.share_scope(self, network)
         old, features = network(x, train=train)
         shared = [x for stage, x in features.items() if not stage.startswith("aux") and x.shape[-1] != self.old_classes]
@@ -102,6 +102,7 @@ def second_task(config, source, *, method="lwf", weight=1.0, warmup="0 steps"):
     with input_errors(""):
         look_up(method, table=dict.fromkeys(METHODS), kind="method")
     theirs, (classes, shape) = read_config(source), read_data(source)
+    trust.check(theirs.model.name)  # it becomes a part of the user's config
     config = config.copy_and_resolve_references()
     with config.unlocked():
         config.model.name = f"{__name__}:TwoHeads"

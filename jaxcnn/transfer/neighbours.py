@@ -114,7 +114,7 @@ def _read_again(gallery, rows):
     name, split = options.pop("name"), options.pop("split")
     options["image_size"], options["data_dir"] = tuple(options["image_size"]), options["data_dir"] or None
     try:
-        records = data.load(name, split, **options)
+        records = data.load_allowed(name, split, **options)
     except ValueError as error:
         raise InputError(f"the images of the gallery cannot be read again: {error}") from error
     if len(records) != gallery.meta["images"]:

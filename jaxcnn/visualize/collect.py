@@ -5,10 +5,12 @@ import json
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from jaxcnn import trust
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
+from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.metrics import read_metrics
-from jaxcnn.training.rundir import read_evaluations
+from jaxcnn.training.rundir import read_config, read_data, read_evaluations
 from jaxcnn.training.setup import load_records
 from jaxcnn.training.trained import Trained
 from jaxcnn.visualize.curves import draw_curves
@@ -22,8 +24,9 @@ PICTURES = "pictures"  # the folder of a run whose PNGs its report shows
 def write_report(workdir):
     """Writes report.html, one self-contained page, and curves.png into a run directory.
 
-    The examples are held-out images; they are left out where the data set is not there any more. Pictures are the PNGs
-    of the run's folder `pictures`, by name.
+    The examples are held-out images; they are left out where the data set is not there any more. What takes code that
+    the run names and the user has not allowed is left out with a sentence: nothing of it is executed. Pictures are the
+    PNGs of the run's folder `pictures`, by name.
 
     Returns:
       The path of report.html.
@@ -31,24 +34,27 @@ def write_report(workdir):
       InputError: no run, no checkpoint yet, or a damaged picture.
     """
     workdir = local_path(workdir)
-    trained = Trained(workdir)
+    config = read_config(workdir)
+    step, parameters, examples, left_out = _of_network(workdir)
+    classes, _ = read_data(workdir)
     evaluations = read_evaluations(workdir)
     counted = next((row for row in reversed(evaluations) if "confusion" in row), None)
     environment = json.loads((workdir / "environment.json").read_text())["starts"][-1]
     rows = read_metrics(workdir)
     report = RunReport(
-        name=f"{trained.config.model.name} on {trained.config.data.name}",
-        config=trained.config.to_dict(),
+        name=f"{config.model.name} on {config.data.name}",
+        config=config.to_dict(),
         environment=environment,
         rows=rows,
         evaluations=[{k: v for k, v in row.items() if k != "confusion"} for row in evaluations],
-        classes=trained.classes,
+        classes=classes,
         confusion=np.array(counted["confusion"]) if counted else None,
         confusion_split=counted["split"] if counted else "",
-        examples=_examples(trained),
-        checkpoint_step=trained.step,
-        parameters=trained.parameters(),
+        examples=examples,
+        checkpoint_step=step,
+        parameters=parameters,
         pictures=tuple(_picture(file) for file in sorted((workdir / PICTURES).glob("*.png"))),
+        left_out=left_out,
     )
     path = workdir / "report.html"
     path.write_text(run_report(report))
@@ -66,9 +72,24 @@ def _picture(file):
     return Picture(file.stem, file.read_bytes(), command)
 
 
+def _of_network(workdir):
+    """(step of the best checkpoint, number of parameters, examples, sentences about what was left out)."""
+    try:
+        trained = Trained(workdir)
+    except trust.Untrusted as error:
+        with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
+            return checkpoints.resolve("best"), None, [], (f"Parameters and predictions are left out. {error}",)
+    try:
+        return trained.step, trained.parameters(), _examples(trained), ()
+    except trust.Untrusted as error:
+        return trained.step, trained.parameters(), [], (f"Predictions are left out. {error}",)
+
+
 def _examples(trained):
     try:
         records = load_records(trained.config, "validation")
+    except trust.Untrusted:
+        raise
     except (InputError, OSError):  # a loader of the user's own may say so by any OSError
         return []
     chosen = np.random.default_rng(0).permutation(len(records))[:EXAMPLE_IMAGES]

@@ -39,7 +39,7 @@ class RunReport:
     """What the report of a run is made of; `rows` are those of metrics.jsonl, `evaluations` those of the evaluate verb.
 
     confusion is (K, K), a row a true class, counted on `confusion_split`; None where nobody counted. `parameters` is
-    the number of trained parameters, left out where None.
+    the number of trained parameters, left out where None. `left_out` are sentences about what is not there and why.
     """
 
     name: str
@@ -54,6 +54,7 @@ class RunReport:
     checkpoint_step: int
     parameters: int | None = None
     pictures: tuple[Picture, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def run_report(run: RunReport) -> str:
@@ -79,6 +80,7 @@ def run_report(run: RunReport) -> str:
 
 
 def _notices(run, history):
+    yield from run.left_out
     bad = first_bad_row(history)
     if bad is not None:
         yield f"The train loss is not a finite number at step {bad['step']} (epoch {_epoch(bad)})."

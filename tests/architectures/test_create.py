@@ -3,6 +3,7 @@ import sys
 import flax.linen as nn
 import pytest
 
+from jaxcnn import InputError
 from jaxcnn.architectures import create
 from jaxcnn.architectures.lenet import LeNet5Common
 
@@ -67,5 +68,5 @@ def test_what_a_variant_fixes_is_not_an_option():
 def test_a_missing_dependency_of_the_users_module_stays_visible(tmp_path, monkeypatch):
     (tmp_path / "needs_more.py").write_text("import no_such_dependency\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match="no_such_dependency"):
+    with pytest.raises(InputError, match=r"needs_more.py, line 1: .*no_such_dependency"):
         create("needs_more:Model")

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from jaxcnn import InputError
 from jaxcnn.data import Arrays, DataError, Records, decode_image, default_splits, load, read_all
 
 
@@ -224,9 +225,9 @@ def test_a_source_of_the_users_own(tmp_path, monkeypatch):
     assert load("my_shapes:shapes", "train", image_size=(3, 3), resize=4, interpolation="bicubic").shape == (3, 3, 1)
     with pytest.raises(ValueError, match="shapes"):
         load("my_shapes:shape", "train")
-    with pytest.raises(ValueError, match="not callable"):
+    with pytest.raises(ValueError, match="my_shapes:number is an object of type int"):
         load("my_shapes:number", "train")
-    with pytest.raises(ModuleNotFoundError, match="a_module_that_is_not_there"):
+    with pytest.raises(InputError, match=r"my_failing.py, line 1: .*a_module_that_is_not_there"):
         load("my_failing:shapes", "train")
 
 

@@ -1,0 +1,309 @@
+"""Nothing that came as data runs code: what a stranger's run or file of features may name, and who allows it."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import jaxcnn
+from jaxcnn import InputError, cli, trust
+from jaxcnn.training.check import teacher_checks
+
+# A module that leaves a mark when it is imported and another when what is in it is called.
+MARKING = """
+import pathlib
+import flax.linen as nn
+from subprocess import Popen, run
+HERE = pathlib.Path(__file__).parent
+(HERE / "IMPORTED").touch()
+
+class Net(nn.Module):
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        (HERE / "CALLED").touch()
+        return nn.Dense(self.num_classes)(x.reshape(x.shape[0], -1)), {}
+
+def load(split, **options):
+    (HERE / "CALLED").touch()
+
+def loss(logits, targets):
+    (HERE / "CALLED").touch()
+    return (logits - targets).sum(axis=1)
+
+def build(**options):
+    return Net()
+
+class Plain:
+    pass
+
+number = 3
+"""
+
+COMMANDS = {
+    "evaluate": ("evaluate", "--workdir={run}"),
+    "evaluate crops": ("evaluate", "--workdir={run}", "--crops", "1", "10"),
+    "predict": ("predict", "--workdir={run}", "{image}"),
+    "features": ("features", "--workdir={run}", "--stage=pool1", "--output={folder}/f.npz"),
+    "visualize": ("visualize", "filters", "--workdir={run}", "--output={folder}/f.png"),
+    "convert": ("convert", "{folder}/w.safetensors", "--to=torchvision", "--workdir={run}"),
+    "frontier": ("frontier", "--workdir={run}", "--output={folder}/f.png"),
+    "train": ("train", "--config={config}", "--config.finetune.source={run}", "--workdir={folder}/tuned"),
+    "inherit": ("train", "--config={config}", "--config.model.name=", "--config.finetune.source={run}", "--dry_run"),
+    "neighbours image": ("neighbours", "--gallery={gallery}", "--query={image}", "--output={folder}/f.png"),
+}
+CONFIG = """
+from jaxcnn import default_config
+
+def get_config():
+    config = default_config()
+    config.data.image_size = (8, 8)
+    config.model.name = "convnet"
+    config.model.options.update({"widths": (4,), "convolutions": 1, "hidden": ()})
+    config.batch_size = 32
+    config.duration = "2 steps"
+    return config
+"""
+
+
+@pytest.fixture
+def stranger(tiny_run, tmp_path, monkeypatch, user_package):
+    """make("model.name", "a:b", **options): a run whose config.json says so, and the places that COMMANDS name."""
+    user_package("jaxcnn_test_theirs", MARKING)
+
+    def make(key, name, options=None):
+        run = shutil.copytree(tiny_run, tmp_path / "run")
+        config = json.loads((run / "config.json").read_text())
+        part, _, leaf = key.partition(".")
+        config[part][leaf] = name
+        if options is not None:
+            config[part]["options"] = options
+        (run / "config.json").write_text(json.dumps(config))
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "x.png")
+        (tmp_path / "mine.py").write_text(CONFIG)
+        places = {"run": run, "folder": tmp_path, "image": tmp_path / "x.png", "config": tmp_path / "mine.py"}
+        return {**places, "gallery": _gallery(tmp_path / "gallery.npz", run)}
+
+    return make
+
+
+def _gallery(path, run, *, data="digits"):
+    """A small file of features that says it was written with this run and from this data set."""
+    rows = np.arange(8, dtype=np.int32)
+    found_by = {"name": data, "split": "test", "image_size": [8, 8], "data_dir": "", "channels": 1, "fit": "crop"}
+    found_by.update({"resize": 0, "interpolation": "bilinear", "on_error": "raise"})
+    meta = {"run": str(run), "architecture": "convnet", "checkpoint": 20, "weights": "0", "stage": "pool1"}
+    meta.update({"pool": "none", "data": found_by, "images": 360})
+    columns = {"features": np.eye(8, dtype=np.float32), "label": rows, "index": rows, "position": rows}
+    np.savez(path, **columns, classes=np.array(list("0123456789")), meta=np.array(json.dumps(meta)))
+    return path
+
+
+def _refused(capsys, words, places):
+    capsys.readouterr()
+    code = cli.main([word.format(**places) for word in words])
+    error = capsys.readouterr().err
+    assert code == 2 and "Traceback" not in error, error
+    return error
+
+
+def _marks(folder):
+    return [path.name for path in pathlib.Path(folder).rglob("*") if path.name in ("IMPORTED", "CALLED", "PWNED")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_run_directory_executes_nothing(command, stranger, capsys, tmp_path):
+    marker = {"args": ["/bin/sh", "-c", f"touch {tmp_path}/PWNED"]}
+    places = stranger("model.name", "subprocess:Popen", marker)
+    error = _refused(capsys, COMMANDS[command], places)
+    assert "model.name is 'subprocess:Popen'" in error and str(places["run"] / "config.json") in error
+    assert "subprocess is of Python's standard library" in error and not _marks(tmp_path)
+    config = places["run"] / "config.json"
+    config.write_text(config.read_text().replace("subprocess:Popen", "jaxcnn_test_theirs:Net"))
+    error = _refused(capsys, COMMANDS[command], places)
+    assert "model.name is 'jaxcnn_test_theirs:Net'" in error and str(config) in error
+    assert "--trust-code jaxcnn_test_theirs:Net" in error and not _marks(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["data.name", "loss.name"])
+def test_of_a_run_whose_network_is_ours_nothing_else_is_executed(key, stranger, capsys, tmp_path):
+    places = stranger(key, f"jaxcnn_test_theirs:{key[:4]}")
+    assert f"{key} is 'jaxcnn_test_theirs:{key[:4]}'" in _refused(capsys, COMMANDS["evaluate"], places)
+    assert cli.main([word.format(**places) for word in COMMANDS["predict"]]) == 0
+    assert not _marks(tmp_path)
+
+
+def test_the_report_of_a_strangers_run_leaves_out_what_is_theirs(stranger, capsys, tmp_path):
+    run = stranger("model.name", "jaxcnn_test_theirs:Net", {})["run"]
+    assert cli.main(["report", f"--workdir={run}"]) == 0
+    page = (run / "report.html").read_text()
+    assert "Parameters and predictions are left out" in page and "--trust-code jaxcnn_test_theirs:Net" in page
+    assert "Test accuracy" in page and not _marks(tmp_path)
+
+
+def test_the_report_without_a_strangers_data_set(stranger, tmp_path):
+    run = stranger("data.name", "jaxcnn_test_theirs:load")["run"]
+    assert cli.main(["report", f"--workdir={run}"]) == 0
+    page = (run / "report.html").read_text()
+    assert "Predictions are left out" in page and "690" in page and not _marks(tmp_path)
+
+
+def test_the_data_set_of_a_file_of_features(user_package, capsys, tmp_path):
+    user_package("jaxcnn_test_theirs", MARKING)
+    places = {"folder": tmp_path}
+    words = ("neighbours", "--gallery={gallery}", "--query=0", "-k=2", "--output={folder}/f.png")
+    for name in ("jaxcnn_test_theirs:load", "subprocess:getoutput"):
+        places["gallery"] = _gallery(tmp_path / "gallery.npz", tmp_path, data=name)
+        error = _refused(capsys, words, places)
+        assert f"{places['gallery']}: meta.data.name is '{name}'" in error and not _marks(tmp_path)
+
+
+def test_a_network_inside_ours(stranger, capsys, tmp_path):
+    options = {"network": "jaxcnn_test_theirs:Net", "old_classes": 10}
+    places = stranger("model.name", "jaxcnn.transfer.forgetting:TwoHeads", options)
+    assert "model.options.network is 'jaxcnn_test_theirs:Net'" in _refused(capsys, COMMANDS["predict"], places)
+    assert not _marks(tmp_path)
+
+
+def test_a_second_task_takes_no_name_from_its_source(stranger, tiny_config, tmp_path):
+    from jaxcnn.transfer.forgetting import second_task
+
+    run = stranger("model.name", "jaxcnn_test_theirs:Net", {})["run"]
+    with pytest.raises(InputError, match="--trust-code jaxcnn_test_theirs:Net"):
+        second_task(tiny_config(), run)
+    assert not _marks(tmp_path)
+
+
+def test_reading_a_run_only_to_show_it_is_no_affair_of_trust(stranger, tmp_path):
+    run = stranger("model.name", "jaxcnn_test_theirs:Net", {})["run"]
+    assert cli.main(["visualize", "curves", f"--workdir={run}", f"--output={tmp_path}/c.png"]) == 0
+    assert not _marks(tmp_path)
+
+
+NET = """
+import flax.linen as nn
+import numpy as np
+from jaxcnn.data import Arrays, Records
+from jaxcnn.operators import softmax_cross_entropy
+
+class Net(nn.Module):
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        return nn.Dense(self.num_classes)(x.reshape(x.shape[0], -1)), {}
+
+class WithoutTrain(nn.Module):
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(self.num_classes)(x.reshape(x.shape[0], -1)), {}
+
+class Raises(nn.Module):
+    num_classes: int = 10
+
+    def __call__(self, x, *, train: bool):
+        raise KeyError("a slip of mine")
+
+def keyword(logits, targets, *, needed):
+    return softmax_cross_entropy(logits, targets)
+
+def slips(logits, targets):
+    return logits.no_such_attribute
+
+def nothing(split, **options):
+    return None
+
+class Plain:
+    pass
+
+def plain(**options):
+    return Plain()
+
+instance = Net()
+from subprocess import Popen, getoutput
+"""
+
+
+@pytest.fixture
+def mine(user_package):
+    """The name of a module of the user's own."""
+    name = f"jaxcnn_test_mine_{os.urandom(4).hex()}"  # what one test allows is allowed for its process
+    user_package(name, NET)
+    return name
+
+
+def test_the_user_allows_code_on_the_command_line(mine, tiny_config, tmp_path, capsys):
+    """Another process, which has not trained the run: it is as a stranger's there."""
+    run = tmp_path / "run"
+    jaxcnn.train(
+        tiny_config({"model.name": f"{mine}:Net", "model.options": {}, "duration": "2 steps"}), run, quiet=True
+    )
+    assert jaxcnn.Trained(run).step == 2  # the user has named it in this process
+    places = {"run": run, "folder": tmp_path}
+    words = [word.format(**places) for word in COMMANDS["evaluate"]]
+    path = {"PYTHONPATH": os.pathsep.join([str(pathlib.Path(jaxcnn.__file__).parents[1]), str(tmp_path / "packages")])}
+    command = [sys.executable, "-m", "jaxcnn", *words, f"--trust-code={mine}:Net"]
+    done = subprocess.run(command, env={**os.environ, **path}, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "top-1" in done.stdout, done.stderr
+
+
+def test_the_user_allows_code_in_python(mine, stranger):
+    run = stranger("model.name", f"{mine}:Net", {})["run"]
+    with pytest.raises(trust.Untrusted):
+        jaxcnn.Trained(run)
+    with pytest.raises(InputError, match="does not fit"):  # it is built, and has other weights
+        jaxcnn.Trained(run, trust_code=[f"{mine}:Net"])
+
+
+@pytest.mark.parametrize("name", ["subprocess:Popen", "os:system", "builtins:exec", "my_nets", "resnet20"])
+def test_what_the_command_line_cannot_allow(name, tiny_run, capsys):
+    assert name in _refused(capsys, ("report", "--workdir={run}", f"--trust-code={name}"), {"run": tiny_run})
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"model.name": "instance"}, "is an object of type Net; it is a class of flax.linen.Module, or a function"),
+    ({"model.name": "Plain"}, "is the class Plain; it is a class of flax.linen.Module"),
+    ({"model.name": "Popen"}, "is the class Popen; it is a class of flax.linen.Module"),
+    ({"model.name": "getoutput"}, "subprocess is of Python's standard library"),
+    ({"model.name": "plain"}, "builds Plain; it builds a Linen module"),
+    ({"loss.name": "Net"}, "is the class Net; it is a function of yours, f(logits, targets)"),
+    ({"loss.name": "getoutput"}, "subprocess is of Python's standard library"),
+    ({"data.name": "Popen"}, "subprocess is of Python's standard library"),
+    ({"data.name": "nothing"}, "returns NoneType; it returns jaxcnn.data.Records"),
+    ({"model.name": "WithoutTrain"}, ".py, line 14: architecture"),
+    ({"model.name": "Raises"}, ".py, line 25: architecture"),
+    ({"loss.name": "keyword"}, ".py, line 27: config.loss.name"),
+    ({"loss.name": "slips"}, ".py, line 31: config.loss.name"),
+])  # fmt: skip
+def test_code_of_the_users_own_is_what_it_should_be(changes, words, mine, tiny_config):
+    ((key, attribute),) = changes.items()
+    options = {"model.options": {}} if key == "model.name" else {}
+    with pytest.raises(InputError) as refused:
+        teacher_checks(tiny_config({key: f"{mine}:{attribute}", **options}), line=lambda text: None)
+    assert words in str(refused.value), str(refused.value)
+
+
+def test_the_current_folder_is_no_place_for_code_by_accident(stranger, tmp_path):
+    """`python -m` puts it first on the path; there it would stand before torch, rich, inspect and all others."""
+    run = stranger("model.name", "here:Net", {})["run"]
+    for name in ("here", "rich", "inspect", "traceback", "tensorboardX", "argparse"):
+        (tmp_path / f"{name}.py").write_text(MARKING)
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(jaxcnn.__file__).parents[1])}
+
+    def start(*words):
+        command = [sys.executable, "-m", "jaxcnn", *words]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+
+    done = start("predict", f"--workdir={run}", "x.png")
+    assert done.returncode == 2 and "--trust-code here:Net" in done.stderr and not _marks(tmp_path)
+    done = start("predict", f"--workdir={run}", "x.png", "--trust-code=here:Net")
+    assert _marks(tmp_path).count("IMPORTED") == 1, done.stderr  # of here.py, which the user has named
