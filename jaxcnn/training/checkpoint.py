@@ -16,6 +16,7 @@ from orbax.checkpoint import v1 as ocp
 from jaxcnn.errors import InputError
 from jaxcnn.files import read_json
 from jaxcnn.training.named_arrays import checksums, compare, named
+from jaxcnn.training.selection import rank
 from jaxcnn.training.state import State
 
 logger = logging.getLogger(__name__)
@@ -352,11 +353,6 @@ def _host():
 
 def _checksum(memory):
     return f"{zlib.crc32(json.dumps(memory, sort_keys=True).encode()):08x}"
-
-
-def rank(metrics):
-    """Higher is better: held-out top-1, then the lower loss."""
-    return metrics["top1"], -metrics["loss"]
 
 
 def _items(tree):

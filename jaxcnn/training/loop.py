@@ -33,6 +33,7 @@ from jaxcnn.training.rundir import (
     write_environment,
     write_statistics,
 )
+from jaxcnn.training.selection import few_images
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.source import begin_from_source, source_statistics
 from jaxcnn.training.state import create_state
@@ -264,6 +265,8 @@ class _Run(Chunks):
     def _finish(self, final_test):
         best = self.checkpoints.resolve("best")
         validation = {"step": best, **self.checkpoints.held_out(best)}
+        if few := few_images(validation["top1"], len(self.setup.records("validation"))):
+            self.progress.line(few)
         test = self.record.tested()
         if test is None and final_test and self.config.data.test:
             test = self._test(best)

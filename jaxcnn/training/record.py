@@ -103,7 +103,7 @@ class Record:
 
     def held_out_row(self, step, result):
         """Logs an Evaluation on the held-out slice, moves the plateau, and returns the row."""
-        row = {"split": "validation", "step": step, "epoch": self._epoch(step)}
+        row = {"split": "validation", "step": step, "epoch": self._epoch(step), "n": result.n}
         row |= {"loss": result.loss, "top1": result.top1, "top5": result.top5}
         self.log.write(row)
         if self.config.schedule.name == "plateau":

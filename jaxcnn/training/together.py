@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcnn import data
 from jaxcnn.errors import InputError
-from jaxcnn.training.checkpoint import Checkpoints, rank
+from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.chunks import Chunks, network
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.feed import Feed
@@ -18,6 +18,7 @@ from jaxcnn.training.metrics import Progress
 from jaxcnn.training.preemption import Termination
 from jaxcnn.training.record import Record
 from jaxcnn.training.rundir import check_space, write_environment
+from jaxcnn.training.selection import rank
 from jaxcnn.training.state import hyperparameters, initial_state
 
 

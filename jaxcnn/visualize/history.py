@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from jaxcnn.training.checkpoint import rank
 from jaxcnn.training.extension import EVENT
+from jaxcnn.training.selection import rank
 
 
 @dataclasses.dataclass(frozen=True)

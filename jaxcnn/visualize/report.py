@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxcnn.training.selection import few_images
 from jaxcnn.visualize import page
 from jaxcnn.visualize.confusion import draw_confusion, most_confused
 from jaxcnn.visualize.curves import draw_curves
@@ -91,6 +92,9 @@ def _notices(run, history):
             f"that of the new duration: learning rate {page.compact(row['new_rate'])} instead of "
             f"{page.compact(row['old_rate'])} at that step."
         )
+    best = best_row(history)
+    if best is not None and (few := few_images(best["top1"], best.get("n", 0))):
+        yield few[0].upper() + few[1:]
     looks = sum(bool(row.get("final")) for row in run.evaluations)
     if looks > 1:
         yield (
