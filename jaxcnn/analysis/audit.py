@@ -124,12 +124,13 @@ def _is_below(path, parts):
     return any(path == part or path.startswith(f"{part}/") for part in parts)
 
 
-def audit(names=None, *, ledger=LEDGER):
+def audit(names=None, *, ledger=LEDGER, report=lambda done, total: None):
     """Recomputes the ledger.
 
     Args:
       names: the architectures, or "lectures", whose numbers to recompute; None or empty for all.
       ledger: sequence of Entry.
+      report: called with how many of the numbers are recomputed, and of how many.
     Returns:
       A list of Row, in the order of the ledger.
     Raises:
@@ -139,8 +140,12 @@ def audit(names=None, *, ledger=LEDGER):
     for name in names or ():
         if name not in subjects:
             raise InputError(f"no printed numbers of {name!r}; {nearest(name, subjects)}")
-    networks = {}
-    return [_row(entry, networks) for entry in ledger if not names or entry.subject in names]
+    networks, rows = {}, []
+    chosen = [entry for entry in ledger if not names or entry.subject in names]
+    for entry in chosen:
+        rows.append(_row(entry, networks))
+        report(len(rows), len(chosen))
+    return rows
 
 
 def _row(entry, networks):
@@ -162,8 +167,12 @@ def _row(entry, networks):
 
 
 def run(names=None, *, as_json=False, ledger=LEDGER):
+    """`audit` and `show`."""
+    return show(audit(names, ledger=ledger), as_json=as_json)
+
+
+def show(rows, *, as_json=False):
     """Prints the audit as a table, or as one JSON object; the exit code is 1 where a number drifted or is missing."""
-    rows = audit(names, ledger=ledger)
     faults = [row for row in rows if row.verdict in FAULTS]
     if as_json:
         print(json.dumps({"rows": [as_dict(row) for row in rows], "faults": len(faults)}))

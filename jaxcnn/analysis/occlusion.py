@@ -28,7 +28,7 @@ class Occlusion(NamedTuple):
     stride: int
 
 
-def occlude(answer, image, *, label, size, stride, grey=0.5):
+def occlude(answer, image, *, label, size, stride, grey=0.5, report=lambda done, total: None):
     """Slides a grey square over an image.
 
     Args:
@@ -39,6 +39,7 @@ def occlude(answer, image, *, label, size, stride, grey=0.5):
       size: side of the square in pixels; at the border a part of it lies outside.
       stride: pixels from one place to the next.
       grey: the value of the square.
+      report: called with how many squares are done, and of how many.
     Returns:
       An `Occlusion` of (ceil(h / stride), ceil(w / stride)) places.
     Raises:
@@ -53,6 +54,7 @@ def occlude(answer, image, *, label, size, stride, grey=0.5):
         part = squares[first : first + BATCH]
         part += [None] * (BATCH - len(part))  # one shape, one compilation
         found.append(answer(np.stack([_covered(image, square, size, grey) for square in part])))
+        report(min(first + BATCH, len(squares)), len(squares))
     probabilities, sums = (np.concatenate(x)[: len(squares)] for x in zip(*found, strict=True))
     channel = int(sums[0].argmax())
     wanted = probabilities[:, label], probabilities.argmax(axis=1), sums[:, channel]

@@ -2,7 +2,7 @@
 
 import json
 
-from jaxcnn.cli.terminal import trusting
+from jaxcnn.cli.terminal import counting, trusting
 from jaxcnn.errors import InputError
 
 
@@ -150,9 +150,11 @@ def _option(text):
 
 def _audit(arguments):
     """Recomputes the paper ledger; the exit code is 1 where a number drifted or its architecture is missing."""
-    from jaxcnn.analysis.audit import run
+    from jaxcnn.analysis.audit import audit, show
 
-    return run(arguments.names, as_json=arguments.json)
+    with counting("numbers") as report:
+        rows = audit(arguments.names, report=report)
+    return show(rows, as_json=arguments.json)
 
 
 def _convert(arguments):

@@ -110,7 +110,9 @@ def _augment(arguments):
     from jaxcnn.training.config import load_config
     from jaxcnn.visualize.augmentations import contact_sheet
 
-    return contact_sheet(load_config(arguments.config_arguments))
+    config = load_config(arguments.config_arguments)
+    with counting("draws and operations") as report:
+        return contact_sheet(config, report=report)
 
 
 def _curves(arguments):

@@ -1,5 +1,7 @@
 """The kinds of visualize that look at single units: deconvnet, top, occlusion, receptive_field."""
 
+import sys
+
 from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_split
 from jaxcnn.cli.terminal import counting
 from jaxcnn.errors import InputError, input_errors
@@ -14,7 +16,11 @@ def add_kinds(kind):
     _add_units(parser, "default: 12, evenly spread")
     parser.add_argument("--count", type=int, default=9, metavar="N", help="images a unit; default: 9")
     rules = ("deconvnet", "guided", "gradient")
-    parser.add_argument("--rule", choices=rules, default="deconvnet", help="of the projections; default: deconvnet")
+    parser.add_argument(
+        "--rule",
+        choices=rules,
+        help="of the projections; default: deconvnet, or guided where a network has too few max poolings",
+    )
     parser = of_images(kind(_occlusion, "occlusion", "what a network answers with a part of the image covered"))
     _add_stage(parser)
     parser.add_argument("--class", dest="class_name", metavar="NAME", help="default: that of the image, else predicted")
@@ -50,11 +56,13 @@ def _deconvnet(arguments):
     gradient over the colours). They differ only at a relu; in a network without one the first two are the gradient.
     --stage logits are the classes.
     """
-    from jaxcnn.visualize.projections import draw_projections, project_units
+    from jaxcnn.visualize.projections import draw_projections, project_units, same_for_any_image
 
     seen, image, _ = _look(arguments)
     with input_errors("deconvnet"):
         units = project_units(seen, image, arguments.stage, channels=arguments.units, place=arguments.place)
+        if same_for_any_image(seen, image, arguments.stage, units[0].channel, units[0].place):
+            _say(arguments.stage, "look at guided backpropagation and saliency")
     return draw_projections(image, units)
 
 
@@ -66,6 +74,7 @@ def _top(arguments):
     Two squares a unit: right the patches, cut by its receptive field around the place where it answers most, left what
     it answers to in them (Zeiler and Fergus 2013, figure 2); the strongest first, an image once.
     """
+    from jaxcnn.visualize.projections import COLUMNS
     from jaxcnn.visualize.top import draw_top, top_patches
 
     check_positive(arguments, "count")
@@ -75,7 +84,17 @@ def _top(arguments):
     with input_errors("top"), counting("images") as report:
         tops = top_patches(seen, records, arguments.stage, report=report, **options)
     name = f"{seen.trained.config.model.name}, {arguments.stage}: the strongest of {len(records):,} images"
-    return draw_top(tops, title=f"{name} of {arguments.split}, projected by {arguments.rule}")
+    if arguments.rule is None and tops[0].rule != "deconvnet":
+        _say(arguments.stage, "guided backpropagation is drawn; --rule deconvnet draws the other")
+    return draw_top(tops, title=f"{name} of {arguments.split}, projected by {COLUMNS[tops[0].rule]}")
+
+
+def _say(stage, advice):
+    print(
+        f"jaxcnn: the deconvnet knows an image by the switches of its max poolings alone. Below {stage} this network "
+        f"has too few (strides make its maps smaller), so that a unit is projected alike from any image: {advice}.",
+        file=sys.stderr,
+    )
 
 
 def _occlusion(arguments):
@@ -95,8 +114,8 @@ def _occlusion(arguments):
     if arguments.class_name is not None:
         label = class_number(arguments.class_name, classes)
     options = {"label": label, "size": arguments.size, "stride": arguments.stride}
-    with input_errors("occlusion"):
-        found, label, size = occlude_image(seen, image, arguments.stage, **options)
+    with input_errors("occlusion"), counting("places") as report:
+        found, label, size = occlude_image(seen, image, arguments.stage, report=report, **options)
     return draw_occlusion(image, found, label=label, size=size, stage=arguments.stage, classes=classes)
 
 

@@ -19,7 +19,7 @@ CELL = 0.75  # inches
 TITLE = 11
 
 
-def contact_sheet(config, *, images=3):
+def contact_sheet(config, *, images=3, report=lambda done, total: None):
     """Draws what augmentation makes of the first training images of a config.
 
     Above: the originals, and eight draws each of what config.augment makes of them (mixup and cutmix with the next
@@ -28,6 +28,7 @@ def contact_sheet(config, *, images=3):
     Args:
       config: a run's config; its data are read.
       images: how many images the upper part shows.
+      report: called with how many draws and operations are done, and of how many.
     Returns:
       A matplotlib Figure.
     Raises:
@@ -38,8 +39,9 @@ def contact_sheet(config, *, images=3):
     rows = -(-len(names) // BLOCKS)
     figure = new_figure(4 * BLOCKS * CELL, (1.4 * images + 1.25 * rows) * CELL)
     upper, lower = figure.subfigures(2, 1, height_ratios=(1.4 * images, 1.25 * rows))
-    _draw_own(upper, setup, images)
-    _draw_all(lower, _originals(setup, 1)[0], names, rows)
+    total = DRAWS + len(names)
+    _draw_own(upper, setup, images, lambda done: report(done, total))
+    _draw_all(lower, _originals(setup, 1)[0], names, rows, lambda done: report(DRAWS + done, total))
     return figure
 
 
@@ -50,13 +52,15 @@ def _originals(setup, count):
     return np.asarray(as_float(jnp.asarray(records.read(order.records(0, count))["image"])))
 
 
-def _draw_own(part, setup, count):
+def _draw_own(part, setup, count, report):
     part.suptitle("config.augment: the original and eight draws", fontsize=TITLE, x=0.01, ha="left")
     axes = part.subplots(count, DRAWS + 1, squeeze=False)
     even = count + count % 2
-    for column, shown in enumerate([_originals(setup, even), *(_draw(setup, even, n) for n in range(DRAWS))]):
+    for column in range(DRAWS + 1):
+        shown = _draw(setup, even, column - 1) if column else _originals(setup, even)
         for row in range(count):
             show_image(axes[row, column], shown[row])
+        report(column)
 
 
 def _draw(setup, count, number):
@@ -87,7 +91,7 @@ def _cut(setup, count, epoch):
     return jnp.asarray(np.stack(found))
 
 
-def _draw_all(part, image, names, rows):
+def _draw_all(part, image, names, rows, report):
     part.suptitle(
         f"every operation at three magnitudes (of {CANDIDATES} draws the strongest)", fontsize=TITLE, x=0.01, ha="left"
     )
@@ -100,6 +104,7 @@ def _draw_all(part, image, names, rows):
         for column, (magnitude, shown) in enumerate(_strengths(operation, image), start=1):
             show_image(axes[row, first + column], shown)
             axes[row, first + column].set_xlabel(f"{magnitude:g}", fontsize=6, color=QUIET, labelpad=1)
+        report(number + 1)
     for axis in axes.ravel():
         if not axis.images:
             axis.axis("off")

@@ -15,7 +15,7 @@ CELL = 2.5  # inches
 GREY = 0.5
 
 
-def occlude_image(seen, image, stage, *, label=None, size=None, stride=None):
+def occlude_image(seen, image, stage, *, label=None, size=None, stride=None, report=lambda done, total: None):
     """Slides a grey square over an image of a trained network.
 
     Args:
@@ -25,6 +25,7 @@ def occlude_image(seen, image, stage, *, label=None, size=None, stride=None):
       label: the class whose probability is asked for; by default the predicted one.
       size: of the square, pixels; by default a quarter of the short side.
       stride: by default a quarter of the square.
+      report: called with how many places are done, and of how many.
     Returns:
       (`Occlusion`, label, size).
     Raises:
@@ -37,7 +38,8 @@ def occlude_image(seen, image, stage, *, label=None, size=None, stride=None):
     if label is None:
         label = int(seen.answers(np.stack([image] * BATCH), stage)[0][0].argmax())
     answer = functools.partial(seen.answers, stage=stage)
-    return occlude(answer, image, label=label, size=size, stride=stride, grey=GREY), label, size
+    found = occlude(answer, image, label=label, size=size, stride=stride, grey=GREY, report=report)
+    return found, label, size
 
 
 def draw_occlusion(image, found, *, label, size, stage, classes):

@@ -9,6 +9,7 @@ from jaxcnn.analysis.units import Box, cut, field_box, find_unit, saliency
 from jaxcnn.visualize.figure import HELD_OUT, literal, new_figure, show_image
 
 CELL = 1.7  # inches
+ALIKE = 0.9  # the cosine between two projections from which on they are called the same
 COLUMNS = {"deconvnet": "deconvnet", "guided": "guided backpropagation", "gradient": "saliency"}
 
 
@@ -17,11 +18,14 @@ class Projected(NamedTuple):
 
     Attributes:
       title: text.
+      channel, place: which unit it is.
       box: `Box`, its receptive field.
       projections: {rule: (h, w, c) float}, see COLUMNS.
     """
 
     title: str
+    channel: int
+    place: np.ndarray
     box: Box
     projections: dict
 
@@ -73,8 +77,32 @@ def project_units(seen, image, stage, *, channels=(), place=None, count=5):
         }
         box = field_box(seen.stages[stage].field, at)
         off = ", off" if place is None and values[channel] == 0 else ""
-        found.append(Projected(seen.unit_name(stage, channel, at) + off, box, projections))
+        found.append(Projected(seen.unit_name(stage, channel, at) + off, channel, at, box, projections))
     return found
+
+
+def same_for_any_image(seen, image, stage, channel, place):
+    """Whether the deconvnet projects a unit from another image as from this one, though the unit sees another thing.
+
+    It knows an image only by the switches of the max poolings below a unit (Springenberg et al. 2014, section 3.4).
+    A ResNet has one or none: strides make its maps smaller.
+
+    Args:
+      seen: a `Seen`.
+      image: uint8 (h, w, c), in which the unit is active.
+      stage, channel, place: of the unit.
+    """
+    at = stage, np.array([channel]), np.array(place, np.int32)[None]
+    for other in (255 - image, image[::-1], image[:, ::-1], np.roll(image, 3, axis=(0, 1))):
+        alike = {}
+        for rule in ("deconvnet", "guided"):
+            one, two = (seen.project(x[None], *at, rule=rule)[0].ravel() for x in (image, other))
+            alike[rule] = one @ two / max(np.linalg.norm(one) * np.linalg.norm(two), np.finfo(np.float32).tiny)
+            if not one.any() or not two.any():  # it is off in one of them
+                break
+        else:
+            return bool(alike["deconvnet"] > ALIKE > alike["guided"])
+    return False
 
 
 def draw_projections(image, units):

@@ -7,7 +7,7 @@ import numpy as np
 from jaxcnn.analysis.strongest import find_strongest
 from jaxcnn.analysis.units import Box, field_box, find_unit
 from jaxcnn.visualize.figure import literal, new_figure, show_image
-from jaxcnn.visualize.projections import cut_projection, patch
+from jaxcnn.visualize.projections import cut_projection, patch, same_for_any_image
 
 PART = 64  # images that are read at once
 CELL = 1.35  # inches, of a square of patches
@@ -22,6 +22,7 @@ class Top(NamedTuple):
       images: (k,), positions in the records.
       patches: uint8 (k, h, w, c), what the unit sees of them; the whole side of an image where it sees more.
       projections: float (k, h, w, c) in [0, 1], what it answers to there; grey is nothing.
+      rule: of the projections.
     """
 
     title: str
@@ -29,9 +30,10 @@ class Top(NamedTuple):
     images: np.ndarray
     patches: np.ndarray
     projections: np.ndarray
+    rule: str
 
 
-def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule="deconvnet", report=None):
+def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule=None, report=None):
     """Finds the strongest images of units in one pass over a data set, an image once for each unit.
 
     Args:
@@ -40,7 +42,8 @@ def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule="d
       stage: the name of the stage.
       channels: the units; by default `units` of those that are ever active, evenly spread.
       count: images a unit, at most: one in which it answers with 0 is left out where another does not.
-      rule: of the projections, a key of `backward.RULES`.
+      rule: of the projections, a key of `backward.RULES`; None is the deconvnet, or guided backpropagation where the
+        deconvnet shows the same of any image.
       report: called with (images done, all).
     Returns:
       [Top], one a unit.
@@ -53,6 +56,7 @@ def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule="d
     active = np.flatnonzero(found.values[:, 0] > 0)
     channels = channels or spread(active if active.size else np.arange(len(found.values)), units)
     field, tops = seen.stages[stage].field, []
+    rule = rule or _rule(seen, records, stage, found, channels[0])
     for channel in channels:
         values, images, places = found.values[channel], found.images[channel], found.places[channel]
         pixels = records.read(images)["image"]
@@ -67,9 +71,17 @@ def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule="d
                 images[kept],
                 np.stack([patch(pixels[n], boxes[n]) for n in kept]),
                 np.stack([cut_projection(rule, projections[n], boxes[n]) for n in kept]),
+                rule,
             )
         )
     return tops
+
+
+def _rule(seen, records, stage, found, channel):
+    """The rule by which one unit, and so the others of its stage, can be told apart in different images."""
+    image = records.read(found.images[channel][:1])["image"][0]
+    same = same_for_any_image(seen, image, stage, channel, found.places[channel][0])
+    return "guided" if same else "deconvnet"
 
 
 def _shown(box, sides):

@@ -3,6 +3,7 @@
 import types
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import matplotlib.image
 import numpy as np
@@ -16,7 +17,7 @@ from jaxcnn.data import Arrays, Records
 from jaxcnn.operators import Conv, max_pool, relu
 from jaxcnn.visualize.figure import png_bytes
 from jaxcnn.visualize.occlusion import draw_occlusion
-from jaxcnn.visualize.projections import Projected, draw_projections, shown_saliency, shown_signed
+from jaxcnn.visualize.projections import Projected, draw_projections, same_for_any_image, shown_saliency, shown_signed
 from jaxcnn.visualize.receptive_field import Fields, draw_fields
 from jaxcnn.visualize.seen import Seen
 from jaxcnn.visualize.top import draw_top, mosaic, spread, top_patches
@@ -89,6 +90,36 @@ def test_a_unit_that_is_off_sees_nothing(planted):
     assert top.images.tolist() == [1] and len(top.patches) == len(top.projections) == len(top.values) == 1
 
 
+class Strided(nn.Module):
+    """Two convolutions with relus, the first made smaller by its stride or by a max pooling."""
+
+    pooled: bool
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        x = relu(Conv(16, 3, stride=1 if self.pooled else 4, name="conv1")(x))
+        x = max_pool(x, window=4, stride=4) if self.pooled else x
+        features = {"conv1": x}
+        features["conv2"] = relu(Conv(4, 3, name="conv2")(x))
+        return jnp.mean(features["conv2"], axis=(1, 2)), features
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_where_the_deconvnet_shows_the_same_of_any_image_guided_backpropagation_is_taken(pooled):
+    network = Strided(pooled)
+    images = np.random.default_rng(0).integers(0, 256, size=(2, 24, 24, 1), dtype=np.uint8)
+    variables = network.init(jax.random.key(0), jnp.zeros((1, 24, 24, 1)), train=False)
+    trained = types.SimpleNamespace(
+        model=network, variables=variables, shape=(24, 24, 1), mean=[0.5], std=[0.25], classes=tuple("abcd")
+    )
+    seen, records = Seen(trained), Records(Arrays("x", {"train": (images[:2], np.zeros(2, np.int32))}, ("a",)), "train")
+    assert same_for_any_image(seen, images[0], "conv2", 1, (2, 3)) == (not pooled)
+    if not pooled:
+        assert not same_for_any_image(seen, images[0], "conv1", 1, (2, 3))  # of one filter both rules show the filter
+        (top,) = top_patches(seen, records, "conv2", channels=[1], count=1)
+        assert top.rule == "guided"
+
+
 def test_a_field_larger_than_the_image_shows_the_image(tiny_run):
     network = jaxcnn.Trained(tiny_run)
     _, records = network.open("test")
@@ -121,10 +152,12 @@ def test_what_is_drawn(planted):
     image = records[3]["image"]
     large, small = Box(-2, -2, 15, 15), Box(18, 1, 6, 6)
     projections = dict.fromkeys(("deconvnet", "guided", "gradient"), np.ones((20, 20, 1)))
-    whole = draw_projections(image, [Projected("a $ b", large, projections), Projected("c", small, projections)])
+    whole = draw_projections(
+        image, [Projected("a $ b", 0, (0, 0), large, projections), Projected("c", 0, (0, 0), small, projections)]
+    )
     titles = [axes.get_title() for axes in whole.axes]
     assert titles[:4] == ["image", "deconvnet", "guided backpropagation", "saliency"] and len(titles) == 8
-    patches = draw_projections(image, [Projected("c", small, projections)])
+    patches = draw_projections(image, [Projected("c", 0, (0, 0), small, projections)])
     assert patches.axes[1].get_title() == "patch" and patches.axes[2].images[0].get_array().shape == (6, 6)
     weights = np.zeros((20, 20))
     weights[4, 5:8] = 1, 0.5, 0.04
