@@ -89,13 +89,13 @@ def read_table(file):
 
 def _layout_of_table(file, architecture, options):
     table = read_table(file)
-    with input_errors(""):
-        model = create(architecture, **options)
     claim = CLAIMS.get(architecture)
     if claim is None:
         raise InputError(
             f"a table of names is for a named architecture, not for {architecture!r}; {nearest('', CLAIMS)}"
         )
+    with input_errors(""):
+        model = create(architecture, **options)
     layers = _layers(abstract_variables(model, claim.input))
     for theirs, (ours, _) in table.items():
         if ours not in layers:
