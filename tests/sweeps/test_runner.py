@@ -1,6 +1,7 @@
 """Running a study: what is done is skipped, what was broken off is resumed, what fails hides nothing."""
 
 import csv
+import fcntl
 import json
 import shutil
 import signal
@@ -9,7 +10,6 @@ import pytest
 
 from jaxcnn.cli import main
 from jaxcnn.errors import InputError
-from jaxcnn.lock import hold
 from jaxcnn.sweeps import Claim, Measure, Study, run_study
 from jaxcnn.sweeps.runner import collect
 from jaxcnn.training.config import to_json
@@ -107,7 +107,9 @@ def test_a_run_that_another_process_is_at_is_named_and_hides_no_other(study, fin
     taken, _, _ = study.runs()
     workdir = shutil.copytree(finished[0], tmp_path / "study")
     shutil.rmtree(workdir / taken.id)
-    with hold(workdir / taken.id, what="run"):
+    (workdir / taken.id).mkdir()
+    with (workdir / taken.id / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as another process does: what this one holds it may use
         cells, failed = run_study(study, workdir, title="", quiet=True)
     assert failed[taken.id] == "not finished; a process is at work on it"
     assert [len(cell.seeds) for cell in cells] == [0, 0, 1]
