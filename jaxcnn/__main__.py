@@ -14,7 +14,12 @@ except OSError:  # it was removed
 if not sys.flags.safe_path and here and sys.path[:1] == [here]:
     del sys.path[0]
 
-from jaxcnn import trust
+from jaxcnn.interrupt import end_on_interrupt
+
+if __name__ == "__main__":
+    end_on_interrupt()  # before the imports that take long
+
+from jaxcnn import trust  # noqa: E402
 
 trust.leave_out(here)
 

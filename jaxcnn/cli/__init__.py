@@ -12,14 +12,31 @@ from jaxcnn.cli import benchmarks, features, images, networks, pictures, runs, s
 from jaxcnn.cli.terminal import subcommand
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
+from jaxcnn.interrupt import EXIT_INTERRUPTED
 from jaxcnn.process import tune_for_cpu
 
-EXIT_INPUT, EXIT_INTERRUPTED = 2, 130
+EXIT_INPUT, EXIT_PIPE = 2, 141
 
 
 def main(argv=None):
-    """Runs one verb; returns the exit code: 0, 1 (a run failed), 2 (wrong input), 143 or 130 (SIGTERM, Ctrl-C)."""
-    arguments, rest = _parser().parse_known_args(sys.argv[1:] if argv is None else argv)
+    """Runs one verb; returns the exit code.
+
+    0, 1 (a run failed), 2 (wrong input), 143 or 130 (SIGTERM, Ctrl-C), 141 (who read the output reads no more).
+    """
+    try:
+        try:
+            return _run(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()  # what is buffered would fail at Python's end
+    except BrokenPipeError:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # a stream of another program's
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # for what is still in its buffer
+        return EXIT_PIPE
+
+
+def _run(argv):
+    arguments, rest = _parser().parse_known_args(argv)
     tune_for_cpu()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # a stream of another program's

@@ -90,9 +90,13 @@ def _train(arguments):
     resumes a run that was broken off. It ends with one evaluation on the test split and a report. With --extend and a
     longer --config.duration a run, finished or not, goes on from its last state; nothing else may change.
     """
-    from jaxcnn.training.distributed import join_processes
+    from jaxcnn.training.distributed import joined_processes
 
-    join_processes(arguments.coordinator, arguments.processes, arguments.process)
+    with joined_processes(arguments.coordinator, arguments.processes, arguments.process):
+        return _train_joined(arguments)
+
+
+def _train_joined(arguments):
     import jax
 
     from jaxcnn.training.config import load_config

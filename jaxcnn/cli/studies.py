@@ -160,13 +160,14 @@ def _show(study, workdir, cells, failed):
 def _one(study, arguments):
     """One run by its id: a worker of another process, a task of a cluster, or a repetition by hand."""
     from jaxcnn.sweeps.worker import end_with_parent, find_run, run_one
-    from jaxcnn.training.distributed import join_processes
+    from jaxcnn.training.distributed import joined_processes
 
-    join_processes()
-    end_with_parent()
-    error = run_one(find_run(study, arguments.run), pathlib.Path(arguments.workdir), quiet=False)
-    if error:
-        print(f"jaxcnn: {arguments.run} failed: {error}", file=sys.stderr)
+    with joined_processes() as failed:
+        end_with_parent()
+        error = run_one(find_run(study, arguments.run), pathlib.Path(arguments.workdir), quiet=False)
+        if error:
+            print(f"jaxcnn: {arguments.run} failed: {error}", file=sys.stderr)
+            failed()
     return int(bool(error))
 
 

@@ -1,16 +1,55 @@
 """The processes of a run: how they are joined, and hold its directory as one."""
 
 import contextlib
+import logging
 import os
+import socket
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxcnn.errors import InputError
+from jaxcnn.interrupt import EXIT_INTERRUPTED
 from jaxcnn.lock import hold
+from jaxcnn.training.peers import Peers
 
 TEXT = 2048  # bytes of a text that process 0 gives the others
+
+
+@contextlib.contextmanager
+def joined_processes(coordinator=None, processes=None, process=None):
+    """`join_processes` for the length of a `with` block, in which the processes watch each other; see `Peers`.
+
+    Yields:
+      failed(): to be called where the block ends without an exception and yet failed in this process.
+    """
+    join_processes(coordinator, processes, process)
+    peers, code, failures = _peers(coordinator), 1, []
+    try:
+        yield lambda: failures.append(True)
+        code = len(failures)
+    except InputError:
+        code = 2
+        raise
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+        raise
+    finally:
+        if peers:
+            peers.end(code)
+
+
+def _peers(coordinator):
+    """The Peers of a run of several processes."""
+    if not jax.distributed.is_initialized() or jax.process_count() == 1:
+        return None
+    host = coordinator.rpartition(":")[0].strip("[]") if coordinator else socket.gethostname()
+    try:
+        return Peers(host, jax.process_index(), jax.process_count(), _of_first)
+    except OSError as error:
+        logging.warning("the processes cannot watch each other (%s): the end of one is noticed late", error)
+        return None
 
 
 def join_processes(coordinator=None, processes=None, process=None):

@@ -1,5 +1,6 @@
 """Being told to end, by a cluster (SIGTERM) or a person (Ctrl-C): the loop saves its state and stops."""
 
+import os
 import signal
 import threading
 
@@ -22,15 +23,17 @@ class Preempted(Exception):
 class Termination:
     """A context in which SIGTERM, and the first Ctrl-C, only take note; `pending()` reads it.
 
-    Of several processes all agree on the step at which they stop, as JAX's coordination service has it.
+    Of several processes all agree on the step at which they stop, as JAX's coordination service has it; a signal to one
+    of them stops all.
     """
 
     def __init__(self):
         self.received, self._old, self._calls = None, {}, 0
 
     def __enter__(self):
-        if jax.process_count() == 1 and threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+        if threading.current_thread() is threading.main_thread():
+            alone = jax.process_count() == 1  # else JAX takes SIGTERM
+            for number in (signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGINT,):
                 self._old[number] = signal.signal(number, self._note)
         return self
 
@@ -42,10 +45,15 @@ class Termination:
         if number == self.received == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
+        if jax.process_count() > 1:
+            os.kill(os.getpid(), signal.SIGTERM)  # which the service tells the others
 
     def pending(self):
         """Whether to stop here; called after every chunk, equally often by all processes."""
         self._calls += 1  # JAX waits for exactly the number after the highest it has seen; steps would skip it
-        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(self._calls):
+        if jax.process_count() == 1:
+            return self.received is not None
+        reached = multihost_utils.reached_preemption_sync_point(self._calls)
+        if reached and self.received is None:
             self.received = signal.SIGTERM
-        return self.received is not None
+        return reached

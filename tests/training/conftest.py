@@ -156,7 +156,13 @@ def cli(tmp_path, compilation_cache):
             environment["XLA_FLAGS"] = flags
         command = [sys.executable, "-m", "jaxcnn", "train", f"--config={file}", *map(str, arguments)]
         process = subprocess.Popen(
-            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+            command,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            start_new_session=True,  # a signal to its group does not reach us
         )
         started.append(process)
         return process

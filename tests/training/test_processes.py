@@ -52,7 +52,7 @@ def assert_agree(one, other, numbers, rows):
 
 
 @pytest.mark.parametrize("resident", ["yes", "no"])
-def test_two_processes_agree_with_one_and_go_on_after_sigterm(
+def test_two_processes_agree_with_one_and_go_on_after_ctrl_c_in_one(
     resident, stateful_config, tmp_path, pair, one_device, numbers, rows
 ):
     # Chunks of 2 steps: the processes agree on a chunk to stop after, not on a number of steps.
@@ -62,10 +62,10 @@ def test_two_processes_agree_with_one_and_go_on_after_sigterm(
         processes = pair(config, workdir)
         for line in processes[0].stderr:
             if line.startswith("step 4/"):
-                processes[1].send_signal(signal.SIGTERM)
+                processes[1].send_signal(signal.SIGINT)
                 break
         ends = end(processes)
-        assert [code for code, _ in ends] == [143, 143], ends
+        assert [code for code, _ in ends] == [143, 130], ends
         stops = [re.search(r"step (\d+) of 40 is saved", text)[1] for _, text in ends]
         assert stops[0] == stops[1]
     ends = end(pair(config, workdir))
@@ -89,3 +89,14 @@ def test_two_more_processes_in_the_directory_are_both_refused(stateful_config, t
     ends = end(pair(config, tmp_path / "pair"))
     assert [code for code, _ in ends] == [2, 2], ends
     assert all(f"another run is at work in {tmp_path / 'pair'} (process {first[0].pid} on" in text for _, text in ends)
+
+
+@pytest.mark.parametrize("dead", [0, pytest.param(1, marks=pytest.mark.long)])
+def test_where_one_process_is_killed_the_other_says_so_and_ends(dead, stateful_config, tmp_path, pair):
+    processes = pair(stateful_config({**FEW_EVENTS, "duration": "4000 steps"}), tmp_path / "pair")
+    next(line for line in processes[0].stderr if line.startswith("step "))
+    processes[dead].kill()
+    code, text = end(processes)[1 - dead]
+    said = [line for line in text.splitlines() if line.startswith("jaxcnn:")]
+    assert code == 1 and len(said) == 1 and "Check failure" not in text, text
+    assert f"process {dead} of this run is gone" in said[0] and "resumes from the last checkpoint" in said[0]
