@@ -35,6 +35,10 @@ def joined_processes(coordinator=None, processes=None, process=None):
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
         raise
+    except Exception:
+        if peers:
+            peers.look()
+        raise
     finally:
         if peers:
             peers.end(code)

@@ -13,6 +13,7 @@ import time
 DONE, FAILED = b".", b"!"
 PATIENCE = 20  # seconds for the connections to be made
 GRACE = 5  # seconds in which all may come to the same error, each with its own words
+LOOK = 2  # seconds after an error in which the connection to a process that is gone is closed too
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}  # a host that is lost is noticed after 25 s
 
 
@@ -65,6 +66,10 @@ class Peers:
             )
             os.write(2, text.encode())
         os._exit(self.code or 1)
+
+    def look(self):
+        """Ends this process where an error came from the end of another one, which its connection may tell later."""
+        time.sleep(LOOK)
 
     def end(self, code):
         """Tells the others that this process has come to its end; where it failed, they end too."""
