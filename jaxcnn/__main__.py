@@ -19,7 +19,7 @@ from jaxcnn.interrupt import end_on_interrupt
 if __name__ == "__main__":
     end_on_interrupt()  # before the imports that take long
 
-from jaxcnn import trust  # noqa: E402
+from jaxcnn import trust
 
 trust.leave_out(here)
 
