@@ -2,10 +2,9 @@
 
 import contextlib
 import importlib.metadata
-import json
 
 from jaxcnn.benchmark.operators import RATIOS
-from jaxcnn.errors import InputError
+from jaxcnn.files import write_json
 from jaxcnn.training.rundir import environment
 
 # What the rows depend on beside the versions that every run records.
@@ -82,8 +81,4 @@ def write(path, rows):
     for name in BESIDE:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             record["versions"][name] = importlib.metadata.version(name)
-    try:
-        with open(path, "w") as file:
-            json.dump({**record, "rows": rows}, file, indent=1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    write_json(path, {**record, "rows": rows})

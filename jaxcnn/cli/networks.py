@@ -179,7 +179,8 @@ def _convert(arguments):
     if not arguments.architecture:
         raise InputError("name the architecture that the weights are for: --architecture NAME")
     try:
-        classes = None if arguments.classes is None else pathlib.Path(arguments.classes).read_text().splitlines()
+        names = None if arguments.classes is None else pathlib.Path(arguments.classes).read_text(encoding="utf-8")
+        classes = names if names is None else names.splitlines()
     except OSError as error:
         raise InputError(f"--classes {arguments.classes} cannot be read: {error.strerror}") from error
     count = convert(

@@ -8,6 +8,7 @@ from jaxcnn.cli import projections
 from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_run, of_split
 from jaxcnn.cli.terminal import check_picture, check_writable, counting, make_folder, subcommand, trusting
 from jaxcnn.errors import InputError, input_errors
+from jaxcnn.files import write_text
 
 
 def add(verb):
@@ -213,7 +214,7 @@ def _tsne(arguments):
     if arguments.html:
         words = f"seed {arguments.seed}, perplexity {arguments.perplexity:g}, checkpoint of step {trained.step}"
         page = tsne_page(places, sample, trained.classes, title=title, subtitle=words, split=arguments.split)
-        pathlib.Path(arguments.html).write_text(page)
+        write_text(arguments.html, page)
         print(arguments.html)
     return draw_tsne(places, sample, trained.classes, title=title, thumbnails=arguments.thumbnails)
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 import os
 import pathlib
 import re
@@ -26,6 +25,7 @@ from jaxcnn.data.shards import (
     write_shard,
 )
 from jaxcnn.errors import InputError, disk_is_full, input_errors
+from jaxcnn.files import read_json, write_json
 from jaxcnn.progress import ProgressBar
 
 SHARD_BYTES = 256 * 2**20
@@ -94,12 +94,11 @@ def _open(directory, plan, root):
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / PLAN
     if not path.exists():
-        if found := sorted(file.name for file in directory.iterdir() if file.suffix != ".tmp"):
+        left = (file.name for file in directory.iterdir() if not (file.name.startswith(".") or file.suffix == ".tmp"))
+        if found := sorted(left):
             raise InputError(f"{directory} holds another data set ({found[0]}): give another --name or --data_dir")
-        temporary = path.with_name(f"{PLAN}.tmp")
-        temporary.write_text(json.dumps(plan, indent=1) + "\n")
-        temporary.replace(path)
-    begun = json.loads(path.read_text())
+        write_json(path, plan)
+    begun = read_json(path)
     for option in ("size", "shard_bytes"):
         if begun[option] != plan[option]:
             raise InputError(

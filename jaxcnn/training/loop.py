@@ -157,14 +157,16 @@ class _Run(Chunks):
             out_shardings=replicas.replicated,
         )
         like = jax.eval_shape(create)
-        # The latest, the best and the one being written; on resuming most of them are there.
-        copies = max(1, self.config.checkpoint.keep + 2 - len(self.checkpoints.steps()))
-        check_space(self.workdir, copies * size_of(like))
+        if resumed:
+            self.record.restore(memory, resumed, self.extension)
+            self.unlogged, self.ended = memory["unlogged"], self.record.waited()
+        if resumed < self.setup.total and not self.ended:
+            # The latest, the best and the one being written; on resuming most of them are there.
+            copies = max(1, self.config.checkpoint.keep + 2 - len(self.checkpoints.steps()))
+            check_space(self.workdir, copies * size_of(like))
         if not resumed:
             return self._begun(create())
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicas.replicated), like)
-        self.record.restore(memory, resumed, self.extension)
-        self.unlogged, self.ended = memory["unlogged"], self.record.waited()
         return self.checkpoints.load(resumed, like)
 
     def _begun(self, state):

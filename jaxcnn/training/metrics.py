@@ -11,6 +11,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar
 
+from jaxcnn.files import write_text
 from jaxcnn.progress import ProgressBar
 from jaxcnn.training.rundir import read_rows
 
@@ -29,10 +30,8 @@ class MetricsLog:
         if not active:
             return
         rows = [row for row in read_metrics(workdir) if row.get("step", 0) <= step]
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        temporary.replace(self.path)
-        self.file = self.path.open("a", buffering=1)
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+        self.file = self.path.open("a", buffering=1, encoding="utf-8")
         self.board = _Board(workdir / "tensorboard", step=step + 1)
 
     def write(self, row):

@@ -14,7 +14,7 @@ from jaxcnn import data
 from jaxcnn.data.views import CROPS, ViewedRecords, default_scale
 from jaxcnn.errors import InputError
 from jaxcnn.training.networks import Networks
-from jaxcnn.training.rundir import append_evaluation
+from jaxcnn.training.rundir import log_evaluation
 from jaxcnn.training.tally import Protocol, Tally
 from jaxcnn.training.trained import Trained
 
@@ -92,7 +92,7 @@ def evaluate_protocols(
     steps = {workdir: member.step for workdir, member in zip(workdirs, members, strict=True)}
     table = Table(split, steps, tally.rows(workdirs), tally.each(workdirs), found, len(networks.programs))
     if len(members) == 1:
-        append_evaluation(
+        log_evaluation(
             workdirs[0],
             {
                 "architecture": members[0].config.model.name,

@@ -1,6 +1,7 @@
 """What the host keeps of a run while it trains: the log, metrics that no row holds yet, and the plateau."""
 
 import dataclasses
+import logging
 import math
 
 import jax
@@ -12,6 +13,8 @@ from jaxcnn.training.extension import first_duration
 from jaxcnn.training.metrics import MetricsLog, read_metrics
 from jaxcnn.training.rundir import append_evaluation, read_evaluations
 from jaxcnn.training.schedule import Plateau
+
+logger = logging.getLogger(__name__)
 
 
 class Record:
@@ -57,6 +60,10 @@ class Record:
         self.patience = _from_json(memory.get("patience", _as_json(Plateau())))  # older checkpoints have none
         self.seconds = memory["seconds"]
         self.rows = {name: np.asarray(values, np.float32) for name, values in memory["metrics"].items()}
+        waiting = max(map(len, self.rows.values()), default=0)
+        if step > waiting and not any("split" in row for row in read_metrics(self.workdir)):
+            logger.warning("%s: the rows up to step %d are lost", self.log.path, step)
+            self.log.write({"event": "rows lost", "step": step})
         self.log.write({"event": "resumed", "step": step})
         if extension:
             self._extend(extension)

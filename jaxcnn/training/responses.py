@@ -6,6 +6,7 @@ from jax import lax
 from safetensors import numpy as safetensors
 
 from jaxcnn.errors import InputError
+from jaxcnn.files import replaced
 from jaxcnn.operators.loss import distillation
 from jaxcnn.training.parallel import AXIS
 from jaxcnn.training.step import as_float, fetch
@@ -61,7 +62,8 @@ def old_responses(setup, task, feed, state, workdir, *, resumed):
     if not resumed:
         found = _record(setup, task, feed, state)
         if jax.process_index() == 0:
-            safetensors.save_file({OLD: found}, path)
+            with replaced(path) as temporary:
+                safetensors.save_file({OLD: found}, temporary)
         return found
     return safetensors.load_file(path)[OLD]
 

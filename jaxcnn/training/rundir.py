@@ -2,8 +2,11 @@
 
 import contextlib
 import datetime
+import functools
 import importlib.metadata
 import json
+import logging
+import operator
 import os
 import pathlib
 import platform
@@ -14,15 +17,19 @@ import sys
 
 import jax
 import numpy as np
+from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from jaxcnn import trust
 from jaxcnn.data import located
 from jaxcnn.errors import InputError, disk_is_full
-from jaxcnn.files import local_path
+from jaxcnn.files import local_path, read_json, replaced, write_json, write_text
 from jaxcnn.names import shown
+from jaxcnn.training.checkpoint import Checkpoints, Damaged
 from jaxcnn.training.config import differences, from_json, to_json
 from jaxcnn.training.data_changes import data_changes
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = (
     "jax",
@@ -57,8 +64,8 @@ def open_run(workdir, config, about=None, *, extend=False):
             f"the run directory {path} has a name that is not UTF-8, which checkpoints need: give another."
         )
     path, moved = workdir / "config.json", None
-    if path.exists():
-        changed = differences(from_json(path.read_text()), config)
+    if there := _config_there(workdir):
+        changed = differences(there, config)
         changed = [row for row in changed if not (extend and row[0] == "duration")]
         if about and (folder := [row for row in changed if _is_folder(*row)]):
             changed.remove(folder[0])  # the same files may lie elsewhere now; whether they are the same comes next
@@ -85,7 +92,7 @@ def open_run(workdir, config, about=None, *, extend=False):
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if jax.process_index() == 0:
-            _write(path, to_json(config))
+            write_text(path, to_json(config))
     except OSError as error:
         raise InputError(
             f"the run directory {workdir} cannot be written: {error.strerror}. Give another --workdir."
@@ -97,10 +104,16 @@ def _is_folder(key, *names):
     return key == "data.name" and all(name.startswith("folder:") for name in names)
 
 
-def _write(path, text):
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+def _config_there(workdir):
+    """The config of the run of a directory, from its latest checkpoint where config.json is gone; None of a new run."""
+    if (workdir / "config.json").exists():
+        return read_config(workdir)
+    if (workdir / "checkpoints").is_dir():
+        checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
+        for step in reversed(checkpoints.steps()):
+            with contextlib.suppress(Damaged):
+                return from_json(json.dumps(checkpoints.memory(step)["config"]))
+    return None
 
 
 def check_space(workdir, needed):
@@ -136,7 +149,12 @@ def read_config(workdir):
     path = local_path(workdir) / "config.json"
     if not path.is_file():
         raise InputError(f"{workdir} is not a run directory: it has no config.json.")
-    return trust.named_by(from_json(path.read_text()), path)
+    text = json.dumps(read_json(path))
+    with damage_named(path, "Where checkpoints are there, remove it: train with the config of the run restores it."):
+        try:
+            return trust.named_by(from_json(text), path)
+        except InputError as error:  # which begins with "config.json"
+            raise InputError(f"{path.parent}/{error}") from error
 
 
 def write_environment(workdir, config, *, step, **more):
@@ -151,7 +169,13 @@ def write_environment(workdir, config, *, step, **more):
     if jax.process_index():
         return
     path = workdir / "environment.json"
-    starts = json.loads(path.read_text())["starts"] if path.exists() else []
+    try:
+        starts = _starts(workdir)
+    except InputError as error:  # nothing is computed from it
+        aside = path.with_name("environment.json.damaged")
+        path.replace(aside)
+        logger.warning("%s It was set aside as %s; the starts before this one are not known.", error, aside.name)
+        starts = []
     starts.append(
         {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -162,13 +186,23 @@ def write_environment(workdir, config, *, step, **more):
             **more,
         }
     )
-    _write(path, json.dumps({"starts": starts}, indent=2) + "\n")
+    write_json(path, {"starts": starts})
 
 
 def last_start(workdir):
     """What `environment` said at the last start of a run; None of a run that never started."""
-    path = local_path(workdir) / "environment.json"
-    return json.loads(path.read_text())["starts"][-1] if path.exists() else None
+    return next(reversed(_starts(local_path(workdir))), None)
+
+
+def _starts(workdir):
+    """The starts that environment.json holds; InputError where it is damaged."""
+    path = workdir / "environment.json"
+    if not path.exists():
+        return []
+    starts = read_json(path).get("starts")
+    if not (isinstance(starts, list) and all(isinstance(start, dict) for start in starts)):
+        raise InputError(f"{path} is damaged: it holds no list of starts.")
+    return starts
 
 
 def environment():
@@ -215,7 +249,7 @@ def git_commit():
 def write_data(workdir, about):
     """Keeps what `about_data` says: the network can be used without its data, and does not go on with other ones."""
     if jax.process_index() == 0:
-        _write(workdir / DATA, json.dumps(about, indent=1) + "\n")
+        write_json(workdir / DATA, about)
 
 
 def read_data(workdir):
@@ -229,15 +263,36 @@ def read_about(workdir):
     path = local_path(workdir) / DATA
     if not path.exists():
         raise InputError(f"the run in {workdir} has not begun to train: it has no {DATA}.")
-    return json.loads(path.read_text())
+    about = read_json(path)
+    with damage_named(path, "Restore it, or remove it: train with the config of the run writes it from the data."):
+        if not all(isinstance(name, str) for name in about["classes"]) or len(about["shape"]) != 3:
+            raise ValueError("its classes are no names, or its shape is not that of an image")
+        tuple(map(operator.index, about["shape"]))
+    return about
+
+
+@contextlib.contextmanager
+def damage_named(path, remedy):
+    """Raises InputError for what is wrong with the content of a file: a key that is not there, a value of another type.
+
+    Args:
+      path: the file, for the error.
+      remedy: a sentence with what to do.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
+        raise InputError(f"{path} is damaged: {reason}. {remedy}") from error
 
 
 def write_statistics(workdir, mean, std):
     """Keeps what the images are normalised by, for every later use of the network."""
     if jax.process_index() == 0:
-        temporary = workdir / (STATISTICS + ".tmp")
-        safetensors.save_file({"mean": np.asarray(mean, np.float32), "std": np.asarray(std, np.float32)}, temporary)
-        temporary.replace(workdir / STATISTICS)
+        with replaced(workdir / STATISTICS) as path:
+            safetensors.save_file({"mean": np.asarray(mean, np.float32), "std": np.asarray(std, np.float32)}, path)
 
 
 def read_statistics(workdir):
@@ -245,8 +300,25 @@ def read_statistics(workdir):
     path = local_path(workdir) / STATISTICS
     if not path.exists():
         return None
-    tensors = safetensors.load_file(path)
-    return tensors["mean"], tensors["std"]
+    with damage_named(path, "Remove it: train with the config of the run computes it again from the data."):
+        try:
+            tensors = safetensors.load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise ValueError(error) from error
+        if not all(np.isfinite(tensors[name]).all() for name in ("mean", "std")):
+            raise ValueError("it holds numbers that are not finite")
+        return tensors["mean"], tensors["std"]
+
+
+def statistics_there(workdir):
+    """`read_statistics` of a run that has begun; InputError where it has none."""
+    found = read_statistics(workdir)
+    if found is None:
+        raise InputError(
+            f"the run in {workdir} has no {STATISTICS}, by which images are normalised: train with the config of the "
+            "run computes it again from the data."
+        )
+    return found
 
 
 def append_evaluation(workdir, evaluation):
@@ -255,8 +327,17 @@ def append_evaluation(workdir, evaluation):
         row = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), **evaluation}
         path = local_path(workdir) / "evaluations.jsonl"
         torn = path.exists() and path.read_bytes()[-1:] != b"\n"  # a process was killed while it wrote
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write("\n" * torn + json.dumps(row) + "\n")
+
+
+def log_evaluation(workdir, evaluation):
+    """`append_evaluation` where the directory can be written; else says so, and the evaluation is not lost for it."""
+    try:
+        append_evaluation(workdir, evaluation)
+    except OSError as error:
+        path = local_path(workdir) / "evaluations.jsonl"
+        logger.warning("not logged: %s cannot be written: %s", path, error.strerror)
 
 
 def read_evaluations(workdir):
@@ -269,9 +350,29 @@ def read_evaluations(workdir):
 
 
 def read_rows(path):
-    """The JSON objects of a file with one a line, [] where there is none; a half-written line is left out."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with contextlib.suppress(json.JSONDecodeError):
-            rows.append(json.loads(line))
+    """The JSON objects of a file with one a line, [] where there is none.
+
+    A half-written last line is left out, and damaged ones before it, whose number is said.
+    """
+    rows, bad = [], 0
+    try:
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+        else:
+            bad += number < len(lines)
+    if bad:
+        _say_left_out(path, bad)
     return rows
+
+
+@functools.cache  # once, however often the file is read
+def _say_left_out(path, count):
+    logger.warning("%s: %d damaged line%s left out", path, count, " is" if count == 1 else "s are")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcnn.errors import InputError
+from jaxcnn.files import replaced
 from jaxcnn.training.step import top_k_correct
 
 MOST_MEMBERS = 6  # of which every subset is counted: 63 of them
@@ -138,10 +138,7 @@ def write_csv(path, rows):
     Raises:
       InputError: the file cannot be written.
     """
-    try:
-        with open(path, "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(rows[0]._fields)
-            writer.writerows(rows)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+    with replaced(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(rows[0]._fields)
+        writer.writerows(rows)

@@ -20,7 +20,7 @@ from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.model import make_model
 from jaxcnn.training.named_arrays import named, not_finite
-from jaxcnn.training.rundir import append_evaluation, read_about, read_config, read_data, read_statistics
+from jaxcnn.training.rundir import log_evaluation, read_about, read_config, read_data, statistics_there
 from jaxcnn.training.setup import load_records, make_normalise, set_up_allowed
 from jaxcnn.training.state import abstract_variables
 from jaxcnn.training.step import as_float
@@ -54,7 +54,7 @@ class Trained:
         with Checkpoints(self.workdir / "checkpoints", read_only=True) as checkpoints:
             self.step = checkpoints.resolve(checkpoint)
             self.classes, self.shape = read_data(workdir)
-            self.mean, self.std = read_statistics(workdir)
+            self.mean, self.std = statistics_there(workdir)
             self.model = make_model(self.config, self.shape, len(self.classes))
             sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
             like = jax.tree.map(
@@ -220,7 +220,7 @@ class Trained:
         variables = setup.replicas.replicate(self.variables)
         result = Evaluator(setup, setup.task(self.mean, self.std), feed)(variables)
         row = {**evaluation_row(self.config, self.step, split, result), **self.named_data(setup, name)}
-        append_evaluation(self.workdir, {**row, "confusion": result.confusion.tolist()})
+        log_evaluation(self.workdir, {**row, "confusion": result.confusion.tolist()})
         return result, row
 
     def named_data(self, setup, name):

@@ -12,10 +12,13 @@ import numpy as np
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError, disk_is_full
+from jaxcnn.files import read_json
 
 # What another file than .npz raises, or half a one.
 NO_ARRAYS = (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
 COLUMNS = ("features", "label", "index", "position")  # one row an image
+META = {"run": str, "checkpoint": int, "weights": str, "stage": str, "pool": str, "data": dict, "images": int}
+DATA = {"name": str, "split": str, "image_size": list, "data_dir": str}
 PART_BATCHES, PART_BYTES = 16, 2**26  # a kill loses the batches of one part
 
 
@@ -104,11 +107,40 @@ def read_features(file):
         with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as found:
             columns = {name: found[name] for name in COLUMNS}
             meta = trust.named_by({"meta": json.loads(found["meta"].item())}, file)["meta"]
-            return Features(**columns, classes=tuple(found["classes"].tolist()), meta=meta)
+            features = Features(**columns, classes=tuple(found["classes"].tolist()), meta=meta)
+        _check(features)
+        return features
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}.") from error
     except NO_ARRAYS as error:
-        raise InputError(f"{file} is no file of features: python -m jaxcnn features writes one.") from error
+        why = f" In this one {error}." if isinstance(error, _Other) else ""
+        raise InputError(f"{file} is no file of features: python -m jaxcnn features writes one.{why}") from error
+
+
+class _Other(ValueError):
+    """What makes an .npz another file than one of features."""
+
+
+def _check(features):
+    """Raises _Other where the columns or what is said of them are not as `write_features` leaves them."""
+    _check_keys("meta", features.meta, META)
+    if features.meta["data"]:  # empty of images that no options of jaxcnn.data.load give
+        _check_keys("meta.data", features.meta["data"], DATA)
+    if features.features.ndim < 2 or not np.issubdtype(features.features.dtype, np.floating):
+        raise _Other("the features are no floating point numbers, a row an image")
+    for name in COLUMNS[1:]:
+        column = getattr(features, name)
+        if column.shape != features.features.shape[:1] or not np.issubdtype(column.dtype, np.integer):
+            raise _Other(f"{name} is no whole number for each row of the features")
+    if len(features.label) and not 0 <= features.label.min() <= features.label.max() < len(features.classes):
+        raise _Other("a label is none of its classes")
+
+
+def _check_keys(name, found, kinds):
+    if not isinstance(found, dict):
+        raise _Other(f"{name} is no object with keys")
+    if wrong := [key for key, kind in kinds.items() if not isinstance(found.get(key), kind)]:
+        raise _Other(f"{name} lacks {', '.join(wrong)}, or has a value of another type there")
 
 
 def _open_folder(folder, output, about):
@@ -117,9 +149,9 @@ def _open_folder(folder, output, about):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "meta.json"
     try:
-        before = json.loads(path.read_text()) if path.exists() else about
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); remove {folder} and start again.") from error
+        before = read_json(path) if path.exists() else about
+    except InputError as error:
+        raise InputError(f"{error} Remove {folder} and start again.") from error
     if changed := [key for key in about if before.get(key) != about[key]]:
         rows = "; ".join(f"{key}: {before.get(key)!r} there, {about[key]!r} here" for key in changed)
         raise InputError(

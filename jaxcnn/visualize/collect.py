@@ -1,16 +1,14 @@
 """Gathers what lies in a run directory into a report: report.html and curves.png."""
 
-import json
-
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError
-from jaxcnn.files import local_path
+from jaxcnn.files import local_path, write_text
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.metrics import read_metrics
-from jaxcnn.training.rundir import read_config, read_data, read_evaluations
+from jaxcnn.training.rundir import last_start, read_config, read_data, read_evaluations
 from jaxcnn.training.setup import load_records
 from jaxcnn.training.trained import Trained
 from jaxcnn.visualize.curves import draw_curves
@@ -39,12 +37,11 @@ def write_report(workdir):
     classes, _ = read_data(workdir)
     evaluations = read_evaluations(workdir)
     counted = next((row for row in reversed(evaluations) if "confusion" in row), None)
-    environment = json.loads((workdir / "environment.json").read_text())["starts"][-1]
     rows = read_metrics(workdir)
     report = RunReport(
         name=f"{config.model.name} on {config.data.name}",
         config=config.to_dict(),
-        environment=environment,
+        environment=last_start(workdir) or {},
         rows=rows,
         evaluations=[{k: v for k, v in row.items() if k != "confusion"} for row in evaluations],
         classes=classes,
@@ -57,7 +54,7 @@ def write_report(workdir):
         left_out=left_out,
     )
     path = workdir / "report.html"
-    path.write_text(run_report(report))
+    write_text(path, run_report(report))
     draw_curves(rows, path=workdir / "curves.png")
     return path
 

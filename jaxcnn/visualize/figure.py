@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from jaxcnn.files import replaced
 from jaxcnn.names import shown
 
 DPI = 150
@@ -92,7 +93,8 @@ def save_figure(figure, path, *, description=None):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = description and path.suffix.lower() == ".png"
-    _save(figure, path, **({"metadata": {"Description": description}} if kept else {}))
+    with replaced(path) as temporary:
+        _save(figure, temporary, **({"metadata": {"Description": description}} if kept else {}))
 
 
 def _save(figure, target, **options):

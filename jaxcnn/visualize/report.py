@@ -85,6 +85,11 @@ def _notices(run, history):
     bad = first_bad_row(history)
     if bad is not None:
         yield f"The train loss is not a finite number at step {bad['step']} (epoch {_epoch(bad)})."
+    for row in history.events:
+        if row["event"] == "rows lost":
+            yield f"The metrics.jsonl of the steps before {row['step']} was lost: the curves begin there."
+        if row["event"] == "damaged":
+            yield f"The checkpoint of step {row['checkpoint']} was damaged; the run resumed from step {row['step']}."
     for row in extensions(history):
         yield (
             f"The run was made longer at step {row['step']} (epoch {_epoch(row)}): from '{row['old']}' "
