@@ -45,10 +45,9 @@ def find_layout(source, architecture, options):
         layouts = look_up(source, table=SOURCES, kind="source of weights")
     found = [layout for name, layout in layouts.items() if architecture in (name, layout.model)]
     if not found:
-        known = {*layouts, *NAMES[source]}
         raise InputError(
-            f"{source} has no layout for {architecture!r}; {nearest(architecture, known)}. For weights under other "
-            "names, give a table of them: --from TABLE.json."
+            f"{source} has no layout for {architecture!r} (weights under other names: --from TABLE.json); "
+            f"{nearest(architecture, {*layouts, *NAMES[source]})}"
         )
     options = {**found[0].options, **options}
     shaping = inspect.signature(found[0].entries).parameters  # the options that change which parameters there are
@@ -100,7 +99,7 @@ def _layout_of_table(file, architecture, options):
     for theirs, (ours, _) in table.items():
         if ours not in layers:
             raise InputError(
-                f"{file}: {theirs!r} is {ours!r}, which is no layer of {architecture}; {nearest(ours, layers)}."
+                f"{file}: {theirs!r} is {ours!r}, which is no layer of {architecture}; {nearest(ours, layers)}"
             )
     heads = {name.rpartition("/")[0] for name in changes_with_classes(model, claim.input)}
     head = next((theirs for theirs, (ours, _) in table.items() if ours in heads), None)

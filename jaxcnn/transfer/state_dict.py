@@ -40,7 +40,7 @@ def find_weights(tree, *, key="", file):
     for part in key.split(".") if key else ():
         groups = _groups(tree)
         if not isinstance(groups.get(part), Mapping):
-            raise InputError(f"{file} has no weights under --key {key}: {nearest(part, groups)}.")
+            raise InputError(f"{file} has no weights under --key {key}; {nearest(part, groups)}")
         tree = groups[part]
     path = [key] if key else []
     while found := _wrappers(tree):

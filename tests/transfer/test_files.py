@@ -146,7 +146,7 @@ def test_a_checkpoint_without_weights_lists_what_it_has():
     with pytest.raises(InputError, match=r"x\.pth holds no weights.*generator \(dict of 2\), epoch \(int\).*--key"):
         find_weights(tree, file="x.pth")
     assert find_weights(tree, key="generator", file="x.pth").keys() == PLAIN.keys()
-    with pytest.raises(InputError, match=r"no weights under --key generater: did you mean 'generator'"):
+    with pytest.raises(InputError, match=r"no weights under --key generater; did you mean 'generator'"):
         find_weights(tree, key="generater", file="x.pth")
     with pytest.raises(InputError, match="it holds list"):
         find_weights([1, 2], file="x.pth")

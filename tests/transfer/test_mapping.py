@@ -149,7 +149,7 @@ def test_a_layout_names_every_parameter_once(source, name, options):
 
 
 def test_what_has_no_layout():
-    with pytest.raises(InputError, match=r"timm has no layout for 'vgg_c'; .*--from TABLE\.json"):
+    with pytest.raises(InputError, match=r"timm has no layout for 'vgg_c' .*--from TABLE\.json"):
         find_layout("timm", "vgg_c", {})
     with pytest.raises(InputError, match=r"unknown source of weights 'torchvison'; did you mean 'torchvision'"):
         find_layout("torchvison", "resnet18", {})
