@@ -19,11 +19,11 @@ CONSTANT = {"schedule.name": "constant", "evaluation.every": "3 steps", "checkpo
 
 
 @pytest.fixture
-def run(stateful_config, tmp_path, one_device):
+def run(tiny_config, tmp_path, one_device):
     """run(duration, changes, extend=True) trains in one directory of the test, another where workdir is given."""
 
-    def start(duration, changes=None, *, workdir="run", extend=True, **options):
-        config = stateful_config({**CONSTANT, **(changes or {}), "duration": duration})
+    def start(duration, changes=None, *, workdir="run", extend=True, make=tiny_config, **options):
+        config = make({**CONSTANT, **(changes or {}), "duration": duration})
         options = {"quiet": True, **options}
         return jaxcnn.train(config, tmp_path / workdir, devices=one_device, extend=extend, **options)
 
@@ -45,13 +45,15 @@ def starts(workdir):
     return json.loads((workdir / "environment.json").read_text())["starts"]
 
 
-def test_an_extended_run_is_one_of_the_longer_duration_killed_or_not(run, rows, assert_same_bits, terminate_at):
-    run(SHORT)
+def test_an_extended_run_is_one_of_the_longer_duration_killed_or_not(
+    run, stateful_config, rows, assert_same_bits, terminate_at
+):
+    run(SHORT, make=stateful_config)
     terminate_at(8 * 16)
     with pytest.raises(Preempted):
-        run(LONG)
-    longer = run(LONG, extend=False)  # the same config resumes, with --extend or without it
-    whole = run(LONG, workdir="whole")
+        run(LONG, make=stateful_config)
+    longer = run(LONG, make=stateful_config, extend=False)  # the same config resumes, with --extend or without it
+    whole = run(LONG, make=stateful_config, workdir="whole")
     assert_same_bits(longer.state, whole.state)
     assert rows(longer.workdir) == rows(whole.workdir)
     assert (longer.validation, longer.test) == (whole.validation, whole.test)
@@ -117,8 +119,7 @@ def test_a_test_of_an_older_run_without_its_duration_is_that_of_the_first(run):
 
 
 def test_a_run_that_patience_ended_goes_on_and_counts_anew(run, on_progress):
-    model = {"widths": (4,), "convolutions": 1, "hidden": ()}  # nothing moves at a rate of 0
-    patience = {"evaluation.patience": 1, "optimizer.learning_rate": 0.0, "model.options": model}
+    patience = {"evaluation.patience": 1, "optimizer.learning_rate": 0.0}
     assert run("9 steps", patience).step == 6
     lines = []
     on_progress(lines.append)
