@@ -28,6 +28,13 @@ SMALLEST = {  # name: (image, options)
 }
 
 
+@pytest.fixture(autouse=True)
+def quick_keys():
+    """The first weights by rbg: threefry takes as long to compile as the step, and which they are is no matter here."""
+    with jax.default_prng_impl("rbg"):
+        yield
+
+
 def moves_finitely(name, image, options, dtype):
     """The share of a network's parameters that one step of SGD changes."""
     images = jnp.asarray(np.random.default_rng(0).standard_normal((2, *image), dtype=np.float32))
