@@ -10,11 +10,11 @@ import zlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import read_json
+from jaxcnn.training import multihost
 from jaxcnn.training.named_arrays import checksums, compare, named
 from jaxcnn.training.selection import rank
 from jaxcnn.training.state import State
@@ -284,7 +284,7 @@ def _set_aside_damaged(folder):
         steps = reader.steps()
         found = _damaged(reader, steps)
     if jax.process_count() > 1:
-        flags = multihost_utils.broadcast_one_to_all(np.array([step in found for step in steps], bool))
+        flags = multihost.broadcast_one_to_all(np.array([step in found for step in steps], bool))
         found = {
             step: found.get(step, "process 0 found it damaged") for step, flag in zip(steps, flags, strict=True) if flag
         }
@@ -299,7 +299,7 @@ def _set_aside_damaged(folder):
             shutil.rmtree(aside, ignore_errors=True)
             (folder / str(step)).rename(aside)
     if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("damaged checkpoints are set aside")
+        multihost.sync_global_devices("damaged checkpoints are set aside")
     return found
 
 

@@ -7,11 +7,11 @@ import socket
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 from jaxcnn.errors import InputError
 from jaxcnn.interrupt import EXIT_INTERRUPTED
 from jaxcnn.lock import hold
+from jaxcnn.training import multihost
 from jaxcnn.training.peers import Peers
 
 TEXT = 2048  # bytes of a text that process 0 gives the others
@@ -124,4 +124,4 @@ def _of_first(text):
     padded = np.zeros(TEXT, np.uint8)
     encoded = np.frombuffer(text.encode()[:TEXT], np.uint8)
     padded[: len(encoded)] = encoded
-    return bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded))).rstrip(b"\0").decode(errors="replace")
+    return bytes(np.asarray(multihost.broadcast_one_to_all(padded))).rstrip(b"\0").decode(errors="replace")

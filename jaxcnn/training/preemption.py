@@ -5,7 +5,8 @@ import signal
 import threading
 
 import jax
-from jax.experimental import multihost_utils
+
+from jaxcnn.training import multihost
 
 
 class Preempted(Exception):
@@ -53,7 +54,7 @@ class Termination:
         self._calls += 1  # JAX waits for exactly the number after the highest it has seen; steps would skip it
         if jax.process_count() == 1:
             return self.received is not None
-        reached = multihost_utils.reached_preemption_sync_point(self._calls)
+        reached = multihost.reached_preemption_sync_point(self._calls)
         if reached and self.received is None:
             self.received = signal.SIGTERM
         return reached
