@@ -11,6 +11,7 @@ import importlib
 import importlib.machinery
 import inspect
 import os
+import pathlib
 import re
 import sys
 import traceback
@@ -37,6 +38,7 @@ SCHEMES = ("tfds", "folder")  # data sets that are files: tfds:mnist names no mo
 
 _allowed = set()
 _read_in = {}  # {name: where a file of data gave it}
+_given = []
 _left_out = []  # the current folder, where `python -m` puts it on the path
 
 
@@ -77,7 +79,7 @@ def allow_given(names):
 
 def allow_config(config):
     """Allows the names of a config that the user has written; see `allow`."""
-    allow(*_names(config))
+    allow(*names(config))
 
 
 def named_by(config, file):
@@ -87,7 +89,7 @@ def named_by(config, file):
       config: a ConfigDict or the dict of a file.
       file: its path.
     """
-    for name, key in _names(config).items():
+    for name, key in names(config).items():
         _read_in[name] = f"{file}: {key} is '{name}'"
     return config
 
@@ -167,12 +169,23 @@ def leave_out(folder):
         os.environ["PYTHONSAFEPATH"] = "1"
 
 
-def find_here():
-    """Puts the current folder at the end of the path, where it shadows nothing: the user names code of their own."""
+def given_file():
+    """The path of the config or study file that the user gave last; None for none."""
+    return _given[-1] if _given else None
+
+
+def find_here(file=None):
+    """Puts the current folder at the end of the path, where it shadows nothing: the user names code of their own.
+
+    Args:
+      file: the config or study file that the user gives.
+    """
+    if file is not None:
+        _given[:] = [pathlib.Path(file)]
     sys.path.extend(folder for folder in _left_out if folder not in sys.path)
 
 
-def _names(config):
+def names(config):
     """{name: key} of the code that a config, or the dict of a file, names: network, loss, data set, and in options."""
     found = {}
 

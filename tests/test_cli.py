@@ -520,6 +520,9 @@ def test_a_users_own_network_and_loss(call, refused, config, tmp_path, user_pack
     assert code == 0 and f"jaxcnn_test_own:Net: {64 * 3 + 3 + 3 * 10 + 10} parameters" in err
     (row,) = lines(workdir / "evaluations.jsonl")
     confusion = np.array(row["confusion"])
+    given = pathlib.Path(config.removeprefix("--config="))
+    assert (workdir / "code" / "jaxcnn_test_own.py").read_text() == USER
+    assert (workdir / "code" / "given" / given.name).read_text() == given.read_text()
     assert row["architecture"] == "jaxcnn_test_own:Net" and row["top1"] == pytest.approx(np.trace(confusion) / 360)
     code, out, _ = call("evaluate", f"--workdir={workdir}", "--split=test", "--json")
     assert code == 0 and json.loads(out)["loss"] == pytest.approx(row["loss"])

@@ -39,6 +39,11 @@ def _add_train(parser):
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument(
+        "--allow-changed-code",
+        action="store_true",
+        help="resume a run though the code of yours that it names has changed since; both versions are kept",
+    )
+    parser.add_argument(
         "--extend", action="store_true", help="go on with the run in WORKDIR to a longer config.duration"
     )
     parser.add_argument(
@@ -110,7 +115,14 @@ def _train_joined(arguments):
     if not arguments.workdir:
         raise InputError("name a run directory: --workdir=DIR")
     try:
-        train(config, arguments.workdir, quiet=arguments.quiet, profile=arguments.profile, extend=arguments.extend)
+        train(
+            config,
+            arguments.workdir,
+            quiet=arguments.quiet,
+            profile=arguments.profile,
+            extend=arguments.extend,
+            allow_changed_code=arguments.allow_changed_code,
+        )
     except Preempted as stop:
         print(f"jaxcnn: {stop}", file=sys.stderr)
         return 128 + stop.signal

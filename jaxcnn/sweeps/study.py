@@ -19,6 +19,7 @@ from jaxcnn.errors import InputError, nearest
 from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
 from jaxcnn.sweeps.scales import check_scale
 from jaxcnn.sweeps.values import set_value
+from jaxcnn.training.code import code_digest
 from jaxcnn.training.config import default_config, flatten, plain, to_json
 
 LONGEST = 150  # characters of a run's levels in its id, which names a folder
@@ -147,9 +148,14 @@ class Study:
 
 
 def _digest(config):
-    """10 hexadecimal digits of what differs from the defaults: a key that is new and at its default changes no id."""
+    """10 hexadecimal digits of what differs from the defaults: a key that is new and at its default changes no id.
+
+    With the sources of the code that the config names.
+    """
     defaults, own = (flatten(json.loads(to_json(c))) for c in (default_config(), config))
     own = {key: value for key, value in own.items() if key not in defaults or value != defaults[key]}
+    if code := code_digest(config):  # another version of the user's own network is another run
+        own["code"] = code
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -170,7 +176,7 @@ def load_module(path):
         raise InputError(f"there is no study file {path}; {nearest(path.name, there)}")
     if path.suffix != ".py":
         raise InputError(f"{path} is no study file: its name does not end in .py.")
-    trust.find_here()
+    trust.find_here(path)
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where a dataclass of the file looks its annotations up

@@ -175,7 +175,7 @@ def load_config(arguments):
     named, overrides = parser.parse_known_args(arguments)
     if named.config is None:
         raise InputError("name a config: --config=configs/NAME.py, then --config.key=value to change a value of it")
-    trust.find_here()
+    trust.find_here(named.config)
     config, values = _run_file(pathlib.Path(named.config)), flags.FlagValues()
     argv = ["jaxcnn", *overrides]
     try:

@@ -13,6 +13,7 @@ from jaxcnn.files import local_path
 from jaxcnn.training.bounds import check_workers
 from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.chunks import Chunks, network
+from jaxcnn.training.code import keep_code
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.distributed import hold_together
 from jaxcnn.training.divergence import Diverged
@@ -62,7 +63,18 @@ class Result:
     test: dict | None
 
 
-def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=True, on_evaluation=None, extend=False):
+def train(
+    config,
+    workdir,
+    *,
+    quiet=False,
+    devices=None,
+    profile=0,
+    final_test=True,
+    on_evaluation=None,
+    extend=False,
+    allow_changed_code=False,
+):
     """Trains as the config says, or resumes the run that workdir holds, and ends with one evaluation on test.
 
     Args:
@@ -75,10 +87,13 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=T
       on_evaluation: called with (step, held-out top-1) after each evaluation; what it raises ends the run.
       extend: the run in workdir may have a shorter config.duration: it goes on from its last state to the new end,
         see Extension. The test split is then looked at once more.
+      allow_changed_code: the run in workdir may go on with other sources of the code that its config names; those of
+        before stay in workdir/code.
     Returns:
       A Result.
     Raises:
-      InputError: the config, the data or the directory do not fit, or another process trains there; nothing was lost.
+      InputError: the config, the data, the user's own code or the directory do not fit, or another process trains
+        there; nothing was lost.
       Diverged: the loss is not finite; the last good checkpoint is kept.
       Preempted: SIGTERM or Ctrl-C came; everything is saved.
     """
@@ -94,6 +109,7 @@ def train(config, workdir, *, quiet=False, devices=None, profile=0, final_test=T
         check_extension(workdir, setup)
     with hold_together(workdir):
         moved = open_run(workdir, setup.config, setup.about_data, extend=extend)
+        keep_code(workdir, setup.config, allow_changed=allow_changed_code)
         keep = setup.config.checkpoint.keep
         with full_disk_named(workdir), Checkpoints(workdir / "checkpoints", keep=keep) as checkpoints:
             run = _Run(setup, workdir, checkpoints, quiet, profile, on_evaluation)

@@ -8,6 +8,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.lock import hold
 from jaxcnn.training.checkpoint import Checkpoints
+from jaxcnn.training.code import keep_code
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.config import flatten
 from jaxcnn.training.members import Members
@@ -76,6 +77,7 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
             held.enter_context(hold(place, what="run"))
         for config, workdir in zip(configs, workdirs, strict=True):
             open_run(workdir, config, setup.about_data)
+            keep_code(workdir, config)
         with full_disk_named(folder), Checkpoints(folder / "checkpoints") as checkpoints:
             return Together(setup, configs, workdirs, folder, members, checkpoints, quiet).train()
 

@@ -26,6 +26,7 @@ from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.files import local_path, read_json, replaced, write_json, write_text
 from jaxcnn.names import shown
 from jaxcnn.training.checkpoint import Checkpoints, Damaged
+from jaxcnn.training.code import about_code
 from jaxcnn.training.config import differences, from_json, to_json
 from jaxcnn.training.data_changes import data_changes
 
@@ -183,6 +184,7 @@ def write_environment(workdir, config, *, step, **more):
             **environment(),
             "seed": config.seed,
             "deterministic": config.deterministic or jax.default_backend() == "cpu",
+            **about_code(config),
             **more,
         }
     )

@@ -14,6 +14,7 @@ from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.files import local_path
 from jaxcnn.training.checkpoint import Checkpoints
+from jaxcnn.training.code import warn_of_changed_code
 from jaxcnn.training.config import default_config
 from jaxcnn.training.data_changes import data_changes
 from jaxcnn.training.evaluate import Evaluator, evaluation_row
@@ -71,7 +72,8 @@ class Trained:
             logits, _ = self.model.apply(variables, normalise(as_float(images)), train=False)
             return jax.nn.softmax(logits)
 
-        self._probabilities = probabilities
+        self._probabilities, self._said = probabilities, set()
+        warn_of_changed_code(self.workdir, self.config, self._said)
 
     def parameters(self):
         """The number of trained parameters."""
@@ -161,6 +163,7 @@ class Trained:
             raise InputError(f"{self.workdir} holds converted weights and names no data set: name one by --data.")
         self._say_looked_up(name)
         setup, changes = self._set_up(name, data_dir)
+        warn_of_changed_code(self.workdir, self.config, self._said)  # of its loss and its data set too
         records = _whole(setup, split) if name and changes else setup.records(split)
         if records.classes != self.classes:
             other = ", ".join(sorted(set(records.classes) ^ set(self.classes))) or "they have another order"
