@@ -118,7 +118,7 @@ def import_code(name, *, kind):
       ValueError: no such module on the path, or no such attribute in it.
     """
     module, _, attribute = name.partition(":")
-    if not NAME.fullmatch(name):
+    if not is_code(name):  # of another form, or tfds:NAME and folder:NAME, which `check` passes over
         raise ValueError(f"{kind} {name!r} is not of the form package.module:attribute")
     check(name)
     try:
@@ -165,8 +165,10 @@ def leave_out(folder):
     """
     if folder:
         _left_out.append(folder)
-    if importlib.machinery.PathFinder.find_spec("jaxcnn", sys.path):  # not in a checkout that is not installed
+    if any(finder.find_spec("jaxcnn", None) for finder in sys.meta_path):  # installed, in an editable way too
         os.environ["PYTHONSAFEPATH"] = "1"
+    else:  # a checkout that is not installed and was started from its folder: our own processes find it there
+        sys.path.append(str(pathlib.Path(__file__).parents[1]))
 
 
 def given_file():

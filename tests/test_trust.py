@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -307,3 +308,113 @@ def test_the_current_folder_is_no_place_for_code_by_accident(stranger, tmp_path)
     assert done.returncode == 2 and "--trust-code here:Net" in done.stderr and not _marks(tmp_path)
     done = start("predict", f"--workdir={run}", "x.png", "--trust-code=here:Net")
     assert _marks(tmp_path).count("IMPORTED") == 1, done.stderr  # of here.py, which the user has named
+
+
+@pytest.mark.parametrize("kind", ["tfds", "folder"])
+@pytest.mark.parametrize("key", ["model.name", "loss.name"])
+def test_a_module_with_the_name_of_a_kind_of_data_set(kind, key, stranger, user_package, capsys, tmp_path):
+    user_package(kind, MARKING)
+    places = stranger(key, f"{kind}:{'Net' if key == 'model.name' else 'loss'}", {} if key == "model.name" else None)
+    assert "is not of the form package.module:attribute" in _refused(capsys, COMMANDS["evaluate"], places)
+    assert not _marks(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["features.json", "dataset_info.json"])
+def test_the_features_that_a_prepared_set_names(file, user_package, tmp_path):
+    from jaxcnn.data import load
+    from jaxcnn.data.prepare_folder import prepare_folder
+
+    user_package("jaxcnn_test_theirs", MARKING)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / "train" / name).mkdir(parents=True)
+        pixels = np.full((8, 8, 3), 99 if name == "cat" else 0, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / "train" / name / "x.png")
+    prepare_folder(tmp_path / "photos", data_dir=tmp_path / "sets", quiet=True)
+    (path,) = (tmp_path / "sets" / "photos").glob(f"*/{file}")
+    about = json.loads(before := path.read_text())
+    theirs = {"pythonClassName": "jaxcnn_test_theirs.Net", "tensor": {"shape": {}, "dtype": "int64"}}
+    if file == "features.json":
+        about["featuresDict"]["features"]["more"] = theirs
+    path.write_text(json.dumps(about if file == "features.json" else {**about, "features": theirs}))
+    with pytest.raises(InputError, match=r"names 'jaxcnn_test_theirs\.Net', which is no class of tensorflow-datasets"):
+        load("tfds:photos", "train", data_dir=tmp_path / "sets", image_size=(8, 8))
+    assert not _marks(tmp_path)
+    path.write_text(before)
+    assert len(load("tfds:photos", "train", data_dir=tmp_path / "sets", image_size=(8, 8))[0]["image"]) == 8
+
+
+def test_a_storage_names_no_folder_elsewhere(tiny_config, tmp_path):
+    optuna = pytest.importorskip("optuna")
+    from jaxcnn.sweeps.search import Choice, Search, run_search
+
+    (tmp_path / "search").mkdir()
+    storage = f"sqlite:///{tmp_path / 'search' / 'search.db'}"
+    study = optuna.create_study(storage=storage, study_name="search", direction="maximize")
+    study.enqueue_trial({"optimizer.learning_rate": 0.1}, user_attrs={"folder": "../elsewhere"})
+    search = Search(tiny_config(), {"optimizer.learning_rate": Choice((0.1, 0.2))}, trials=1)
+    with pytest.raises(InputError, match=r"trial 0 lies in '\.\./elsewhere', which is no directory of a trial"):
+        run_search(search, tmp_path / "search", report=lambda line: None)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_names_do_not_steer_the_terminal(tiny_run, capsys, tmp_path):
+    steering = "\x1b]0;title\x07\x9b31m\u202e"
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    about = json.loads((run / "data.json").read_text())
+    about["classes"] = [f"{steering}{name}" for name in about["classes"]]
+    (run / "data.json").write_text(json.dumps(about))
+    image, broken = tmp_path / f"{steering}.png", tmp_path / f"broken{steering}.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(image)
+    broken.write_text(steering)
+    assert cli.main(["predict", f"--workdir={run}", str(image), str(broken)]) == 1
+    assert cli.main(["predict", f"--workdir={run}", str(broken)]) == 2
+    assert cli.main(["evaluate", f"--workdir={run}"]) == 2  # the classes are not those of digits
+    printed = "".join(capsys.readouterr())
+    assert r"\x1b" in printed and not set(steering) - set("]0;title31m") & set(printed)
+
+
+def test_evaluations_are_not_written_through_a_link(tiny_run, tmp_path, caplog):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (tmp_path / "mine").write_text("mine\n")
+    (run / "evaluations.jsonl").unlink()
+    (run / "evaluations.jsonl").symlink_to(tmp_path / "mine")
+    assert cli.main(["evaluate", f"--workdir={run}"]) == 0
+    assert (tmp_path / "mine").read_text() == "mine\n" and "not logged" in caplog.text
+
+
+def test_an_old_pytorch_opens_nothing(monkeypatch, tmp_path):
+    from jaxcnn.transfer.files import read_tensors
+
+    def load(*_, **__):
+        raise AssertionError("it was opened")
+
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(__version__="2.9.1+cpu", load=load))
+    (tmp_path / "x.pth").write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputError, match=r"x\.pth needs PyTorch 2\.10 or newer to be read, here is 2\.9\.1\+cpu"):
+        read_tensors(tmp_path / "x.pth")
+
+
+FINDER = """
+import importlib.machinery, sys
+class Finder:
+    def find_spec(name, path=None, target=None):
+        return importlib.machinery.PathFinder.find_spec(name, ["{root}"]) if name == "jaxcnn" else None
+sys.meta_path.append(Finder)
+"""
+STARTED = """
+import os, sys
+from jaxcnn import trust
+trust.leave_out("/elsewhere")
+print(os.environ.get("PYTHONSAFEPATH"), "{root}" in sys.path)
+"""
+
+
+@pytest.mark.parametrize("how", ["editable", "checkout"])
+def test_where_our_own_processes_look_for_code(how, tmp_path):
+    """Data workers are started by `python -c`, which looks into the current folder first if nobody forbids it."""
+    root = pathlib.Path(jaxcnn.__file__).parents[1]
+    code = FINDER if how == "editable" else "import sys; sys.path.insert(0, '{root}'); import jaxcnn; del sys.path[0]"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [sys.executable, "-P", "-S", "-c", (code + STARTED).replace("{root}", str(root))]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == (["1", "False"] if how == "editable" else ["None", "True"]), done.stderr

@@ -13,6 +13,7 @@ from jaxcnn.cli.terminal import subcommand
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.interrupt import EXIT_INTERRUPTED
+from jaxcnn.names import shown
 from jaxcnn.process import tune_for_cpu
 
 EXIT_INPUT, EXIT_PIPE = 2, 141
@@ -41,7 +42,8 @@ def _run(argv):
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # a stream of another program's
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[handler := logging.StreamHandler()])
+    handler.setFormatter(_Shown("%(message)s"))
     for library in ("absl", "asyncio"):  # Orbax and its event loops log tracebacks of what it raises
         logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
@@ -58,11 +60,18 @@ def _run(argv):
     except InputError as error:
         if os.environ.get("JAXCNN_TRACEBACK"):
             traceback.print_exc()
-        print(f"jaxcnn: {error}", file=sys.stderr)
+        print(f"jaxcnn: {shown(error)}", file=sys.stderr)
         return EXIT_INPUT
     except KeyboardInterrupt:
         print("jaxcnn: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+class _Shown(logging.Formatter):
+    """Messages name files and classes, which may be a stranger's."""
+
+    def format(self, record):
+        return shown(super().format(record))
 
 
 def _parser():

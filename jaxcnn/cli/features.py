@@ -4,6 +4,7 @@ import json
 
 from jaxcnn.cli.terminal import check_picture, check_writable, counting, table, trusting
 from jaxcnn.errors import InputError
+from jaxcnn.names import shown
 
 
 def add(verb):
@@ -133,7 +134,7 @@ def _probe(arguments):
     if arguments.json:
         print(json.dumps({"rows": [row._asdict() for row in rows]}))
         return
-    print(f"stage {train.meta['stage']} of {train.meta['run']}: {len(train.label)} images to learn from")
+    print(shown(f"stage {train.meta['stage']} of {train.meta['run']}: {len(train.label)} images to learn from"))
     table(
         ("classifier", "chosen", "held-out accuracy", "test accuracy", "95 % interval", "n"),
         [

@@ -5,6 +5,7 @@ import sys
 
 from jaxcnn.cli.terminal import check_writable, counting, table, trusting
 from jaxcnn.errors import InputError
+from jaxcnn.names import shown
 
 
 def add(verb):
@@ -169,7 +170,7 @@ def _evaluate(arguments):
         print(json.dumps(row))
         return
     top5 = "" if row["top5"] is None else f", top-5 {row['top5']:.4f}"
-    other = f" of {row['data']}" if "data" in row else ""
+    other = f" of {shown(row['data'])}" if "data" in row else ""
     print(
         f"{row['architecture']}, step {row['step']}, {row['split']}{other}: n {row['n']}, loss {row['loss']:.4f}, "
         f"top-1 {row['top1']:.4f}{top5}"

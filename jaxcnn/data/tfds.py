@@ -1,10 +1,13 @@
 """Data sets of tensorflow-datasets, prepared as array_record: random access without TensorFlow."""
 
+import contextlib
 import difflib
 import os
 import re
+import threading
 
 from jaxcnn.data.fit import DataError
+from jaxcnn.errors import InputError
 
 UNLABELLED_SPLITS = {"imagenet2012": ("test",)}  # the labels of ILSVRC's test images were never published
 
@@ -72,9 +75,41 @@ class TFDS:
             import tensorflow_datasets as tfds
 
             decoders = {self._image_key: tfds.decode.SkipDecoding()} if self._skip_decoding else None
-            builder = tfds.builder_from_directory(self._directory)
+            with _features_of_tfds():
+                builder = tfds.builder_from_directory(self._directory)
             self._readers[split] = builder.as_data_source(split=split, decoders=decoders)
         return self._readers[split]
+
+
+_opening = threading.Lock()
+
+
+@contextlib.contextmanager
+def _features_of_tfds():
+    """Inside, tfds takes no class of features but its own: it imports the module of each that a set's files name.
+
+    Raises:
+      InputError: features.json or dataset_info.json names another class.
+    """
+    from tensorflow_datasets.core.features.feature import FeatureConnector
+
+    found = FeatureConnector.cls_from_name
+
+    def own(cls, name):
+        if not str(name).startswith("tensorflow_datasets."):
+            raise InputError(
+                f"features.json or dataset_info.json names '{name}', which is no class of tensorflow-datasets. Nothing "
+                "that a file names is imported: prepare the set with features of tensorflow-datasets alone."
+            )
+        return found(name)
+
+    with _opening:
+        theirs = vars(FeatureConnector)["cls_from_name"]
+        FeatureConnector.cls_from_name = classmethod(own)
+        try:
+            yield
+        finally:
+            FeatureConnector.cls_from_name = theirs
 
 
 def _find_builder(name, data_dir):
@@ -84,7 +119,10 @@ def _find_builder(name, data_dir):
     prepare = f"python -m jaxcnn prepare tfds:{name} --data_dir {searched}"
     try:
         # From the files alone: `tfds.builder` would import the code that generates the set, and TensorFlow with it.
-        builder = read_only_builder.builder_from_files(name, data_dir=searched)
+        with _features_of_tfds():
+            builder = read_only_builder.builder_from_files(name, data_dir=searched)
+    except InputError as error:
+        raise InputError(f"tfds:{name} in {searched}: {error}") from error
     except (registered.DatasetNotFoundError, ValueError) as error:
         found = sorted(entry.name for entry in os.scandir(searched)) if os.path.isdir(searched) else []
         nearest = difflib.get_close_matches(name, found, 1)

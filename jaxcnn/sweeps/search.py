@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxcnn import trust
-from jaxcnn.errors import InputError, disk_is_full, how_to_install, nearest
+from jaxcnn.errors import InputError, disk_is_full, how_to_install, input_errors, nearest
 from jaxcnn.files import write_text
 from jaxcnn.lock import hold, is_held
 from jaxcnn.sweeps.space import Choice, Range
@@ -168,6 +168,12 @@ def _check_place(study, workdir):
             f"the storage holds no trial, but {workdir} has {len(begun)} that were begun: it was emptied, removed, or "
             "is another one than they were drawn from. Put it back, or give another --workdir."
         )
+    for trial in study.get_trials(deepcopy=False):
+        if not re.fullmatch(r"trial-\d{4,}", folder := trial.user_attrs.get(FOLDER, "trial-0000")):
+            raise InputError(
+                f"the storage says that trial {trial.number} lies in {folder!r}, which is no directory of a trial in "
+                f"{workdir}: it is not of this program. Give another --workdir."
+            )
     mark, known = workdir / "search.id", study.user_attrs.get("place")
     if not mark.exists():
         write_text(mark, uuid.uuid4().hex)
@@ -212,7 +218,8 @@ def _ask(search, study, workdir):
     trial = study.ask()
     again = FOLDER in trial.user_attrs
     for key, space in (search.space if again else _space(search, drawn)).items():
-        space.suggest(trial, key)
+        with input_errors(f"the storage holds a trial whose {key} is not of the search space"):
+            space.suggest(trial, key)
     if not again:
         trial.set_user_attr(FOLDER, f"trial-{len(drawn):04}")
     return trial

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import functools
 import importlib.metadata
 import json
@@ -328,6 +329,8 @@ def append_evaluation(workdir, evaluation):
     if jax.process_index() == 0:
         row = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), **evaluation}
         path = local_path(workdir) / "evaluations.jsonl"
+        if path.is_symlink():  # of a stranger's run it may lead to any file of ours, and class names are text of theirs
+            raise OSError(errno.ELOOP, "it is a link; a file of its own takes evaluations", str(path))
         torn = path.exists() and path.read_bytes()[-1:] != b"\n"  # a process was killed while it wrote
         with path.open("a", encoding="utf-8") as file:
             file.write("\n" * torn + json.dumps(row) + "\n")

@@ -10,6 +10,7 @@ from jaxcnn.transfer.caffemodel import read_caffemodel
 from jaxcnn.transfer.state_dict import find_weights
 
 FORMATS = "safetensors, a state_dict of PyTorch (.pth, .pt, .th, .bin, ...; needs torch), Caffe's .caffemodel"
+TORCH = (2, 10)  # older versions execute what they should refuse, weights_only or not
 START = 512  # bytes, by which a format is known
 
 OTHERS = {  # that people have, by their first bytes
@@ -74,6 +75,12 @@ def _torch(file):
         raise InputError(
             f"{file} needs PyTorch to be read (pip install torch), or convert it to safetensors where that is."
         ) from error
+    if tuple(map(int, re.findall(r"\d+", torch.__version__)[:2])) < TORCH:
+        raise InputError(
+            f"{file} needs PyTorch {'.'.join(map(str, TORCH))} or newer to be read, here is {torch.__version__}: in "
+            "older ones such a file can run code (CVE-2025-32434, CVE-2026-24747). Upgrade it, or convert the file to "
+            "safetensors where you trust it."
+        )
     try:
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals([argparse.Namespace]):
             found = torch.load(file, map_location="cpu", weights_only=True)
