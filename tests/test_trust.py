@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -418,3 +419,13 @@ def test_where_our_own_processes_look_for_code(how, tmp_path):
     command = [sys.executable, "-P", "-S", "-c", (code + STARTED).replace("{root}", str(root))]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.split() == (["1", "False"] if how == "editable" else ["None", "True"]), done.stderr
+
+
+def test_a_file_of_features_that_says_it_is_huge(capsys, tmp_path):
+    header = {"descr": "<f4", "fortran_order": False, "shape": (10**9, 10**9)}
+    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive, archive.open("features.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(member, header)
+    words = ("neighbours", "--gallery={folder}/huge.npz", "--query=0", "--output={folder}/f.png")
+    assert "huge.npz says of an array in it that it is larger than memory" in _refused(
+        capsys, words, {"folder": tmp_path}
+    )

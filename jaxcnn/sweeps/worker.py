@@ -9,6 +9,7 @@ import jax
 
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.files import write_text
+from jaxcnn.names import shown
 from jaxcnn.process import at_end_of
 from jaxcnn.training.distributed import hold_together
 from jaxcnn.training.loop import train
@@ -83,7 +84,7 @@ def write_error(folder, error):
 def read_error(folder):
     """What went wrong with the last start of a run, "" for nothing."""
     path = folder / ERROR
-    return path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+    return shown(path.read_text(encoding="utf-8", errors="replace").strip()) if path.exists() else ""
 
 
 def end_with_parent():

@@ -112,6 +112,8 @@ def read_features(file):
         return features
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}.") from error
+    except MemoryError as error:
+        raise InputError(f"{file} says of an array in it that it is larger than memory: {error}.") from error
     except NO_ARRAYS as error:
         why = f" In this one {error}." if isinstance(error, _Other) else ""
         raise InputError(f"{file} is no file of features: python -m jaxcnn features writes one.{why}") from error
