@@ -429,3 +429,11 @@ def test_a_file_of_features_that_says_it_is_huge(capsys, tmp_path):
     assert "huge.npz says of an array in it that it is larger than memory" in _refused(
         capsys, words, {"folder": tmp_path}
     )
+
+
+def test_pictures_start_no_other_program(tmp_path):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
+    code = "from jaxcnn.visualize import figure; f = figure.new_figure(1, 1); f.text(0, 0, 'x'); figure.png_bytes(f)"
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(jaxcnn.__file__).parents[1]), "PATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,15 +1,20 @@
 """Figures drawn off screen: the palette, and the one way a figure becomes PNG bytes or a file."""
 
 import io
+import os
 import pathlib
 import warnings
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from jaxcnn.files import replaced
 from jaxcnn.names import shown
+
+if os.path.exists("matplotlibrc"):  # matplotlib obeys one of the current folder, which may be a stranger's:
+    matplotlib.rcParams["text.usetex"] = False  # LaTeX, another program, would read the names of files and classes
 
 DPI = 150
 FORMATS = frozenset(FigureCanvasAgg.get_supported_filetypes()) - {"pgf"}  # which needs LaTeX
