@@ -225,3 +225,18 @@ def test_the_verbs_from_a_run_to_a_table(tiny_run, tmp_path, capsys):
 
 def call(*arguments):
     return cli.main([str(argument) for argument in arguments])
+
+
+def test_a_file_whose_words_or_columns_are_others_is_refused_with_why(whole, tmp_path):
+    whole = dict(np.load(whole, allow_pickle=False))
+    meta = json.loads(whole["meta"].item())
+    spoilt = {
+        "meta is no object": {"meta": np.array(json.dumps([1]))},
+        "meta lacks stage,": {"meta": np.array(json.dumps({k: v for k, v in meta.items() if k != "stage"}))},
+        "no floating point": {"features": np.full(whole["features"].shape, "a")},
+        "label is no whole number for each row": {"label": whole["label"][:-1]},
+    }
+    for why, change in spoilt.items():
+        np.savez(tmp_path / "f.npz", **{**whole, **change})
+        with pytest.raises(InputError, match=f"f.npz is no file of features: .*{why}"):
+            read_features(tmp_path / "f.npz")
