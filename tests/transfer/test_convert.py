@@ -219,6 +219,12 @@ def test_mistakes_leave_no_run_behind(lenet_file, tmp_path):
         convert("caffe", "lenet_caffe", lenet_file, workdir)
 
 
+def test_a_file_of_another_network_with_batch_norms_is_refused(tmp_path):
+    save_file({name: np.zeros(shape, np.float32) for name, shape in cifar_shapes().items()}, tmp_path / "x.safetensors")
+    with pytest.raises(InputError, match=r"no classifier\.6\.bias"):
+        convert("torchvision", "vgg16_bn", tmp_path / "x.safetensors", tmp_path / "run")
+
+
 def test_every_preparation_is_stated():
     for source, layouts in SOURCES.items():
         for name, layout in layouts.items():
