@@ -12,6 +12,7 @@ from jaxcnn.data.records import empty_batch
 from jaxcnn.data.workers import death_in_words, prepare, shielded
 
 ENDLESS = 2**40  # batches; Grain wants a length
+NEVER = 2**62  # bytes
 MAX_THREADS = 16  # each reads one batch ahead, which bounds the memory: 16 batches of 256 at 224x224x3 are 616 MB
 
 
@@ -111,8 +112,7 @@ class Batches:
             if died := death_in_words(error):
                 raise died from None
             raise
-        # Grain hands out a subclass that lives in memory shared with the worker.
-        return {key: np.asarray(value) for key, value in batch.items()}
+        return batch
 
     def __enter__(self):
         return self
@@ -208,6 +208,10 @@ def _pipeline(positions, read, num_workers):
     if not num_workers:
         return dataset
     _mark_flags_parsed()
+    # Through pipes, not shared memory: a SIGKILL of the process group would leave that behind for good, and arrays that
+    # JAX keeps until the process ends bring warnings.
+    options = grain.experimental.DatasetOptions(min_shm_size=NEVER)
+    dataset = grain.experimental.WithOptionsIterDataset(dataset, options)
     options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
     return dataset.mp_prefetch(options, worker_init_fn=prepare)
 

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 
+from jaxcnn.errors import InputError
 from jaxcnn.files import read_json, write_json
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json
@@ -39,6 +40,8 @@ def _populations(runs, workdir, done):
     named, begun = {run.id: run for run in runs}, []
     for file in sorted(workdir.glob(f"{FOLDER}/*/{MEMBERS}")):
         ids = read_json(file, list)
+        if not all(isinstance(run, str) for run in ids):
+            raise InputError(f"{file} is damaged: it holds something else than the ids of runs.")
         # Its runs were ended one by one, or the sweep was killed before the next line; or one went on alone, which the
         # population would undo.
         if set(ids) <= set(done) or any(_latest(workdir / run) > _latest(file.parent) for run in ids):

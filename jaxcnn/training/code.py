@@ -89,6 +89,8 @@ def changed_code(workdir, config):
     if not path.exists():
         return []
     kept = read_json(path)
+    if not all(isinstance(about, dict) and isinstance(about.get("sha256"), str) for about in kept.values()):
+        raise InputError(f"{path} is damaged: it does not hold a sha256 for each source.")
     return [name for name, text in own_sources(config).items() if name in kept and kept[name]["sha256"] != _hash(text)]
 
 

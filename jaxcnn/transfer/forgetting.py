@@ -61,7 +61,9 @@ class TwoHeads(nn.Module):
         new_classes = self.num_classes - self.old_classes * self.joint
         if new_classes < 1:
             raise ValueError(f"{self.num_classes} classes of both tasks, but {self.old_classes} are old")
-        options = {**(self.options or {}), "num_classes": self.old_classes, "dtype": self.dtype}
+        options = {**(self.options or {}), "num_classes": self.old_classes}
+        if self.dtype != jnp.float32:  # a network of the user's own need not have the field
+            options["dtype"] = self.dtype
         network = architectures.create_allowed(self.network, **options)
         nn.share_scope(self, network)
         old, features = network(x, train=train)

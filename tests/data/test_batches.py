@@ -177,16 +177,23 @@ def test_an_empty_stream_is_empty(records):
     assert list(stream(records, Order(50, seed=0), batch_size=8, start=8, stop=8)) == []
 
 
-def test_a_program_may_end_without_closing(tmp_path):
-    (tmp_path / "program.py").write_text("""
-from jaxcnn.data import Order, load, stream
+@pytest.mark.parametrize(
+    "program",
+    [
+        "batches = stream(records, Order(40, seed=0), batch_size=8, num_workers=2); next(batches); next(batches)",
+        "kept = [jax.device_put(batch) for batch in epoch(records, batch_size=64, num_workers=1)]",
+    ],
+    ids=["not closed", "kept by JAX"],
+)
+def test_a_program_may_end_at_once(tmp_path, program):
+    (tmp_path / "program.py").write_text(f"""
+import jax
+from jaxcnn.data import Order, epoch, load, stream
 if __name__ == "__main__":
-    records = load("digits", "train")
-    batches = stream(records, Order(len(records), seed=0), batch_size=8, num_workers=2)
-    next(batches)
-    next(batches)
+    records = load("digits", "train[:40]", image_size=(32, 32))
+    {program}
 """)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-W", "error", tmp_path / "program.py"]
+    command = [sys.executable, "-W", "default", tmp_path / "program.py"]
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert (result.returncode, result.stderr) == (0, "")
