@@ -199,7 +199,7 @@ def test_a_run_lies_in_a_local_folder(arguments, capsys, tmp_path):
 
 def test_a_home_directory_is_found_by_its_sign(tiny_run, tiny_config, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "mine").symlink_to(tiny_run)
+    shutil.copytree(tiny_run, tmp_path / "mine")
     with contextlib.chdir(tmp_path):
         assert cli.main(["evaluate", "--workdir=~/mine", "--json"]) == 0
         config = tiny_config({"duration": "1 step", "finetune.source": "~/mine"})

@@ -24,7 +24,8 @@ def find_run(study, run_id):
     """The run of a study with this id; InputError names the nearest."""
     runs = {run.id: run for run in study.runs()}
     if run_id not in runs:
-        if run_id.rpartition("-")[0] in {known.rpartition("-")[0] for known in runs}:
+        cell = run_id.rpartition("-")[0]
+        if any(known.rpartition("-")[0] == cell and len(known) == len(run_id) for known in runs):
             raise InputError(
                 f"the study has no run {run_id!r} any more: its config, or code of yours that it names, has changed "
                 "since this run was submitted. Give the command of the sweep again."

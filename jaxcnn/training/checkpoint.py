@@ -256,7 +256,7 @@ class Checkpoints:
             found = checksums(named(loaded)) if known else {}
             if wrong := sorted(name for name, checksum in found.items() if checksum != known[name]):
                 raise ValueError(f"{self._path(step)}/state: other numbers than were saved in {', '.join(wrong)}")
-        return loaded
+        return jax.tree.map(_laid_out, loaded, like)
 
     @contextlib.contextmanager
     def _damage_named(self, step):
@@ -373,6 +373,11 @@ def _with_averaged_statistics(state):
 def _each_state(function, tree):
     """The tree with every State in it mapped: a run has one, a population two."""
     return jax.tree.map(function, tree, is_leaf=lambda leaf: isinstance(leaf, State))
+
+
+def _laid_out(array, like):
+    """The array as `like` is laid out: Orbax gives a random key the sharding of its words, which have one axis more."""
+    return jax.device_put(array, like.sharding) if jnp.issubdtype(array.dtype, jax.dtypes.prng_key) else array
 
 
 def _abstract(tree):

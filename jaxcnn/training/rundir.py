@@ -361,9 +361,11 @@ def read_rows(path):
     """
     rows, bad = [], 0
     try:
-        lines = path.read_bytes().splitlines() if path.exists() else []
+        text = path.read_bytes() if path.exists() else b""
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    lines = text.splitlines()
+    whole = len(lines) if text.endswith(b"\n") else len(lines) - 1
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
@@ -372,7 +374,7 @@ def read_rows(path):
         if isinstance(row, dict):
             rows.append(row)
         else:
-            bad += number < len(lines)
+            bad += number <= whole
     if bad:
         _say_left_out(path, bad)
     return rows

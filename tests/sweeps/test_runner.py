@@ -285,11 +285,19 @@ def test_a_studys_file_says_more_when_every_run_is_done(study, finished, tmp_pat
     assert "mine.py, line" in capsys.readouterr().err
 
 
-FILES = ("evaluations.jsonl", "metrics.jsonl", "config.json", "data.json")
+FILES = ("metrics.jsonl", "config.json", "data.json")
+NO_TEXT, NO_ROW, NO_ROWS = b"\xff\xfe\x00 no text", b'{"final": true}\n', b"[1]\n[2]\n"
+DAMAGES = [
+    *(
+        (name, damage)
+        for name in ("metrics.jsonl", "config.json", "data.json")
+        for damage in (NO_TEXT, NO_ROW, NO_ROWS)
+    ),
+    ("evaluations.jsonl", NO_ROW),
+]
 
 
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("damage", [b"\xff\xfe\x00 no text", b'{"final": true}\n', b"[1]\n[2]\n"])
+@pytest.mark.parametrize("name, damage", DAMAGES)
 def test_a_damaged_run_is_named_and_the_others_are_collected(name, damage, study, finished, tmp_path):
     workdir, folders = tmp_path / "study", [run.id for run in study.runs()]
     for folder in folders:
@@ -304,6 +312,16 @@ def test_a_damaged_run_is_named_and_the_others_are_collected(name, damage, study
     assert [len(cell.values["test_top1"]) for cell in cells] == [0, 0, 1]
     assert [row["status"] for row in table(workdir)] == ["failed", "failed", "done"]
     assert folders[0] in (workdir / "summary.md").read_text() and "damaged" in (workdir / "report.html").read_text()
+
+
+@pytest.mark.parametrize("damage", [NO_TEXT, NO_ROWS])
+def test_a_run_whose_evaluations_are_lost_is_not_finished_and_is_tested_again(damage, study, finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "study")
+    (workdir / study.runs()[0].id / "evaluations.jsonl").write_bytes(damage)
+    cells, failed = collect(study, workdir, title="again")
+    assert failed[study.runs()[0].id] == "not finished"
+    cells, failed = run_study(study, workdir, title="again", quiet=True)
+    assert [cell.values for cell in cells] == [cell.values for cell in finished[1]]
 
 
 def test_a_damaged_record_of_starts_costs_no_result(study, finished, tmp_path):

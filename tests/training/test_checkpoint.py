@@ -163,7 +163,7 @@ def unprivileged():
 def test_a_directory_that_cannot_be_written_is_named_before_anything_is_done(stateful_config, tmp_path):
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(jaxcnn.InputError, match=r"run directory .*file/run cannot be written: Not a directory\. Give"):
+    with pytest.raises(jaxcnn.InputError, match=r"directory .*file/run cannot be written: Not a directory\. Give"):
         train(stateful_config(), file / "run")
 
 

@@ -226,3 +226,10 @@ def test_a_relative_folder_is_kept_as_an_absolute_one(coloured, tmp_path, one_de
     assert caplog.messages == [
         f"folder:coloured of the run is looked up from the current folder: folder:{tmp_path}/elsewhere/coloured"
     ]
+
+
+def test_a_run_that_was_killed_before_its_test_is_tested(tiny_config, tmp_path, one_device):
+    whole = jaxcnn.train(tiny_config(), tmp_path / "whole", quiet=True, devices=one_device)
+    jaxcnn.train(tiny_config(), tmp_path / "run", quiet=True, devices=one_device, final_test=False)
+    resumed = jaxcnn.train(tiny_config(), tmp_path / "run", quiet=True, devices=one_device)
+    assert resumed.test == whole.test
