@@ -45,7 +45,9 @@ def _add_train(parser):
         help="resume a run though the code of yours that it names has changed since; both versions are kept",
     )
     parser.add_argument(
-        "--extend", action="store_true", help="go on with the run in WORKDIR to a longer config.duration"
+        "--extend",
+        action="store_true",
+        help="resume a run, finished or not, with a longer config.duration",
     )
     parser.add_argument(
         "--coordinator",
@@ -94,7 +96,7 @@ def _train(arguments):
 
     Any key of the config can be given as --config.key=value; jaxcnn/training/config.py lists them all. The same command
     resumes a run that was broken off. It ends with one evaluation on the test split and a report. With --extend and a
-    longer --config.duration a run, finished or not, goes on from its last state; nothing else may change.
+    longer --config.duration a run, finished or not, resumes from its last state; nothing else may change.
     """
     from jaxcnn.training.distributed import joined_processes
 

@@ -146,7 +146,7 @@ class Chunks(abc.ABC):
 
 
 def network(state):
-    """What evaluation reads of a State: the averaged network where it keeps one."""
+    """The variables that evaluation uses: the averaged network if the State keeps one."""
     return {"params": state.params, "batch_stats": state.batch_stats} if state.ema is None else state.ema
 
 

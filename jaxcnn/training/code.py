@@ -54,7 +54,7 @@ def keep_code(workdir, config, *, allow_changed=False):
     Args:
       workdir: the run directory.
       config: its config, whose code is imported.
-      allow_changed: whether a run that was begun with other sources goes on with these.
+      allow_changed: whether a run that began with other sources may resume with these.
     Raises:
       InputError: the sources are not those that the run was begun with; shows the difference.
     """
@@ -62,8 +62,8 @@ def keep_code(workdir, config, *, allow_changed=False):
     changed = changed_code(workdir, config)
     if changed and not allow_changed:
         raise InputError(
-            f"{', '.join(changed)} changed since the run in {workdir} was trained: it would go on as another. Restore "
-            "it, give another --workdir, or --allow-changed-code to go on all the same.\n"
+            f"{', '.join(changed)} changed since the run in {workdir} was trained: resumed, it would be another "
+            "run. Restore the code, give another --workdir, or give --allow-changed-code to resume with the change.\n"
             + _difference(folder, changed[0], sources[changed[0]])
         )
     if jax.process_index() or (not changed and (folder / HASHES).exists()):
@@ -106,7 +106,7 @@ def warn_of_changed_code(workdir, config, said):
 
 
 def about_code(config):
-    """What environment.json says of the user's code: its digest, and its git commit, "+" behind it where unclean."""
+    """The entry of the user's code in environment.json: its digest, and its git commit, "+" behind it if not clean."""
     found = _modules(config)
     if not found:
         return {}

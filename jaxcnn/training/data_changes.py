@@ -1,8 +1,8 @@
-"""What a run keeps of its data, and how other data differ from it."""
+"""The record that a run keeps of its data, and how other data differ from it."""
 
 
 def about_data(records, *, shape):
-    """What data.json keeps of the data of a run.
+    """The content of data.json: the record of a run's data.
 
     Args:
       records: {split: Records}, "train" among them.
@@ -22,12 +22,12 @@ def about_data(records, *, shape):
 
 
 def data_changes(then, now):
-    """What makes the data another set than a run began with, as sentences without their full stops.
+    """The differences between the data that a run began with and those there are now, as sentences without full stops.
 
     Args:
       then, now: as `about_data` gives them; a run of an older version kept less.
     Returns:
-      A list of str, empty where a network trained on the one may go on with the other.
+      A list of str, empty where a network trained on the one may resume on the other.
     """
     changes = []
     if list(then["classes"]) != list(now["classes"]):

@@ -13,7 +13,7 @@ EVENT = "extended"
 
 @dataclasses.dataclass(frozen=True)
 class Extension:
-    """A run that goes on under a longer duration from the last state of a shorter one.
+    """A run that resumes under a longer duration from the last state of a shorter one.
 
     The new config holds from that state on: the schedule says what it would have said at that step in a run of the
     new duration, and every share ("50%") is one of the new duration.

@@ -85,9 +85,9 @@ def train(
       profile: steps of a jax.profiler trace in workdir/profile.
       final_test: end with the test split; a search leaves it alone.
       on_evaluation: called with (step, held-out top-1) after each evaluation; what it raises ends the run.
-      extend: the run in workdir may have a shorter config.duration: it goes on from its last state to the new end,
+      extend: the run in workdir may have a shorter config.duration: it resumes from its last state to the new end,
         see Extension. The test split is then looked at once more.
-      allow_changed_code: the run in workdir may go on with other sources of the code that its config names; those of
+      allow_changed_code: the run in workdir may resume with other sources of the code that its config names; those of
         before stay in workdir/code.
     Returns:
       A Result.
