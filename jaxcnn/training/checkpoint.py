@@ -91,7 +91,7 @@ class Checkpoints:
             return
         try:
             try:
-                self._saved()
+                self.wait()
             finally:
                 self._checkpointer.close()
         except Exception:
@@ -129,20 +129,16 @@ class Checkpoints:
           memory: JSON: {"seed", "records", "seconds", "unlogged", "metrics", "plateau", "config"}.
           held_out: {"top1", "loss"} of the state where it was just evaluated.
         """
-        self._saved()
+        self.wait()
         memory = {**memory, "held_out": held_out or {}, ARRAYS: checksums(named(state))}
         memory[CHECKSUM] = _checksum(memory)
         self._saving = self._checkpointer.save_async(step, state, force=True, metrics=held_out, custom_metadata=memory)
 
     def wait(self):
-        """Returns when what was started is on the disk; raises what went wrong."""
-        self._saved()
-
-    def _saved(self):
-        """Waits for the last save; its thread and event loop live until its result was asked for."""
+        """Returns when the last save is on the disk; raises what went wrong."""
         saving, self._saving = self._saving, None
         if saving:
-            saving.result()
+            saving.result()  # which ends its thread and event loop
 
     def memory(self, step):
         """The JSON that was saved with a step.
@@ -150,12 +146,7 @@ class Checkpoints:
         Raises:
           Damaged: it cannot be read, or its checksum is another.
         """
-        with self._damage_named(step):
-            memory = self._metadata(step).custom_metadata
-            checksum = memory.pop(CHECKSUM, None)
-            if "held_out" not in memory or checksum not in (None, _checksum(memory)):
-                raise ValueError(f"{self._path(step)}/_CHECKPOINT_METADATA does not hold what was saved")
-            return memory
+        return self._read(step)[0]
 
     def held_out(self, step):
         """{"top1", "loss"} on the held-out slice of a step that was saved with them, else {}."""
@@ -163,14 +154,15 @@ class Checkpoints:
 
     def damage(self, step):
         """What is wrong with a step, None where it is intact; reads all of it."""
+        here = jax.sharding.SingleDeviceSharding(_host())
         try:
+            arrays, memory = self._arrays(step)
             with self._damage_named(step):
-                held_out = self.held_out(step)
+                held_out = memory["held_out"]
                 if held_out and read_json(self._path(step) / "metrics" / "metrics") != held_out:
                     raise ValueError(f"{self._path(step)}/metrics does not hold what was saved")
-            here = jax.sharding.SingleDeviceSharding(_host())
-            arrays = self._arrays(step)
-            self._load(step, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), arrays))
+            like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), arrays)
+            self._load(step, like, memory)
         except Damaged as error:
             return error.reason
         return None
@@ -182,12 +174,13 @@ class Checkpoints:
           InputError: the checkpoint is of another architecture or optimizer; lists what differs on both sides.
           Damaged: it is not what was saved.
         """
-        saved = named(self._arrays(step))
+        arrays, memory = self._arrays(step)
+        saved = named(arrays)
         if _of_weights_alone(saved, named(like)):
             older = self.load(step, _each_state(lambda s: s.replace(ema=s.ema["params"]), like))
             return _each_state(_with_averaged_statistics, older)
         compare(saved, named(like), f"checkpoint {self._path(step)}")
-        return self._load(step, _abstract(like))
+        return self._load(step, _abstract(like), memory)
 
     def load_network(self, step, like):
         """{"params", "batch_stats"} of a step, without the optimizer's state: what the run evaluates by.
@@ -208,7 +201,7 @@ class Checkpoints:
             raise InputError(f"{error} {rest}") from error
 
     def _load_network(self, step, like):
-        saved = self._arrays(step)
+        saved, memory = self._arrays(step)
         average = _items(saved["ema"])
         within = "params" in average  # else of a run without averages, or of one that averaged the weights alone
         source = "ema" if average and not within else "params"
@@ -217,7 +210,8 @@ class Checkpoints:
         compare(named(part), named(like), f"checkpoint {self._path(step)}")
         wanted = {source: _abstract(like["params"]), "batch_stats": _abstract(like["batch_stats"])}
         wanted = {name: tree for name, tree in wanted.items() if tree}
-        loaded = self._load(step, {"ema": wanted})["ema"] if within else self._load(step, wanted)
+        loaded = self._load(step, {"ema": wanted} if within else wanted, memory)
+        loaded = loaded["ema"] if within else loaded
         return {"params": loaded[source], "batch_stats": loaded.get("batch_stats", {})}
 
     def _best(self, steps):
@@ -234,22 +228,29 @@ class Checkpoints:
     def _path(self, step):
         return self.folder.absolute() / str(step)
 
-    def _metadata(self, step):
-        _check_files(self._path(step))
-        with self._context:
-            return ocp.metadata(self._path(step))
+    def _read(self, step):
+        """(The JSON that was saved with a step, the pytree of its arrays' shapes and types), from one read."""
+        with self._damage_named(step):
+            _check_files(self._path(step))
+            with self._context:
+                found = ocp.metadata(self._path(step))
+            memory = found.custom_metadata
+            checksum = memory.pop(CHECKSUM, None)
+            if "held_out" not in memory or checksum not in (None, _checksum(memory)):
+                raise ValueError(f"{self._path(step)}/_CHECKPOINT_METADATA does not hold what was saved")
+            return memory, found.metadata
 
     def _arrays(self, step):
-        """The pytree of a step with shapes and types in place of its arrays."""
-        known = self.memory(step).get(ARRAYS)
+        """(The pytree of a step with shapes and types in place of its arrays, the JSON that was saved with it)."""
+        memory, found = self._read(step)
+        known = memory.get(ARRAYS)
         with self._damage_named(step):
-            found = self._metadata(step).metadata
             if not found or (known and known.keys() != named(found).keys()):
                 raise ValueError(f"{self._path(step)}/state does not hold the arrays that were saved")
-        return found
+        return found, memory
 
-    def _load(self, step, like):
-        known = self.memory(step).get(ARRAYS, {})
+    def _load(self, step, like, memory):
+        known = memory.get(ARRAYS, {})
         with self._damage_named(step):
             with self._context:
                 loaded = ocp.load(self._path(step), like)

@@ -114,7 +114,7 @@ def about_code(config):
     for module in found.values():
         file = pathlib.Path(module.__file__).resolve()
         commits.setdefault(str(file.parent), []).append(str(file))
-    commits = {folder: _commit(folder, files) for folder, files in sorted(commits.items())}
+    commits = {folder: commit_of(folder, "--", *files) for folder, files in sorted(commits.items())}
     return {"code": {"sha256": _digest(own_sources(config)), "git_commits": commits}}
 
 
@@ -181,12 +181,22 @@ def _put_aside(folder):
             shutil.move(path, before / path.name)
 
 
-def _commit(folder, files):
+def commit_of(folder, *of, toplevel=False):
+    """The git commit of the checkout that a folder lies in, "+" behind it where files differ; None outside one.
+
+    Args:
+      folder: a path.
+      of: arguments of `git status` that say which files count.
+      toplevel: only where the folder is the checkout's own, not one inside it.
+    """
+
     def git(*arguments):  # without a program that the repository's own settings could name
         command = ["git", "-c", "core.fsmonitor=false", *arguments]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", *files) else "")
+        if toplevel and not pathlib.Path(folder).samefile(git("rev-parse", "--show-toplevel")):
+            return None
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", *of) else "")
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -13,7 +13,6 @@ import pathlib
 import platform
 import shlex
 import shutil
-import subprocess
 import sys
 
 import jax
@@ -27,7 +26,7 @@ from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.files import local_path, read_json, replaced, write_json, write_text
 from jaxcnn.names import shown
 from jaxcnn.training.checkpoint import Checkpoints, Damaged
-from jaxcnn.training.code import about_code
+from jaxcnn.training.code import about_code, commit_of
 from jaxcnn.training.config import differences, from_json, to_json
 from jaxcnn.training.data_changes import data_changes
 
@@ -236,17 +235,7 @@ def git_commit():
 
     A package that is installed somewhere inside another repository does not take that one's commit for its own.
     """
-    root = pathlib.Path(__file__).parents[2]
-
-    def git(*arguments):
-        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        if not root.samefile(git("rev-parse", "--show-toplevel")):
-            return None
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    return commit_of(pathlib.Path(__file__).parents[2], "-uno", toplevel=True)
 
 
 def write_data(workdir, about):
