@@ -50,6 +50,32 @@ def tiny_config():
     return make
 
 
+@pytest.fixture
+def tiny_config_file(tmp_path):
+    """make("10 steps") is the path of a config file, of a convnet on 8x8 digits for that long."""
+
+    def make(duration):
+        path = tmp_path / "tiny.py"
+        path.write_text(TINY_CONFIG.format(duration=duration))
+        return path
+
+    return make
+
+
+TINY_CONFIG = """
+from jaxcnn import default_config
+
+def get_config():
+    config = default_config()
+    config.data.image_size = (8, 8)
+    config.model.name = "convnet"
+    config.model.options.update({{"widths": (4,), "convolutions": 1, "hidden": ()}})
+    config.batch_size = 32
+    config.duration = "{duration}"
+    return config
+"""
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tiny_config, tmp_path_factory):
     """The directory of a finished run of tiny_config on one device; tests that write into it copy it."""

@@ -26,19 +26,6 @@ VERBS = (
 )
 EVALUATION = {"architecture", "step", "split", "n", "loss", "top1", "top5", "per_class"}
 
-CONFIG = """
-from jaxcnn import default_config
-
-def get_config():
-    config = default_config()
-    config.data.image_size = (8, 8)
-    config.model.name = "convnet"
-    config.model.options.update({"widths": (4,), "convolutions": 1, "hidden": ()})
-    config.batch_size = 32
-    config.duration = "10 steps"
-    return config
-"""
-
 USER = """
 import flax.linen as nn
 import jax.numpy as jnp
@@ -100,10 +87,8 @@ def refused(call):
 
 
 @pytest.fixture
-def config(tmp_path):
-    path = tmp_path / "tiny.py"
-    path.write_text(CONFIG)
-    return f"--config={path}"
+def config(tiny_config_file):
+    return f"--config={tiny_config_file('10 steps')}"
 
 
 @pytest.fixture

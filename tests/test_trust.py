@@ -61,22 +61,10 @@ COMMANDS = {
     "inherit": ("train", "--config={config}", "--config.model.name=", "--config.finetune.source={run}", "--dry_run"),
     "neighbours image": ("neighbours", "--gallery={gallery}", "--query={image}", "--output={folder}/f.png"),
 }
-CONFIG = """
-from jaxcnn import default_config
-
-def get_config():
-    config = default_config()
-    config.data.image_size = (8, 8)
-    config.model.name = "convnet"
-    config.model.options.update({"widths": (4,), "convolutions": 1, "hidden": ()})
-    config.batch_size = 32
-    config.duration = "2 steps"
-    return config
-"""
 
 
 @pytest.fixture
-def stranger(tiny_run, tmp_path, monkeypatch, user_package):
+def stranger(tiny_run, tiny_config_file, tmp_path, monkeypatch, user_package):
     """make("model.name", "a:b", **options): a run whose config.json says so, and the places that COMMANDS name."""
     user_package("jaxcnn_test_theirs", MARKING)
 
@@ -89,8 +77,8 @@ def stranger(tiny_run, tmp_path, monkeypatch, user_package):
             config[part]["options"] = options
         (run / "config.json").write_text(json.dumps(config))
         Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "x.png")
-        (tmp_path / "mine.py").write_text(CONFIG)
-        places = {"run": run, "folder": tmp_path, "image": tmp_path / "x.png", "config": tmp_path / "mine.py"}
+        config_file = tiny_config_file("2 steps")
+        places = {"run": run, "folder": tmp_path, "image": tmp_path / "x.png", "config": config_file}
         return {**places, "gallery": _gallery(tmp_path / "gallery.npz", run)}
 
     return make

@@ -53,7 +53,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
         else:
             check_runs(left, devices=jax.devices()[:1] if population else None)
         if population:
-            ended = {run.id for run in runs if done(run)}
+            ended = {run.id for run in runs} - {run.id for run in left}
             for run in left:
                 write_error(workdir / run.id, "")
             for run, error in run_populations(runs, workdir, done=ended, quiet=quiet).items():
