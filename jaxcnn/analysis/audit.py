@@ -166,11 +166,6 @@ def _row(entry, networks):
     return Row(entry, recomputed, entry.verdict(recomputed))
 
 
-def run(names=None, *, as_json=False, ledger=LEDGER):
-    """`audit` and `show`."""
-    return show(audit(names, ledger=ledger), as_json=as_json)
-
-
 def show(rows, *, as_json=False):
     """Prints the audit as a table, or as one JSON object; the exit code is 1 where a number drifted or is missing."""
     faults = [row for row in rows if row.verdict in FAULTS]

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from jaxcnn.analysis.audit import FAULTS, Network, audit, run
+from jaxcnn.analysis.audit import FAULTS, Network, audit, show
 from jaxcnn.analysis.ledger import LEDGER, QUANTITIES, STATUSES, UNPRINTED, Entry
 from jaxcnn.architectures import CLAIMS
 from jaxcnn.errors import InputError
@@ -119,7 +119,7 @@ def test_shapes_and_errors_are_read_as_they_are_printed():
 
 def test_a_changed_number_is_found(capsys):
     honest = _of("lenet5/parameters", "lenet5/C3/parameters", "lenet5/connections", "lenet5/S2/shape")
-    assert run(ledger=honest) == 0
+    assert show(audit(ledger=honest)) == 0
     out = capsys.readouterr().out
     assert "3 match, 1 erratum, 0 drift" in out
     assert "lenet5/connections: printed 340,908, right 340,068; not the sum" in out
@@ -131,7 +131,7 @@ def test_a_changed_number_is_found(capsys):
     ):
         rows = audit(ledger=[dataclasses.replace(entry, **change)])
         assert [row.verdict for row in rows] == ["drift"]
-        assert run(ledger=[dataclasses.replace(entry, **change)]) == 1
+        assert show(audit(ledger=[dataclasses.replace(entry, **change)])) == 1
         out = capsys.readouterr().out
         assert f"drift: {entry.name}" in out and "1 drift" in out
 
@@ -147,7 +147,7 @@ def test_what_does_not_exist_is_missing_by_name(capsys):
     layer = dataclasses.replace(BY_NAME["lenet5/C3/parameters"], measure=lambda network: network.parameters("C4"))
     stage = dataclasses.replace(BY_NAME["lenet5/S2/shape"], measure=lambda network: network.shape("S3"))
     assert [row.verdict for row in audit(ledger=[gone, layer, stage])] == ["missing"] * 3
-    assert run(ledger=[gone, layer, stage]) == 1
+    assert show(audit(ledger=[gone, layer, stage])) == 1
     out = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert "no architecture lenet6" in out and "no layer C4" in out and "no stage S3" in out
 
@@ -159,7 +159,7 @@ def test_names_choose_and_an_unknown_one_is_refused():
 
 
 def test_json_has_every_row(capsys):
-    assert run(["lenet5"], as_json=True) == 0
+    assert show(audit(["lenet5"]), as_json=True) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["faults"] == 0
     rows = {row["name"]: row for row in found["rows"]}
