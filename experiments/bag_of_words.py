@@ -27,11 +27,11 @@ import numpy as np
 
 from jaxcnn import InputError, Trained, default_config
 from jaxcnn.data import default_splits, load
+from jaxcnn.evaluation.error_table import write_csv
 from jaxcnn.process import tune_for_cpu
 from jaxcnn.sweeps import Study, run_study
 from jaxcnn.sweeps.statistics import decide, holm, mean_interval, paired_comparison
-from jaxcnn.training.rundir import environment
-from jaxcnn.training.tally import write_csv
+from jaxcnn.training.rundir.directory import environment
 from jaxcnn.transfer.features import Extractor, split_records
 from jaxcnn.transfer.probe import ProbeRow, probe, wilson_interval
 from jaxcnn.transfer.visual_words import (

@@ -13,11 +13,11 @@ import re
 import jax
 import numpy as np
 
+from jaxcnn.evaluation.trained import Trained
 from jaxcnn.operators import BatchNorm
 from jaxcnn.sweeps import Claim, Study, is_large, scale_config
 from jaxcnn.training.setup import make_normalise
 from jaxcnn.training.step import as_float
-from jaxcnn.training.trained import Trained
 from jaxcnn.visualize.figure import new_figure, plain_axes, save_figure, style
 
 NETWORK = "network"

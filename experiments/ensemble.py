@@ -7,11 +7,11 @@ Refuted if: the ensembles' mean test error is not below that of their members.
 Cost: 25 runs of about 10 seconds on 2 CPU cores at the scale digits; --runner population trains them together.
 """
 
+from jaxcnn.evaluation.error_table import write_csv
+from jaxcnn.evaluation.protocols import evaluate_protocols
 from jaxcnn.sweeps import Study, scale_config
 from jaxcnn.sweeps.statistics import paired_comparison
-from jaxcnn.training.protocols import evaluate_protocols
-from jaxcnn.training.rundir import read_config
-from jaxcnn.training.tally import write_csv
+from jaxcnn.training.rundir.directory import read_config
 
 SIZE = 5
 

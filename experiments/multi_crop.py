@@ -8,10 +8,10 @@ Refuted if: the mean error of ten crops is above that of one.
 Cost: 5 runs of about 10 seconds on 2 CPU cores at the scale digits, and a minute for the crops.
 """
 
+from jaxcnn.evaluation.error_table import write_csv
+from jaxcnn.evaluation.protocols import evaluate_protocols
 from jaxcnn.sweeps import Study, scale_config
 from jaxcnn.sweeps.statistics import paired_comparison
-from jaxcnn.training.protocols import evaluate_protocols
-from jaxcnn.training.tally import write_csv
 
 CROPS = (1, 10)
 SIDES = {"digits": 16, "mnist": 32, "cifar10-subset": 32, "cifar10": 32, "imagenet": 256}

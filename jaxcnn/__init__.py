@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _HOME = {
     "ARCHITECTURES": "jaxcnn.architectures",
     "InputError": "jaxcnn.errors",
-    "Trained": "jaxcnn.training.trained",
+    "Trained": "jaxcnn.evaluation.trained",
     "create": "jaxcnn.architectures",
     "default_config": "jaxcnn.training.config",
     "summarize": "jaxcnn.analysis",

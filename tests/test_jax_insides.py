@@ -6,8 +6,8 @@ import pathlib
 ROOT = pathlib.Path(__file__).parents[1]
 USES_INSIDES = {
     "jaxcnn/analysis/jaxpr.py": {"jax.extend"},
-    "jaxcnn/operators/lowering.py": {"jax.extend", "jax.interpreters"},
-    "jaxcnn/training/multihost.py": {"jax.experimental"},
+    "jaxcnn/operators/lowering/primitive.py": {"jax.extend", "jax.interpreters"},
+    "jaxcnn/training/processes/multihost.py": {"jax.experimental"},
 }
 NO_PROMISE = ("jax._src", "jax.core", "jax.experimental", "jax.extend", "jax.interpreters", "jax.lib", "jaxlib")
 

@@ -8,11 +8,11 @@ from jax import lax
 from jaxcnn import operators
 from jaxcnn.benchmark.cases import CASES
 from jaxcnn.benchmark.timing import geometric_mean, interleaved, ratio
-from jaxcnn.operators import convolve_xla
-from jaxcnn.operators.max_pooling import plain_value
-from jaxcnn.operators.sum_pooling import plain_sum
-from jaxcnn.operators.taps import Window
-from jaxcnn.operators.window import explicit_padding, pair
+from jaxcnn.operators.lowering import convolution_xla as convolve_xla
+from jaxcnn.operators.lowering.max_pool import plain_value
+from jaxcnn.operators.lowering.sum_pool import plain_sum
+from jaxcnn.operators.lowering.window import Window
+from jaxcnn.operators.padding import explicit_padding, pair
 from jaxcnn.training.compilation import compiler_options
 
 LOOPS = 8

@@ -6,13 +6,13 @@ import jax
 import numpy as np
 
 from jaxcnn.benchmark.timing import interleaved, ratio
+from jaxcnn.population.layout import Members, MembersInputs, unless_frozen
 from jaxcnn.training.compilation import compiler_options
 from jaxcnn.training.config import default_config
 from jaxcnn.training.feed import Feed
-from jaxcnn.training.members import Members, MembersInputs, unless_frozen
+from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
-from jaxcnn.training.statistics import image_statistics
 from jaxcnn.training.step import make_chunk, make_train_step
 
 NETWORKS = {  # images in a batch, numbers of members

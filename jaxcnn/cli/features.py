@@ -70,7 +70,7 @@ def _features(arguments):
     kept. The file holds the arrays features (float32), label, index (the record's number in the data set), position
     (in the split), classes, and meta as JSON text. Broken off, the same command goes on and writes the same bytes.
     """
-    from jaxcnn.training.trained import Trained
+    from jaxcnn.evaluation.trained import Trained
     from jaxcnn.transfer.feature_file import write_features
     from jaxcnn.transfer.features import Extractor, split_records
 
@@ -121,7 +121,7 @@ def _probe(arguments):
     neighbours; the regularisation, or the number of neighbours, is chosen on a fifth held out of A, class by class,
     then all of A is learned from. The interval is Wilson's, 95 %, over images: it says nothing of other training seeds.
     """
-    from jaxcnn.training.tally import write_csv
+    from jaxcnn.evaluation.error_table import write_csv
     from jaxcnn.transfer.feature_file import read_features
     from jaxcnn.transfer.probe import probe_features
 

@@ -67,7 +67,7 @@ def _statistics(arguments):
     files in a folder, in two classes or learned from and held out too, are counted on stderr.
     """
     from jaxcnn.training.config import load_config
-    from jaxcnn.training.statistics import equal_images, measure
+    from jaxcnn.training.normalise import equal_images, measure
 
     config = load_config(arguments.config_arguments)
     found = {name: [float(f"{x:.6g}") for x in values] for name, values in measure(config).items()}

@@ -205,7 +205,7 @@ def _convert(arguments):
 
 def _preparation(workdir):
     """How a converted network takes its images, in words."""
-    from jaxcnn.training.trained import Trained
+    from jaxcnn.evaluation.trained import Trained
 
     trained = Trained(workdir)
     data = trained.config.data

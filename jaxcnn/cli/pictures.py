@@ -85,7 +85,7 @@ def _visualize(arguments):
 
 
 def _picture_of_run(arguments):
-    from jaxcnn.training.rundir import read_config
+    from jaxcnn.training.rundir.directory import read_config
     from jaxcnn.visualize.collect import PICTURES
 
     read_config(arguments.workdir)  # so that no folder is made where there is no run
@@ -135,7 +135,7 @@ def _filters(arguments):
     The first layer in colour, AlexNet's tower by tower. Of a deeper layer a row is a filter and a column an input
     channel: those of the largest norm, a grid for each group.
     """
-    from jaxcnn.training.trained import Trained
+    from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.convolutions import find_convolution, towers
     from jaxcnn.visualize.filters import draw_filters
 
@@ -155,7 +155,7 @@ def _activations(arguments):
     python -m jaxcnn visualize activations --workdir RUN --images photo.jpg --output activations.png
     python -m jaxcnn visualize activations --workdir RUN --split test --index 17 --output activations.png
     """
-    from jaxcnn.training.trained import Trained
+    from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.activations import draw_activations, stage_activations
 
     check_positive(arguments, "channels")
@@ -176,7 +176,7 @@ def _cam(arguments):
     or, with --method cam, by class activation maps, for a network that ends in global average pooling and one linear
     layer: there both are the same but for a scale and what is below zero.
     """
-    from jaxcnn.training.trained import Trained
+    from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.overlay import class_overlays
 
     trained = Trained(arguments.workdir, arguments.checkpoint)
@@ -197,7 +197,7 @@ def _tsne(arguments):
 
     A map is averaged over the image first. With --html, a page that shows the image under the pointer.
     """
-    from jaxcnn.training.trained import Trained
+    from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.tsne import check_perplexity, draw_tsne, embed, sample_stage
     from jaxcnn.visualize.tsne_page import tsne_page
 
@@ -226,8 +226,8 @@ def _confusion(arguments):
     """
     import numpy as np
 
-    from jaxcnn.training.rundir import read_evaluations
-    from jaxcnn.training.trained import Trained
+    from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.training.rundir.directory import read_evaluations
     from jaxcnn.visualize.confusion import draw_confusion
 
     trained = Trained(arguments.workdir, arguments.checkpoint)
@@ -242,7 +242,7 @@ def _mistakes(arguments):
 
     python -m jaxcnn visualize mistakes --workdir RUN --split test --output mistakes.png
     """
-    from jaxcnn.training.trained import Trained
+    from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.mistakes import draw_mistakes, find_mistakes
 
     check_positive(arguments, "limit")

@@ -139,7 +139,7 @@ def _receptive_field(arguments):
 
 
 def _seen(arguments):
-    from jaxcnn.training.trained import Trained
+    from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.seen import Seen
 
     seen = Seen(Trained(arguments.workdir, arguments.checkpoint))

@@ -98,7 +98,7 @@ def _train(arguments):
     resumes a run that was broken off. It ends with one evaluation on the test split and a report. With --extend and a
     longer --config.duration a run, finished or not, resumes from its last state; nothing else may change.
     """
-    from jaxcnn.training.distributed import joined_processes
+    from jaxcnn.training.processes.distributed import joined_processes
 
     with joined_processes(arguments.coordinator, arguments.processes, arguments.process):
         return _train_joined(arguments)
@@ -162,7 +162,7 @@ def _evaluate(arguments):
       python -m jaxcnn evaluate --workdir RUN --split test --crops 1 10 144
       python -m jaxcnn evaluate --workdir RUN RUN RUN --crops 10 --scales 256 384 512 --dense --output table.csv
     """
-    from jaxcnn.training.trained import Trained
+    from jaxcnn.evaluation.trained import Trained
 
     if len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.output:
         return _evaluate_protocols(arguments)
@@ -184,8 +184,8 @@ def _evaluate(arguments):
 
 
 def _evaluate_protocols(arguments):
-    from jaxcnn.training.protocols import evaluate_protocols
-    from jaxcnn.training.tally import write_csv
+    from jaxcnn.evaluation.error_table import write_csv
+    from jaxcnn.evaluation.protocols import evaluate_protocols
 
     if arguments.output:
         check_writable(arguments.output)
@@ -228,7 +228,7 @@ def _predict(arguments):
 
     A file that cannot be read is named in its row; the exit code is 1 then, and 2 where none can be read.
     """
-    from jaxcnn.training.trained import Trained
+    from jaxcnn.evaluation.trained import Trained
 
     predictions = Trained(arguments.workdir, arguments.checkpoint).predict(arguments.images)
     failed = [row for row in predictions if "error" in row]

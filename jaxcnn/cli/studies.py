@@ -97,7 +97,7 @@ def _refuse(arguments, options, reason):
 def _study(module, arguments):
     from jaxcnn.sweeps.study import slips_named, study_of
     from jaxcnn.sweeps.summary import add_analysis
-    from jaxcnn.training.preemption import Preempted
+    from jaxcnn.training.processes.preemption import Preempted
 
     study, docstring = study_of(module, arguments.scale), module.__doc__ or ""
     title = docstring.strip().splitlines()[0] if docstring.strip() else arguments.study
@@ -160,7 +160,7 @@ def _show(study, workdir, cells, failed):
 def _one(study, arguments):
     """One run by its id: a worker of another process, a task of a cluster, or a repetition by hand."""
     from jaxcnn.sweeps.worker import end_with_parent, find_run, run_one
-    from jaxcnn.training.distributed import joined_processes
+    from jaxcnn.training.processes.distributed import joined_processes
 
     with joined_processes() as failed:
         end_with_parent()
@@ -202,7 +202,7 @@ def _slurm(study, arguments):
 def _search(module, arguments):
     from jaxcnn.sweeps.search import run_search, search_of
     from jaxcnn.sweeps.trials import best_trials
-    from jaxcnn.training.preemption import Preempted
+    from jaxcnn.training.processes.preemption import Preempted
 
     options = ("scale", "run", "collect", *LOCAL, *SLURM, *SUBMISSION)
     _refuse(arguments, options, f"for studies; {arguments.study} is a search")

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcnn.operators.convolve import convolve
-from jaxcnn.operators.window import check_exact, check_fits, check_image, explicit_padding, pair
+from jaxcnn.operators.lowering.convolution import convolve
+from jaxcnn.operators.padding import check_exact, check_fits, check_image, explicit_padding, pair
 
 # He et al. 2015 (arXiv:1502.01852): N(0, 2 / n), not truncated. n = h * w * c_in keeps the variance of the
 # activations (eq. 10), n = h * w * c_out that of the gradients (eq. 14); the paper finds either sufficient.

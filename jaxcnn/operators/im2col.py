@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 
 from jaxcnn.operators.convolution import check_channels
-from jaxcnn.operators.taps import Window, met
-from jaxcnn.operators.window import check_exact, check_fits, check_image, explicit_padding, pair
+from jaxcnn.operators.lowering.window import Window, met
+from jaxcnn.operators.padding import check_exact, check_fits, check_image, explicit_padding, pair
 
 
 def windows(x, *, window, stride, padding, dilation=(1, 1), fill=0):

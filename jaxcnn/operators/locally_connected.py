@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxcnn.operators.convolution import HE_FAN_IN
 from jaxcnn.operators.geometry import output_size
 from jaxcnn.operators.im2col import im2col
-from jaxcnn.operators.window import check_fits, check_image, explicit_padding, pair
+from jaxcnn.operators.padding import check_fits, check_image, explicit_padding, pair
 
 
 def locally_connected_conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, exact=False):

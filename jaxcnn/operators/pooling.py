@@ -11,10 +11,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcnn.operators.max_pooling import max_of_windows
+from jaxcnn.operators.lowering.max_pool import max_of_windows
+from jaxcnn.operators.lowering.sum_pool import sum_of_windows
+from jaxcnn.operators.padding import ceil_padding, check_exact, check_fits, check_image, explicit_padding, pair
 from jaxcnn.operators.precision import root, wide
-from jaxcnn.operators.sum_pooling import sum_of_windows
-from jaxcnn.operators.window import ceil_padding, check_exact, check_fits, check_image, explicit_padding, pair
 
 
 def read_window(x_shape, *, window, stride, padding, ceil, exact):

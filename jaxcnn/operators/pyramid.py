@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
+from jaxcnn.operators.padding import check_image
 from jaxcnn.operators.pooling import average_pool, global_average_pool, global_max_pool, max_pool
-from jaxcnn.operators.window import check_image
 
 POOLS = {"max": (max_pool, global_max_pool), "average": (average_pool, global_average_pool)}
 

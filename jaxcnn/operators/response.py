@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxcnn.operators.lowering.window import total
+from jaxcnn.operators.padding import check_image
 from jaxcnn.operators.precision import root, wide
-from jaxcnn.operators.taps import total
-from jaxcnn.operators.window import check_image
 
 
 def local_response_norm(x, *, size=5, k=2.0, alpha=1e-4, beta=0.75, divide_by_size=False):

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxcnn.operators.convolution import HE_FAN_IN, Conv, conv2d
-from jaxcnn.operators.window import check_image, pair
+from jaxcnn.operators.padding import check_image, pair
 
 
 def depthwise_conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, exact=False):

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.operators.im2col import windows
+from jaxcnn.operators.padding import check_image
 from jaxcnn.operators.pooling import read_window
-from jaxcnn.operators.window import check_image
 
 
 def max_pool_with_switches(x, *, window, stride=None, padding=0, ceil=False, exact=False):

@@ -4,9 +4,9 @@ import jax
 
 from jaxcnn.data import look_up_once
 from jaxcnn.errors import InputError
+from jaxcnn.population import common
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json
-from jaxcnn.training.population import common
 from jaxcnn.training.setup import resolve_values, set_up
 
 SHOWN = 3  # slips, and cells of each

@@ -5,11 +5,11 @@ import shutil
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import read_json, write_json
+from jaxcnn.population import common, train_population
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json
 from jaxcnn.training.divergence import Diverged
-from jaxcnn.training.population import common, train_population
-from jaxcnn.training.preemption import Preempted
+from jaxcnn.training.processes.preemption import Preempted
 
 FOLDER = ".population"
 MEMBERS = "members.json"

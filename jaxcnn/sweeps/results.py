@@ -18,10 +18,10 @@ from jaxcnn.files import replaced, write_json, write_text
 from jaxcnn.sweeps.claim import METRICS
 from jaxcnn.sweeps.summary import summary
 from jaxcnn.sweeps.verdicts import findings
-from jaxcnn.training.extension import EVENT
-from jaxcnn.training.metrics import read_metrics
 from jaxcnn.training.model import make_model
-from jaxcnn.training.rundir import environment, last_start, read_config, read_data, read_evaluations
+from jaxcnn.training.rundir.directory import environment, last_start, read_config, read_data, read_evaluations
+from jaxcnn.training.rundir.extension import EVENT
+from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.effects import draw_cells
 from jaxcnn.visualize.figure import save_figure
 from jaxcnn.visualize.quantity import amount, extent

@@ -15,7 +15,7 @@ from jaxcnn.sweeps.local import run_workers
 from jaxcnn.sweeps.population import run_populations
 from jaxcnn.sweeps.results import result_or_damage, write_study
 from jaxcnn.sweeps.worker import read_error, run_one, write_error
-from jaxcnn.training.preemption import Preempted
+from jaxcnn.training.processes.preemption import Preempted
 
 
 def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None, population=False):

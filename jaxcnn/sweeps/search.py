@@ -22,8 +22,8 @@ from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import differences, flatten, from_json, to_json
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.loop import train
-from jaxcnn.training.metrics import read_metrics
-from jaxcnn.training.preemption import Preempted
+from jaxcnn.training.processes.preemption import Preempted
+from jaxcnn.training.rundir.log import read_metrics
 
 __all__ = ["Choice", "Range", "Search", "run_search", "search_of"]
 

@@ -19,8 +19,8 @@ from jaxcnn.errors import InputError, nearest
 from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
 from jaxcnn.sweeps.scales import check_scale
 from jaxcnn.sweeps.values import set_value
-from jaxcnn.training.code import code_digest
 from jaxcnn.training.config import default_config, flatten, plain, to_json
+from jaxcnn.training.rundir.code import code_digest
 
 LONGEST = 150  # characters of a run's levels in its id, which names a folder
 

@@ -11,9 +11,9 @@ from jaxcnn.operators import softmax_cross_entropy
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.config import default_config
 from jaxcnn.training.feed import Feed
+from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
-from jaxcnn.training.statistics import image_statistics
 from jaxcnn.training.step import as_float, make_chunk, make_train_step
 
 IMAGES = 20

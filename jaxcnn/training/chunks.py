@@ -7,7 +7,7 @@ import jax
 
 from jaxcnn.data.workers import WorkerDied
 from jaxcnn.training.compilation import compiler_options
-from jaxcnn.training.preemption import Preempted
+from jaxcnn.training.processes.preemption import Preempted
 from jaxcnn.training.step import make_chunk, make_train_step
 
 

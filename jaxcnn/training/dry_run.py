@@ -6,9 +6,9 @@ import jax
 
 from jaxcnn.analysis import summarize
 from jaxcnn.training.compilation import compiler_options, use_persistent_cache
+from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
-from jaxcnn.training.statistics import image_statistics
 from jaxcnn.training.step import make_chunk, make_train_step
 
 

@@ -11,19 +11,19 @@ import numpy as np
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.training.bounds import check_workers
-from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.chunks import Chunks, network
-from jaxcnn.training.code import keep_code
 from jaxcnn.training.compilation import use_persistent_cache
-from jaxcnn.training.distributed import hold_together
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.evaluate import Evaluator
-from jaxcnn.training.extension import check_extension, extension_of
-from jaxcnn.training.metrics import Progress
-from jaxcnn.training.preemption import Preempted, Termination
-from jaxcnn.training.record import Record
+from jaxcnn.training.finetune.start import begin_from_source, source_statistics
+from jaxcnn.training.host import Record
+from jaxcnn.training.normalise import image_statistics
+from jaxcnn.training.processes.distributed import hold_together
+from jaxcnn.training.processes.preemption import Preempted, Termination
 from jaxcnn.training.responses import OLD, old_responses
-from jaxcnn.training.rundir import (
+from jaxcnn.training.rundir.checkpoint import Checkpoints
+from jaxcnn.training.rundir.code import keep_code
+from jaxcnn.training.rundir.directory import (
     CONVERTED,
     DATA,
     check_space,
@@ -34,11 +34,11 @@ from jaxcnn.training.rundir import (
     write_environment,
     write_statistics,
 )
+from jaxcnn.training.rundir.extension import check_extension, extension_of
+from jaxcnn.training.rundir.log import Progress
 from jaxcnn.training.selection import few_images
 from jaxcnn.training.setup import set_up
-from jaxcnn.training.source import begin_from_source, source_statistics
 from jaxcnn.training.state import create_state
-from jaxcnn.training.statistics import image_statistics
 from jaxcnn.training.trace import Trace
 
 __all__ = ["Diverged", "Preempted", "Result", "train"]

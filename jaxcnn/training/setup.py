@@ -15,13 +15,13 @@ from jaxcnn.errors import InputError, input_errors, look_up
 from jaxcnn.operators import LOSSES
 from jaxcnn.training.bounds import check_images, check_steps
 from jaxcnn.training.config import default_config
-from jaxcnn.training.data_changes import about_data
 from jaxcnn.training.feed import Feed, fits_on_device
-from jaxcnn.training.finetune import Plan, inherit, make_plan
+from jaxcnn.training.finetune.plan import Plan, inherit, make_plan
 from jaxcnn.training.model import make_model
 from jaxcnn.training.optimizer import make_optimizer
 from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.responses import remember
+from jaxcnn.training.rundir.data_changes import about_data
 from jaxcnn.training.schedule import make_schedule
 from jaxcnn.training.step import Task
 from jaxcnn.training.validate import duration_in_steps, validate

@@ -9,7 +9,7 @@ import optax
 from jax import lax
 
 from jaxcnn.operators import loss as losses
-from jaxcnn.training.frozen import frozen_statistics, keep, with_rates, without_gradient
+from jaxcnn.training.finetune.freeze import frozen_statistics, keep, with_rates, without_gradient
 from jaxcnn.training.parallel import AXIS
 
 WHOLE_BATCH = 2**32 - 1  # folded into a key where the images' positions are; no position is so large

@@ -9,14 +9,14 @@ import numpy as np
 
 from jaxcnn.data.fit import Target
 from jaxcnn.errors import InputError, input_errors, nearest
+from jaxcnn.evaluation.trained import Trained
 from jaxcnn.files import local_path, replaced, write_json
-from jaxcnn.training.checkpoint import Checkpoints
 from jaxcnn.training.config import default_config
 from jaxcnn.training.model import make_model
-from jaxcnn.training.rundir import CONVERTED, open_run, write_data, write_environment, write_statistics
+from jaxcnn.training.rundir.checkpoint import Checkpoints
+from jaxcnn.training.rundir.directory import CONVERTED, open_run, write_data, write_environment, write_statistics
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import State, abstract_variables, hyperparameters
-from jaxcnn.training.trained import Trained
 from jaxcnn.training.validate import validate
 from jaxcnn.transfer.files import read_tensors
 from jaxcnn.transfer.mapping import to_tensors, to_variables

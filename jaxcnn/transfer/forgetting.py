@@ -20,9 +20,9 @@ import numpy as np
 from jaxcnn import architectures, trust
 from jaxcnn.errors import input_errors, look_up
 from jaxcnn.operators.dense import HEAD_INIT
-from jaxcnn.training.finetune import changes_with_classes
+from jaxcnn.training.finetune.plan import changes_with_classes
 from jaxcnn.training.model import make_model
-from jaxcnn.training.rundir import read_config, read_data
+from jaxcnn.training.rundir.directory import read_config, read_data
 from jaxcnn.training.setup import make_normalise
 from jaxcnn.training.step import as_float
 

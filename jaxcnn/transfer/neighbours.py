@@ -7,7 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from jaxcnn import data
 from jaxcnn.errors import InputError
-from jaxcnn.training.trained import Trained
+from jaxcnn.evaluation.trained import Trained
 from jaxcnn.transfer.features import Extractor
 
 

@@ -7,7 +7,7 @@ from flax.traverse_util import flatten_dict
 from jaxcnn.architectures import CLAIMS, create
 from jaxcnn.errors import InputError, input_errors, look_up, nearest
 from jaxcnn.files import read_json
-from jaxcnn.training.finetune import changes_with_classes
+from jaxcnn.training.finetune.plan import changes_with_classes
 from jaxcnn.training.state import abstract_variables
 from jaxcnn.transfer import caffe, timm, torchvision
 from jaxcnn.transfer.layout import Layout, Preprocessing

@@ -5,12 +5,12 @@ from PIL import Image, UnidentifiedImageError
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError
+from jaxcnn.evaluation.trained import Trained
 from jaxcnn.files import local_path, write_text
-from jaxcnn.training.checkpoint import Checkpoints
-from jaxcnn.training.metrics import read_metrics
-from jaxcnn.training.rundir import last_start, read_config, read_data, read_evaluations
+from jaxcnn.training.rundir.checkpoint import Checkpoints
+from jaxcnn.training.rundir.directory import last_start, read_config, read_data, read_evaluations
+from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.setup import load_records
-from jaxcnn.training.trained import Trained
 from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.report import Picture, RunReport, run_report

@@ -64,7 +64,7 @@ def run_points(workdirs):
       InputError: a directory is not a run's, or nothing was evaluated in it.
     """
     from jaxcnn.training.model import make_model
-    from jaxcnn.training.rundir import read_config, read_data, read_evaluations
+    from jaxcnn.training.rundir.directory import read_config, read_data, read_evaluations
 
     found = []
     for workdir in workdirs:

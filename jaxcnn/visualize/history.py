@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from jaxcnn.training.extension import EVENT
+from jaxcnn.training.rundir.extension import EVENT
 from jaxcnn.training.selection import rank
 
 

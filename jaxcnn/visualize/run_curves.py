@@ -5,8 +5,8 @@ import numpy as np
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
-from jaxcnn.training.metrics import read_metrics
-from jaxcnn.training.rundir import read_config
+from jaxcnn.training.rundir.directory import read_config
+from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, log_scale, new_figure, plain_axes
 from jaxcnn.visualize.history import positions, read_history, series, train_at_evaluations
 

@@ -13,8 +13,8 @@ from jaxcnn.errors import InputError
 from jaxcnn.sweeps import Claim, Measure, Study, run_study
 from jaxcnn.sweeps.runner import collect
 from jaxcnn.training.config import to_json
-from jaxcnn.training.metrics import MetricsLog
-from jaxcnn.training.preemption import Preempted
+from jaxcnn.training.processes.preemption import Preempted
+from jaxcnn.training.rundir.log import MetricsLog
 
 STARTED = "environment.json"
 

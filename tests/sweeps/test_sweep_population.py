@@ -9,7 +9,7 @@ import pytest
 from jaxcnn.cli import main
 from jaxcnn.sweeps import Study, run_study
 from jaxcnn.training.config import to_json
-from jaxcnn.training.record import Record
+from jaxcnn.training.host import Record
 
 SMOOTH = {"widths": (4,), "convolutions": 1, "hidden": (), "activation": "tanh"}
 

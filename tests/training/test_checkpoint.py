@@ -15,7 +15,7 @@ import pytest
 
 import jaxcnn
 from jaxcnn.cli import main
-from jaxcnn.training.checkpoint import Checkpoints
+from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.state import State
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import jaxcnn
 from jaxcnn.errors import InputError
-from jaxcnn.training.checkpoint import Checkpoints
+from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.state import State
 
 # What Orbax's event loops leave behind when a read fails.

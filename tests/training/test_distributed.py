@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from jaxcnn.training.distributed import join_processes
+from jaxcnn.training.processes.distributed import join_processes
 
 TWO_NODES = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NUM_NODES": "2"}
 ONE_NODE = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NUM_NODES": "1"}

@@ -11,8 +11,8 @@ from jaxcnn.cli import main
 from jaxcnn.errors import InputError
 from jaxcnn.training.config import to_json
 from jaxcnn.training.loop import Preempted
-from jaxcnn.training.metrics import read_metrics
-from jaxcnn.training.rundir import read_config, read_evaluations
+from jaxcnn.training.rundir.directory import read_config, read_evaluations
+from jaxcnn.training.rundir.log import read_metrics
 
 SHORT, LONG = "6 steps", "12 steps"
 CONSTANT = {"schedule.name": "constant", "evaluation.every": "3 steps", "checkpoint.every": "3 steps", "log_every": 3}

@@ -15,13 +15,13 @@ import jaxcnn
 from jaxcnn.architectures import create
 from jaxcnn.data import Arrays, Records
 from jaxcnn.errors import InputError
-from jaxcnn.training.checkpoint import Checkpoints
-from jaxcnn.training.finetune import inherit, make_plan
-from jaxcnn.training.frozen import frozen_statistics, with_rates
+from jaxcnn.population import train_population
+from jaxcnn.training.finetune.freeze import frozen_statistics, with_rates
+from jaxcnn.training.finetune.plan import inherit, make_plan
 from jaxcnn.training.loop import Preempted
 from jaxcnn.training.optimizer import make_optimizer
-from jaxcnn.training.population import train_population
-from jaxcnn.training.rundir import read_statistics
+from jaxcnn.training.rundir.checkpoint import Checkpoints
+from jaxcnn.training.rundir.directory import read_statistics
 from jaxcnn.training.schedule import make_schedule
 
 TRUNK = ("conv1_1", "conv1_1_norm")

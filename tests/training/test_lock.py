@@ -7,7 +7,7 @@ import pytest
 
 import jaxcnn
 from jaxcnn.errors import InputError
-from jaxcnn.training.population import train_population
+from jaxcnn.population import train_population
 
 
 def test_a_second_run_in_a_directory_is_refused_and_the_first_ends_whole(tiny_config, tmp_path, one_device, rows):

@@ -10,10 +10,10 @@ import pytest
 
 import jaxcnn
 from jaxcnn.errors import InputError
-from jaxcnn.training import members
+from jaxcnn.population import layout as members
+from jaxcnn.population import train_population
 from jaxcnn.training.divergence import Diverged
-from jaxcnn.training.population import train_population
-from jaxcnn.training.preemption import Preempted
+from jaxcnn.training.processes.preemption import Preempted
 
 CHANGES = {"duration": "20 steps", "evaluation.every": "5 steps", "checkpoint.every": "5 steps"}
 MEMBERS = (

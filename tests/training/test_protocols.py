@@ -15,10 +15,10 @@ from PIL import Image
 
 from jaxcnn import InputError, Trained, create, train
 from jaxcnn.data import load
-from jaxcnn.training.networks import Networks, dense_network
-from jaxcnn.training.protocols import evaluate_protocols
-from jaxcnn.training.rundir import read_evaluations, read_statistics, write_statistics
-from jaxcnn.training.tally import Protocol, Tally, write_csv
+from jaxcnn.evaluation.ensemble import Networks, dense_network
+from jaxcnn.evaluation.error_table import Protocol, Tally, write_csv
+from jaxcnn.evaluation.protocols import evaluate_protocols
+from jaxcnn.training.rundir.directory import read_evaluations, read_statistics, write_statistics
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 

@@ -10,7 +10,7 @@ import pytest
 import jaxcnn
 from jaxcnn.cli import main
 from jaxcnn.errors import InputError
-from jaxcnn.training.metrics import read_metrics
+from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.collect import write_report
 
 

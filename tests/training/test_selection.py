@@ -3,7 +3,7 @@
 import re
 
 import jaxcnn
-from jaxcnn.training.metrics import read_metrics
+from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.selection import few_images
 from jaxcnn.visualize.history import best_row, read_history
 

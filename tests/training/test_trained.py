@@ -10,9 +10,9 @@ from PIL import Image
 
 from jaxcnn import InputError, Trained, train
 from jaxcnn.data import load
-from jaxcnn.training.checkpoint import Checkpoints
-from jaxcnn.training.protocols import evaluate_protocols
-from jaxcnn.training.rundir import read_evaluations
+from jaxcnn.evaluation.protocols import evaluate_protocols
+from jaxcnn.training.rundir.checkpoint import Checkpoints
+from jaxcnn.training.rundir.directory import read_evaluations
 
 
 @pytest.fixture(scope="module")

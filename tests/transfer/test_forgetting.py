@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 import jaxcnn
 from jaxcnn.data import Arrays, Records, load, read_all
 from jaxcnn.errors import InputError
-from jaxcnn.training.finetune import changes_with_classes
+from jaxcnn.training.finetune.plan import changes_with_classes
 from jaxcnn.training.responses import remember
 from jaxcnn.transfer.forgetting import TwoHeads, likelihood, predictions, second_task
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxcnn.training.trained import Trained
+from jaxcnn.evaluation.trained import Trained
 from jaxcnn.visualize.activations import draw_activations, stage_activations, strongest_channels
 
 

@@ -146,7 +146,7 @@ def test_an_output_that_cannot_be_written_is_found_first(tiny_run, refused, tmp_
     def work(*_):
         raise AssertionError("it worked before it looked where to write")
 
-    monkeypatch.setattr("jaxcnn.training.trained.Trained.__init__", work)
+    monkeypatch.setattr("jaxcnn.evaluation.trained.Trained.__init__", work)
     monkeypatch.setattr("jaxcnn.visualize.augmentations.contact_sheet", work)
     (tmp_path / "file").write_text("")
     run = f"--workdir={tiny_run}"

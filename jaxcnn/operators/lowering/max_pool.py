@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxcnn.operators.lowering import batch_images, define, differentiable, linear
-from jaxcnn.operators.taps import Window, laid_out, met, total
+from jaxcnn.operators.lowering.primitive import batch_images, define, differentiable, linear
+from jaxcnn.operators.lowering.window import Window, laid_out, met, total
 
 
 def max_of_windows(x, *, window, stride, padding):

@@ -8,8 +8,8 @@ import functools
 
 import jax.numpy as jnp
 
-from jaxcnn.operators import convolve_xla
-from jaxcnn.operators.taps import met
+from jaxcnn.operators.lowering import convolution_xla as convolve_xla
+from jaxcnn.operators.lowering.window import met
 
 
 def output(x, kernel, *, window):

@@ -25,10 +25,10 @@ from jaxcnn.data import located
 from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.files import local_path, read_json, replaced, write_json, write_text
 from jaxcnn.names import shown
-from jaxcnn.training.checkpoint import Checkpoints, Damaged
-from jaxcnn.training.code import about_code, commit_of
 from jaxcnn.training.config import differences, from_json, to_json
-from jaxcnn.training.data_changes import data_changes
+from jaxcnn.training.rundir.checkpoint import Checkpoints, Damaged
+from jaxcnn.training.rundir.code import about_code, commit_of
+from jaxcnn.training.rundir.data_changes import data_changes
 
 logger = logging.getLogger(__name__)
 

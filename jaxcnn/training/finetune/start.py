@@ -7,9 +7,9 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxcnn.errors import InputError
-from jaxcnn.training.named_arrays import compare
-from jaxcnn.training.rundir import read_statistics
-from jaxcnn.training.trained import Trained
+from jaxcnn.evaluation.trained import Trained
+from jaxcnn.training.rundir.directory import read_statistics
+from jaxcnn.training.rundir.named_arrays import compare
 
 
 def begin_from_source(state, config, plan, replicas):

@@ -13,10 +13,10 @@ import numpy as np
 from jaxcnn import data
 from jaxcnn.data.views import CROPS, ViewedRecords, default_scale
 from jaxcnn.errors import InputError
-from jaxcnn.training.networks import Networks
-from jaxcnn.training.rundir import log_evaluation
-from jaxcnn.training.tally import Protocol, Tally
-from jaxcnn.training.trained import Trained
+from jaxcnn.evaluation.ensemble import Networks
+from jaxcnn.evaluation.error_table import Protocol, Tally
+from jaxcnn.evaluation.trained import Trained
+from jaxcnn.training.rundir.directory import log_evaluation
 
 BLOCK_BYTES = 2**28  # of views that lie in memory at once
 

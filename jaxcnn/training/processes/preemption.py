@@ -6,7 +6,7 @@ import threading
 
 import jax
 
-from jaxcnn.training import multihost
+from jaxcnn.training.processes import multihost
 
 
 class Preempted(Exception):

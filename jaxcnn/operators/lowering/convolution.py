@@ -11,9 +11,11 @@ shows one equation that carries the convolution's own arguments, whatever formul
 import jax
 import jax.numpy as jnp
 
-from jaxcnn.operators import convolve_cpu, convolve_product, convolve_xla
-from jaxcnn.operators.lowering import batch, bilinear, define, vary
-from jaxcnn.operators.taps import Window
+from jaxcnn.operators.lowering import convolution_cpu as convolve_cpu
+from jaxcnn.operators.lowering import convolution_vmap as convolve_product
+from jaxcnn.operators.lowering import convolution_xla as convolve_xla
+from jaxcnn.operators.lowering.primitive import batch, bilinear, define, vary
+from jaxcnn.operators.lowering.window import Window
 
 
 def convolve(x, kernel, *, stride, padding, dilation, groups):

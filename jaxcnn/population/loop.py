@@ -8,16 +8,16 @@ import numpy as np
 
 from jaxcnn import data
 from jaxcnn.errors import InputError
-from jaxcnn.training.checkpoint import Checkpoints
+from jaxcnn.population.layout import MembersEvaluator, MembersInputs, unless_frozen
 from jaxcnn.training.chunks import Chunks, network
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.feed import Feed
+from jaxcnn.training.host import Record
 from jaxcnn.training.loop import Result, size_of, statistics_of
-from jaxcnn.training.members import MembersEvaluator, MembersInputs, unless_frozen
-from jaxcnn.training.metrics import Progress
-from jaxcnn.training.preemption import Termination
-from jaxcnn.training.record import Record
-from jaxcnn.training.rundir import check_space, write_environment
+from jaxcnn.training.processes.preemption import Termination
+from jaxcnn.training.rundir.checkpoint import Checkpoints
+from jaxcnn.training.rundir.directory import check_space, write_environment
+from jaxcnn.training.rundir.log import Progress
 from jaxcnn.training.selection import rank
 from jaxcnn.training.state import hyperparameters, initial_state
 

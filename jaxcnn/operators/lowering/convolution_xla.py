@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcnn.operators.lowering import vary
+from jaxcnn.operators.lowering.primitive import vary
 
 
 def output(x, kernel, *, window):

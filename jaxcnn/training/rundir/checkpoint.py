@@ -14,8 +14,8 @@ from orbax.checkpoint import v1 as ocp
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import read_json
-from jaxcnn.training import multihost
-from jaxcnn.training.named_arrays import checksums, compare, named
+from jaxcnn.training.processes import multihost
+from jaxcnn.training.rundir.named_arrays import checksums, compare, named
 from jaxcnn.training.selection import rank
 from jaxcnn.training.state import State
 

@@ -7,14 +7,14 @@ import jax
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.lock import hold
-from jaxcnn.training.checkpoint import Checkpoints
-from jaxcnn.training.code import keep_code
+from jaxcnn.population.layout import Members
+from jaxcnn.population.loop import Together
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.config import flatten
-from jaxcnn.training.members import Members
-from jaxcnn.training.rundir import full_disk_named, open_run
+from jaxcnn.training.rundir.checkpoint import Checkpoints
+from jaxcnn.training.rundir.code import keep_code
+from jaxcnn.training.rundir.directory import full_disk_named, open_run
 from jaxcnn.training.setup import set_up
-from jaxcnn.training.together import Together
 from jaxcnn.training.validate import validate
 
 # What the members of a population may differ in, and the value that their common program has in its place: the state

@@ -13,15 +13,15 @@ from jaxcnn.data.fit import DataError
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.files import local_path
-from jaxcnn.training.checkpoint import Checkpoints
-from jaxcnn.training.code import warn_of_changed_code
 from jaxcnn.training.config import default_config
-from jaxcnn.training.data_changes import data_changes
 from jaxcnn.training.evaluate import Evaluator, evaluation_row
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.model import make_model
-from jaxcnn.training.named_arrays import named, not_finite
-from jaxcnn.training.rundir import log_evaluation, read_about, read_config, read_data, statistics_there
+from jaxcnn.training.rundir.checkpoint import Checkpoints
+from jaxcnn.training.rundir.code import warn_of_changed_code
+from jaxcnn.training.rundir.data_changes import data_changes
+from jaxcnn.training.rundir.directory import log_evaluation, read_about, read_config, read_data, statistics_there
+from jaxcnn.training.rundir.named_arrays import named, not_finite
 from jaxcnn.training.setup import load_records, make_normalise, set_up_allowed
 from jaxcnn.training.state import abstract_variables
 from jaxcnn.training.step import as_float

@@ -11,8 +11,8 @@ are written as convolutions of that form, their flips and transposes spelled out
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcnn.operators import convolve_xla
-from jaxcnn.operators.taps import Window, laid_out, met, total
+from jaxcnn.operators.lowering import convolution_xla as convolve_xla
+from jaxcnn.operators.lowering.window import Window, laid_out, met, total
 
 # Groups of this many channels and fewer are merged into blocks, with zeros between the groups.
 BLOCK = 32

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcnn.operators.lowering import batch_images, define, linear, vary
-from jaxcnn.operators.taps import Window, laid_out, met, total
+from jaxcnn.operators.lowering.primitive import batch_images, define, linear, vary
+from jaxcnn.operators.lowering.window import Window, laid_out, met, total
 
 # Windows of more taps than this are left to reduce_window on CPU too.
 SLICED = 9

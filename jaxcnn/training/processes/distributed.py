@@ -11,8 +11,8 @@ import numpy as np
 from jaxcnn.errors import InputError
 from jaxcnn.interrupt import EXIT_INTERRUPTED
 from jaxcnn.lock import hold
-from jaxcnn.training import multihost
-from jaxcnn.training.peers import Peers
+from jaxcnn.training.processes import multihost
+from jaxcnn.training.processes.peers import Peers
 
 TEXT = 2048  # bytes of a text that process 0 gives the others
 

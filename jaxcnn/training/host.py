@@ -9,9 +9,9 @@ import numpy as np
 
 from jaxcnn.training.divergence import divergence
 from jaxcnn.training.evaluate import evaluation_row
-from jaxcnn.training.extension import first_duration
-from jaxcnn.training.metrics import MetricsLog, read_metrics
-from jaxcnn.training.rundir import append_evaluation, read_evaluations
+from jaxcnn.training.rundir.directory import append_evaluation, read_evaluations
+from jaxcnn.training.rundir.extension import first_duration
+from jaxcnn.training.rundir.log import MetricsLog, read_metrics
 from jaxcnn.training.schedule import Plateau
 
 logger = logging.getLogger(__name__)
