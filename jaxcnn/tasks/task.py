@@ -1,0 +1,204 @@
+"""The contract of a task: the functions and numbers by which a run learns, is measured and is used.
+
+A batch is a dict of arrays with a leading axis n. `image` float32 (n, h, w, c) in [0, 1], `mask` float32 (n,), which is 0
+where an image is padding or could not be read, and `index` int32 (n,), its number in the set, are always there; the
+source of the data declares all other fields (`label`, boxes and their mask, tokens), each padded to a static size.
+
+Functions take the bound network first: they run inside `model.apply(variables, module, batch, method=f)`, so `module(...)`
+and its methods may be called as often as wanted. None of them reduces over devices or masks images: the step does.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+AXIS = "batch"  # the mapped axis of the replicas that share a batch
+
+
+class Measure(NamedTuple):
+    """A number by which runs are compared.
+
+    Attributes:
+      unit: "points" for a fraction from 0 to 1, shown in per cent; any other word is printed behind the number.
+      higher_is_better: the direction in which a run gets better.
+      log: positive numbers that are compared by their ratio, as times are.
+      label: its name in a sentence; the key it stands under where empty.
+    """
+
+    unit: str = ""
+    higher_is_better: bool = True
+    log: bool = False
+    label: str = ""
+
+    def error(self, value):
+        """The number that falls as a run gets better: 1 - value of a fraction, -value or value of others."""
+        if not self.higher_is_better:
+            return value
+        return 1 - value if self.unit == "points" else -value
+
+
+class Terms(NamedTuple):
+    """What an objective returns for a batch of n images.
+
+    Attributes:
+      loss: (n,) float32. Its sum over the images that are there, divided by their number, is minimised.
+      means: {name: (n,)} logged as means over images; {name: (value (n,), weight (n,))} as a sum of values over a sum of
+        weights. "loss" among them is logged in place of `loss`.
+      weight: (n,), the number of terms that are summed in each image's loss (matched boxes, tokens): their sum is the
+        divisor in place of the number of images.
+    """
+
+    loss: jax.Array
+    means: dict
+    weight: jax.Array | None = None
+
+
+class Scores(NamedTuple):
+    """What evaluation reads of a batch of n images.
+
+    Attributes:
+      means: as those of Terms.
+      sums: {name: (n, ...)} of which the sum over the images that are there is taken, over all batches.
+      rows: {name: (n, ...)} brought to the host for every image.
+    """
+
+    means: dict
+    sums: dict = {}
+    rows: dict = {}
+
+
+class Player(NamedTuple):
+    """Whoever moves parameters in a step. A game has several, which move in their order.
+
+    Attributes:
+      name: the prefix of its metrics where there are several players, and its key in config.optimizers.
+      objective: f(module, batch, numbers) -> Terms; numbers are the state's hyperparameters.
+      parts: the top-level names of its parameters; () for all. The others are constants in its turn.
+      turns: updates in a step; the batch is cut into so many parts, one for each.
+    """
+
+    name: str
+    objective: Callable
+    parts: tuple = ()
+    turns: int = 1
+
+
+class About(NamedTuple):
+    """What a task is made from: the data, as a run directory keeps them, and the functions of the config.
+
+    Attributes:
+      classes: names in the order of the labels; may be empty.
+      shape: (h, w, c) of the images that the network gets.
+      fields: {name: (shape, dtype)} of what an example holds beside its image.
+      mean, std: float32 (c,) or (h, w, c), of images on the [0, 1] scale.
+      augment: f(key, image, magnitude) -> image, of config.augment.
+      mix: f(key, images, targets) -> (images, targets), of config.augment, or None.
+      loss: f(logits, targets) -> (n,), of config.loss.
+      auxiliary_weight: config.loss.auxiliary_weight.
+    """
+
+    classes: tuple
+    shape: tuple
+    fields: dict
+    mean: Any
+    std: Any
+    augment: Callable = lambda key, image, magnitude: image
+    mix: Callable | None = None
+    loss: Callable | None = None
+    auxiliary_weight: float = 0.0
+
+    def normalise(self, images):
+        """(images - mean) / std of images (n, h, w, c) on the [0, 1] scale."""
+        mean, std = (jnp.asarray(x).reshape((1,) * (4 - jnp.ndim(x)) + jnp.shape(x)) for x in (self.mean, self.std))
+        return (images - mean) / std
+
+
+def _example_as_it_is(key, example, numbers):
+    return example
+
+
+def _batch_as_it_is(batch):
+    return batch
+
+
+def _means_alone(n, means, sums, rows):
+    return means
+
+
+def _no_details(n, means, sums, rows):
+    return {}
+
+
+def init_by_image(module, batch):
+    """Creates all parameters by one call on the image."""
+    return module(batch["image"], train=False)
+
+
+class Task(NamedTuple):
+    """The functions of a kind of learning, for one set of data.
+
+    Attributes:
+      players: (Player, ...), in their order within a step.
+      infer: f(module, batch) -> {output: (n, ...)}, without labels; the batch may hold nothing but images.
+      score: f(outputs, batch) -> Scores.
+      prepare: f(key, example, numbers) -> example: augmentation and corruption of one training example, under vmap.
+      mix: f(key, batch, numbers) -> batch: draws across the images of a replica, or None.
+      inputs: f(batch) -> batch: evaluation's counterpart of prepare; what it draws derives from batch["index"].
+      finish: f(n, means, sums, rows) -> {measure: float or None}, on the host, from NumPy arrays over a whole split.
+      details: f(n, means, sums, rows) -> JSON kept beside the measures in evaluations.jsonl.
+      describe: f({output: array} of one image) -> JSON of a prediction, or None where `predict` is not offered.
+      init: f(module, batch), which touches every parameter once.
+      check: f(name, model, about), which raises InputError where a network does not fit the task, or None.
+      before: f(module, batch) -> {field: (n, ...)}, recorded once over the training images with the network that the
+        run begins with; fields of every training batch from then on. Or None.
+      undefined: names of measures that have no value on these data.
+      stored: names of rows that are kept in evaluations/SPLIT-STEP.npz.
+      whole_batch: the loss of an image depends on the others of the batch, see `gathered`: the batch cannot be cut into
+        parts by config.optimizer.accumulate.
+    """
+
+    players: tuple
+    infer: Callable
+    score: Callable
+    prepare: Callable = _example_as_it_is
+    mix: Callable | None = None
+    inputs: Callable = _batch_as_it_is
+    finish: Callable = _means_alone
+    details: Callable = _no_details
+    describe: Callable | None = None
+    init: Callable = init_by_image
+    check: Callable | None = None
+    before: Callable | None = None
+    undefined: tuple = ()
+    stored: tuple = ()
+    whole_batch: bool = False
+
+
+class Kind(NamedTuple):
+    """A kind of task: what is known of it without data. TASKS holds ours; a user's is `package.module:attribute`.
+
+    Attributes:
+      measures: {name: Measure} of all that is logged for a split; of a game, "player/name" for its players' means.
+      selects: (measure, tie-breaker, ...): the first chooses the best checkpoint, moves the plateau and the patience,
+        and is what a search optimises; the others decide between equals. () for the latest checkpoint.
+      create: f(about, **options) -> Task; options are config.task.options.
+      numbers: {name: config key}: numbers that the objective and prepare read as traced values of `numbers`; changing
+        one never recompiles, and the runs of a population may differ in it.
+    """
+
+    measures: dict
+    selects: tuple
+    create: Callable
+    numbers: dict = {}
+
+    def rank(self, values):
+        """A tuple that is larger for the better of two evaluations, {measure: float}."""
+        return tuple(values[name] * (1 if self.measures[name].higher_is_better else -1) for name in self.selects)
+
+
+def gathered(x):
+    """The rows of x (n, ...) of all replicas, in the order of the global batch: for losses across images."""
+    return lax.all_gather(x, AXIS, tiled=True)
