@@ -33,6 +33,7 @@ WANTED = {
     "architecture": "a class of flax.linen.Module, or a function of yours that builds one",
     "loss": "a function of yours, f(logits, targets) -> (n,)",
     "data set": "a function or class of yours that takes (split, *, data_dir, ...) and returns Records",
+    "task": "a jaxcnn.tasks.Kind",
 }
 SCHEMES = ("tfds", "folder")  # data sets that are files: tfds:mnist names no module
 
@@ -112,7 +113,7 @@ def import_code(name, *, kind):
     Args:
       name: a name that the user has given, see `allow`.
       kind: "architecture", a class of flax.linen.Module or a function that builds one; "loss", a function; "data set",
-        a function or a class.
+        a function or a class; "task", a jaxcnn.tasks.Kind.
     Raises:
       InputError: the name is not allowed, or what it names is something else or of the standard library.
       ValueError: no such module on the path, or no such attribute in it.
@@ -215,6 +216,12 @@ def _refuse_standard(module, where):
 
 def _checked(found, name, kind):
     """What was found, if it can be of this kind."""
+    if kind == "task":
+        from jaxcnn.tasks import Kind  # which imports this module
+
+        if not isinstance(found, Kind):
+            raise InputError(f"task {name} is an object of type {type(found).__name__}; it is {WANTED[kind]}.")
+        return found
     code = inspect.unwrap(found) if callable(found) else found
     while isinstance(code, functools.partial):
         code = code.func

@@ -1,1 +1,23 @@
-"""What is learned from a batch and how it is measured, one kind of task a file; `task.py` is the contract."""
+"""The kinds of learning: `task.py` is the contract, every other file one kind.
+
+A run names its kind in config.task.name: a key of TASKS, or `package.module:attribute`, a Kind of the user's own.
+"""
+
+from jaxcnn import trust
+from jaxcnn.errors import look_up
+from jaxcnn.tasks.classification import CLASSIFICATION
+from jaxcnn.tasks.task import AXIS, About, Kind, Measure, Player, Scores, Task, Terms, gathered
+
+__all__ = ["AXIS", "TASKS", "About", "Kind", "Measure", "Player", "Scores", "Task", "Terms", "gathered", "kind_allowed"]
+
+TASKS = {"classification": CLASSIFICATION}
+
+
+def kind_allowed(name):
+    """The Kind of a name of TASKS, or of `package.module:attribute` where the user has allowed it.
+
+    Raises:
+      InputError: the name is not allowed, or names something else.
+      ValueError: no such name; the nearest is named.
+    """
+    return trust.import_code(name, kind="task") if trust.is_code(name) else look_up(name, table=TASKS, kind="task")

@@ -1,11 +1,11 @@
 """The contract of a task: the functions and numbers by which a run learns, is measured and is used.
 
-A batch is a dict of arrays with a leading axis n. `image` float32 (n, h, w, c) in [0, 1], `mask` float32 (n,), which is 0
-where an image is padding or could not be read, and `index` int32 (n,), its number in the set, are always there; the
-source of the data declares all other fields (`label`, boxes and their mask, tokens), each padded to a static size.
+A batch is a dict of arrays with a leading axis n. Always there are `image` float32 (n, h, w, c) in [0, 1], `mask` float32
+(n,), which is 0 where an image is padding or could not be read, and `index` int32 (n,), its number in the set. All
+other fields (`label`, boxes and their mask, tokens) are declared by the source of the data, padded to a static size.
 
-Functions take the bound network first: they run inside `model.apply(variables, module, batch, method=f)`, so `module(...)`
-and its methods may be called as often as wanted. None of them reduces over devices or masks images: the step does.
+Functions that take the bound network run inside `model.apply(variables, batch, method=f)`: `module(...)` and its methods
+may be called as often as wanted. None of them reduces over devices or masks images: the step does.
 """
 
 from collections.abc import Callable
@@ -45,8 +45,8 @@ class Terms(NamedTuple):
 
     Attributes:
       loss: (n,) float32. Its sum over the images that are there, divided by their number, is minimised.
-      means: {name: (n,)} logged as means over images; {name: (value (n,), weight (n,))} as a sum of values over a sum of
-        weights. "loss" among them is logged in place of `loss`.
+      means: {name: (n,)} logged as means over images; {name: (values (n,), weights (n,))} as a sum over a sum. "loss"
+        among them is logged in place of `loss`.
       weight: (n,), the number of terms that are summed in each image's loss (matched boxes, tokens): their sum is the
         divisor in place of the number of images.
     """
