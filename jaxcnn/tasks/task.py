@@ -1,10 +1,10 @@
 """The contract of a task: the functions and numbers by which a run learns, is measured and is used.
 
-A batch is a dict of arrays with a leading axis n. Always there are `image` float32 (n, h, w, c) in [0, 1], `mask` float32
-(n,), which is 0 where an image is padding or could not be read, and `index` int32 (n,), its number in the set. All
-other fields (`label`, boxes and their mask, tokens) are declared by the source of the data, padded to a static size.
+A batch is a dict of arrays with a leading axis n. There are always `image` float32 (n, h, w, c) in [0, 1], `mask`
+float32 (n,), which is 0 where an image is padding or could not be read, and `index` int32 (n,), its number in the set.
+All other fields (`label`, boxes and their mask, tokens) are declared by the source, padded to a static size.
 
-Functions that take the bound network run inside `model.apply(variables, batch, method=f)`: `module(...)` and its methods
+Functions of the bound network run inside `model.apply(variables, batch, method=f)`: `module(...)` and its methods
 may be called as often as wanted. None of them reduces over devices or masks images: the step does.
 """
 
