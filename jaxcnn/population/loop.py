@@ -9,6 +9,7 @@ import numpy as np
 from jaxcnn import data
 from jaxcnn.errors import InputError
 from jaxcnn.population.layout import MembersEvaluator, MembersInputs, unless_frozen
+from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.chunks import Chunks, network
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.feed import Feed
@@ -54,7 +55,8 @@ class Together(Chunks):
         setup, config = self.setup, self.setup.config
         start = max(self.checkpoints.steps(), default=0)
         title = f"{len(self.configs)} x {config.model.name}"
-        self.progress = Progress(setup.total, start=start, title=title, quiet=self.quiet)
+        measures = ("loss", *CLASSIFICATION.selects)
+        self.progress = Progress(setup.total, start=start, title=title, quiet=self.quiet, measures=measures)
         pairs = list(zip(self.configs, self.workdirs, strict=True))
         self.runs = [_Member(Record(setup, own, workdir, step=start)) for own, workdir in pairs]
         orders = [data.Order(len(setup.train), seed=own.seed) for own in self.configs]

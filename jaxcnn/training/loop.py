@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
+from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.bounds import check_workers
 from jaxcnn.training.chunks import Chunks, network
 from jaxcnn.training.compilation import use_persistent_cache
@@ -126,7 +127,8 @@ class _Run(Chunks):
     def train(self, *, final_test, moved):
         config, setup = self.config, self.setup
         resumed = max(self.checkpoints.steps(), default=0)
-        self.progress = Progress(setup.total, start=resumed, title=config.model.name, quiet=self.quiet)
+        shown = {"title": config.model.name, "measures": ("loss", *CLASSIFICATION.selects)}
+        self.progress = Progress(setup.total, start=resumed, quiet=self.quiet, **shown)
         self.record = Record(setup, config, self.workdir, step=resumed)
         try:
             memory = self.checkpoints.memory(resumed) if resumed else None

@@ -91,12 +91,21 @@ def read_metrics(workdir):
 
 
 class Progress(ProgressBar):
-    """The progress bar of a run; its total and start are steps."""
+    """The progress bar of a run; its total and start are steps.
+
+    Args:
+      total, start, title, quiet: as those of ProgressBar.
+      measures: names of numbers of a log row that are shown, the first beside the bar too; rows may lack some.
+    """
+
+    def __init__(self, total, *, start, title, quiet, measures):
+        super().__init__(total, start=start, title=title, quiet=quiet)
+        self.measures = tuple(dict.fromkeys(measures))
 
     def update(self, step, row):
         """After a log row of the train split."""
         rate = row.get("images_per_second")
         rate = f"{rate:,.0f} images/s" if rate else ""
-        loss = f"loss {row['loss']:.4f}"
-        line = f"step {step}/{self.total}  epoch {row['epoch']:.2f}  {loss}  top1 {row['top1']:.4f}  {rate}"
-        self.show(step, beside_bar=f"{loss}  {rate}", line=line)
+        shown = [f"{name} {row[name]:.4f}" for name in self.measures if row.get(name) is not None]
+        line = "  ".join((f"step {step}/{self.total}", f"epoch {row['epoch']:.2f}", *shown, rate))
+        self.show(step, beside_bar="  ".join((*shown[:1], rate)), line=line)
