@@ -14,6 +14,19 @@ from jaxcnn.errors import InputError
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
 
 
+def compiled(function, *arguments, deterministic=False):
+    """The program of a jitted function for arguments like these: the one place where a program meets the compiler.
+
+    Args:
+      function: as jax.jit or Replicas.map return it.
+      arguments: its arguments, or their ShapeDtypeStructs.
+      deterministic: as in `compiler_options`.
+    Raises:
+      InputError: JAX is told to compile nothing.
+    """
+    return function.lower(*arguments).compile(compiler_options=compiler_options(deterministic=deterministic))
+
+
 def compiler_options(*, deterministic=False):
     """The XLA options of the default backend, those that this jaxlib knows.
 
