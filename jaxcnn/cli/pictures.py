@@ -117,13 +117,13 @@ def _augment(arguments):
 
 
 def _curves(arguments):
-    """Draws loss, accuracy, the gap between train and held out, and learning rate of one or several runs:
+    """Draws loss, accuracy (or what else selects), its gap between train and held out, and learning rate of runs:
 
     python -m jaxcnn visualize curves --workdir runs/a runs/b --output curves.png
     """
     from jaxcnn.visualize.run_curves import draw_runs, read_runs
 
-    return draw_runs(read_runs(arguments.workdir))
+    return draw_runs(*read_runs(arguments.workdir))
 
 
 def _filters(arguments):

@@ -7,11 +7,12 @@ from jaxcnn import trust
 from jaxcnn.errors import InputError
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.files import local_path, write_text
+from jaxcnn.tasks import Kind
 from jaxcnn.training.rundir.checkpoint import Checkpoints
-from jaxcnn.training.rundir.directory import last_start, read_config, read_data, read_evaluations
+from jaxcnn.training.rundir.directory import last_start, measures_there, read_config, read_data, read_evaluations
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.setup import load_records
-from jaxcnn.visualize.curves import draw_curves
+from jaxcnn.visualize.curves import draw_curves, panels_of
 from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.report import Picture, RunReport, run_report
 
@@ -22,9 +23,10 @@ PICTURES = "pictures"  # the folder of a run whose PNGs its report shows
 def write_report(workdir):
     """Writes report.html, one self-contained page, and curves.png into a run directory.
 
-    The examples are held-out images; they are left out where the data set is not there any more. What takes code that
-    the run names and the user has not allowed is left out with a sentence: nothing of it is executed. Pictures are the
-    PNGs of the run's folder `pictures`, by name.
+    Of a classifier the examples are held-out images; they are left out where the data set is not there any more. Code
+    that the run names and the user has not allowed is not executed; a sentence says what is left out for it. Of a task
+    the report reads the measures that the run directory holds. Pictures are the PNGs of the run's folder `pictures`,
+    by name.
 
     Returns:
       The path of report.html.
@@ -33,7 +35,9 @@ def write_report(workdir):
     """
     workdir = local_path(workdir)
     config = read_config(workdir)
-    step, parameters, examples, left_out = _of_network(workdir)
+    task, *kind = measures_there(workdir)
+    kind = Kind(*kind, create=None)
+    step, parameters, examples, left_out = _of_network(workdir, classifier=task == "classification")
     classes, _ = read_data(workdir)
     evaluations = read_evaluations(workdir)
     counted = next((row for row in reversed(evaluations) if "confusion" in row), None)
@@ -52,10 +56,12 @@ def write_report(workdir):
         parameters=parameters,
         pictures=tuple(_picture(file) for file in sorted((workdir / PICTURES).glob("*.png"))),
         left_out=left_out,
+        task=task,
+        kind=kind,
     )
     path = workdir / "report.html"
     write_text(path, run_report(report))
-    draw_curves(rows, path=workdir / "curves.png")
+    draw_curves(rows, panels=panels_of(task, rows, kind), kind=kind, path=workdir / "curves.png")
     return path
 
 
@@ -69,13 +75,16 @@ def _picture(file):
     return Picture(file.stem, file.read_bytes(), command)
 
 
-def _of_network(workdir):
+def _of_network(workdir, *, classifier):
     """(step of the best checkpoint, number of parameters, examples, sentences about what was left out)."""
     try:
         trained = Trained(workdir)
     except trust.Untrusted as error:
         with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
-            return checkpoints.resolve("best"), None, [], (f"Parameters and predictions are left out. {error}",)
+            missed = "Parameters and predictions" if classifier else "The parameters"
+            return checkpoints.resolve("best"), None, [], (f"{missed} are left out. {error}",)
+    if not classifier:
+        return trained.step, trained.parameters(), [], ()
     try:
         return trained.step, trained.parameters(), _examples(trained), ()
     except trust.Untrusted as error:

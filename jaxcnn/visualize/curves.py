@@ -1,9 +1,12 @@
 """Learning curves: one run (train against held-out), the cells of a study, and their seeds one by one."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from jaxcnn.names import shown
+from jaxcnn.tasks import CLASSIFICATION, Measure
 from jaxcnn.visualize.figure import (
     HELD_OUT,
     QUIET,
@@ -20,16 +23,68 @@ from jaxcnn.visualize.history import (
     extensions,
     finite_values,
     first_bad_row,
+    losses,
+    measures_of,
     number,
     positions,
     read_history,
     series,
     train_at_evaluations,
 )
+from jaxcnn.visualize.page import measured
+from jaxcnn.visualize.quantity import heading
 
 
-def draw_curves(rows, *, path=None):
-    """Draws loss, error and learning rate of one run against its epochs.
+class Panel(NamedTuple):
+    """What a panel of curves shows of rows: the numbers of a Measure under a key.
+
+    Attributes:
+      key: of the rows.
+      measure: fractions are drawn in per cent.
+      name: what is drawn, in words.
+      error: 1 minus the number is drawn.
+    """
+
+    key: str
+    measure: Measure
+    name: str
+    error: bool = False
+
+    def title(self):
+        """ "PSNR (dB)", "Perplexity (lower is better)"; of a loss everyone knows."""
+        known = self.measure.higher_is_better or bool(losses([self.key]))
+        return heading({**self.measure._asdict(), "label": self.name, "higher_is_better": known})
+
+    def drawn(self, values):
+        """The values as they are drawn."""
+        values = 1 - values if self.error else values
+        return 100 * values if self.measure.unit == "points" else values
+
+    def words(self, value):
+        """A value as text."""
+        return measured(value, self.measure) + (" right" if self.error else "")
+
+
+def panel_of(name, measure):
+    """The Panel of a measure by its label."""
+    return Panel(name, measure, measure.label or name)
+
+
+PANELS = {
+    "classification": (
+        panel_of("loss", CLASSIFICATION.measures["loss"]),
+        Panel("top1", CLASSIFICATION.measures["top1"], "top-1 error", error=True),
+    )
+}
+
+
+def panels_of(task, rows, kind):
+    """The panels of a task by its name: those of PANELS, else one for each measure of its Kind that a row holds."""
+    return PANELS.get(task) or tuple(panel_of(name, kind.measures[name]) for name in measures_of(rows, kind))
+
+
+def draw_curves(rows, *, panels=PANELS["classification"], kind=CLASSIFICATION, path=None):
+    """Draws measures and learning rate of one run against its epochs.
 
     The train line of a panel goes through the mean of the train rows since the previous evaluation, and the area from
     there to the held-out line is the gap; every train row is drawn too, faintly. Without evaluations the train rows
@@ -38,34 +93,45 @@ def draw_curves(rows, *, path=None):
 
     Args:
       rows: dicts of metrics.jsonl, in file order; events are passed over; may be empty.
+      panels: what to show, see `panels_of`.
+      kind: the Kind of the run's task, whose first selecting measure has its best row marked.
       path: where to write the figure too, in the format its suffix names.
     Returns:
-      A matplotlib Figure of three axes: loss, error in percent, learning rate.
+      A matplotlib Figure: an axes for each panel, of classification loss and error in percent, then the learning rate.
     """
     history = read_history(rows)
-    figure = new_figure(11, 5.6)
-    panels = figure.subplot_mosaic([["loss", "error"], ["rate", "rate"]], height_ratios=[3.6, 1])
+    figure, axes, rate = _laid_out(len(panels))
     xlabel, (at_train, at_held_out) = positions(history.train, history.held_out)
-    for panel, key, convert in (("loss", "loss", _same), ("error", "top1", _error)):
-        _draw_panel(panels[panel], history, key, convert, at_train, at_held_out)
-    plain_axes(panels["loss"], title="Loss", xlabel=xlabel)
-    plain_axes(panels["error"], title="Top-1 error (%)", xlabel=xlabel)
-    panels["error"].set_ylim(bottom=0)
-    log_scale(panels["loss"], beyond=300)
-    _mark_best(panels["error"], history, xlabel)
-    _draw_rate(panels["rate"], series(history.train, "learning_rate"), at_train)
-    plain_axes(panels["rate"], title="Learning rate", xlabel=xlabel)
+    for panel, own in zip(panels, axes, strict=True):
+        _draw_panel(own, history, panel, at_train, at_held_out)
+        plain_axes(own, title=shown(panel.title()), xlabel=xlabel)
+        if panel.measure.unit == "points":
+            own.set_ylim(bottom=0)
+        else:
+            log_scale(own, beyond=300)
+        if panel.key in kind.selects[:1]:
+            _mark_best(own, best_row(history, kind), panel, xlabel)
+    _draw_rate(rate, series(history.train, "learning_rate"), at_train)
+    plain_axes(rate, title="Learning rate", xlabel=xlabel)
     bad = first_bad_row(history)
-    for axes in panels.values():
-        if bad is not None and axes is not panels["rate"]:
-            axes.axvline(number(bad, xlabel), color=QUIET, linestyle=":", label="loss not finite", gid="bad")
+    for own in (*axes, rate):
+        if bad is not None and own is not rate:
+            own.axvline(number(bad, xlabel), color=QUIET, linestyle=":", label="loss not finite", gid="bad")
         for row in extensions(history):
-            axes.axvline(number(row, xlabel), color=QUIET, linestyle="--", linewidth=1, gid="extended")
-        _share_range(axes, at_train, at_held_out)
-        _explain(axes)
+            own.axvline(number(row, xlabel), color=QUIET, linestyle="--", linewidth=1, gid="extended")
+        _share_range(own, at_train, at_held_out)
+        _explain(own)
     if path is not None:
         save_figure(figure, path)
     return figure
+
+
+def _laid_out(count):
+    """(figure, axes of `count` panels, two a row, the last one wide where it is alone; the axes below them all)."""
+    rows = [[first, min(first + 1, count - 1)] for first in range(0, count, 2)]
+    figure = new_figure(11, 2 + 3.6 * len(rows))
+    axes = figure.subplot_mosaic([*rows, ["rate", "rate"]], height_ratios=[3.6] * len(rows) + [1])
+    return figure, [axes[index] for index in range(count)], axes["rate"]
 
 
 def draw_comparison(curves, *, split="validation", band="range", path=None):
@@ -144,14 +210,10 @@ def _percent(values):
     return 100 * values
 
 
-def _error(values):
-    return 100 * (1 - values)
-
-
-def _draw_panel(axes, history, key, convert, at_train, at_held_out):
-    every = convert(series(history.train, key))
-    held_out = convert(series(history.held_out, key))
-    train = convert(train_at_evaluations(history, key))
+def _draw_panel(axes, history, panel, at_train, at_held_out):
+    every = panel.drawn(series(history.train, panel.key))
+    held_out = panel.drawn(series(history.held_out, panel.key))
+    train = panel.drawn(train_at_evaluations(history, panel.key))
     both = np.isfinite(train) & np.isfinite(held_out)
     if both.sum() > 1:
         axes.plot(at_train, every, color=TRAIN, alpha=0.3, linewidth=0.8, gid="train rows")
@@ -185,14 +247,13 @@ def _dot(values):
     return "o" if np.isfinite(values).sum() < 3 else ""
 
 
-def _mark_best(axes, history, xlabel):
-    best = best_row(history)
-    if best is None:
+def _mark_best(axes, row, panel, xlabel):
+    if row is None:
         return
-    x, y = number(best, xlabel), float(_error(number(best, "top1")))
-    label = f"best: {100 - y:.2f} % right, {xlabel} {x:.4g}"
+    x, value = number(row, xlabel), number(row, panel.key)
+    label = f"best: {panel.words(value)}, {xlabel} {x:.4g}"
     look = {"color": HELD_OUT, "markerfacecolor": "white", "markersize": 8, "markeredgewidth": 2}
-    axes.plot([x], [y], "o", label=label, gid="best", **look)
+    axes.plot([x], [float(panel.drawn(value))], "o", label=literal(label), gid="best", **look)
 
 
 def _share_range(axes, *groups):

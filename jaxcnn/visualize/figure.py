@@ -62,11 +62,11 @@ def show_image(axes, image, **options):
 
 
 def log_scale(axes, *, beyond):
-    """A log axis where the lines' positive numbers span more than `beyond` times; zeros leave a hole there."""
+    """A log axis where the lines' numbers, none below zero, span more than `beyond` times; zeros leave a hole there."""
     lines = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
     y = np.concatenate(lines) if lines else np.zeros(0)
-    y = y[np.isfinite(y) & (y > 0)]
-    if y.size and y.max() > beyond * y.min():
+    y = y[np.isfinite(y) & (y != 0)]
+    if y.size and 0 < beyond * y.min() < y.max():
         axes.set_yscale("log", nonpositive="mask")
 
 

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
+from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.rundir.extension import EVENT
-from jaxcnn.training.selection import rank
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,14 +96,21 @@ def train_at_evaluations(history: History, key) -> np.ndarray:
     return np.array(means, dtype=np.float64)
 
 
-def best_row(history: History) -> dict | None:
-    """The held-out row of the best checkpoint: by `rank`, the later of equals; None where no row has top1."""
+def best_row(history: History, kind=CLASSIFICATION) -> dict | None:
+    """The held-out row of the best checkpoint: by `kind.rank`, the later of equals.
+
+    None where no row has the measure that selects. A tie-breaker that is not finite is the worst there is. The latest
+    row where nothing selects.
+    """
 
     def key(row):
-        loss = number(row, "loss")
-        return rank({"top1": row["top1"], "loss": loss if math.isfinite(loss) else math.inf}), row["step"]
+        values = {name: number(row, name) for name in kind.selects}
+        worst = {name: -math.inf if kind.measures[name].higher_is_better else math.inf for name in values}
+        finite = {name: value if math.isfinite(value) else worst[name] for name, value in values.items()}
+        return kind.rank(finite), row["step"]
 
-    return max((row for row in history.held_out if math.isfinite(number(row, "top1"))), key=key, default=None)
+    ranked = [row for row in history.held_out if all(math.isfinite(number(row, name)) for name in kind.selects[:1])]
+    return max(ranked, key=key, default=None)
 
 
 def extensions(history: History) -> list[dict]:
@@ -112,8 +119,18 @@ def extensions(history: History) -> list[dict]:
 
 
 def first_bad_row(history: History) -> dict | None:
-    """The first train row whose loss is null or not finite; None for a healthy run."""
-    return next((row for row in history.train if "loss" in row and math.isnan(number(row, "loss"))), None)
+    """The first train row of which a loss, a player's too, is null or not finite; None for a healthy run."""
+    return next((row for row in history.train if any(math.isnan(number(row, name)) for name in losses(row))), None)
+
+
+def losses(names) -> list[str]:
+    """Those that are losses: "loss", and a player's as "generator/loss"."""
+    return [name for name in names if name.rpartition("/")[2] == "loss"]
+
+
+def measures_of(rows, kind) -> list[str]:
+    """The names of the measures that a row of a split holds, in the order of the Kind."""
+    return [name for name in kind.measures if any(name in row for row in rows if row.get("split"))]
 
 
 def _by_step(rows) -> tuple[dict, ...]:

@@ -232,6 +232,14 @@ def compact(value) -> str:
     return _given(value, lambda value: f"{value:.4g}")
 
 
+def measured(value, measure) -> str:
+    """A number of a Measure with its unit: "91.23 %" of a fraction, "31.4159 dB"; None as a dash, NaN as "NaN"."""
+    if measure.unit == "points":
+        return percent(value)
+    words = compact(value) if measure.log else decimal(value)
+    return f"{words} {measure.unit}" if measure.unit and value is not None else words
+
+
 def whole(value) -> str:
     """A count with thin spaces between thousands; None as a dash, NaN as "NaN"."""
     return _given(value, lambda value: f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}"))

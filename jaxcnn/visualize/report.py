@@ -6,15 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxcnn.tasks import CLASSIFICATION, Kind
 from jaxcnn.training.selection import few_images
-from jaxcnn.visualize import page
-from jaxcnn.visualize.confusion import draw_confusion, most_confused
-from jaxcnn.visualize.curves import draw_curves
-from jaxcnn.visualize.examples import Example, class_name, example_grids
+from jaxcnn.visualize import class_sections, page
+from jaxcnn.visualize.curves import draw_curves, panels_of
+from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.history import (
     best_row,
     extensions,
     first_bad_row,
+    measures_of,
     number,
     read_history,
     series,
@@ -24,7 +25,8 @@ from jaxcnn.visualize.history import (
 __all__ = ["Example", "Picture", "RunReport", "run_report"]
 
 LAST_ROWS = 12
-LOWEST_CLASSES = 40
+SECTIONS = {"classification": class_sections.SECTIONS}  # by the name of a task: (heading, f(RunReport) -> Html or None)
+COLUMNS = {"top1": "top-1", "top5": "top-5"}  # of measures whose column has another name than their key
 
 
 class Picture(NamedTuple):
@@ -41,6 +43,7 @@ class RunReport:
 
     confusion is (K, K), a row a true class, counted on `confusion_split`; None where nobody counted. `parameters` is
     the number of trained parameters, left out where None. `left_out` are sentences about what is not there and why.
+    `task` is the name of what was learned, `kind` its Kind, of which the report reads the measures and what selects.
     """
 
     name: str
@@ -56,6 +59,8 @@ class RunReport:
     parameters: int | None = None
     pictures: tuple[Picture, ...] = ()
     left_out: tuple[str, ...] = ()
+    task: str = "classification"
+    kind: Kind = CLASSIFICATION
 
 
 def run_report(run: RunReport) -> str:
@@ -63,21 +68,23 @@ def run_report(run: RunReport) -> str:
     history = read_history(run.rows)
     return page.page(
         run.name,
-        subtitle=f"jaxcnn run, checkpoint of step {run.checkpoint_step}",
+        subtitle=f"jaxcnn run{_task_words(run)}, checkpoint of step {run.checkpoint_step}",
         tiles=list(_run_tiles(run, history)),
         notices=list(_notices(run, history)),
         sections=[
             ("Learning curves", _curves(run, history)),
-            ("By epoch" if history.held_out else "By step", _progress(history)),
+            ("By epoch" if history.held_out else "By step", _progress(run, history)),
             ("Evaluations", _evaluations(run)),
-            ("Predictions", example_grids(run.examples, run.classes) if run.examples else None),
-            ("Confusion", _confusion(run)),
-            ("Accuracy by class", _per_class(run)),
+            *((heading, section(run)) for heading, section in SECTIONS.get(run.task, ())),
             ("Pictures", _pictures(run)),
             ("Configuration", page.folded("keys", run.config)),
             ("Environment", page.folded("entries", run.environment)),
         ],
     )
+
+
+def _task_words(run):
+    return "" if run.task == "classification" else f" of task {run.task}"
 
 
 def _notices(run, history):
@@ -97,8 +104,8 @@ def _notices(run, history):
             f"that of the new duration: learning rate {page.compact(row['new_rate'])} instead of "
             f"{page.compact(row['old_rate'])} at that step."
         )
-    best = best_row(history)
-    if best is not None and (few := few_images(best["top1"], best.get("n", 0))):
+    best = best_row(history, run.kind)
+    if run.task == "classification" and best is not None and (few := few_images(best["top1"], best.get("n", 0))):
         yield few[0].upper() + few[1:]
     looks = sum(bool(row.get("final")) for row in run.evaluations)
     if looks > 1:
@@ -113,16 +120,15 @@ def _epoch(row):
     return page.compact(round(number(row, "epoch"), 2))
 
 
+def _headline(run, history):
+    """(name, Measure) of the measure that selects, else of the first that held-out rows have; None without any."""
+    names = run.kind.selects or measures_of(history.held_out, run.kind)
+    return (names[0], run.kind.measures[names[0]]) if names else None
+
+
 def _run_tiles(run, history):
-    best = best_row(history)
-    if best is not None:
-        where = f"best of {history.split}, epoch {_epoch(best)}, step {best['step']}"
-        yield "Held-out accuracy", page.percent(best["top1"]), where
-    tests = [row for row in run.evaluations if row.get("split") == "test"]
-    if tests:
-        test = next((row for row in reversed(tests) if row.get("step") == run.checkpoint_step), tests[-1])
-        note = f"n = {page.whole(test.get('n'))}, step {test.get('step')}"
-        yield "Test accuracy", page.percent(test.get("top1")), note
+    if headline := _headline(run, history):
+        yield from _score_tiles(run, history, *headline)
     if run.parameters is not None:
         yield "Parameters", page.whole(run.parameters), ""
     rate = series(history.train, "images_per_second")
@@ -136,29 +142,49 @@ def _run_tiles(run, history):
         yield "Compile time", page.duration(np.nansum(compiled)), f"{programs} program{'s' if programs > 1 else ''}"
 
 
+def _score_tiles(run, history, name, measure):
+    label, best = measure.label or name, best_row(history, run.kind)
+    if best is not None:
+        where = f"{'best' if run.kind.selects else 'latest'} of {history.split}"
+        where += f", epoch {_epoch(best)}, step {best['step']}"
+        yield f"Held-out {label}", page.measured(best.get(name), measure), where
+    tests = [row for row in run.evaluations if row.get("split") == "test"]
+    if tests:
+        test = next((row for row in reversed(tests) if row.get("step") == run.checkpoint_step), tests[-1])
+        note = f"n = {page.whole(test.get('n'))}, step {test.get('step')}"
+        yield f"Test {label}", page.measured(test.get(name), measure), note
+
+
 def _curves(run, history):
     if not history.train and not history.held_out:
         return page.element("p", "This run has logged no metrics.", class_="quiet")
-    gap = _gap_words(history)
+    gap = _gap_words(run, history)
     caption = "Train: mean of the rows since the previous evaluation, each row faintly. " if gap else ""
-    alt = f"Loss, top-1 error and learning rate of {run.name}, train against {history.split or 'nothing'}"
-    return page.figure(draw_curves(run.rows), alt, caption=f"{caption}{gap}")
+    panels = panels_of(run.task, run.rows, run.kind)
+    names = " and ".join(filter(None, (", ".join(panel.name for panel in panels), "learning rate")))
+    alt = f"{names[0].upper()}{names[1:]} of {run.name}, train against {history.split or 'nothing'}"
+    return page.figure(draw_curves(run.rows, panels=panels, kind=run.kind), alt, caption=f"{caption}{gap}")
 
 
-def _gap_words(history):
-    train, held_out = train_at_evaluations(history, "top1"), series(history.held_out, "top1")
+def _gap_words(run, history):
+    if not (headline := _headline(run, history)):
+        return ""
+    name, measure = headline
+    train, held_out = train_at_evaluations(history, name), series(history.held_out, name)
     both = np.flatnonzero(np.isfinite(train) & np.isfinite(held_out))
     if not both.size:
         return ""
-    last = both[-1]
+    train, held_out = train[both[-1]], held_out[both[-1]]
+    label, gap = measure.label or name, train - held_out
+    gap = f"{100 * gap:.2f} points" if measure.unit == "points" else page.measured(gap, measure)
     return (
-        f"At the last evaluation train accuracy is {100 * train[last]:.2f} % and {history.split} accuracy "
-        f"{100 * held_out[last]:.2f} %: a gap of {100 * (train[last] - held_out[last]):.2f} points."
+        f"At the last evaluation train {label} is {page.measured(train, measure)} and {history.split} {label} "
+        f"{page.measured(held_out, measure)}: a gap of {gap}."
     )
 
 
-def _progress(history):
-    header, lines = _held_out_lines(history) if history.held_out else _train_lines(history)
+def _progress(run, history):
+    header, lines = _held_out_lines(run, history) if history.held_out else _train_lines(run, history)
     if not lines:
         return None
     numeric = range(len(header))
@@ -170,48 +196,35 @@ def _progress(history):
     return page.join(page.element("p", words, class_="quiet"), last, every)
 
 
-def _held_out_lines(history):
-    split = history.split
-    header = (
-        "epoch",
-        "step",
-        "train loss",
-        f"{split} loss",
-        "train top-1",
-        f"{split} top-1",
-        f"{split} top-5",
-        "learning rate",
-    )
-    loss, top1 = train_at_evaluations(history, "loss"), train_at_evaluations(history, "top1")
-    rate_steps = series(history.train, "step")
-    lines = []
-    for row, train_loss, train_top1 in zip(history.held_out, loss, top1, strict=True):
+def _held_out_lines(run, history):
+    """(header, lines): a line for each evaluation, with the train value of losses and of what selects beside it."""
+    columns, header = [], []
+    trained, held = (measures_of(rows, run.kind) for rows in (history.train, history.held_out))
+    for name in measures_of([*history.train, *history.held_out], run.kind):
+        if name in trained and (name in ("loss", *run.kind.selects) or name not in held):
+            header.append(f"train {_column(name)}")
+            columns.append(_cells(train_at_evaluations(history, name), run.kind.measures[name]))
+        if name in held:
+            header.append(f"{history.split} {_column(name)}")
+            columns.append(_cells((row.get(name) for row in history.held_out), run.kind.measures[name]))
+    rate_steps, rates = series(history.train, "step"), []
+    for row in history.held_out:
         before = int(np.searchsorted(rate_steps, row["step"], side="right")) - 1
-        rate = history.train[before].get("learning_rate") if before >= 0 else None
-        lines.append(
-            (
-                _epoch(row),
-                row["step"],
-                page.decimal(train_loss),
-                page.decimal(row.get("loss")),
-                page.percent(train_top1),
-                page.percent(row.get("top1")),
-                page.percent(row.get("top5")),
-                page.compact(rate),
-            )
-        )
-    return header, lines
+        rates.append(page.compact(history.train[before].get("learning_rate") if before >= 0 else None))
+    places = ((_epoch(row), row["step"]) for row in history.held_out)
+    lines = [(*place, *cells) for place, *cells in zip(places, *columns, rates, strict=True)]
+    return ("epoch", "step", *header, "learning rate"), lines
 
 
-def _train_lines(history):
-    header = ("epoch", "step", "train loss", "train top-1", "train top-5", "learning rate", "gradient norm", "images/s")
+def _train_lines(run, history):
+    names = measures_of(history.train, run.kind)
+    header = ("epoch", "step", *(f"train {_column(name)}" for name in names))
+    header += ("learning rate", "gradient norm", "images/s")
     lines = [
         (
             _epoch(row),
             row["step"],
-            page.decimal(row.get("loss")),
-            page.percent(row.get("top1")),
-            page.percent(row.get("top5")),
+            *(page.measured(row.get(name), run.kind.measures[name]) for name in names),
             page.compact(row.get("learning_rate")),
             page.compact(row.get("gradient_norm")),
             page.whole(row.get("images_per_second")),
@@ -221,69 +234,28 @@ def _train_lines(history):
     return header, lines
 
 
+def _column(name):
+    return COLUMNS.get(name, name)
+
+
+def _cells(values, measure):
+    return [page.measured(value, measure) for value in values]
+
+
 def _evaluations(run):
     if not run.evaluations:
         return None
-    header = ("architecture", "split", "step", "n", "loss", "top-1", "top-5")
+    names = [name for name in run.kind.measures if any(name in row for row in run.evaluations)]
+    header = ("architecture", "split", "step", "n", *map(_column, names))
     lines = [
         (
-            row.get("architecture"),
-            row.get("split"),
-            row.get("step"),
+            *(row.get(key) for key in ("architecture", "split", "step")),
             page.whole(row.get("n")),
-            page.decimal(row.get("loss")),
-            page.percent(row.get("top1")),
-            page.percent(row.get("top5")),
+            *(page.measured(row.get(name), run.kind.measures[name]) for name in names),
         )
         for row in run.evaluations
     ]
-    return page.table(header, lines, numeric=range(2, 7))
-
-
-def _confusion(run):
-    if run.confusion is None or not run.classes:
-        return None
-    total = int(np.sum(run.confusion))
-    drawn = draw_confusion(run.confusion, run.classes)
-    caption = f"{run.confusion_split}, {page.whole(total)} images; each row divided by its sum. A click enlarges."
-    picture = page.figure(drawn, f"Confusion matrix on {run.confusion_split}", caption=caption)
-    pairs = [
-        (class_name(run.classes, i), class_name(run.classes, j), count, page.percent(share, 1))
-        for i, j, count, share in most_confused(run.confusion)
-    ]
-    if not pairs:
-        return picture
-    header = ("true class", "predicted class", "images", "of the true class")
-    return page.join(picture, page.element("h3", "Most frequent confusions"), page.table(header, pairs, numeric=(2, 3)))
-
-
-def _per_class(run):
-    split, entries = _class_accuracies(run)
-    if not entries:
-        return None
-    entries.sort(key=lambda entry: (math.isnan(entry[1]), entry[1]))
-    bars = [page.bar(name, accuracy, f"{page.percent(accuracy, 1)} {counts}") for name, accuracy, counts in entries]
-    words = page.element("p", f"{split}, {len(entries)} classes, the lowest first.", class_="quiet")
-    lowest, rest = bars[:LOWEST_CLASSES], bars[LOWEST_CLASSES:]
-    others = page.element("div", *rest, class_="bars")
-    return page.join(
-        words,
-        page.element("div", *lowest, class_="bars"),
-        page.details(f"The other {len(rest)} classes", others) if rest else None,
-    )
-
-
-def _class_accuracies(run):
-    """(split, [(class, accuracy, its counts)]) of the confusion matrix, else of the last evaluation that has them."""
-    if run.confusion is not None and run.classes:
-        right, seen = np.diagonal(run.confusion).tolist(), np.sum(run.confusion, axis=1).tolist()
-        return run.confusion_split, [
-            (name, hits / count if count else math.nan, f"({hits:g} of {count:g})")
-            for name, hits, count in zip(run.classes, right, seen, strict=True)
-        ]
-    scored = next((row for row in reversed(run.evaluations) if row.get("per_class")), {"per_class": {}})
-    per_class = scored["per_class"]
-    return scored.get("split"), [(name, number(per_class, name), "") for name in per_class]
+    return page.table(header, lines, numeric=range(2, len(header)))
 
 
 def _pictures(run):

@@ -1,82 +1,126 @@
-"""Learning curves of several runs side by side: loss, accuracy, the gap between train and held out, learning rate."""
+"""Learning curves of several runs side by side: measures, the gap between train and held out, learning rate."""
+
+import math
 
 import matplotlib
 import numpy as np
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
-from jaxcnn.training.rundir.directory import read_config
+from jaxcnn.names import shown
+from jaxcnn.tasks import CLASSIFICATION, Kind
+from jaxcnn.training.rundir.directory import measures_there, read_config
 from jaxcnn.training.rundir.log import read_metrics
+from jaxcnn.visualize.curves import panel_of
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, log_scale, new_figure, plain_axes
-from jaxcnn.visualize.history import positions, read_history, series, train_at_evaluations
+from jaxcnn.visualize.history import losses, measures_of, positions, read_history, series, train_at_evaluations
 
 TRAIN_LOOK = {"linewidth": 1.3, "linestyle": (0, (2, 1.5))}  # dashes as short as two points: many evaluations lie close
 HELD_OUT_LOOK = {"linewidth": 1.9}
 
 
 def read_runs(workdirs):
-    """{name: rows of metrics.jsonl} of run directories; the name is the folder's, or its path where two share it.
+    """The rows of metrics.jsonl of run directories, by name, and the Kind of what they learn.
 
+    Returns:
+      ({name: rows}, Kind, without its code); the name is the folder's, or its path where two share it.
     Raises:
-      InputError: not a run directory, or a run without a logged step.
+      InputError: not a run directory, a run without a logged step, or runs of several tasks.
     """
     paths = [local_path(workdir) for workdir in workdirs]
     names = [path.resolve().name for path in paths]
-    runs = {}
+    runs, kinds = {}, {}
     for path, name in zip(paths, names, strict=True):
         read_config(path)
         rows = read_metrics(path)
         if not any("split" in row for row in rows):
             raise InputError(f"{path} has no curves: its metrics.jsonl holds no step.")
         runs[name if names.count(name) == 1 else str(path)] = rows
-    return runs
+        task, *kind = measures_there(path)
+        kinds.setdefault(task, (path, Kind(*kind, create=None)))
+    if len(kinds) > 1:
+        learned = ", ".join(f"{task} in {path}" for task, (path, _) in kinds.items())
+        raise InputError(f"curves of several tasks cannot be compared: {learned}. Draw them one task at a time.")
+    (_, kind), *_ = kinds.values()
+    return runs, kind
 
 
-def draw_runs(runs):
+def draw_runs(runs, kind=CLASSIFICATION):
     """Draws runs against their epochs, a colour a run: held out as a line, train dashed.
 
     A train point is the mean of the train rows since the previous evaluation; without evaluations it is every row. The
-    gap is train minus held-out accuracy, in points: above zero the network knows its training images better.
+    gap is train minus held-out of the first measure that selects, fractions in points: an accuracy whose gap is above
+    zero says that the network knows its training images better.
 
     Args:
       runs: {name: rows of metrics.jsonl}.
+      kind: the Kind of their task.
     Returns:
-      A matplotlib Figure of four axes: loss, accuracy in percent, gap, learning rate. The gid of a line is
-      "NAME train", "NAME held-out", "NAME gap" or "NAME rate".
+      A matplotlib Figure of four axes: loss, accuracy in percent, gap, learning rate; of other tasks every loss and
+      every measure that selects, the gap where one does, and the learning rate. The gid of a line is "NAME train",
+      "NAME held-out", "NAME gap" or "NAME rate".
     """
-    figure = new_figure(11, 6.6)
-    loss, accuracy, gap, rate = figure.subplots(2, 2).ravel()
     histories = {name: read_history(rows) for name, rows in runs.items()}
     groups = [rows for history in histories.values() for rows in (history.train, history.held_out)]
+    names = _shown_measures(runs, kind)
+    trained = measures_of([row for history in histories.values() for row in history.train], kind)
+    gap = next((name for name in kind.selects[:1] if name in names and name in trained), None)
+    count = len(names) + (gap is not None) + 1
+    figure = new_figure(11, 0.6 + 3 * math.ceil(count / 2))
+    axes = figure.subplots(math.ceil(count / 2), 2, squeeze=False).ravel()
+    for unused in axes[count:]:
+        unused.remove()
     xlabel, _ = positions(*groups)
-    gap.axhline(0, color=QUIET, linewidth=1)
-    for color, (name, history) in zip(_colours(len(runs)), histories.items(), strict=True):
-        at_train, at_held_out = series(history.train, xlabel), series(history.held_out, xlabel)
-        for axes, key, scale in ((loss, "loss", 1), (accuracy, "top1", 100)):
-            held_out = scale * series(history.held_out, key)
-            train = scale * train_at_evaluations(history, key)
-            x = at_held_out
-            if len(x) < 2:
-                train, x = scale * series(history.train, key), at_train
-            _line(axes, x, train, f"{name} train", color=color, **TRAIN_LOOK)
-            _line(axes, at_held_out, held_out, f"{name} held-out", color=color, **HELD_OUT_LOOK)
-        difference = 100 * (train_at_evaluations(history, "top1") - series(history.held_out, "top1"))
-        _line(gap, at_held_out, difference, f"{name} gap", color=color, **HELD_OUT_LOOK)
-        rates = series(history.train, "learning_rate")
-        _line(rate, at_train, rates, f"{name} rate", color=color, drawstyle="steps-post", linewidth=1.6)
-    for axes, title in (
-        (loss, "Loss"),
-        (accuracy, "Accuracy (%)"),
-        (gap, "Gap: train minus held-out accuracy (points)"),
-        (rate, "Learning rate"),
-    ):
-        plain_axes(axes, title=title, xlabel=xlabel)
-    log_scale(loss, beyond=300)
-    log_scale(rate, beyond=300)
-    if rate.get_yscale() == "log":  # a cosine ends at nearly nothing
-        rate.set_ylim(bottom=max(rate.get_ylim()[0], 1e-4 * rate.get_ylim()[1]))
+    for name, own in zip(names, axes, strict=False):
+        _draw_measure(own, histories, name, kind.measures[name], xlabel)
+    if gap is not None:
+        _draw_gap(axes[count - 2], histories, gap, kind.measures[gap], xlabel)
+    _draw_rates(axes[count - 1], histories, xlabel)
     _name_runs(figure, runs)
     return figure
+
+
+def _shown_measures(runs, kind):
+    """Every loss, and what selects; all measures where there is neither."""
+    held = measures_of([row for rows in runs.values() for row in rows], kind)
+    return [name for name in held if name in kind.selects or losses([name])] or held
+
+
+def _draw_measure(axes, histories, name, measure, xlabel):
+    panel = panel_of(name, measure)
+    for color, (run, history) in zip(_colours(len(histories)), histories.items(), strict=True):
+        at_train, at_held_out = series(history.train, xlabel), series(history.held_out, xlabel)
+        held_out = panel.drawn(series(history.held_out, name))
+        train, x = panel.drawn(train_at_evaluations(history, name)), at_held_out
+        if len(x) < 2:
+            train, x = panel.drawn(series(history.train, name)), at_train
+        _line(axes, x, train, f"{run} train", color=color, **TRAIN_LOOK)
+        _line(axes, at_held_out, held_out, f"{run} held-out", color=color, **HELD_OUT_LOOK)
+    plain_axes(axes, title=shown(panel.title()), xlabel=xlabel)
+    if measure.unit != "points":
+        log_scale(axes, beyond=300)
+
+
+def _draw_gap(axes, histories, name, measure, xlabel):
+    axes.axhline(0, color=QUIET, linewidth=1)
+    for color, (run, history) in zip(_colours(len(histories)), histories.items(), strict=True):
+        difference = train_at_evaluations(history, name) - series(history.held_out, name)
+        difference = panel_of(name, measure).drawn(difference)
+        x = series(history.held_out, xlabel)
+        _line(axes, x, difference, f"{run} gap", color=color, **HELD_OUT_LOOK)
+    unit = f" ({measure.unit})" if measure.unit else ""
+    title = f"Gap: train minus held-out {measure.label or name}{unit}"
+    plain_axes(axes, title=shown(title), xlabel=xlabel)
+
+
+def _draw_rates(axes, histories, xlabel):
+    for color, (run, history) in zip(_colours(len(histories)), histories.items(), strict=True):
+        rates, x = series(history.train, "learning_rate"), series(history.train, xlabel)
+        _line(axes, x, rates, f"{run} rate", color=color, drawstyle="steps-post", linewidth=1.6)
+    plain_axes(axes, title="Learning rate", xlabel=xlabel)
+    log_scale(axes, beyond=300)
+    if axes.get_yscale() == "log":  # a cosine ends at nearly nothing
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-4 * axes.get_ylim()[1]))
 
 
 def _colours(count):

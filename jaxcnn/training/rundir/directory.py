@@ -25,6 +25,7 @@ from jaxcnn.data import located
 from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.files import local_path, read_json, replaced, write_json, write_text
 from jaxcnn.names import shown
+from jaxcnn.tasks import CLASSIFICATION, Measure
 from jaxcnn.training.config import differences, from_json, to_json
 from jaxcnn.training.rundir.checkpoint import Checkpoints, Damaged
 from jaxcnn.training.rundir.code import about_code, commit_of
@@ -261,6 +262,40 @@ def read_about(workdir):
             raise ValueError("its classes are no names, or its shape is not that of an image")
         tuple(map(operator.index, about["shape"]))
     return about
+
+
+def about_task(name, kind):
+    """The keys of data.json that say by which measures a run is compared: no reader of it imports the task's code.
+
+    Args:
+      name: config.task.name.
+      kind: its Kind.
+    Returns:
+      {"task": name, "measures": {name: [unit, higher_is_better, log, label]}, "selects": [names]}; {} of
+      classification, which a run without these keys learns.
+    """
+    if name == "classification":
+        return {}
+    measures = {measure: list(about) for measure, about in kind.measures.items()}
+    return {"task": name, "measures": measures, "selects": list(kind.selects)}
+
+
+def measures_there(workdir):
+    """(name of its task, {name: Measure}, names of those that choose the best checkpoint) of a run, by data.json."""
+    path = local_path(workdir) / DATA
+    about = read_about(workdir) if path.exists() else {}
+    if "task" not in about:
+        return "classification", CLASSIFICATION.measures, CLASSIFICATION.selects
+    with damage_named(path, "Restore it, or remove it: train with the config of the run writes it from the data."):
+        measures = {str(name): _measure(*row) for name, row in about["measures"].items()}
+        selects = tuple(about["selects"])
+        if unknown := [name for name in selects if name not in measures]:
+            raise ValueError(f"{unknown[0]!r} selects, but is not among its measures")
+        return str(about["task"]), measures, selects
+
+
+def _measure(unit, higher_is_better, log, label):
+    return Measure(str(unit), bool(higher_is_better), bool(log), str(label))
 
 
 @contextlib.contextmanager

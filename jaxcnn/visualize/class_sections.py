@@ -1,0 +1,68 @@
+"""The sections of a report that a classifier alone has: predictions, confusion, accuracy by class."""
+
+import math
+
+import numpy as np
+
+from jaxcnn.visualize import page
+from jaxcnn.visualize.confusion import draw_confusion, most_confused
+from jaxcnn.visualize.examples import class_name, example_grids
+from jaxcnn.visualize.history import number
+
+LOWEST_CLASSES = 40
+
+
+def predictions(run):
+    """Examples with what the network says of them; None where there are none."""
+    return example_grids(run.examples, run.classes) if run.examples else None
+
+
+def confusion(run):
+    """The matrix and the most frequent confusions; None where nobody counted."""
+    if run.confusion is None or not run.classes:
+        return None
+    total = int(np.sum(run.confusion))
+    drawn = draw_confusion(run.confusion, run.classes)
+    caption = f"{run.confusion_split}, {page.whole(total)} images; each row divided by its sum. A click enlarges."
+    picture = page.figure(drawn, f"Confusion matrix on {run.confusion_split}", caption=caption)
+    pairs = [
+        (class_name(run.classes, i), class_name(run.classes, j), count, page.percent(share, 1))
+        for i, j, count, share in most_confused(run.confusion)
+    ]
+    if not pairs:
+        return picture
+    header = ("true class", "predicted class", "images", "of the true class")
+    return page.join(picture, page.element("h3", "Most frequent confusions"), page.table(header, pairs, numeric=(2, 3)))
+
+
+def per_class(run):
+    """A bar for each class, the lowest first; None where nobody counted."""
+    split, entries = _class_accuracies(run)
+    if not entries:
+        return None
+    entries.sort(key=lambda entry: (math.isnan(entry[1]), entry[1]))
+    bars = [page.bar(name, accuracy, f"{page.percent(accuracy, 1)} {counts}") for name, accuracy, counts in entries]
+    words = page.element("p", f"{split}, {len(entries)} classes, the lowest first.", class_="quiet")
+    lowest, rest = bars[:LOWEST_CLASSES], bars[LOWEST_CLASSES:]
+    others = page.element("div", *rest, class_="bars")
+    return page.join(
+        words,
+        page.element("div", *lowest, class_="bars"),
+        page.details(f"The other {len(rest)} classes", others) if rest else None,
+    )
+
+
+def _class_accuracies(run):
+    """(split, [(class, accuracy, its counts)]) of the confusion matrix, else of the last evaluation that has them."""
+    if run.confusion is not None and run.classes:
+        right, seen = np.diagonal(run.confusion).tolist(), np.sum(run.confusion, axis=1).tolist()
+        return run.confusion_split, [
+            (name, hits / count if count else math.nan, f"({hits:g} of {count:g})")
+            for name, hits, count in zip(run.classes, right, seen, strict=True)
+        ]
+    scored = next((row for row in reversed(run.evaluations) if row.get("per_class")), {"per_class": {}})
+    found = scored["per_class"]
+    return scored.get("split"), [(name, number(found, name), "") for name in found]
+
+
+SECTIONS = (("Predictions", predictions), ("Confusion", confusion), ("Accuracy by class", per_class))
