@@ -34,6 +34,8 @@ WANTED = {
     "loss": "a function of yours, f(logits, targets) -> (n,)",
     "data set": "a function or class of yours that takes (split, *, data_dir, ...) and returns Records",
     "task": "a jaxcnn.tasks.Kind",
+    "sampler": "a function or class of yours that takes (labels, *, seed, batch_size, **options) and has "
+    "records(start, stop)",
 }
 SCHEMES = ("tfds", "folder")  # data sets that are files: tfds:mnist names no module
 
@@ -113,7 +115,7 @@ def import_code(name, *, kind):
     Args:
       name: a name that the user has given, see `allow`.
       kind: "architecture", a class of flax.linen.Module or a function that builds one; "loss", a function; "data set",
-        a function or a class; "task", a jaxcnn.tasks.Kind.
+        a function or a class; "task", a jaxcnn.tasks.Kind; "sampler", a function or a class.
     Raises:
       InputError: the name is not allowed, or what it names is something else or of the standard library.
       ValueError: no such module on the path, or no such attribute in it.
@@ -231,7 +233,7 @@ def _checked(found, name, kind):
 
         fits = issubclass(code, nn.Module)
     elif inspect.isclass(code):
-        fits = kind == "data set"
+        fits = kind in ("data set", "sampler")
     if not fits:
         what = f"the class {code.__name__}" if inspect.isclass(code) else f"an object of type {type(code).__name__}"
         raise InputError(f"{kind} {name} is {what}; it is {WANTED[kind]}.")

@@ -19,6 +19,7 @@ from jaxcnn.data.moments import channel_statistics, principal_components, statis
 from jaxcnn.data.order import Order
 from jaxcnn.data.records import Records, Source
 from jaxcnn.data.resident import read_all
+from jaxcnn.data.samplers import SAMPLERS, make_order
 from jaxcnn.data.sources import (
     check_classes,
     default_splits,
@@ -30,6 +31,7 @@ from jaxcnn.data.sources import (
 )
 
 __all__ = [
+    "SAMPLERS",
     "Arrays",
     "Batches",
     "DataError",
@@ -47,6 +49,7 @@ __all__ = [
     "load_allowed",
     "located",
     "look_up_once",
+    "make_order",
     "principal_components",
     "read_all",
     "splits_of_allowed",

@@ -44,5 +44,8 @@ class Arrays:
         images, labels = self._splits[split]
         return [(images[i], int(labels[i])) for i in ids]
 
+    def labels(self, split):
+        return self._splits[split][1]
+
     def where(self, split, record):
         return f"{self.name} {split} record {record}"

@@ -61,6 +61,9 @@ class Folder:
         listing = self._listing(split)
         return [(read_file(self.where(split, record)), int(listing.labels[record])) for record in ids]
 
+    def labels(self, split):
+        return self._listing(split).labels
+
     def where(self, split, record):
         listing = self._listing(split)
         return os.path.join(self._roots[split], self._names[listing.labels[record]], listing.path(record))

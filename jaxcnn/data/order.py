@@ -29,7 +29,7 @@ class Order:
         return self.n
 
     def __getstate__(self):
-        return {"n": self.n, "seed": self.seed, "_recent": ()}
+        return {**self.__dict__, "_recent": ()}
 
     def records(self, start, stop):
         """Returns the record numbers at stream positions start .. stop - 1: int64 (stop - start,), each in [0, n).

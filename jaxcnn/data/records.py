@@ -10,6 +10,7 @@ import numpy as np
 from jaxcnn.data.decode import decode
 from jaxcnn.data.fit import DataError, Target, fit_array
 from jaxcnn.data.splits import resolve_split
+from jaxcnn.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,9 @@ ON_ERROR = ("raise", "skip")
 class Source(Protocol):
     """Where the stored images of a data set come from. Implement this for a data set of your own.
 
-    A source is picklable (Grain sends it to worker processes), so it opens its files lazily.
+    A source is picklable (Grain sends it to worker processes), so it opens its files lazily. It may also have
+
+      labels(split) -> integers (n,), the class of each record of a split, for samplers by class.
 
     Attributes:
       name: what errors call the data set, such as `tfds:cifar10`.
@@ -186,6 +189,29 @@ class Records:
         """Returns {class: digest of its files} of a folder, {} of other data."""
         digests = getattr(self._source, "class_digests", None)
         return digests() if digests else {}
+
+    def labels(self):
+        """Returns the class of every record, int64 (len(self),), without decoding an image.
+
+        Raises:
+          InputError: the source cannot tell, or gives something else.
+        """
+        labels = getattr(self._source, "labels", None)
+        if labels is None:
+            raise InputError(
+                f"{self.name} cannot tell its labels without reading its images, which a sampler by class needs: give "
+                "its source a method labels(split), the class of each record."
+            )
+        found = []
+        for split, start, stop in self.parts:
+            own, length = np.asarray(labels(split)), sum(self._source.shard_lengths(split))
+            if own.shape != (length,) or own.dtype.kind not in "iu":
+                raise InputError(
+                    f"{self.name}: labels({split!r}) gives {own.dtype} {own.shape}; it gives the class of each record, "
+                    f"integers ({length},)."
+                )
+            found.append(own[start:stop])
+        return np.concatenate(found).astype(np.int64)
 
     def where(self, i):
         """Returns what a person calls record i: a file path, or `tfds:cifar10 train record 17`."""

@@ -6,9 +6,12 @@ import os
 import re
 import threading
 
+import numpy as np
+
 from jaxcnn.data.fit import DataError
 from jaxcnn.errors import InputError
 
+CHUNK = 256  # records that are read at once for their labels
 UNLABELLED_SPLITS = {"imagenet2012": ("test",)}  # the labels of ILSVRC's test images were never published
 
 
@@ -40,10 +43,10 @@ class TFDS:
         hidden = UNLABELLED_SPLITS.get(info.name, ())
         self._shards = {key: tuple(split.shard_lengths) for key, split in info.splits.items() if key not in hidden}
         self.split_names = tuple(self._shards)
-        self._readers = {}
+        self._readers, self._labels = {}, {}
 
     def __getstate__(self):
-        return {**self.__dict__, "_readers": {}}
+        return {**self.__dict__, "_readers": {}, "_labels": {}}
 
     def shard_lengths(self, split):
         return self._shards[split]
@@ -56,6 +59,14 @@ class TFDS:
             return [self._pair(example) for example in reader.__getitems__(ids)]
         except Exception:  # one bad record fails the whole request: read one by one to name it
             return [self._fetch_one(reader, record) for record in ids]
+
+    def labels(self, split):
+        if split not in self._labels:
+            count = sum(self._shards[split])
+            chunks = (list(range(start, min(start + CHUNK, count))) for start in range(0, count, CHUNK))
+            found = [label for chunk in chunks for _, label in self.fetch(split, chunk)]
+            self._labels[split] = np.array(found, np.int32)
+        return self._labels[split]
 
     def where(self, split, record):
         return f"{self.name} {split} record {record}"

@@ -28,6 +28,9 @@ from jaxcnn.training.step import as_float
 
 logger = logging.getLogger(__name__)
 
+# Sections of a config that say how a network is trained, and nothing of its use.
+OF_TRAINING = ("augment", "sampler", "finetune", "forgetting", "optimizer", "schedule", "evaluation", "checkpoint")
+
 
 class Trained:
     """The network of a run at one checkpoint. A run directory is data: code that its files name is not imported.
@@ -241,7 +244,7 @@ def _for_these_devices(config):
     config, plain = config.copy_and_resolve_references(), default_config()
     size = math.ceil(config.evaluation.batch_size / jax.device_count()) * jax.device_count()
     with config.unlocked():
-        for key in ("augment", "finetune", "forgetting", "optimizer", "schedule", "evaluation", "checkpoint"):
+        for key in OF_TRAINING:
             config[key] = plain[key]
         config.batch_size = config.evaluation.batch_size = size
         config.duration = "1 steps"

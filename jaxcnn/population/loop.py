@@ -6,13 +6,12 @@ import time
 import jax
 import numpy as np
 
-from jaxcnn import data
 from jaxcnn.errors import InputError
 from jaxcnn.population.layout import MembersEvaluator, MembersInputs, unless_frozen
 from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.chunks import Chunks, network
 from jaxcnn.training.divergence import Diverged
-from jaxcnn.training.feed import Feed
+from jaxcnn.training.feed import Feed, training_order
 from jaxcnn.training.host import Record
 from jaxcnn.training.loop import Result, size_of, statistics_of
 from jaxcnn.training.processes.preemption import Termination
@@ -59,7 +58,7 @@ class Together(Chunks):
         self.progress = Progress(setup.total, start=start, title=title, quiet=self.quiet, measures=measures)
         pairs = list(zip(self.configs, self.workdirs, strict=True))
         self.runs = [_Member(Record(setup, own, workdir, step=start)) for own, workdir in pairs]
-        orders = [data.Order(len(setup.train), seed=own.seed) for own in self.configs]
+        orders = [training_order(config, setup.train, seed=own.seed) for own in self.configs]
         self.inputs = MembersInputs(self.members, orders, start=start, batch_size=config.batch_size)
         try:
             for own, workdir in pairs:

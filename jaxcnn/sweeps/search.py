@@ -19,7 +19,7 @@ from jaxcnn.sweeps.study import slips_named
 from jaxcnn.sweeps.trials import FOLDER, write_search
 from jaxcnn.sweeps.values import set_value
 from jaxcnn.sweeps.worker import in_words
-from jaxcnn.training.config import differences, flatten, from_json, to_json
+from jaxcnn.training.config import differences, flatten, from_json, is_option, to_json
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.loop import train
 from jaxcnn.training.processes.preemption import Preempted
@@ -57,7 +57,7 @@ class Search:
     def __post_init__(self):
         known = flatten(self.base)
         for key, space in self.space.items():
-            if key not in known and not key.startswith("model.options."):
+            if key not in known and not is_option(key):
                 raise InputError(f"search space: '{key}' is not a key of the config; {nearest(key, known)}")
             if not isinstance(space, Range | Choice):
                 raise InputError(f"search space: '{key}' has {space!r}; it is a Range or a Choice.")

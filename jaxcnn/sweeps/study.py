@@ -19,7 +19,7 @@ from jaxcnn.errors import InputError, nearest
 from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
 from jaxcnn.sweeps.scales import check_scale
 from jaxcnn.sweeps.values import set_value
-from jaxcnn.training.config import default_config, flatten, plain, to_json
+from jaxcnn.training.config import default_config, flatten, is_option, plain, to_json
 from jaxcnn.training.rundir.code import code_digest
 
 LONGEST = 150  # characters of a run's levels in its id, which names a folder
@@ -124,7 +124,7 @@ class Study:
             where = f"factor '{factor}'" if key == factor else f"factor '{factor}': '{key}'"
             if key == "seed":
                 raise InputError(f"{where}: the seeds of a study are its `seeds`.")
-            if key not in known and not key.startswith("model.options."):
+            if key not in known and not is_option(key):
                 raise InputError(f"{where} is not a key of the config; {nearest(key, known)}")
         return levels
 

@@ -1,18 +1,19 @@
 """Values of config keys as studies and searches give them."""
 
 from jaxcnn.errors import InputError
-from jaxcnn.training.config import flatten
+from jaxcnn.training.config import OPTIONS, flatten, is_option, section_of
 
 
 def set_value(config, key, value, *, where):
-    """Sets a key of a config; an option of the architecture may be new.
+    """Sets a key of a config; an option, as of the architecture, may be new.
 
     Raises:
       InputError: the value is of another type than the key's; the message begins with `where`.
     """
-    if key.startswith("model.options."):
+    if is_option(key):
+        section = next(section for section in OPTIONS if key.startswith(f"{section}."))
         with config.unlocked():
-            config.model.options[key.removeprefix("model.options.")] = value
+            section_of(config, section)[key.removeprefix(f"{section}.")] = value
         return
     try:
         config.update_from_flattened_dict({key: value})

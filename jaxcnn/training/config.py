@@ -1,6 +1,7 @@
 """The configuration of a run: every key with its default, and how a file and flags become one."""
 
 import argparse
+import functools
 import json
 import pathlib
 import re
@@ -15,6 +16,9 @@ from jaxcnn.errors import InputError, nearest
 
 # What a resumed run may change: where the data lie and how many processes read them, never what is computed.
 FREE_KEYS = ("data.data_dir", "data.workers", "checkpoint.keep")
+
+# Sections whose keys are the arguments of what is named beside them.
+OPTIONS = ("model.options", "sampler.options")
 
 
 class Config(ml_collections.ConfigDict):
@@ -64,6 +68,12 @@ def default_config():
             "workers": 0,  # processes that decode a streamed set
             "mean": "channel",
             "std": "channel",  # channel, pixel, none, or numbers "0.48,0.46,0.41", on the [0, 1] scale
+        }
+    )
+    config.sampler = Config(
+        {
+            "name": "shuffle",  # of jaxcnn.data.SAMPLERS: shuffle, balanced, identities; or package.module:attribute
+            "options": Config(),  # the sampler's own arguments, as {"identities": 32, "images": 4}
         }
     )
     config.augment = Config(
@@ -158,8 +168,19 @@ def default_config():
     config.parallel = "pmap"
     config.deterministic = False  # on a GPU: only deterministic kernels
     config.lock()
-    config.model.options.unlock()  # which keys it takes is the architecture's to say
+    for section in OPTIONS:
+        section_of(config, section).unlock()  # which keys it takes is for what is named beside it to say
     return config
+
+
+def section_of(config, section):
+    """The part of a config under a key such as "model.options"."""
+    return functools.reduce(lambda part, key: part[key], section.split("."), config)
+
+
+def is_option(key):
+    """Whether a key lies in one of the sections of OPTIONS, as "model.options.depth" does."""
+    return key.startswith(tuple(f"{section}." for section in OPTIONS))
 
 
 def load_config(arguments):
@@ -216,12 +237,12 @@ def _unknown_key(arguments, error):
     given = [a.split("=")[0].removeprefix("--").removeprefix("config.") for a in arguments if a.startswith("--config.")]
     known = flatten(default_config())
     for key in given:
-        if key not in known and not key.startswith("model.options."):
+        if key not in known and not is_option(key):
             return f"unknown config key '{key}'; {nearest(key, known)}"
     hint = (
-        """ An option of the architecture that the config file does not list is given as """
+        """ An option that the config file does not list is given as """
         """--config.model.options="{'shortcut': 'B'}"."""
-        if any(key.startswith("model.options.") for key in given)
+        if any(map(is_option, given))
         else ""
     )
     return f"the config could not be read: {_reason(error)}{hint}"
@@ -263,7 +284,7 @@ def _fill(config, values, prefix):
     for key, value in values.items():
         if key not in config:
             raise InputError(f"config.json: unknown key '{prefix}{key}'; {nearest(key, config.keys())}")
-        if prefix + key == "model.options":
+        if prefix + key in OPTIONS:
             config[key] = Config(_tuples(value))
         elif isinstance(value, dict):
             _fill(config[key], value, f"{prefix}{key}.")

@@ -21,19 +21,20 @@ class Feed:
     Args:
       records: as jaxcnn.data.load returns them.
       replicas: the Replicas to feed.
-      seed: of the shuffled order.
+      seed: of the shuffled order of the images.
       resident: "auto" (where uint8 images take at most 2 GiB), "yes" or "no".
       workers: decoding processes of a streamed split.
       crop: a random crop of training images while they are decoded, as in data.stream; it makes "auto" stream.
+      order: of the training images, see `training_order`; None for the shuffled one.
     Raises:
       ValueError: crop with resident "yes": resident images are decoded once, before any crop is drawn.
     """
 
-    def __init__(self, records, replicas, *, seed, resident="auto", workers=0, crop=None):
+    def __init__(self, records, replicas, *, seed, resident="auto", workers=0, crop=None, order=None):
         if crop is not None and resident == "yes":
             raise ValueError("crop is drawn while images are decoded, in each epoch anew: resident is 'no' or 'auto'")
         self.records, self.replicas, self.workers, self.crop = records, replicas, workers, crop
-        self.order = data.Order(len(records), seed=seed)
+        self.order = data.Order(len(records), seed=seed) if order is None else order
         self.resident = resident == "yes" or (resident == "auto" and crop is None and fits_on_device(records))
         self.arrays = data.read_all(records) if self.resident else None
         self.data = replicas.replicate(self.arrays) if self.resident else {}
@@ -72,6 +73,16 @@ class Feed:
             mask = (record < len(self.records)).astype(np.float32)
             record = np.minimum(record, len(self.records) - 1)
             yield self.replicas.shard({"record": record[None], "mask": mask[None]})
+
+
+def training_order(config, records, *, seed):
+    """The order of the training images under config.sampler, for a seed.
+
+    Raises:
+      InputError: as jaxcnn.data.make_order.
+    """
+    sampler, size = config.sampler, config.batch_size
+    return data.make_order(records, seed=seed, batch_size=size, name=sampler.name, options=sampler.options.to_dict())
 
 
 def fits_on_device(records):

@@ -62,7 +62,8 @@ def equal_images(config):
 def _sample(feed):
     batch = min(SAMPLE, len(feed.records))
     stop = min(len(feed.records), STATISTICS_RECORDS) // batch * batch
-    batches = data.stream(feed.records, feed.order, batch_size=batch, stop=stop, num_workers=feed.workers)
+    order = data.Order(len(feed.records), seed=feed.order.seed)  # whatever the sampler: each image once
+    batches = data.stream(feed.records, order, batch_size=batch, stop=stop, num_workers=feed.workers)
     try:
         yield from batches
     finally:

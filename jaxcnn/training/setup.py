@@ -15,7 +15,7 @@ from jaxcnn.errors import InputError, input_errors, look_up
 from jaxcnn.operators import LOSSES
 from jaxcnn.training.bounds import check_images, check_steps
 from jaxcnn.training.config import default_config
-from jaxcnn.training.feed import Feed, fits_on_device
+from jaxcnn.training.feed import Feed, fits_on_device, training_order
 from jaxcnn.training.finetune.plan import Plan, inherit, make_plan
 from jaxcnn.training.model import make_model
 from jaxcnn.training.optimizer import make_optimizer
@@ -80,14 +80,15 @@ class Setup:
 
     def feed(self, split):
         """The Feed of "train", "validation" or "test"."""
-        settings = self.config.data
+        settings, training = self.config.data, split == "train"
         return Feed(
             self.records(split),
             self.replicas,
             seed=self.config.seed,
             resident=settings.resident,
             workers=settings.workers,
-            crop=self.crop if split == "train" else None,
+            crop=self.crop if training else None,
+            order=training_order(self.config, self.train, seed=self.config.seed) if training else None,
         )
 
     def steps(self, key):
@@ -185,6 +186,7 @@ def set_up_allowed(config, *, devices=None):
         return duration_in_steps(text, key=key, steps_per_epoch=steps_per_epoch, total=total)
 
     check_steps(config, total, steps)
+    training_order(config, train, seed=config.seed)
     plan = make_plan(config, model, shape, steps)
     return Setup(
         config,

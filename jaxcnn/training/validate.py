@@ -4,9 +4,11 @@ import itertools
 import math
 import re
 
+from jaxcnn import trust
 from jaxcnn.augment import OPERATIONS
+from jaxcnn.data import SAMPLERS
 from jaxcnn.errors import InputError, input_errors, look_up, nearest
-from jaxcnn.training.config import default_config, flatten
+from jaxcnn.training.config import default_config, flatten, is_option
 
 DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?|%)\s*$")
 
@@ -73,7 +75,7 @@ def validate(config):
     """Raises InputError for the first value that cannot be, before anything is read or compiled."""
     known, flat = flatten(default_config()), flatten(config)
     for key, value in flat.items():
-        if key not in known and not key.startswith("model.options"):
+        if key not in known and not is_option(key):
             raise InputError(f"unknown config key '{key}'; {nearest(key, known)}")
         if key in CHOICES and value not in CHOICES[key] and (value or value != known[key]):
             raise InputError(f"config.{key} is '{value}'; it is one of {', '.join(CHOICES[key])}.")
@@ -81,6 +83,9 @@ def validate(config):
             _check_number(key, value)
         if key in PATTERNS and not all(isinstance(pattern, str) for pattern in value):
             raise InputError(f"config.{key} is {value!r}; it holds names in quotes, as ('conv1',).")
+    if not trust.is_code(config.sampler.name):
+        with input_errors("config.sampler.name"):
+            look_up(config.sampler.name, table=SAMPLERS, kind="sampler")
     _validate_durations(config, flat)
     if config.optimizer.name != "sgd" and config.optimizer.nesterov:
         raise InputError(f"config.optimizer.nesterov is for sgd, not for {config.optimizer.name}.")

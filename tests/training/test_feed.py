@@ -4,9 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxcnn import data
+from jaxcnn import InputError, data, train
+from jaxcnn.evaluation.trained import Trained
+from jaxcnn.population import train_population
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.parallel import Replicas
+from jaxcnn.training.setup import set_up
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +98,54 @@ def test_random_crops_are_those_of_the_stream(records, make_feed):
     np.testing.assert_array_equal(np.concatenate(whole, axis=1)[0, :24], data.read_all(records)["image"])
     with pytest.raises(ValueError, match="resident is 'no' or 'auto'"):
         make_feed("yes", crop=crop)
+
+
+IDENTITIES = {"sampler.name": "identities", "sampler.options": {"identities": 8, "images": 4}}
+
+
+@pytest.fixture
+def sampled_config(tiny_config):
+    """make(changes) is a config of 6 steps whose batches are 8 classes of 4 images, of 80 images."""
+
+    def make(changes=None):
+        few = {"data.train": "train[:80]", "data.validation": "train[80:120]", "data.test": "test[:40]"}
+        config = tiny_config({**few, "duration": "6 steps", "log_every": 1, "evaluation.every": "6 steps"})
+        with config.unlocked():
+            config.update_from_flattened_dict({**IDENTITIES, **(changes or {})})
+        return config
+
+    return make
+
+
+def test_a_run_takes_its_images_by_its_sampler(sampled_config):
+    setups = [set_up(sampled_config({"data.resident": resident})) for resident in ("yes", "no")]
+    resident, streamed = (taken(setup.feed("train"), start=3, chunks=(2, 1), batch_size=32) for setup in setups)
+    np.testing.assert_array_equal(resident, streamed)
+    classes = setups[0].train.labels()[resident].reshape(3, 8, 4)
+    assert (classes == classes[:, :, :1]).all()
+    assert all(len(set(batch)) == 8 for batch in classes[:, :, 0])
+    assert setups[0].steps_per_epoch == 80 / 32
+    held_out = [np.asarray(batch["record"]) for batch in setups[0].feed("validation").evaluation(batch_size=40)]
+    np.testing.assert_array_equal(np.sort(np.ravel(held_out)), np.arange(40))
+
+
+def test_what_a_sampler_cannot_do_is_said_before_anything_is_compiled(sampled_config):
+    for changes, reason in {
+        "sampler.name": ("identity", r"config.sampler.name: unknown sampler 'identity'; did you mean 'identities'\?"),
+        "batch_size": (48, "8 identities of 4 images are 32, but config.batch_size is 48"),
+        "sampler.options": ({"classes": 8}, "identities has no option 'classes'"),
+    }.items():
+        with pytest.raises(InputError, match=reason[1]):
+            set_up(sampled_config({changes: reason[0]}))
+
+
+def test_a_population_and_an_evaluation_of_a_run_with_a_sampler(sampled_config, one_device, tmp_path):
+    config = sampled_config({"seed": 1, "data.test": "", "evaluation.batch_size": 40})
+    alone = train(config, tmp_path / "alone", quiet=True, devices=one_device)
+    (member,) = train_population([config], [tmp_path / "0"], tmp_path / "all", quiet=True, devices=one_device)
+    np.testing.assert_allclose(member.validation["loss"], alone.validation["loss"], rtol=1e-5)
+    _, records = Trained(tmp_path / "alone").open("validation")  # in batches of another size
+    assert len(records) == 40
 
 
 def test_a_batch_that_does_not_divide_names_one_that_does(make_feed):
