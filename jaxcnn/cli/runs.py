@@ -12,9 +12,9 @@ def add(verb):
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     _add_train(verb(_train, "train", "train a network as a config says, or resume a run"))
     _add_evaluate(
-        verb(_evaluate, "evaluate", "accuracy of trained networks on a split, one view or many, alone or together")
+        verb(_evaluate, "evaluate", "measure trained networks on a split, one view or many, alone or together")
     )
-    add = verb(_predict, "predict", "label images with a trained network")
+    add = verb(_predict, "predict", "label images with a trained network, or describe them as its task does")
     _add_run(add)
     add.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of images")
     add = trusting(verb(_report, "report", "write report.html and curves.png of a run"))
@@ -155,9 +155,9 @@ def _evaluate(arguments):
 
     With --data it is that of another data set, or of the run's where it lies now.
 
-    With any of --crops, --scales, --dense, or several runs, the errors are those of averaged probabilities: of the
-    views of an image, of its scales, of the members of an ensemble, every protocol and every subset of the runs from
-    one pass. jaxcnn/data/views.py says where the crops lie.
+    With any of --crops, --scales, --dense, or several runs, all of which must give class probabilities, these are
+    averaged: over the views of an image, its scales, and the members of an ensemble. One pass gives the errors of every
+    protocol and every subset of the runs. jaxcnn/data/views.py says where the crops lie.
 
       python -m jaxcnn evaluate --workdir RUN --split test --crops 1 10 144
       python -m jaxcnn evaluate --workdir RUN RUN RUN --crops 10 --scales 256 384 512 --dense --output table.csv
@@ -171,16 +171,27 @@ def _evaluate(arguments):
     if arguments.json:
         print(json.dumps(row))
         return
-    top5 = "" if row["top5"] is None else f", top-5 {row['top5']:.4f}"
     other = f" of {shown(row['data'])}" if "data" in row else ""
-    print(
-        f"{row['architecture']}, step {row['step']}, {row['split']}{other}: n {row['n']}, loss {row['loss']:.4f}, "
-        f"top-1 {row['top1']:.4f}{top5}"
-    )
-    table(
-        ("class", "accuracy"),
-        [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
-    )
+    scores = ", ".join((f"n {row['n']}", *_scores(row, arguments.workdir[0])))
+    print(f"{row['architecture']}, step {row['step']}, {row['split']}{other}: {scores}")
+    if "per_class" in row:
+        table(
+            ("class", "accuracy"),
+            [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
+        )
+
+
+def _scores(row, workdir):
+    """Yields "top-1 0.5678" or "psnr 31.4159 dB" of each measure of the run that has a value."""
+    from jaxcnn.training.rundir.directory import measures_there
+    from jaxcnn.visualize.report import COLUMNS
+
+    _, measures, _ = measures_there(workdir)
+    for name, measure in measures.items():
+        if row.get(name) is not None:
+            unit = "" if measure.unit in ("", "points") else f" {measure.unit}"
+            number = f"{row[name]:.4g}" if measure.log else f"{row[name]:.4f}"
+            yield shown(f"{COLUMNS.get(name, name)} {number}{unit}")
 
 
 def _evaluate_protocols(arguments):
@@ -224,7 +235,7 @@ def _percent(mean, deviation):
 
 
 def _predict(arguments):
-    """Labels image files, or all images below folders, with a trained network.
+    """Says what a trained network makes of image files, or of all images below folders: a classifier labels them.
 
     A file that cannot be read is named in its row; the exit code is 1 then, and 2 where none can be read.
     """
@@ -237,15 +248,23 @@ def _predict(arguments):
         raise InputError(f"no image could be read: {failed[0]['file']}: {failed[0]['error']}{more}")
     if arguments.json:
         print(json.dumps({"predictions": predictions}))
+    elif any(row.keys() == {"file", "label", "probabilities"} for row in predictions):
+        table(("file", "label", "probability"), [_labelled(row) for row in predictions])
     else:
-        table(("file", "label", "probability"), [_prediction(row) for row in predictions])
+        table(("file", "prediction"), [_described(row) for row in predictions])
     return int(bool(failed))
 
 
-def _prediction(row):
+def _labelled(row):
     if "error" in row:
         return row["file"], f"not read: {row['error']}", ""
     return row["file"], row["label"], f"{row['probabilities'][row['label']]:.4f}"
+
+
+def _described(row):
+    if "error" in row:
+        return row["file"], f"not read: {row['error']}"
+    return row["file"], json.dumps({key: value for key, value in row.items() if key != "file"}, ensure_ascii=False)
 
 
 def _report(arguments):

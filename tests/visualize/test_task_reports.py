@@ -9,6 +9,7 @@ import pytest
 
 from jaxcnn import InputError, write_report
 from jaxcnn.cli import main
+from jaxcnn.evaluation.trained import Trained
 from jaxcnn.tasks import CLASSIFICATION, Kind, Measure
 from jaxcnn.training.rundir.directory import about_task, measures_there
 from jaxcnn.visualize.curves import draw_curves, panels_of
@@ -129,6 +130,21 @@ def test_runs_of_several_tasks_are_not_compared(denoising_run, tiny_run, tmp_pat
     both = ["visualize", "curves", "--workdir", str(tiny_run), str(denoising_run), "--output", str(output)]
     assert main(both) == 2 and not output.exists()
     assert f"classification in {tiny_run}, jaxcnn_no_such:denoise in {denoising_run}" in capsys.readouterr().err
+
+
+def test_evaluate_prints_the_measures_that_have_a_value(denoising_run, monkeypatch, capsys):
+    row = {"architecture": "unet", "step": 20, "split": "test", "n": 9, "loss": 0.25, "psnr": 31.5, "kept": None}
+    monkeypatch.setattr(Trained, "evaluate", lambda *_, **__: (None, row))
+    assert main(["evaluate", "--workdir", str(denoising_run), "--split", "test"]) == 0
+    assert capsys.readouterr().out == "unet, step 20, test: n 9, loss 0.2500, psnr 31.5000 dB\n"
+
+
+def test_predict_prints_what_the_task_says_of_an_image(denoising_run, monkeypatch, capsys):
+    rows = [{"file": "a.png", "noise": 0.5}, {"file": "b.png", "error": "torn"}]
+    monkeypatch.setattr(Trained, "predict", lambda *_: rows)
+    assert main(["predict", "--workdir", str(denoising_run), "a.png", "b.png"]) == 1
+    out = capsys.readouterr().out
+    assert '{"noise": 0.5}' in out and "not read: torn" in out
 
 
 @pytest.mark.parametrize(
