@@ -13,7 +13,7 @@ from jaxcnn.training.feed import Feed
 from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
-from jaxcnn.training.step import make_chunk, make_train_step
+from jaxcnn.training.step import make_chunk
 
 NETWORKS = {  # images in a batch, numbers of members
     "lenet5_common": (32, (1, 2, 4, 8, 16, 32)),
@@ -69,14 +69,13 @@ def _config(name, batch):
 
 
 def _state(setup):
-    create = jax.jit(lambda: create_state(setup.config, setup.model, setup.optimizer(), setup.train.shape))
+    create = jax.jit(lambda: create_state(setup))
     return jax.device_get(create().replace(key=None)).replace(key=jax.random.key(0))
 
 
 def _chunk(setup, feed):
     task = setup.task(*image_statistics(setup.config, feed))
-    step = make_train_step(task, setup.optimizer(), setup.schedule())
-    return make_chunk(step, steps=setup.config.steps_per_call)
+    return make_chunk(setup.train_step(task), steps=setup.config.steps_per_call)
 
 
 def _alone(setup, state):

@@ -14,7 +14,7 @@ from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.files import local_path
 from jaxcnn.training.config import default_config
-from jaxcnn.training.evaluate import Evaluator, evaluation_row
+from jaxcnn.training.evaluate import evaluation_row, printed
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir.checkpoint import Checkpoints
@@ -23,13 +23,13 @@ from jaxcnn.training.rundir.data_changes import data_changes
 from jaxcnn.training.rundir.directory import log_evaluation, read_about, read_config, read_data, statistics_there
 from jaxcnn.training.rundir.named_arrays import named, not_finite
 from jaxcnn.training.setup import load_records, make_normalise, set_up_allowed
-from jaxcnn.training.state import abstract_variables
+from jaxcnn.training.state import LABEL, abstract_variables
 from jaxcnn.training.step import as_float
 
 logger = logging.getLogger(__name__)
 
 # Sections of a config that say how a network is trained, and nothing of its use.
-OF_TRAINING = ("augment", "sampler", "finetune", "forgetting", "optimizer", "schedule", "evaluation", "checkpoint")
+OF_TRAINING = ("augment", "sampler", "finetune", "optimizer", "optimizers", "schedule", "evaluation", "checkpoint")
 
 
 class Trained:
@@ -58,8 +58,9 @@ class Trained:
         with Checkpoints(self.workdir / "checkpoints", read_only=True) as checkpoints:
             self.step = checkpoints.resolve(checkpoint)
             self.classes, self.shape = read_data(workdir)
+            self.fields = LABEL
             self.mean, self.std = statistics_there(workdir)
-            self.model = make_model(self.config, self.shape, len(self.classes))
+            self.model = make_model(self.config, self.shape, self.classes, self.fields)
             sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
             like = jax.tree.map(
                 lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
@@ -224,10 +225,10 @@ class Trained:
             records, setup.replicas, seed=0, resident=self.config.data.resident, workers=self.config.data.workers
         )
         variables = setup.replicas.replicate(self.variables)
-        result = Evaluator(setup, setup.task(self.mean, self.std), feed)(variables)
+        (result,) = setup.evaluator(setup.task(self.mean, self.std), feed)(variables)
         row = {**evaluation_row(self.config, self.step, split, result), **self.named_data(setup, name)}
-        log_evaluation(self.workdir, {**row, "confusion": result.confusion.tolist()})
-        return result, row
+        log_evaluation(self.workdir, {**printed(row), **row})
+        return result, printed(row)
 
     def named_data(self, setup, name):
         """{"data": name} for the log of an evaluation on other data than the run's, else {}."""

@@ -11,6 +11,7 @@ from jaxcnn.population.layout import Members
 from jaxcnn.population.loop import Together
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.config import flatten
+from jaxcnn.training.learning import make_kind
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.code import keep_code
 from jaxcnn.training.rundir.directory import full_disk_named, open_run
@@ -23,17 +24,22 @@ OWN = {
     "seed": 0,
     "augment.magnitude": 1.0,
     "model.dropout": 0.0,
-    "loss.label_smoothing": 0.0,
     "optimizer.learning_rate": 1.0,
     "optimizer.momentum": 0.9,
     "optimizer.weight_decay": 0.0,
 }
 
 
+def own_keys(config):
+    """OWN and the numbers of the config's task, which are 0 in the common program."""
+    return {**OWN, **dict.fromkeys(make_kind(config).numbers.values(), 0.0)}
+
+
 def common(config):
     """A config without what is a member's own: runs for which it is equal can be one population."""
-    config, flat = config.copy_and_resolve_references(), flatten(config)
-    config.update_from_flattened_dict({key: value for key, value in OWN.items() if flat[key] is not None})
+    own, config, flat = own_keys(config), config.copy_and_resolve_references(), flatten(config)
+    with config.unlocked():
+        config.update_from_flattened_dict({key: value for key, value in own.items() if flat.get(key) is not None})
     return config
 
 
@@ -60,7 +66,7 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
         validate(config)
     shared = common(configs[0])
     if any(flatten(common(config)) != flatten(shared) for config in configs):
-        raise InputError(f"the members of a population differ only in {', '.join(OWN)}.")
+        raise InputError(f"the members of a population differ only in {', '.join(own_keys(configs[0]))}.")
     if shared.finetune.source or shared.evaluation.patience:
         raise InputError(
             "the members of a population begin from their own draws and end together: config.finetune.source and "
@@ -78,12 +84,12 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
         for config, workdir in zip(configs, workdirs, strict=True):
             open_run(workdir, config, setup.about_data)
             keep_code(workdir, config)
-        with full_disk_named(folder), Checkpoints(folder / "checkpoints") as checkpoints:
+        with full_disk_named(folder), Checkpoints(folder / "checkpoints", rank=setup.kind.rank) as checkpoints:
             return Together(setup, configs, workdirs, folder, members, checkpoints, quiet).train()
 
 
 def _with_own(resolved, config):
     """The resolved config of the population with a member's own values."""
     flat, own = flatten(config), resolved.copy_and_resolve_references()
-    own.update_from_flattened_dict({key: flat[key] for key in OWN if flat[key] is not None})
+    own.update_from_flattened_dict({key: flat[key] for key in own_keys(config) if flat.get(key) is not None})
     return own

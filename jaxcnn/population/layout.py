@@ -7,10 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxcnn.training.compilation import compiler_options
-from jaxcnn.training.evaluate import as_evaluation, no_sums
-from jaxcnn.training.parallel import AXIS
-from jaxcnn.training.step import fetch, make_evaluation_step
+from jaxcnn.tasks import AXIS
 
 MEMBER = "member"
 
@@ -71,6 +68,22 @@ class Members:
         )
         return jax.jit(mapped, donate_argnums=(0,) if donate else ())
 
+    def map_evaluation(self, function):
+        """The jitted, mapped f(variables, data, inputs) -> (sums, rows); data and inputs are the same for all."""
+        stacked, replicated = PartitionSpec(MEMBER), PartitionSpec()
+
+        def each(variables, data, inputs):
+            return _one_program(lambda own, shared, _: function(own, *shared))(variables, (data, inputs), ())
+
+        mapped = jax.shard_map(
+            each, mesh=self.mesh, in_specs=(stacked, replicated, replicated), out_specs=stacked, check_vma=False
+        )
+        return jax.jit(mapped)
+
+    def runs(self, tree):
+        """A pytree of the host for each place."""
+        return [jax.tree.map(lambda x: x[place], tree) for place in range(self.size)]  # noqa: B023
+
 
 def one_after_another(function):
     """A function of one member, for those of a device, in a loop."""
@@ -120,41 +133,3 @@ class MembersInputs:
         record = record.reshape(len(self.orders), steps, self.batch_size)
         mask = np.ones(record.shape, np.float32)
         return self.members.place({"record": record, "mask": mask, "active": self.active})
-
-
-class MembersEvaluator:
-    """Evaluates all members on one split in one program.
-
-    Args:
-      setup: a Setup.
-      task: its Task.
-      feed: the Feed of the split.
-      members: the Members.
-    """
-
-    def __init__(self, setup, task, feed, members):
-        self.setup, self.feed, self.members, self.program = setup, feed, members, None
-        step = make_evaluation_step(task)
-
-        def add(sums, shared, variables):
-            split, inputs = shared
-            return step(sums, variables, fetch(split, jax.tree.map(lambda x: x[0], inputs)))
-
-        self.mapped = members.map(add)
-
-    def __call__(self, variables):
-        """One Evaluation for each place of {"params", "batch_stats"}, laid out on the devices."""
-        classes, settings = self.setup.classes, self.setup.config
-        sums, missed = self.members.stack([no_sums(len(classes))]), []
-        for inputs in self.feed.evaluation(batch_size=settings.evaluation.batch_size):
-            shared = (self.feed.data, inputs)
-            if self.program is None:
-                options = compiler_options(deterministic=settings.deterministic)
-                self.program = self.mapped.lower(sums, shared, variables).compile(compiler_options=options)
-            sums, wrong = self.program(sums, shared, variables)
-            missed.append(wrong)
-        sums, missed = jax.device_get((sums, missed))
-        wrong = np.concatenate(missed, axis=1)
-        return [
-            as_evaluation({name: s[i] for name, s in sums.items()}, wrong[i], classes) for i in range(self.members.size)
-        ]

@@ -7,18 +7,16 @@ import jax
 import numpy as np
 
 from jaxcnn.errors import InputError
-from jaxcnn.population.layout import MembersEvaluator, MembersInputs, unless_frozen
-from jaxcnn.tasks import CLASSIFICATION
+from jaxcnn.population.layout import MembersInputs, unless_frozen
 from jaxcnn.training.chunks import Chunks, network
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.feed import Feed, training_order
-from jaxcnn.training.host import Record
+from jaxcnn.training.host import Record, headline
 from jaxcnn.training.loop import Result, size_of, statistics_of
 from jaxcnn.training.processes.preemption import Termination
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.directory import check_space, write_environment
 from jaxcnn.training.rundir.log import Progress
-from jaxcnn.training.selection import rank
 from jaxcnn.training.state import hyperparameters, initial_state
 
 
@@ -54,7 +52,7 @@ class Together(Chunks):
         setup, config = self.setup, self.setup.config
         start = max(self.checkpoints.steps(), default=0)
         title = f"{len(self.configs)} x {config.model.name}"
-        measures = ("loss", *CLASSIFICATION.selects)
+        measures = headline(setup.kind)
         self.progress = Progress(setup.total, start=start, title=title, quiet=self.quiet, measures=measures)
         pairs = list(zip(self.configs, self.workdirs, strict=True))
         self.runs = [_Member(Record(setup, own, workdir, step=start)) for own, workdir in pairs]
@@ -70,7 +68,7 @@ class Together(Chunks):
             self.data = feed.data
             self.task = setup.task(*statistics_of(setup, feed, *self.workdirs))
             self.state, self.best = self._initial(start)
-            self.validation = MembersEvaluator(setup, self.task, self._feed("validation"), self.members)
+            self.validation = setup.evaluator(self.task, self._feed("validation"))
             if self._active():
                 self._train(start)
             self.checkpoints.wait()
@@ -105,12 +103,10 @@ class Together(Chunks):
 
     def _initial(self, start):
         """The state of all members, and their best one so far."""
-        setup, ema = self.setup, self.setup.config.optimizer.ema > 0
-        optimizer, shape = setup.optimizer(), setup.shape
+        setup = self.setup
 
         def create(drawn, _, __):
-            key, numbers = drawn
-            return initial_state(key, numbers, setup.model, optimizer, shape, ema=ema), ()
+            return initial_state(*drawn, setup), ()
 
         create = self.members.map(create, donate=False)
         drawn = self.members.stack([(jax.random.key(c.seed), self._numbers(c)) for c in self.configs])
@@ -136,7 +132,7 @@ class Together(Chunks):
 
     def _numbers(self, config, scale=1.0):
         rate = np.float32(config.optimizer.learning_rate * scale)
-        return {**hyperparameters(config, self.setup.model), "learning_rate_scale": rate}
+        return {**hyperparameters(config, self.setup.kind, self.setup.model), "learning_rate_scale": rate}
 
     def mapped(self, chunk):
         return self.members.map(unless_frozen(chunk))
@@ -170,21 +166,23 @@ class Together(Chunks):
         now = time.monotonic()
         spent, self.clock = now - self.clock, now
         rows = [member.record.train_row(step, spent / len(active)) for member in active]
-        mean = {name: float(np.mean([row[name] for row in rows])) for name in ("loss", "top1", "images_per_second")}
+        shown = [name for name in (*headline(self.setup.kind), "images_per_second") if rows[0].get(name) is not None]
+        mean = {name: float(np.mean([row[name] for row in rows])) for name in shown}
         self.progress.update(step, {**rows[0], **mean})
 
     def evaluate(self, step):
         found = self.validation(network(self.state))
         rows = {number: member.record.held_out_row(step, found[number]) for number, member in self._active()}
-        accuracy = [row["top1"] for row in rows.values()]
+        first = (*self.setup.kind.selects, *headline(self.setup.kind), *self.setup.kind.measures)[0]
+        values = [row[first] for row in rows.values()]
         self.progress.line(
-            f"step {step}  epoch {next(iter(rows.values()))['epoch']:.2f}  held out: top1 {min(accuracy):.4f} to "
-            f"{max(accuracy):.4f}"
+            f"step {step}  epoch {next(iter(rows.values()))['epoch']:.2f}  held out: {first} {min(values):.4f} to "
+            f"{max(values):.4f}"
         )
         if self.setup.config.schedule.name == "plateau":
             scaled = [self._numbers(member.record.config, member.record.plateau.scale) for member in self.runs]
             self.state = self.state.replace(hyperparameters=self.members.stack(scaled))
-        return {number: {"top1": row["top1"], "loss": row["loss"]} for number, row in rows.items()}
+        return {number: self.runs[number].record.chosen_by(row) for number, row in rows.items()}
 
     def save(self, step, held_out=None):
         unlogged = time.monotonic() - self.clock
@@ -193,12 +191,17 @@ class Together(Chunks):
             own = held_out[number] if held_out else None
             memory = member.record.memory(step, unlogged=unlogged / len(self.runs))
             member.latest = {"step": step, "held_out": own, "memory": memory}
-            if own and (member.best is None or rank(own) >= rank(member.best["held_out"])):
+            if own is not None and self._is_best(member, own):
                 member.best, better[number] = member.latest, True
         if better.any():
             self.best, _ = self.keep(self.best, (), (self.members.place(better), self.state))
         memory = {"places": self.members.size, "unlogged": unlogged, "members": [self._kept(m) for m in self.runs]}
         self.checkpoints.save(step, {"state": self.state, "best": self.best}, memory=memory)
+
+    def _is_best(self, member, held_out):
+        """Whether a state is the member's best: the latest where nothing chooses."""
+        rank = self.setup.kind.rank
+        return member.best is None or rank(held_out) >= rank(member.best["held_out"])
 
     def _kept(self, member):
         about = {"best": member.best, "latest": member.latest, "failure": member.failure}
@@ -206,7 +209,8 @@ class Together(Chunks):
 
     def _write(self, number, kept):
         """Writes checkpoints of a member into its run directory, as the run alone has them; returns their steps."""
-        with Checkpoints(self.workdirs[number] / "checkpoints", keep=self.setup.config.checkpoint.keep) as own:
+        settings = {"rank": self.setup.kind.rank, "keep": self.setup.config.checkpoint.keep}
+        with Checkpoints(self.workdirs[number] / "checkpoints", **settings) as own:
             for about, state in kept:
                 if about["step"] in own.steps():
                     continue
@@ -225,8 +229,7 @@ class Together(Chunks):
     def _finish(self):
         found = None
         if self.setup.config.data.test and any(member.record.tested() is None for _, member in self._active()):
-            evaluator = MembersEvaluator(self.setup, self.task, self._feed("test"), self.members)
-            found = evaluator(network(self.best))
+            found = self.setup.evaluator(self.task, self._feed("test"))(network(self.best))
         return [self._result(number, member, found) for number, member in enumerate(self.runs)]
 
     def _result(self, number, member, found):

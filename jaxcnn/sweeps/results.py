@@ -183,7 +183,7 @@ def _cost(config, classes, shape, known):
     """{"parameters", "macs"} of a run's network; `known` keeps those of other runs."""
     key = config.model.to_json(), classes, shape
     if key not in known:
-        totals = summarize(make_model(config, shape, len(classes)), shape)
+        totals = summarize(make_model(config, shape, classes), shape)
         known[key] = {"parameters": totals["parameters"], "macs": totals["macs"]}
     return known[key]
 

@@ -6,11 +6,38 @@ A run names its kind in config.task.name: a key of TASKS, or `package.module:att
 from jaxcnn import trust
 from jaxcnn.errors import look_up
 from jaxcnn.tasks.classification import CLASSIFICATION
-from jaxcnn.tasks.task import AXIS, About, Kind, Measure, Player, Scores, Task, Terms, gathered
+from jaxcnn.tasks.forgetting import FORGETTING
+from jaxcnn.tasks.task import (
+    AXIS,
+    About,
+    Kind,
+    Measure,
+    Player,
+    Scores,
+    Task,
+    Terms,
+    gathered,
+    init_by_image,
+    own_parts,
+)
 
-__all__ = ["AXIS", "TASKS", "About", "Kind", "Measure", "Player", "Scores", "Task", "Terms", "gathered", "kind_allowed"]
+__all__ = [
+    "AXIS",
+    "TASKS",
+    "About",
+    "Kind",
+    "Measure",
+    "Player",
+    "Scores",
+    "Task",
+    "Terms",
+    "gathered",
+    "init_by_image",
+    "kind_allowed",
+    "own_parts",
+]
 
-TASKS = {"classification": CLASSIFICATION}
+TASKS = {"classification": CLASSIFICATION, "learning_without_forgetting": FORGETTING}
 
 
 def kind_allowed(name):

@@ -1,11 +1,140 @@
-"""Classification: one label an image, measured by top-1 and top-5 accuracy."""
+"""Classification: one label an image, measured by the loss and by top-1 and top-5 accuracy."""
 
-from jaxcnn.tasks.task import Kind, Measure
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxcnn.errors import InputError
+from jaxcnn.operators import loss as losses
+from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms
 
 
 def create(about):
-    """The Task of labelling images with the classes of `about`."""
-    raise NotImplementedError
+    """The Task of labelling images with the classes of `about`.
+
+    Training minimises about.loss of the smoothed (and mixed) labels, plus about.auxiliary_weight times the loss of
+    each auxiliary head: the features named aux1, aux2, ... are logits. The logged loss is the network's own.
+
+    Outputs of `infer`: "logits" and "probabilities", (n, K) float32, and the network's "features".
+    """
+    return Task(
+        players=(Player("classifier", functools.partial(_objective, about)),),
+        infer=functools.partial(infer, about),
+        score=functools.partial(_score, about),
+        prepare=functools.partial(_prepare, about),
+        mix=None if about.mix is None else functools.partial(_mix, about),
+        details=functools.partial(_details, about),
+        describe=functools.partial(_describe, about),
+        check=check_logits,
+        undefined=() if len(about.classes) > 5 else ("top5",),
+    )
+
+
+def _prepare(about, key, example, numbers):
+    image = about.augment(key, example["image"], numbers.get("augment_magnitude", 1.0))
+    targets = losses.smooth_labels(
+        jax.nn.one_hot(example["label"], len(about.classes), dtype=jnp.float32), smoothing=numbers["label_smoothing"]
+    )
+    return {**example, "image": image, "targets": targets}
+
+
+def _mix(about, key, batch, numbers):
+    own = batch["image"], batch["targets"]
+    mixed = about.mix(key, *own)
+    images, targets = (_of_whole_pairs(batch["mask"], *pair) for pair in zip(mixed, own, strict=True))
+    return {**batch, "image": images, "targets": targets}
+
+
+def _of_whole_pairs(mask, mixed, own):
+    """The mixed rows, but its own where a row's neighbour is masked: an image that was left out is zeros."""
+    whole = jnp.repeat(mask.reshape(-1, 2).min(axis=1), 2)
+    return jnp.where(whole.reshape(-1, *[1] * (own.ndim - 1)) > 0, mixed, own)
+
+
+def _objective(about, module, batch, numbers):
+    logits, features = module(about.normalise(batch["image"]), train=True)
+    own = about.loss(logits, batch["targets"])
+    auxiliary = sum(about.loss(head, batch["targets"]) for head in auxiliary_logits(features))
+    loss = own + about.auxiliary_weight * auxiliary
+    return Terms(loss, {"loss": lax.stop_gradient(own), **accuracy(logits, batch["label"])})
+
+
+def infer(about, module, batch):
+    """{"logits", "probabilities", "features"} of a batch's images."""
+    logits, features = module(about.normalise(batch["image"]), train=False)
+    return {"logits": logits, "probabilities": jax.nn.softmax(logits), "features": features}
+
+
+def _score(about, outputs, batch):
+    logits, label = outputs["logits"], batch["label"]
+    classes = len(about.classes)
+    means = {"loss": about.loss(logits, jax.nn.one_hot(label, classes, dtype=jnp.float32)), **accuracy(logits, label)}
+    confusion = jnp.zeros((classes, classes), jnp.float32).at[label, jnp.argmax(logits, axis=1)].add(batch["mask"])
+    return Scores(means, {"confusion": confusion}, {"wrong": (batch["mask"] > 0) & (means["top1"] == 0)})
+
+
+def _details(about, n, means, sums, rows):
+    """per_class: {class: its accuracy}, None without images; confusion: rows the true class; wrong: positions."""
+    confusion = sums["confusion"].astype(np.int64)
+    return {
+        "per_class": per_class(about.classes, confusion),
+        "confusion": confusion.tolist(),
+        "wrong": np.flatnonzero(rows["wrong"]).tolist(),
+    }
+
+
+def per_class(classes, confusion):
+    """{class: its accuracy}, None for one without images, of a confusion matrix (K, K), rows the true class."""
+    seen, right = confusion.sum(axis=1), confusion.diagonal()
+    return {name: (float(r / s) if s else None) for name, r, s in zip(classes, right, seen, strict=True)}
+
+
+def _describe(about, outputs):
+    row = outputs["probabilities"]
+    return {
+        "label": about.classes[int(row.argmax())],
+        "probabilities": dict(zip(about.classes, row.tolist(), strict=True)),
+    }
+
+
+def accuracy(logits, labels):
+    """{"top1", "top5"}: 1.0 where the label is among the 1 or 5 largest logits, (n,) float32 each."""
+    return {f"top{k}": top_k_correct(logits, labels, k=k) for k in (1, 5)}
+
+
+def top_k_correct(logits, labels, *, k):
+    """1.0 where the label is among the k largest logits, (n,) float32.
+
+    Ties go to the lower class index; a row with a NaN is wrong.
+    """
+    own = jnp.take_along_axis(logits, labels[:, None], axis=1)
+    earlier = jnp.arange(logits.shape[1])[None] < labels[:, None]
+    before = jnp.sum((logits > own) | ((logits == own) & earlier), axis=1)
+    return ((before < k) & ~jnp.isnan(logits).any(axis=1)).astype(jnp.float32)
+
+
+def auxiliary_logits(features):
+    """The logits of a network's auxiliary heads, aux1, aux2, ..., by their names among its features."""
+    return [features[name] for name in sorted(features) if name.startswith("aux") and name[3:].isdigit()]
+
+
+def check_logits(name, result, about):
+    """Raises InputError where a network does not return (logits (n, K), features)."""
+    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+        raise InputError(
+            f"architecture {name} returns {type(result).__name__}; a model returns (logits, features), "
+            "features a dict from stage names to arrays."
+        )
+    classes = len(about.classes)
+    if result[0].shape != (2, classes):
+        raise InputError(
+            f"architecture {name} gives logits of shape {result[0].shape} for 2 images, but the data set has "
+            f"{classes} classes: (2, {classes}) would be right. Give its head {classes} classes, for example "
+            f"by config.model.options.num_classes."
+        )
 
 
 CLASSIFICATION = Kind(

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax import lax
+
+from jaxcnn.tasks.pixels import normalise
 
 AXIS = "batch"  # the mapped axis of the replicas that share a batch
 
@@ -61,7 +62,7 @@ class Scores(NamedTuple):
 
     Attributes:
       means: as those of Terms.
-      sums: {name: (n, ...)} of which the sum over the images that are there is taken, over all batches.
+      sums: {name: array} of the batch, masked already; added up over batches and replicas.
       rows: {name: (n, ...)} brought to the host for every image.
     """
 
@@ -84,6 +85,11 @@ class Player(NamedTuple):
     objective: Callable
     parts: tuple = ()
     turns: int = 1
+
+
+def own_parts(tree, parts):
+    """The part of a dict like params that a player with these parts moves; () is all."""
+    return {name: tree[name] for name in tree if name in parts} if parts else tree
 
 
 class About(NamedTuple):
@@ -112,8 +118,7 @@ class About(NamedTuple):
 
     def normalise(self, images):
         """(images - mean) / std of images (n, h, w, c) on the [0, 1] scale."""
-        mean, std = (jnp.asarray(x).reshape((1,) * (4 - jnp.ndim(x)) + jnp.shape(x)) for x in (self.mean, self.std))
-        return (images - mean) / std
+        return normalise(images, self.mean, self.std)
 
 
 def _example_as_it_is(key, example, numbers):
@@ -151,7 +156,8 @@ class Task(NamedTuple):
       details: f(n, means, sums, rows) -> JSON kept beside the measures in evaluations.jsonl.
       describe: f({output: array} of one image) -> JSON of a prediction, or None where `predict` is not offered.
       init: f(module, batch), which touches every parameter once.
-      check: f(name, model, about), which raises InputError where a network does not fit the task, or None.
+      check: f(name, result, about), which raises InputError where `result`, the ShapeDtypeStructs that the network of
+        this name returns for two images, does not fit the task; or None.
       before: f(module, batch) -> {field: (n, ...)}, recorded once over the training images with the network that the
         run begins with; fields of every training batch from then on. Or None.
       undefined: names of measures that have no value on these data.

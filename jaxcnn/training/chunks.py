@@ -8,7 +8,7 @@ import jax
 from jaxcnn.data.workers import WorkerDied
 from jaxcnn.training.compilation import compiler_options
 from jaxcnn.training.processes.preemption import Preempted
-from jaxcnn.training.step import make_chunk, make_train_step
+from jaxcnn.training.step import make_chunk
 
 
 class Chunks(abc.ABC):
@@ -114,13 +114,9 @@ class Chunks(abc.ABC):
             jax.block_until_ready(self.pending[-2])
 
     def _compile(self, steps, phase, inputs):
-        setup, settings = self.setup, self.setup.config.optimizer
-        task = self.task._replace(factors=setup.plan.factors[phase])
-        step = make_train_step(
-            task, setup.optimizer(), setup.schedule(), ema=settings.ema, accumulate=settings.accumulate
-        )
-        lowered = self.mapped(make_chunk(step, steps=steps)).lower(self.state, self.data, inputs)
-        return lowered.compile(compiler_options=compiler_options(deterministic=setup.config.deterministic))
+        chunk = make_chunk(self.setup.train_step(self.task, phase), steps=steps)
+        lowered = self.mapped(chunk).lower(self.state, self.data, inputs)
+        return lowered.compile(compiler_options=compiler_options(deterministic=self.setup.config.deterministic))
 
     def _event(self, step):
         """An evaluation, a checkpoint, or the end; the clock of the images/s stands still."""

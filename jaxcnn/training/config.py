@@ -18,7 +18,7 @@ from jaxcnn.errors import InputError, nearest
 FREE_KEYS = ("data.data_dir", "data.workers", "checkpoint.keep")
 
 # Sections whose keys are the arguments of what is named beside them.
-OPTIONS = ("model.options", "sampler.options")
+OPTIONS = ("model.options", "sampler.options", "task.options", "optimizers")
 
 
 class Config(ml_collections.ConfigDict):
@@ -111,6 +111,12 @@ def default_config():
             "auxiliary_weight": 0.3,  # of each auxiliary head's loss (GoogLeNet, Inception-v3)
         }
     )
+    config.task = Config(
+        {
+            "name": "classification",  # of jaxcnn.tasks.TASKS, or package.module:attribute
+            "options": Config(),  # the task's own arguments
+        }
+    )
     config.optimizer = Config(
         {
             "name": "sgd",
@@ -129,6 +135,7 @@ def default_config():
             "ema": 0.0,  # decay of an average of weights and statistics that evaluation uses, see step.average; 0: none
         }
     )
+    config.optimizers = Config()  # of a game: {player: {key of optimizer: value}}; "rate" is a factor of learning_rate
     config.schedule = Config(
         {
             "name": "constant",
@@ -147,12 +154,6 @@ def default_config():
             "freeze_to": "",  # a stage of the network: all that it is computed from stays
             "rates": (),  # (pattern, factor of the learning rate), ...; the first that matches counts
             "unfreeze": (),  # (pattern, duration), ...: what was frozen learns from there on
-        }
-    )
-    config.forgetting = Config(
-        {
-            "weight": 0.0,  # of the loss against the source's responses, see jaxcnn.transfer.forgetting; 0: none
-            "temperature": 2.0,
         }
     )
     config.evaluation = Config(
@@ -276,8 +277,16 @@ def to_json(config):
 def from_json(text):
     """The ConfigDict that to_json wrote; keys it lacks (an older run's) take their defaults."""
     config = default_config()
-    _fill(config, json.loads(text), "")
+    _fill(config, _retired(json.loads(text)), "")
     return config
+
+
+def _retired(values):
+    """The dict of an older run's config.json with its retired keys as they are written now."""
+    forgetting = values.pop("forgetting", {})  # was a part of every config, without effect where its weight was 0
+    if forgetting.get("weight"):
+        values["task"] = {"name": "learning_without_forgetting", "options": forgetting}
+    return values
 
 
 def _fill(config, values, prefix):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxcnn.errors import InputError
+from jaxcnn.training.step import DIVISOR
 
 
 class Diverged(InputError):
@@ -13,26 +14,35 @@ def divergence(rows, step):
     """Looks for the first step whose loss, gradient or parameters are not finite.
 
     Args:
-      rows: {metric: (steps,)} of the last steps, loss as a sum over the images seen.
+      rows: {metric: (steps,)} of the last steps, losses as sums over the images seen; of a game PLAYER/loss and so on.
       step: the step that the last row belongs to.
     Returns:
       None where all are finite, else (step, text: the numbers there, one step before, and the likely cause).
     """
-    finite = np.isfinite(rows["loss"]) & np.isfinite(rows["gradient_norm"]) & np.isfinite(rows["parameter_norm"])
+    watched = [name for name in rows if name.rpartition("/")[2] in ("loss", "gradient_norm", "parameter_norm")]
+    finite = np.all([np.isfinite(rows[name]) for name in watched], axis=0)
     if finite.all():
         return None
     at = int(np.argmin(finite))
     first = step - len(finite) + at + 1
-    batch = max(float(rows["seen"][at]), 1.0)
+    player = next(name for name in watched if not np.isfinite(rows[name][at])).rpartition("/")[0]
+    prefix = f"{player}/" if player or "loss" not in rows else ""
+    if prefix + "loss" not in rows:  # the norm of a game's parameters, which are all players'
+        prefix = next(name for name in watched if name.endswith("/loss")).removesuffix("loss")
+
+    def said(at):
+        loss = rows[prefix + "loss"][at] / (float(rows.get(prefix + "loss" + DIVISOR, rows["seen"])[at]) or 1.0)
+        return f"{loss:.4g}", f"{rows[prefix + 'gradient_norm'][at]:.4g}"
+
+    loss, gradient = said(at)
+    who = f" of {prefix[:-1]}" if prefix else ""
     text = (
-        f"training diverged at step {first}: loss {rows['loss'][at] / batch:.4g}, gradient norm "
-        f"{rows['gradient_norm'][at]:.4g}, parameter norm {rows['parameter_norm'][at]:.4g}"
+        f"training diverged at step {first}: loss{who} {loss}, gradient norm {gradient}, parameter norm "
+        f"{rows['parameter_norm'][at]:.4g}"
     )
     if at:
-        text += (
-            f"; one step before the loss was {rows['loss'][at - 1] / batch:.4g}, the gradient norm "
-            f"{rows['gradient_norm'][at - 1]:.4g}"
-        )
+        loss, gradient = said(at - 1)
+        text += f"; one step before the loss was {loss}, the gradient norm {gradient}"
     return first, (
         f"{text}. Likely cause: the learning rate, {rows['learning_rate'][at]:g}, is too high for this network; lower "
         "config.optimizer.learning_rate, add a warm-up (config.schedule.warmup) or clip the gradient "

@@ -9,7 +9,7 @@ from jaxcnn.training.compilation import compiler_options, use_persistent_cache
 from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
-from jaxcnn.training.step import make_chunk, make_train_step
+from jaxcnn.training.step import make_chunk
 
 
 def describe(config):
@@ -30,19 +30,10 @@ def describe(config):
         yield f"  {stage['stage']:<12} {_times(stage['shape']):<20} {_mib(stage['bytes'])}"
     yield f"{config.model.name}: {totals['parameters']:,} parameters"
     feed = setup.feed("train")
-    optimizer = setup.optimizer()
-    state = jax.jit(
-        lambda: create_state(config, setup.model, optimizer, setup.shape), out_shardings=setup.replicas.replicated
-    )()
+    state = jax.jit(lambda: create_state(setup), out_shardings=setup.replicas.replicated)()
     yield f"state (parameters, optimizer): {_mib(sum(x.nbytes for x in jax.tree.leaves(state)))} a device"
     yield f"data: {_mib(sum(x.nbytes for x in feed.data.values()))} a device" if feed.resident else "data: streamed"
-    step = make_train_step(
-        setup.task(*image_statistics(config, feed)),
-        optimizer,
-        setup.schedule(),
-        ema=config.optimizer.ema,
-        accumulate=config.optimizer.accumulate,
-    )
+    step = setup.train_step(setup.task(*image_statistics(config, feed)))
     source = feed.training(start=0, batch_size=config.batch_size)
     lowered = setup.replicas.map(make_chunk(step, steps=1)).lower(state, feed.data, source.take(1))
     source.close()

@@ -1,12 +1,15 @@
-"""Evaluation on exactly the N images of a split, for any batch size and device count: sums of correct over seen."""
+"""Evaluation on exactly the N images of a split, for any batch size and device count: masked sums over their masks."""
 
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from jaxcnn.errors import InputError
+from jaxcnn.files import replaced
 from jaxcnn.training.compilation import compiler_options
-from jaxcnn.training.step import fetch, make_evaluation_step
+from jaxcnn.training.step import DIVISOR, fetch, make_evaluation_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,95 +18,89 @@ class Evaluation:
 
     Attributes:
       n: images seen; those that could not be read are not among them.
-      loss: mean.
-      top1, top5: fractions; top5 is None where there are 5 classes or fewer.
-      confusion: (K, K) int64, rows the true class.
-      classes: their names.
-      wrong: positions in the split of the images whose top-1 is wrong, ascending; one with a NaN among its logits is
-        wrong, one that could not be read is not there.
+      values: {measure: float}, None where it has no value on these data; in the order of the Kind's measures.
+      details: JSON that the task keeps beside them, for classification per_class, confusion and wrong.
+      rows: {name: (records, ...)} of the task, in the order of the records.
     """
 
     n: int
-    loss: float
-    top1: float
-    top5: float | None
-    confusion: np.ndarray
-    classes: tuple
-    wrong: list
-
-    def per_class(self):
-        """{class: its accuracy}, None for a class without images."""
-        seen = self.confusion.sum(axis=1)
-        right = self.confusion.diagonal()
-        return {name: (float(r / s) if s else None) for name, r, s in zip(self.classes, right, seen, strict=True)}
+    values: dict
+    details: dict
+    rows: dict
 
 
 class Evaluator:
-    """Compiles the evaluation of a Task once, and runs it on as many states as wanted.
+    """Compiles the evaluation of a task once, and runs it on as many networks as wanted.
 
     Args:
-      setup: a Setup.
-      task: its Task.
+      model: a Linen module.
+      kind: the Kind of the task.
+      task: a Task.
       feed: the Feed of the split.
+      batch_size: over all devices.
+      deterministic: as config.deterministic.
     """
 
-    def __init__(self, setup, task, feed):
-        self.feed, self.replicas = feed, setup.replicas
-        self.batch_size = setup.config.evaluation.batch_size
-        self.classes, self.program = setup.classes, None
-        step = make_evaluation_step(task)
-
-        def mapped(sums, data, inputs):
-            variables, split = data
-            batch = fetch(split, jax.tree.map(lambda x: x[0], inputs))
-            return step(sums, variables, batch)
-
-        self.mapped = self.replicas.map(mapped)
-        self.options = compiler_options(deterministic=setup.config.deterministic)
+    def __init__(self, model, kind, task, feed, *, batch_size, deterministic=False):
+        self.kind, self.task, self.feed, self.batch_size, self.program = kind, task, feed, batch_size, None
+        step = make_evaluation_step(model, task)
+        self.mapped = feed.replicas.map_evaluation(
+            lambda variables, data, inputs: step(variables, fetch(data, jax.tree.map(lambda x: x[0], inputs)))
+        )
+        self.options = compiler_options(deterministic=deterministic)
 
     def __call__(self, variables):
-        """The Evaluation of {"params", "batch_stats"}, laid out on the devices."""
-        data = (variables, self.feed.data)
-        sums, missed = self.replicas.replicate(no_sums(len(self.classes))), []
+        """The Evaluations of {"params", "batch_stats"}, laid out on the devices: one for each run in them."""
+        total, rows = None, []
         for inputs in self.feed.evaluation(batch_size=self.batch_size):
+            arguments = (variables, self.feed.data, inputs)
             if self.program is None:
-                self.program = self.mapped.lower(sums, data, inputs).compile(compiler_options=self.options)
-            sums, wrong = self.program(sums, data, inputs)
-            missed.append(wrong)
-        sums, missed = jax.device_get((sums, missed))
-        return as_evaluation(sums, np.concatenate(missed), self.classes)
+                self.program = self.mapped.lower(*arguments).compile(compiler_options=self.options)
+            sums, more = self.program(*arguments)
+            total = sums if total is None else _added(total, sums)
+            rows.append(more)
+        runs = self.feed.replicas.runs
+        found = [runs(tree) for tree in jax.device_get([total, *rows])]
+        return [self._evaluation(total, rows) for total, *rows in zip(*found, strict=True)]
+
+    def _evaluation(self, total, rows):
+        count, seen = len(self.feed.records), float(total["means"]["seen"])
+        rows = {name: np.concatenate([part[name] for part in rows])[:count] for name in rows[0]}
+        divided = ((name, x) for name, x in total["means"].items() if name != "seen" and not name.endswith(DIVISOR))
+        # in float64: 2 / 3 as Python has it
+        means = {name: float(x) / _divisor(total["means"], name, seen) for name, x in divided}
+        means |= dict.fromkeys(self.task.undefined)
+        arguments = (int(seen), means, total["sums"], rows)
+        values = self.task.finish(*arguments)
+        if unknown := sorted(values.keys() - self.kind.measures.keys()):
+            raise InputError(f"the task measures {', '.join(unknown)}, which are not among the measures of its Kind.")
+        values = {name: values[name] for name in self.kind.measures if name in values}
+        return Evaluation(int(seen), values, self.task.details(*arguments), rows)
 
 
-def no_sums(count):
-    """What the evaluation step adds to, before the first batch, for a number of classes."""
-    sums = dict.fromkeys(("loss", "top1", "top5", "seen"), np.float32(0))
-    return {**sums, "confusion": np.zeros((count, count), np.float32)}
+@jax.jit
+def _added(total, sums):
+    return jax.tree.map(jnp.add, total, sums)
 
 
-def as_evaluation(sums, wrong, classes):
-    """The Evaluation of the sums over a split; wrong is True at the positions whose images are, (n or more,)."""
-    seen = max(float(sums["seen"]), 1.0)
-    mean = {name: float(sums[name]) / seen for name in ("loss", "top1", "top5")}  # in float64: 2 / 3 as Python has it
-    return Evaluation(
-        int(sums["seen"]),
-        mean["loss"],
-        mean["top1"],
-        mean["top5"] if len(classes) > 5 else None,
-        sums["confusion"].astype(np.int64),
-        classes,
-        np.flatnonzero(wrong).tolist(),
-    )
+def _divisor(means, name, seen):
+    return float(means.get(name + DIVISOR, seen)) or 1.0
 
 
 def evaluation_row(config, step, split, evaluation):
-    """The evaluation as the JSON object that `evaluate --json` prints and evaluations.jsonl keeps."""
-    return {
-        "architecture": config.model.name,
-        "step": step,
-        "split": split,
-        "n": evaluation.n,
-        "loss": evaluation.loss,
-        "top1": evaluation.top1,
-        "top5": evaluation.top5,
-        "per_class": evaluation.per_class(),
-    }
+    """The evaluation as the JSON object that evaluations.jsonl keeps; `evaluate --json` shows `printed` of it."""
+    about = {"architecture": config.model.name, "step": step, "split": split, "n": evaluation.n}
+    return {**about, **evaluation.values, **evaluation.details}
+
+
+def keep_rows(workdir, step, split, evaluation, names):
+    """Writes rows of an Evaluation into evaluations/SPLIT-STEP.npz of a run directory, those of task.stored."""
+    if names and jax.process_index() == 0:
+        (workdir / "evaluations").mkdir(exist_ok=True)
+        with replaced(workdir / "evaluations" / f"{split}-{step}.npz") as path, path.open("wb") as file:
+            np.savez_compressed(file, **{name: evaluation.rows[name] for name in names})
+
+
+def printed(row):
+    """A row without its lists: a confusion matrix and the numbers of images are for the log."""
+    return {name: value for name, value in row.items() if not isinstance(value, list)}

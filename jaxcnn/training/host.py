@@ -8,11 +8,12 @@ import jax
 import numpy as np
 
 from jaxcnn.training.divergence import divergence
-from jaxcnn.training.evaluate import evaluation_row
+from jaxcnn.training.evaluate import evaluation_row, keep_rows, printed
 from jaxcnn.training.rundir.directory import append_evaluation, read_evaluations
 from jaxcnn.training.rundir.extension import first_duration
 from jaxcnn.training.rundir.log import MetricsLog, read_metrics
 from jaxcnn.training.schedule import Plateau
+from jaxcnn.training.step import DIVISOR, of_the_step
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Record:
         self.log = MetricsLog(workdir, step=step, active=jax.process_index() == 0)
         self.plateau, self.patience, self.seconds, self.rows = Plateau(), Plateau(), 0.0, {}
         self.reopened = False
+        task = setup.task()
+        self.undefined, self.stored = task.undefined, task.stored
 
     def memory(self, step, *, unlogged):
         """The JSON that a checkpoint holds beside the state; `unlogged` are the seconds that the rows below took."""
@@ -96,29 +99,39 @@ class Record:
             "split": "train",
             "step": step,
             "epoch": self._epoch(step),
-            **{name: float(rows[name].sum()) / max(seen, 1.0) for name in ("loss", "top1", "top5")},
-            **{name: float(rows[name][-1]) for name in ("learning_rate", "gradient_norm", "parameter_norm")},
+            **{name: self._mean(rows, name) for name in self.setup.kind.measures if name in rows},
+            **{name: float(rows[name][-1]) for name in of_the_step(rows)},
             "images_per_second": round(seen / spent, 1),
             "seconds": round(self.seconds, 3),
         }
-        if len(self.setup.classes) <= 5:
-            row["top5"] = None
         if seen < steps * self.config.batch_size:
             row["unreadable"] = int(steps * self.config.batch_size - seen)
         self.log.write(row)
         return row
 
+    def _mean(self, rows, name):
+        """The mean of a metric over the images of all rows; None where it has no value on these data."""
+        if name in self.undefined:
+            return None
+        divisor = float(rows.get(name + DIVISOR, rows["seen"]).sum())
+        return float(rows[name].sum()) / (divisor or 1.0)
+
     def held_out_row(self, step, result):
         """Logs an Evaluation on the held-out slice, moves the plateau, and returns the row."""
-        row = {"split": "validation", "step": step, "epoch": self._epoch(step), "n": result.n}
-        row |= {"loss": result.loss, "top1": result.top1, "top5": result.top5}
+        row = {"split": "validation", "step": step, "epoch": self._epoch(step), "n": result.n, **result.values}
         self.log.write(row)
-        if self.config.schedule.name == "plateau":
-            self.plateau = self.plateau.update(
-                1 - result.top1, patience=self.config.schedule.patience, factor=self.config.schedule.factor
-            )
-        self.patience = self.patience.update(1 - result.top1, patience=math.inf, factor=1.0)
+        kind = self.setup.kind
+        if kind.selects:
+            first = kind.selects[0]
+            error, schedule = kind.measures[first].error(row[first]), self.config.schedule
+            if schedule.name == "plateau":
+                self.plateau = self.plateau.update(error, patience=schedule.patience, factor=schedule.factor)
+            self.patience = self.patience.update(error, patience=math.inf, factor=1.0)
         return row
+
+    def chosen_by(self, row):
+        """{measure: value} of those that choose the best checkpoint, from a held-out row."""
+        return {name: row[name] for name in self.setup.kind.selects}
 
     def waited(self):
         """Whether config.evaluation.patience evaluations brought no lower held-out error: the run ends."""
@@ -131,10 +144,10 @@ class Record:
 
     def tested(self):
         """The evaluation on test at the end of this duration, see evaluation_row; None before it was done."""
-        kept = ("time", "final", "duration", "look", "confusion", "wrong")  # in the log alone
+        kept = ("time", "final", "duration", "look")  # in the log alone
         begun = first_duration(self.workdir, self.config)  # rows of older runs do not say their duration
         found = (row for row in self._finals() if row.get("duration", begun) == self.config.duration)
-        return next(({k: v for k, v in row.items() if k not in kept} for row in found), None)
+        return next((printed({k: v for k, v in row.items() if k not in kept}) for row in found), None)
 
     def looks(self):
         """How often the run has been evaluated on test at an end; more than once where it was made longer."""
@@ -147,12 +160,23 @@ class Record:
         """Keeps the Evaluation on test at the end, of the checkpoint of a step; returns its row."""
         row = evaluation_row(self.config, step, "test", result)
         more = {"final": True, "duration": self.config.duration, "look": self.looks() + 1}
-        more |= {"confusion": result.confusion.tolist(), "wrong": result.wrong}
-        append_evaluation(self.workdir, {**row, **more})
-        return row
+        append_evaluation(self.workdir, {**printed(row), **more, **row})
+        keep_rows(self.workdir, step, "test", result, self.stored)
+        return printed(row)
 
     def _epoch(self, step):
         return round(step / self.setup.steps_per_epoch, 4)
+
+
+def headline(kind):
+    """The measures of a Kind that a line of progress shows: losses, then what chooses the best checkpoint."""
+    losses = [name for name in kind.measures if name.rpartition("/")[2] == "loss"]
+    return tuple(dict.fromkeys((*losses, *kind.selects)))
+
+
+def said(kind, row):
+    """ "loss 0.1234  top1 0.9000" of a row with measures."""
+    return "  ".join(f"{name} {row[name]:.4f}" for name in headline(kind) if row.get(name) is not None)
 
 
 def _as_json(plateau):

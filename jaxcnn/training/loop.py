@@ -10,18 +10,16 @@ import numpy as np
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
-from jaxcnn.tasks import CLASSIFICATION
+from jaxcnn.training.before import recorded_before
 from jaxcnn.training.bounds import check_workers
 from jaxcnn.training.chunks import Chunks, network
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.divergence import Diverged
-from jaxcnn.training.evaluate import Evaluator
 from jaxcnn.training.finetune.start import begin_from_source, source_statistics
-from jaxcnn.training.host import Record
+from jaxcnn.training.host import Record, headline, said
 from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.processes.distributed import hold_together
 from jaxcnn.training.processes.preemption import Preempted, Termination
-from jaxcnn.training.responses import OLD, old_responses
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.code import keep_code
 from jaxcnn.training.rundir.directory import (
@@ -53,7 +51,7 @@ class Result:
       workdir: the run directory.
       step: updates done.
       state: the last State.
-      validation: {"step", "top1", "loss"} of the best checkpoint on the held-out slice.
+      validation: {"step"} of the best checkpoint and the measures that chose it, on the held-out slice.
       test: the evaluation of that checkpoint on the test split as a dict, see evaluation_row; None without one.
     """
 
@@ -85,7 +83,8 @@ def train(
       devices: the devices to use; None takes all.
       profile: steps of a jax.profiler trace in workdir/profile.
       final_test: end with the test split; a search leaves it alone.
-      on_evaluation: called with (step, held-out top-1) after each evaluation; what it raises ends the run.
+      on_evaluation: called with (step, the held-out measure that chooses the best checkpoint) after each evaluation;
+        what it raises ends the run.
       extend: the run in workdir may have a shorter config.duration: it resumes from its last state to the new end,
         see Extension. The test split is then looked at once more.
       allow_changed_code: the run in workdir may resume with other sources of the code that its config names; those of
@@ -111,8 +110,8 @@ def train(
     with hold_together(workdir):
         moved = open_run(workdir, setup.config, setup.about_data, extend=extend)
         keep_code(workdir, setup.config, allow_changed=allow_changed_code)
-        keep = setup.config.checkpoint.keep
-        with full_disk_named(workdir), Checkpoints(workdir / "checkpoints", keep=keep) as checkpoints:
+        kept = {"rank": setup.kind.rank, "keep": setup.config.checkpoint.keep}
+        with full_disk_named(workdir), Checkpoints(workdir / "checkpoints", **kept) as checkpoints:
             run = _Run(setup, workdir, checkpoints, quiet, profile, on_evaluation)
             return run.train(final_test=final_test, moved=moved)
 
@@ -127,7 +126,7 @@ class _Run(Chunks):
     def train(self, *, final_test, moved):
         config, setup = self.config, self.setup
         resumed = max(self.checkpoints.steps(), default=0)
-        shown = {"title": config.model.name, "measures": ("loss", *CLASSIFICATION.selects)}
+        shown = {"title": config.model.name, "measures": headline(setup.kind)}
         self.progress = Progress(setup.total, start=resumed, quiet=self.quiet, **shown)
         self.record = Record(setup, config, self.workdir, step=resumed)
         try:
@@ -143,11 +142,11 @@ class _Run(Chunks):
             self.data = feed.data
             self.task = setup.task(*statistics_of(setup, feed, self.workdir))
             self.state = self._initial(resumed, memory)
-            if config.forgetting.weight:
-                old = old_responses(setup, self.task, feed, self.state, self.workdir, resumed=resumed > 0)
-                self.data = {**self.data, OLD: setup.replicas.replicate(old)}
+            if self.task.before is not None:
+                recorded = recorded_before(setup, self.task, feed, self.state, self.workdir, resumed=resumed > 0)
+                self.data = {**self.data, **setup.replicas.replicate(recorded)}
             self._announce(resumed, feed)
-            self.validation = Evaluator(setup, self.task, self._feed("validation"))
+            self.validation = setup.evaluator(self.task, self._feed("validation"))
             with Termination() as termination:
                 self._steps(resumed, feed, termination)
             self.checkpoints.wait()
@@ -169,11 +168,8 @@ class _Run(Chunks):
         return feed
 
     def _initial(self, resumed, memory):
-        optimizer, replicas = self.setup.optimizer(), self.setup.replicas
-        create = jax.jit(
-            lambda: create_state(self.config, self.setup.model, optimizer, self.setup.shape),
-            out_shardings=replicas.replicated,
-        )
+        replicas = self.setup.replicas
+        create = jax.jit(lambda: create_state(self.setup), out_shardings=replicas.replicated)
         like = jax.eval_shape(create)
         if resumed:
             self.record.restore(memory, resumed, self.extension)
@@ -259,14 +255,13 @@ class _Run(Chunks):
 
     def evaluate(self, step):
         scale = self.record.plateau.scale
-        row = self.record.held_out_row(step, self.validation(network(self.state)))
-        self.progress.line(
-            f"step {step}  epoch {row['epoch']:.2f}  held out: loss {row['loss']:.4f}  top1 {row['top1']:.4f}"
-        )
+        (result,) = self.validation(network(self.state))
+        row = self.record.held_out_row(step, result)
+        self.progress.line(f"step {step}  epoch {row['epoch']:.2f}  held out: {said(self.setup.kind, row)}")
         if self.record.plateau.scale != scale:
             self._scale_rate(self.record.plateau.scale)
         self.ended = self.record.waited()
-        return {"top1": row["top1"], "loss": row["loss"]}
+        return self.record.chosen_by(row)
 
     def _scale_rate(self, scale):
         numbers = {
@@ -280,13 +275,15 @@ class _Run(Chunks):
         memory = self.record.memory(step, unlogged=time.monotonic() - self.clock)
         self.checkpoints.save(step, self.state, held_out=held_out, memory=memory)
         if held_out and self.on_evaluation:
-            self.on_evaluation(step, held_out["top1"])
+            self.on_evaluation(step, held_out[self.setup.kind.selects[0]])
 
     def _finish(self, final_test):
         best = self.checkpoints.resolve("best")
         validation = {"step": best, **self.checkpoints.held_out(best)}
-        if few := few_images(validation["top1"], len(self.setup.records("validation"))):
-            self.progress.line(few)
+        first = self.setup.kind.selects[0] if self.setup.kind.selects else None
+        if first and self.setup.kind.measures[first].unit == "points":
+            if few := few_images(validation[first], len(self.setup.records("validation"))):
+                self.progress.line(few)
         test = self.record.tested()
         if test is None and final_test and self.config.data.test:
             test = self._test(best)
@@ -296,10 +293,10 @@ class _Run(Chunks):
         """The look at the test split, one at each end that the run had."""
         state = self.checkpoints.load(best, self.state)
         looks = self.record.looks() + 1
-        row = self.record.test_row(best, Evaluator(self.setup, self.task, self._feed("test"))(network(state)))
+        (result,) = self.setup.evaluator(self.task, self._feed("test"))(network(state))
+        row = self.record.test_row(best, result)
         self.progress.line(
-            f"test, best checkpoint (step {best}): {row['top1']:.2%} of {row['n']:,} images right, "
-            f"loss {row['loss']:.4f}"
+            f"test, best checkpoint (step {best}): {row['n']:,} images, {said(self.setup.kind, row)}"
             + (f"; look number {looks} at the test split: the run was made longer after it was tested" * (looks > 1))
         )
         return row

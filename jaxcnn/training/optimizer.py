@@ -3,6 +3,8 @@
 import jax
 import optax
 
+from jaxcnn.errors import InputError, input_errors, look_up
+
 
 def make_optimizer(config, schedule):
     """A function from the state's hyperparameters to the optax transformation of this config.
@@ -31,6 +33,41 @@ def make_optimizer(config, schedule):
         return optax.chain(*clip, *before, *_direction(settings, numbers), *after, learn)
 
     return optimizer
+
+
+def make_optimizers(config, players, schedule):
+    """{player: make_optimizer of config.optimizer with the changes of config.optimizers.PLAYER}.
+
+    Among these "rate" is a factor of the learning rate.
+
+    Args:
+      config: a run's config.
+      players: their names.
+      schedule: as make_schedule returns it.
+    Raises:
+      InputError: there is no such player or key, or a value has another type.
+    """
+    for name in config.optimizers:
+        with input_errors("config.optimizers"):
+            look_up(name, table=dict.fromkeys(players), kind="player")
+    return {player: _changed(config, player, schedule) for player in players}
+
+
+def _changed(config, player, schedule):
+    own = {**config.optimizers.get(player, {})}
+    if not own:
+        return make_optimizer(config, schedule)
+    rate, config = own.pop("rate", 1.0), config.copy_and_resolve_references()
+    for key in own:
+        with input_errors(f"config.optimizers.{player}"):
+            look_up(key, table=config.optimizer.to_dict(), kind="key")
+    try:
+        config.optimizer.update(own)
+    except TypeError as error:
+        raise InputError(f"config.optimizers.{player}: {error}") from error
+    optimizer = make_optimizer(config, lambda step: rate * schedule(step))
+    fixed = {key: own[key] for key in ("momentum", "weight_decay") if key in own}
+    return lambda numbers: optimizer({**numbers, **fixed})
 
 
 def _direction(settings, numbers):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-AXIS = "batch"
+from jaxcnn.tasks import AXIS
 
 
 class Replicas:
@@ -71,3 +71,11 @@ class Replicas:
             check_vma=False,
         )
         return jax.jit(mapped, donate_argnums=donated)
+
+    def map_evaluation(self, function):
+        """`map` of f(variables, data, inputs) -> (sums, rows), which changes no state."""
+        return self.map(function, donate=False)
+
+    def runs(self, tree):
+        """A pytree of the host for each run that the devices hold: one."""
+        return [tree]

@@ -7,23 +7,25 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxcnn import data, trust
 from jaxcnn.augment import RECIPES, make_augment, make_mix
 from jaxcnn.errors import InputError, input_errors, look_up
 from jaxcnn.operators import LOSSES
+from jaxcnn.tasks.pixels import normalise
 from jaxcnn.training.bounds import check_images, check_steps
+from jaxcnn.training.check_task import check_task
 from jaxcnn.training.config import default_config
+from jaxcnn.training.evaluate import Evaluator
 from jaxcnn.training.feed import Feed, fits_on_device, training_order
 from jaxcnn.training.finetune.plan import Plan, inherit, make_plan
+from jaxcnn.training.learning import fields_of, make_about, make_kind, make_task
 from jaxcnn.training.model import make_model
-from jaxcnn.training.optimizer import make_optimizer
+from jaxcnn.training.optimizer import make_optimizers
 from jaxcnn.training.parallel import Replicas
-from jaxcnn.training.responses import remember
 from jaxcnn.training.rundir.data_changes import about_data
 from jaxcnn.training.schedule import make_schedule
-from jaxcnn.training.step import Task
+from jaxcnn.training.step import make_train_step
 from jaxcnn.training.validate import duration_in_steps, validate
 
 
@@ -38,7 +40,8 @@ class Setup:
       crop: the jaxcnn.data crop that cuts the images of a streamed training slice, or None.
       held_out: {"validation": Records, "test": Records}, those that the config names.
       model: the Linen module.
-      loss: f(logits, targets) -> (n,).
+      kind: the Kind of the task.
+      loss: f(logits, targets) -> (n,), of config.loss.
       replicas: the devices.
       steps_per_epoch: float.
       total: steps of the run.
@@ -51,6 +54,7 @@ class Setup:
     crop: Any
     held_out: dict
     model: Any
+    kind: Any
     loss: Any
     replicas: Replicas
     steps_per_epoch: float
@@ -62,10 +66,19 @@ class Setup:
         """The names of the classes, in the order of the labels."""
         return self.train.classes
 
+    @property
+    def fields(self):
+        """{name: (shape, dtype)} of what an example holds beside its image."""
+        return fields_of(self.train)
+
     @functools.cached_property
     def about_data(self):
         """What a run keeps of its data, see `about_data`."""
-        return about_data({"train": self.train, **self.held_out}, shape=self.shape)
+        about = about_data({"train": self.train, **self.held_out}, shape=self.shape)
+        if self.config.task.name == "classification":
+            return about
+        measures = {name: list(measure) for name, measure in self.kind.measures.items()}
+        return {**about, "task": self.config.task.name, "measures": measures, "selects": list(self.kind.selects)}
 
     def notes(self):
         """Sentences on what a person may not expect of the data, each once."""
@@ -100,29 +113,46 @@ class Setup:
         """The learning rate as a function of the step, before its scale."""
         return make_schedule(self.config, steps_per_epoch=self.steps_per_epoch, total=self.total)
 
-    def optimizer(self):
-        """The update rule as a function of the hyperparameters."""
-        return make_optimizer(self.config, self.schedule())
+    def optimizers(self):
+        """{player: the update rule as a function of the hyperparameters}."""
+        return make_optimizers(self.config, [player.name for player in self.task().players], self.schedule())
 
-    def task(self, mean, std):
-        """The Task of the step, for these statistics of the images."""
-        return Task(
+    def about(self, mean=None, std=None):
+        """The About of the task, for these statistics of the images; None where no image is looked at."""
+        return make_about(self.classes, self.shape, self.fields, mean, std)._replace(
+            augment=make_augment(self.config.augment, size=self.shape[:2] if self.crop is None else None),
+            mix=make_mix(self.config.augment),
+            loss=self.loss,
+            auxiliary_weight=self.config.loss.auxiliary_weight,
+        )
+
+    def task(self, mean=None, std=None):
+        """The Task of the step, see `about`."""
+        return make_task(self.config, self.kind, self.about(mean, std))
+
+    def evaluator(self, task, feed):
+        """The Evaluator of the task on a split."""
+        settings = self.config.evaluation.batch_size, self.config.deterministic
+        return Evaluator(self.model, self.kind, task, feed, batch_size=settings[0], deterministic=settings[1])
+
+    def train_step(self, task, phase=0):
+        """The train step of a phase of the plan, see make_train_step."""
+        settings = self.config.optimizer
+        return make_train_step(
             self.model,
-            self.loss,
-            make_augment(self.config.augment, size=self.shape[:2] if self.crop is None else None),
-            make_normalise(mean, std),
-            len(self.classes),
-            self.config.loss.auxiliary_weight,
-            make_mix(self.config.augment),
-            remember(self.config.forgetting),
+            task,
+            self.optimizers(),
+            self.schedule(),
+            ema=settings.ema,
+            accumulate=settings.accumulate,
+            factors=self.plan.factors[phase],
             skips=self.config.data.on_error == "skip",
         )
 
 
 def make_normalise(mean, std):
     """f(images on the [0, 1] scale) -> (images - mean) / std."""
-    mean, std = (jnp.asarray(x).reshape((1,) * (4 - np.ndim(x)) + np.shape(x)) for x in (mean, std))
-    return lambda images: (images - mean) / std
+    return lambda images: normalise(images, mean, std)
 
 
 def load_records(config, split, *, stored_size=None):
@@ -166,7 +196,7 @@ def set_up_allowed(config, *, devices=None):
     shape = train.shape
     check_images(config, shape)
     train, crop = _crops(config, train)
-    model = make_model(config, shape, len(train.classes))
+    model = make_model(config, shape, train.classes, fields_of(train))
     replicas = Replicas(config.parallel, devices)
     _check_batch(config, replicas)
     steps_per_epoch = len(train) / config.batch_size
@@ -187,20 +217,12 @@ def set_up_allowed(config, *, devices=None):
 
     check_steps(config, total, steps)
     training_order(config, train, seed=config.seed)
-    plan = make_plan(config, model, shape, steps)
-    return Setup(
-        config,
-        train,
-        shape,
-        crop,
-        held_out,
-        model,
-        _loss(config, len(train.classes)),
-        replicas,
-        steps_per_epoch,
-        total,
-        plan,
-    )
+    kind, loss = make_kind(config), _loss(config, len(train.classes))
+    setup = Setup(config, train, shape, crop, held_out, model, kind, loss, replicas, steps_per_epoch, total, Plan())
+    task = setup.task()
+    check_task(config, kind, task, model, setup.about())
+    plan = make_plan(config, model, shape, steps, init=task.init, fields=setup.fields)
+    return dataclasses.replace(setup, plan=plan)
 
 
 def resolve_values(config):

@@ -6,6 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxcnn.tasks import init_by_image, own_parts
+from jaxcnn.training.config import flatten
+
+LABEL = {"label": ((), jnp.int32)}  # what an example holds beside its image where nothing else is said
+
 
 @struct.dataclass
 class State:
@@ -15,11 +20,12 @@ class State:
       step: int32 scalar, optimizer updates done.
       params: float32 parameters of the model.
       batch_stats: running statistics of batch norm ({} without it), averaged over replicas.
-      opt_state: the state of the optax transformation.
+      opt_state: the state of the optax transformation; of a game {player: its state}.
       ema: {"params", "batch_stats"}, the averages of both, or None where config.optimizer.ema is 0.
       key: the run's typed PRNG key; a step folds its number into it and never replaces it.
       hyperparameters: float32 scalars that the step reads as traced values: learning_rate_scale, momentum,
-        weight_decay, label_smoothing; dropout where the model has it, augment_magnitude where there are operations.
+        weight_decay and the numbers of the task's Kind (label_smoothing of classification); dropout where the model has
+        it, augment_magnitude where there are operations.
     """
 
     step: jax.Array
@@ -31,13 +37,14 @@ class State:
     hyperparameters: dict
 
 
-def hyperparameters(config, model):
+def hyperparameters(config, kind, model):
     """The numbers of a config that change without recompilation, as float32 scalars."""
+    flat = flatten(config)
     values = {
         "learning_rate_scale": 1.0,
         "momentum": config.optimizer.momentum,
         "weight_decay": config.optimizer.weight_decay,
-        "label_smoothing": config.loss.label_smoothing,
+        **{name: flat[key] for name, key in kind.numbers.items()},
     }
     if config.augment.operations:
         values["augment_magnitude"] = config.augment.magnitude
@@ -46,34 +53,59 @@ def hyperparameters(config, model):
     return {name: jnp.float32(value) for name, value in values.items()}
 
 
-def abstract_variables(model, shape):
-    """{"params", "batch_stats"} of a model for images of `shape` as ShapeDtypeStructs; nothing is computed."""
-    made = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False))
+def zeros_batch(shape, fields, *, count=1):
+    """A batch of images of zeros, by which a network's parameters are created and its functions traced.
+
+    Args:
+      shape: (h, w, c) of an image.
+      fields: {name: (shape, dtype)} of what an example holds beside it; of an image the dtype is "image".
+      count: the number of images.
+    """
+    types = {name: (own, jnp.float32 if dtype == "image" else dtype) for name, (own, dtype) in fields.items()}
+    batch = {name: jnp.zeros((count, *own), dtype) for name, (own, dtype) in types.items()}
+    batch["image"] = jnp.zeros((count, *shape), jnp.float32)
+    return {**batch, "mask": jnp.ones(count), "index": jnp.arange(count, dtype=jnp.int32)}
+
+
+def abstract_variables(model, shape, *, init=init_by_image, fields=LABEL):
+    """{"params", "batch_stats"} of a model for images of `shape` as ShapeDtypeStructs; nothing is computed.
+
+    Args:
+      model: a Linen module.
+      shape: (h, w, c) of an image.
+      init: of its Task.
+      fields: {name: (shape, dtype)} of what an example holds beside its image.
+    """
+    made = jax.eval_shape(lambda: model.init(jax.random.key(0), zeros_batch(shape, fields), method=init))
     return {name: made.get(name, {}) for name in ("params", "batch_stats")}
 
 
-def create_state(config, model, optimizer, shape):
-    """The state before the first step: parameters drawn from the run's key.
+def create_state(setup, optimizers=None):
+    """The state of a Setup before the first step: parameters drawn from the run's key.
 
     Args:
-      config: a run's config.
-      model: a Linen module that returns (logits, features).
-      optimizer: as make_optimizer returns it.
-      shape: (h, w, c) of an image.
+      setup: a Setup.
+      optimizers: {player: as make_optimizer returns it}; None takes the config's.
     """
-    numbers = hyperparameters(config, model)
-    return initial_state(jax.random.key(config.seed), numbers, model, optimizer, shape, ema=config.optimizer.ema > 0)
+    numbers = hyperparameters(setup.config, setup.kind, setup.model)
+    return initial_state(jax.random.key(setup.config.seed), numbers, setup, optimizers)
 
 
-def initial_state(key, numbers, model, optimizer, shape, *, ema):
-    """`create_state` from traced values: a run's key and its hyperparameters; ema says whether an average is kept."""
-    variables = model.init(jax.random.fold_in(key, 0), jnp.zeros((1, *shape), jnp.float32), train=False)
+def initial_state(key, numbers, setup, optimizers=None):
+    """`create_state` from traced values: a run's key and its hyperparameters."""
+    task, optimizers = setup.task(), optimizers or setup.optimizers()
+    batch = zeros_batch(setup.shape, setup.fields)
+    variables = setup.model.init(jax.random.fold_in(key, 0), batch, method=task.init)
     network = {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+    states = {
+        player.name: optimizers[player.name](numbers).init(own_parts(network["params"], player.parts))
+        for player in task.players
+    }
     return State(
         step=jnp.int32(0),
         **network,
-        opt_state=optimizer(numbers).init(network["params"]),
-        ema=jax.tree.map(jnp.copy, network) if ema else None,
+        opt_state=states if len(states) > 1 else next(iter(states.values())),
+        ema=jax.tree.map(jnp.copy, network) if setup.config.optimizer.ema > 0 else None,
         key=jax.random.fold_in(key, 1),
         hyperparameters=numbers,
     )

@@ -1,6 +1,8 @@
-"""The one step of training, the one of evaluation, and the chunk of steps that is compiled."""
+"""The one step of training, the one of evaluation, and the chunk of steps that is compiled.
 
-from collections.abc import Callable
+A step is a pure function of a state and a batch, the same for every task: jaxcnn.tasks says what is learned.
+"""
+
 from typing import Any, NamedTuple
 
 import jax
@@ -8,132 +10,212 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxcnn.operators import loss as losses
+from jaxcnn.tasks import AXIS, own_parts
+from jaxcnn.tasks.pixels import as_float
 from jaxcnn.training.finetune.freeze import frozen_statistics, keep, with_rates, without_gradient
-from jaxcnn.training.parallel import AXIS
 
 WHOLE_BATCH = 2**32 - 1  # folded into a key where the images' positions are; no position is so large
-
-
-class Task(NamedTuple):
-    """What varies between experiments, all of it functions and static numbers; the step itself never changes.
-
-    Attributes:
-      model: Linen module; apply(variables, x, train=...) returns (logits, features).
-      loss: f(logits, targets (n, K)) -> (n,) float32.
-      augment: f(key, image float32 (h, w, c) in [0, 1], magnitude) -> image; the last is the state's augment_magnitude.
-      normalise: f(images (n, h, w, c) in [0, 1]) -> images.
-      num_classes: K.
-      auxiliary_weight: of the loss of each auxiliary head: the features named aux1, aux2, ... are logits.
-      mix: f(key, images, targets (n, K)) -> (images, targets) of a replica's batch, or None.
-      beside: f(features, batch) -> (n,) float32, added to the loss of each image that is minimised, or None.
-      factors: {"params", "batch_stats"}, pytrees of floats, see Plan, or None.
-      skips: whether images may be left out, whose mask is 0: they do not enter batch norm's statistics.
-    """
-
-    model: Any
-    loss: Callable
-    augment: Callable
-    normalise: Callable
-    num_classes: int
-    auxiliary_weight: float = 0.3
-    mix: Callable | None = None
-    beside: Callable | None = None
-    factors: Any = None
-    skips: bool = False
+OF_THE_STEP = ("learning_rate", "gradient_norm", "parameter_norm")  # metrics that are no sums over images
+DIVISOR = "/divisor"  # behind a metric's name: the sum that divides it, where it is not the number of images
 
 
 def fetch(data, inputs):
-    """The batch of a step: streamed inputs are one already; resident data are gathered by record number."""
-    if "image" in inputs:
+    """Returns a streamed batch unchanged; gathers a resident one by record number."""
+    if "record" not in inputs:
         return inputs
     batch = {name: array[inputs["record"]] for name, array in data.items()}
     return {**batch, "mask": batch["mask"] * inputs["mask"]}
 
 
-def as_float(images):
-    """uint8 images to float32 in [0, 1]; float images pass."""
-    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images.astype(jnp.float32)
-
-
-def top_k_correct(logits, labels, *, k):
-    """1.0 where fewer than k classes stand before the label's, (n,) float32.
-
-    A class stands before another with a larger logit, or an equal one and a smaller number; a row with a NaN is wrong.
-    """
-    own = jnp.take_along_axis(logits, labels[:, None], axis=1)
-    earlier = jnp.arange(logits.shape[1])[None] < labels[:, None]
-    before = jnp.sum((logits > own) | ((logits == own) & earlier), axis=1)
-    return ((before < k) & ~jnp.isnan(logits).any(axis=1)).astype(jnp.float32)
-
-
-def make_train_step(task, optimizer, schedule, *, ema=0.0, accumulate=1):
+def make_train_step(model, task, optimizers, schedule, *, ema=0.0, accumulate=1, factors=None, skips=False):
     """`train_step(state, batch) -> (state, metrics)` of one replica, to be mapped over AXIS.
 
-    The loss is the mean over the images of the global batch whose mask is 1; what is minimised adds those of auxiliary
-    heads, with their weight, and what the task puts beside. Gradients are summed over replicas and running statistics
-    averaged; what the task's factors freeze stays to the bit. Every image's keys come from (key, step, its position in
-    the global batch).
+    Each player in its turn minimises the mean of its objective over the images of the global batch whose mask is 1.
+    Gradients are summed over replicas and running statistics averaged; what the factors freeze stays to the bit. Every
+    image's keys derive from (key, step, its position in the global batch).
 
     Args:
+      model: a Linen module.
       task: a Task.
-      optimizer, schedule: as make_optimizer and make_schedule return them.
+      optimizers: {player: as make_optimizer returns it}.
+      schedule: as make_schedule returns it.
       ema: decay of the averaged network, see `average`; 0 for none.
       accumulate: parts into which a replica's batch is cut, one after another, to save memory.
+      factors: {"params", "batch_stats"}, pytrees of floats, see Plan, or None.
+      skips: whether images may be left out, whose mask is 0: they do not enter batch norm's statistics.
     Returns:
-      The step. Its metrics are float32 scalars: loss, top1, top5, seen (sums over the global batch), learning_rate,
-      gradient_norm, parameter_norm.
+      The step. Its metrics are float32 scalars: `seen`, `loss` and the means of the objective (sums over the global
+      batch; NAME/divisor is the divisor of one that has its own), `gradient_norm`, `learning_rate`, `parameter_norm`.
+      In a game those of a player are PLAYER/loss, PLAYER/gradient_norm and so on.
     """
+    moves = [(player, part) for player in task.players for part in range(player.turns)]
+    turns = [
+        _Turn(model, task, player, optimizers[player.name], number, part, accumulate, factors or {}, skips)
+        for number, (player, part) in enumerate(moves)
+    ]
 
     def train_step(state, batch):
-        total = jnp.maximum(lax.psum(jnp.sum(batch["mask"]), AXIS), 1.0)
-        size = batch["label"].shape[0]
-        batch = {**batch, "position": lax.axis_index(AXIS) * size + jnp.arange(size)}
-        gradient = jax.value_and_grad(_objective, has_aux=True)
-
-        def part(carry, batch):
-            stats, grads, sums = carry
-            (_, (stats, new)), g = gradient(state.params, stats, task, state, batch, total)
-            return (stats, jax.tree.map(jnp.add, grads, g), jax.tree.map(jnp.add, sums, new)), None
-
-        zeros = (
-            jax.tree.map(jnp.zeros_like, state.params),
-            dict.fromkeys(("loss", "top1", "top5", "seen"), jnp.float32(0)),
-        )
-        if accumulate == 1:
-            carry, _ = part((state.batch_stats, *zeros), batch)
-        else:
-            parts = {k: v.reshape(accumulate, size // accumulate, *v.shape[1:]) for k, v in batch.items()}
-            carry, _ = lax.scan(part, (state.batch_stats, *zeros), parts)
-        stats, grads, sums = carry
-        grads, sums = lax.psum((grads, sums), AXIS)
-        state = _update(state, optimizer, grads, lax.pmean(stats, AXIS), ema, task.factors or {})
-        rate = schedule(state.step - 1) * state.hyperparameters["learning_rate_scale"]
-        return state, {
-            **sums,
-            "learning_rate": rate,
-            "gradient_norm": optax.tree.norm(grads),
-            "parameter_norm": optax.tree.norm(state.params),
-        }
+        size = batch["mask"].shape[0]
+        batch = {**_as_float(batch), "position": lax.axis_index(AXIS) * size + jnp.arange(size)}
+        new, metrics = state, {"seen": lax.psum(jnp.sum(batch["mask"]), AXIS)}
+        for turn in turns:
+            new, found = _take_turn(turn, new, batch)
+            metrics |= {name: _both(name, metrics.get(name), value) for name, value in found.items()}
+        new = _averaged(new.replace(step=state.step + 1), ema, factors)
+        rate = schedule(state.step) * state.hyperparameters["learning_rate_scale"]
+        return new, {**metrics, "learning_rate": rate, "parameter_norm": optax.tree.norm(new.params)}
 
     return train_step
 
 
-def _update(state, optimizer, grads, stats, ema, factors):
-    rates = factors.get("params")
-    transformation = with_rates(optimizer(state.hyperparameters), rates)
-    updates, opt_state = transformation.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    stats = keep(state.batch_stats, stats, factors.get("batch_stats"))
-    new = state.replace(step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state)
+def _as_float(batch):
+    """The batch with its pixels, all that is uint8, on the [0, 1] scale."""
+    return {name: as_float(x) if x.dtype == jnp.uint8 else x for name, x in batch.items()}
+
+
+def of_the_step(metrics):
+    """The names of metrics that are no sums over images: learning_rate, gradient_norm, parameter_norm."""
+    return [name for own in OF_THE_STEP for name in sorted(metrics) if name.rpartition("/")[2] == own]
+
+
+def _both(name, before, value):
+    """A metric of a player after one more turn: sums add up."""
+    return value if before is None or of_the_step([name]) else before + value
+
+
+class _Turn(NamedTuple):
+    """One player's update within a step, all of it static: `number` among the step's turns, `part` of the batch."""
+
+    model: Any
+    task: Any
+    player: Any
+    optimizer: Any
+    number: int
+    part: int
+    accumulate: int
+    factors: dict
+    skips: bool
+
+    def own(self, tree):
+        """The part of a tree like params or batch_stats that the player moves."""
+        return own_parts(tree, self.player.parts)
+
+    def factors_of(self, collection):
+        """The player's factors of "params" or "batch_stats", or None."""
+        factors = self.factors.get(collection)
+        return None if factors is None else self.own(factors)
+
+
+def _take_turn(turn, state, batch):
+    """(The state after one player's update, its metrics)."""
+    batch = {name: _parts(x, turn.player.turns)[turn.part] for name, x in batch.items()}
+    params, stats, game = turn.own(state.params), turn.own(state.batch_stats), len(turn.task.players) > 1
+    grads, new_stats, sums = _gradient(turn, params, state, batch)
+    opt_state = state.opt_state[turn.player.name] if game else state.opt_state
+    transformation = with_rates(turn.optimizer(state.hyperparameters), turn.factors_of("params"))
+    updates, opt_state = transformation.update(grads, opt_state, params)
+    stats = keep(stats, turn.own(new_stats), turn.factors_of("batch_stats"))
+    metrics = {**sums, "gradient_norm": optax.tree.norm(grads)}
+    if game:
+        opt_state = {**state.opt_state, turn.player.name: opt_state}
+        metrics = {f"{turn.player.name}/{name}": value for name, value in metrics.items()}
+    params = {**state.params, **optax.apply_updates(params, updates)}
+    return state.replace(params=params, batch_stats={**state.batch_stats, **stats}, opt_state=opt_state), metrics
+
+
+def _parts(x, count):
+    return x.reshape(count, x.shape[0] // count, *x.shape[1:])
+
+
+def _gradient(turn, params, state, batch):
+    """(The gradient of a player's parameters, the new statistics, the metric sums), of the global batch."""
+    total = jnp.maximum(lax.psum(jnp.sum(batch["mask"]), AXIS), 1.0)
+    differentiate = jax.value_and_grad(_objective, has_aux=True)
+
+    def part(carry, batch):
+        stats, grads, sums = carry
+        (_, (stats, new)), g = differentiate(params, stats, turn, state, batch, total)
+        return (stats, jax.tree.map(jnp.add, grads, g), jax.tree.map(jnp.add, sums, new)), None
+
+    if turn.accumulate == 1:
+        (_, (stats, sums)), grads = differentiate(params, state.batch_stats, turn, state, batch, total)
+    else:
+        parts = {name: _parts(x, turn.accumulate) for name, x in batch.items()}
+        first = jax.tree.map(lambda x: x[0], parts)
+        _, (_, like) = jax.eval_shape(lambda: _objective(params, state.batch_stats, turn, state, first, total))
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (params, like))
+        (stats, grads, sums), _ = lax.scan(part, (state.batch_stats, *zeros), parts)
+    (grads, sums), stats = lax.psum((grads, sums), AXIS), lax.pmean(stats, AXIS)
+    if DIVISOR in sums:  # of the minimised loss itself
+        divisor = sums.pop(DIVISOR)
+        divisor = jnp.where(divisor > 0, divisor, 1.0)
+        grads = jax.tree.map(lambda g: g / divisor, grads)
+    return grads, stats, sums
+
+
+def _objective(params, stats, turn, state, batch, total):
+    """The replica's share of what a player minimises, with (statistics, metric sums)."""
+    numbers, task = state.hyperparameters, turn.task
+    step_key = jax.random.fold_in(state.key, state.step)
+    if turn.number:
+        step_key = jax.random.fold_in(step_key, WHOLE_BATCH - turn.number)
+    prepare_key, dropout_key = jax.random.split(step_key)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(prepare_key, batch["position"])
+    batch = jax.vmap(task.prepare, (0, 0, None))(keys, batch, numbers)
+    batch["key"] = jax.vmap(jax.random.fold_in, (0, None))(keys, WHOLE_BATCH)
+    if task.mix is not None:
+        batch = task.mix(jax.random.fold_in(prepare_key, WHOLE_BATCH), batch, numbers)
+    model = turn.model.clone(dropout_rate=numbers["dropout"]) if "dropout" in numbers else turn.model
+    own = without_gradient(params, turn.factors_of("params"))
+    rows = {name: batch[name] for name in (("position", "mask") if turn.skips else ("position",))}
+    variables = {"params": {**state.params, **own}, "batch_stats": stats, "batch": rows}
+    with frozen_statistics(turn.factors.get("batch_stats")):
+        terms, changed = model.apply(
+            variables,
+            batch,
+            numbers,
+            method=turn.player.objective,
+            mutable=["batch_stats"],
+            rngs={"dropout": dropout_key},
+        )
+    share, sums = _sum(terms.loss, batch["mask"]), _sums({"loss": _logged(terms), **terms.means}, batch["mask"])
+    if terms.weight is None:
+        share = share / total
+    else:
+        sums[DIVISOR] = _sum(terms.weight, batch["mask"])
+    return share, (changed.get("batch_stats", {}), lax.stop_gradient(sums))
+
+
+def _logged(terms):
+    return terms.loss if terms.weight is None else (terms.loss, terms.weight)
+
+
+def _sum(values, mask):
+    """The sum over the images that are there; a masked image is zeros, whose loss may be anything, NaN too."""
+    return jnp.sum(jnp.where(mask > 0, values, 0.0))
+
+
+def _sums(means, mask):
+    """{name: sum}, and {name/divisor: sum of weights} of means that have weights."""
+    sums = {}
+    for name, mean in means.items():
+        value, weight = mean if isinstance(mean, tuple) else (mean, None)
+        sums[name] = _sum(value, mask)
+        if weight is not None:
+            sums[name + DIVISOR] = _sum(weight, mask)
+    return sums
+
+
+def _averaged(state, ema, factors):
+    """The state with its moving average moved on."""
     if not ema:
-        return new
-    averaged = average(state.ema, {"params": params, "batch_stats": stats}, decay=ema, updates=new.step)
+        return state
+    averaged = average(state.ema, {"params": state.params, "batch_stats": state.batch_stats}, ema, updates=state.step)
     # an average of equal weights need not be that weight in floating point
-    return new.replace(ema=keep(state.ema, averaged, factors or None))
+    return state.replace(ema=keep(state.ema, averaged, factors))
 
 
-def average(old, new, *, decay, updates):
+def average(old, new, decay, *, updates):
     """Moves an exponential moving average of networks towards the newest one.
 
     average_t = d_t * average_{t-1} + (1 - d_t) * new_t,   d_t = min(decay, (1 + t) / (10 + t))
@@ -151,76 +233,19 @@ def average(old, new, *, decay, updates):
     return optax.incremental_update(new, old, share)
 
 
-def _objective(params, stats, task, state, batch, total):
-    """The replica's share of the mean loss, with (statistics, metric sums)."""
-    step_key = jax.random.fold_in(state.key, state.step)
-    augment_key, dropout_key = jax.random.split(step_key)
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(augment_key, batch["position"])
-    images = jax.vmap(task.augment, (0, 0, None))(
-        keys, as_float(batch["image"]), state.hyperparameters.get("augment_magnitude", 1.0)
-    )
-    targets = losses.smooth_labels(
-        jax.nn.one_hot(batch["label"], task.num_classes, dtype=jnp.float32),
-        smoothing=state.hyperparameters["label_smoothing"],
-    )
-    if task.mix is not None:
-        mixed = task.mix(jax.random.fold_in(augment_key, WHOLE_BATCH), images, targets)
-        images, targets = (_of_whole_pairs(batch["mask"], *x) for x in zip(mixed, (images, targets), strict=True))
-    model = task.model
-    if "dropout" in state.hyperparameters:
-        model = model.clone(dropout_rate=state.hyperparameters["dropout"])
-    factors = task.factors or {}
-    params = without_gradient(params, factors.get("params"))
-    about = {name: batch[name] for name in (("position", "mask") if task.skips else ("position",))}
-    variables = {"params": params, "batch_stats": stats, "batch": about}
-    with frozen_statistics(factors.get("batch_stats")):
-        (logits, features), changed = model.apply(
-            variables, task.normalise(images), train=True, mutable=["batch_stats"], rngs={"dropout": dropout_key}
-        )
-    loss = jnp.sum(batch["mask"] * task.loss(logits, targets))
-    auxiliary = sum(jnp.sum(batch["mask"] * task.loss(head, targets)) for head in auxiliary_logits(features))
-    sums = {**_counts(logits, batch), "loss": lax.stop_gradient(loss)}
-    beside = 0.0 if task.beside is None else jnp.sum(batch["mask"] * task.beside(features, batch))
-    return (loss + task.auxiliary_weight * auxiliary + beside) / total, (changed.get("batch_stats", {}), sums)
+def make_evaluation_step(model, task):
+    """`step(variables, batch) -> (sums, rows)` of one replica, to be mapped over AXIS.
 
-
-def _of_whole_pairs(mask, mixed, own):
-    """The mixed rows, but its own where a row's neighbour is masked: an image that was left out is zeros."""
-    whole = jnp.repeat(mask.reshape(-1, 2).min(axis=1), 2)
-    return jnp.where(whole.reshape(-1, *[1] * (own.ndim - 1)) > 0, mixed, own)
-
-
-def auxiliary_logits(features):
-    """The logits of a network's auxiliary heads, aux1, aux2, ..., by their names among its features."""
-    return [features[name] for name in sorted(features) if name.startswith("aux") and name[3:].isdigit()]
-
-
-def _counts(logits, batch):
-    return {
-        "top1": jnp.sum(batch["mask"] * top_k_correct(logits, batch["label"], k=1)),
-        "top5": jnp.sum(batch["mask"] * top_k_correct(logits, batch["label"], k=5)),
-        "seen": jnp.sum(batch["mask"]),
-    }
-
-
-def make_evaluation_step(task):
-    """`step(sums, variables, batch) -> (sums, wrong)` of one replica: adds a batch's masked sums over all replicas.
-
-    sums: loss, top1, top5, seen, and confusion (K, K), rows the true class.
-    wrong: (n,) bool over the global batch, in its order: a top-1 is wrong; False where the mask is 0.
+    sums: {"means": {name: sum over the images that are there, of all replicas}, "sums": those of Scores}; `seen` is
+      among the means.
+    rows: those of Scores over the global batch, in its order.
     """
 
-    def evaluation_step(sums, variables, batch):
-        images = task.normalise(as_float(batch["image"]))
-        logits, _ = task.model.apply(variables, images, train=False)
-        targets = jax.nn.one_hot(batch["label"], task.num_classes, dtype=jnp.float32)
-        confusion = jnp.zeros((task.num_classes, task.num_classes), jnp.float32)
-        confusion = confusion.at[batch["label"], jnp.argmax(logits, axis=1)].add(batch["mask"])
-        # A masked image is zeros: its loss may be anything, NaN too.
-        loss = jnp.sum(jnp.where(batch["mask"] > 0, task.loss(logits, targets), 0.0))
-        new = {**_counts(logits, batch), "loss": loss, "confusion": confusion}
-        missed = (batch["mask"] > 0) & (top_k_correct(logits, batch["label"], k=1) == 0)
-        return jax.tree.map(jnp.add, sums, lax.psum(new, AXIS)), lax.all_gather(missed, AXIS, tiled=True)
+    def evaluation_step(variables, batch):
+        batch = task.inputs(_as_float(batch))
+        scores = task.score(model.apply(variables, batch, method=task.infer), batch)
+        means = {"seen": jnp.sum(batch["mask"]), **_sums(scores.means, batch["mask"])}
+        return lax.psum({"means": means, "sums": scores.sums}, AXIS), lax.all_gather(scores.rows, AXIS, tiled=True)
 
     return evaluation_step
 

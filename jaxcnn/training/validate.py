@@ -61,7 +61,6 @@ RANGES = {
     "checkpoint.keep": (1, None),
     "evaluation.batch_size": (0, None),
     "evaluation.patience": (0, None),
-    "forgetting.weight": (0.0, None),
 }
 
 # Where the highest itself makes no sense: a division by 1 - value.
@@ -184,7 +183,7 @@ def _validate_augment(settings):
 
 
 def _validate_finetune(config):
-    settings, forgetting = config.finetune, config.forgetting
+    settings = config.finetune
     if not (config.model.name or settings.source):
         raise InputError("config.model.name is empty: name an architecture, or a run in config.finetune.source.")
     for key, example in (("rates", "(('conv*', 0.1),)"), ("unfreeze", "(('fc7', '2 epochs'),)")):
@@ -196,14 +195,10 @@ def _validate_finetune(config):
             raise InputError(f"config.finetune.rates: the factor of '{pattern}' is {factor!r}; it is a number from 0.")
     for _, duration in settings.unfreeze:
         duration_in_steps(duration, key="finetune.unfreeze", steps_per_epoch=1, total=1)
-    if not 0 < forgetting.temperature < math.inf:
-        raise InputError(f"config.forgetting.temperature is {forgetting.temperature}; it is above 0.")
-    if forgetting.weight and not settings.source:
-        raise InputError("config.forgetting.weight needs the run that is not to be forgotten: config.finetune.source.")
-    if forgetting.weight and (config.augment.crop != "none" or config.augment.mixup or config.augment.cutmix):
+    if config.task.name == "learning_without_forgetting" and not settings.source:
         raise InputError(
-            "config.forgetting.weight: the old responses are to whole images, recorded once; config.augment.crop, "
-            "mixup and cutmix would ask for those to other images."
+            "config.task.name 'learning_without_forgetting' needs the run that is not to be forgotten: "
+            "config.finetune.source."
         )
 
 

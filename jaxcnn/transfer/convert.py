@@ -12,6 +12,7 @@ from jaxcnn.errors import InputError, input_errors, nearest
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.files import local_path, replaced, write_json
 from jaxcnn.training.config import default_config
+from jaxcnn.training.learning import make_kind
 from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.directory import CONVERTED, open_run, write_data, write_environment, write_statistics
@@ -71,7 +72,7 @@ def convert(
     if len(classes) != count:
         raise InputError(f"{file} has {count} classes, but {len(classes)} are named{f' by {data}' if data else ''}.")
     shape = (*prepared.image_size, prepared.channels)
-    model = make_model(config, shape, count)
+    model = make_model(config, shape, classes)
     variables = to_variables(entries, tensors, abstract_variables(model, shape), where=f"{file} as {architecture}")
     if theirs != architecture:
         words = "".join(f", {name}={value}" for name, value in own.items())
@@ -160,7 +161,7 @@ def _write(workdir, config, model, variables):
         opt_state=(),
         ema=None,
         key=jax.random.key(config.seed),
-        hyperparameters=hyperparameters(config, model),
+        hyperparameters=hyperparameters(config, make_kind(config), model),
         **jax.device_put(variables, jax.local_devices()[0]),
     )
     memory = {"seed": config.seed, "records": 0, "seconds": 0.0, "unlogged": 0.0, "metrics": {}}

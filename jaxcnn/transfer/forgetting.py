@@ -14,12 +14,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
 from jaxcnn import architectures, trust
 from jaxcnn.errors import input_errors, look_up
 from jaxcnn.operators.dense import HEAD_INIT
+from jaxcnn.training.config import Config
 from jaxcnn.training.finetune.plan import changes_with_classes
 from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir.directory import read_config, read_data
@@ -109,7 +109,7 @@ def second_task(config, source, *, method="lwf", weight=1.0, warmup="0 steps"):
     with config.unlocked():
         config.model.name = f"{__name__}:TwoHeads"
         options = {key: value for key, value in theirs.model.options.items() if key != "num_classes"}
-        config.model.options = ml_collections.ConfigDict(
+        config.model.options = Config(
             {
                 "network": theirs.model.name,
                 "options": options,
@@ -120,10 +120,11 @@ def second_task(config, source, *, method="lwf", weight=1.0, warmup="0 steps"):
         config.finetune.update({"source": str(source), "head": (HEAD,), "freeze": ("*",)})
         config.finetune.unfreeze = () if method == "feature_extraction" else (("*", warmup),)
         if method == "fine_tuning":
-            old_head = changes_with_classes(make_model(theirs, shape, len(classes)), shape)
+            old_head = changes_with_classes(make_model(theirs, shape, classes), shape)
             config.finetune.rates = tuple((name, 0.0) for name in sorted(old_head))
         if method == "lwf":
-            config.forgetting.weight = weight
+            config.task.name = "learning_without_forgetting"
+            config.task.options = Config({"weight": weight})
         if method == "joint":
             config.loss.name = f"{__name__}:likelihood"
     return config

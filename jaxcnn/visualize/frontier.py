@@ -73,7 +73,7 @@ def run_points(workdirs):
             raise InputError(f"{workdir} has no evaluation: python -m jaxcnn evaluate --workdir={workdir}")
         row = next((row for row in reversed(rows) if row["split"] == "test"), rows[-1])
         classes, shape = read_data(workdir)
-        totals = summarize(make_model(config, shape, len(classes)), shape)
+        totals = summarize(make_model(config, shape, classes), shape)
         name = f"{row['architecture']} ({pathlib.Path(workdir).name})"
         found.append(
             Point(name, 100 * (1 - row["top1"]), totals["macs"], totals["parameters"], f"{row['split']}, n {row['n']}")

@@ -10,7 +10,7 @@ from jaxcnn.data import ResizedCrop, ScaledCrop
 from jaxcnn.errors import InputError
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
-from jaxcnn.training.step import make_chunk, make_train_step
+from jaxcnn.training.step import make_chunk
 
 COLOURS = """
 import numpy as np
@@ -119,10 +119,8 @@ def test_a_run_with_crops_learns_and_its_network_opens(resident, colours, tmp_pa
 
 def first_step(setup, batch):
     """The metrics of one step on a batch, from the initial state."""
-    optimizer = setup.optimizer()
-    step = make_train_step(setup.task(np.zeros(3), np.ones(3)), optimizer, setup.schedule())
-    chunk = setup.replicas.map(make_chunk(step, steps=1))
-    state = setup.replicas.replicate(create_state(setup.config, setup.model, optimizer, setup.shape))
+    chunk = setup.replicas.map(make_chunk(setup.train_step(setup.task()), steps=1))
+    state = setup.replicas.replicate(create_state(setup))
     return chunk(state, {}, setup.replicas.shard({key: value[None] for key, value in batch.items()}))[1]
 
 

@@ -173,7 +173,6 @@ def test_what_is_wrong_with_a_file_is_said(config_file, tmp_path):
         ("augment.operations", (("rotate", 0.5, float("inf")),), "(name, probability, magnitude)"),
         ("model.dropout", float("nan"), "below 1.0"),
         ("model.dtype", "", "float32, bfloat16"),
-        ("forgetting.temperature", float("inf"), "above 0"),
         ("evaluation.every", "0 steps", "'1 step' is the least"),
         ("evaluation.every", "200%", "0% to 100%"),
         ("checkpoint.every", "0%", "'1 step' is the least"),

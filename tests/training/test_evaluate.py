@@ -1,6 +1,7 @@
 """Evaluation on exactly N images, against NumPy, for any batch size, device count and way of the images."""
 
 import itertools
+import json
 
 import jax
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jaxcnn.data import Arrays, Records
-from jaxcnn.training.evaluate import Evaluation, Evaluator
+from jaxcnn.tasks.classification import per_class
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.setup import load_records, set_up
 from jaxcnn.training.state import create_state
@@ -30,11 +31,12 @@ def evaluate(config, records, *, devices=1, resident="auto", variables=None):
     """(Evaluation of the network before its first step, or of variables; the Setup; the variables)."""
     setup = set_up(config, devices=jax.devices()[:devices])
     if variables is None:
-        state = create_state(setup.config, setup.model, setup.optimizer(), setup.train.shape)
+        state = create_state(setup)
         variables = {"params": state.params, "batch_stats": state.batch_stats}
     feed = Feed(records, setup.replicas, seed=0, resident=resident)
-    evaluator = Evaluator(setup, setup.task(np.full(1, 0.3), np.full(1, 0.5)), feed)
-    return evaluator(setup.replicas.replicate(variables)), setup, variables
+    evaluator = setup.evaluator(setup.task(np.full(1, 0.3), np.full(1, 0.5)), feed)
+    (found,) = evaluator(setup.replicas.replicate(variables))
+    return found, setup, variables
 
 
 def by_numpy(setup, variables, images, labels, classes):
@@ -74,28 +76,29 @@ def test_equals_numpy_on_exactly_n_images(tiny_config, images, records, devices,
     config = tiny_config({"evaluation.batch_size": batch_size})
     found, setup, variables = evaluate(config, records, devices=devices, resident=resident)
     loss, top1, top5, confusion, wrong = by_numpy(setup, variables, *images, 10)
-    assert 0 < len(wrong) < 37 and found.wrong == wrong and all(type(index) is int for index in found.wrong)
+    assert 0 < len(wrong) < 37 and found.details["wrong"] == wrong
     assert found.n == 37 and type(found.n) is int
-    assert found.loss == pytest.approx(loss, rel=1e-5)
-    assert (found.top1, found.top5) == (top1, top5)  # exact fractions: a study compares them
-    np.testing.assert_array_equal(found.confusion, confusion)
-    assert found.confusion.sum() == 37 and found.confusion.dtype == np.int64
+    assert list(found.values) == ["loss", "top1", "top5"] and found.values["loss"] == pytest.approx(loss, rel=1e-5)
+    assert (found.values["top1"], found.values["top5"]) == (top1, top5)  # exact fractions: a study compares them
+    assert found.details["confusion"] == confusion.tolist() and confusion.sum() == 37
+    assert type(json.loads(json.dumps(found.details))["wrong"][0]) is int
 
 
 def test_one_evaluator_serves_many_networks(tiny_config, records):
     config = tiny_config({"evaluation.batch_size": 10})
     setup = set_up(config, devices=jax.devices()[:1])
-    evaluator = Evaluator(setup, setup.task(np.zeros(1), np.ones(1)), Feed(records, setup.replicas, seed=0))
+    evaluator = setup.evaluator(setup.task(), Feed(records, setup.replicas, seed=0))
     results = []
     for seed in (0, 1, 0):
-        state = create_state(tiny_config({"seed": seed}), setup.model, setup.optimizer(), (8, 8, 1))
-        results.append(evaluator(setup.replicas.replicate({"params": state.params, "batch_stats": {}})).loss)
+        state = create_state(set_up(tiny_config({"seed": seed}), devices=jax.devices()[:1]))
+        (found,) = evaluator(setup.replicas.replicate({"params": state.params, "batch_stats": {}}))
+        results.append(found.values["loss"])
     assert results[0] == results[2] != results[1]
 
 
 def test_per_class():
     confusion = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])
-    found = Evaluation(6, 1.0, 5 / 6, None, confusion, ("cat", "dog", "none"), [3]).per_class()
+    found = per_class(("cat", "dog", "none"), confusion)
     assert found == {"cat": 0.75, "dog": 1.0, "none": None}
 
 
@@ -104,10 +107,11 @@ def test_top5_of_five_classes_or_fewer_says_nothing(tiny_config, user_package):
     config = tiny_config({"data.name": "jaxcnn_test_shapes:load", "batch_size": 6, "evaluation.batch_size": 4})
     setup = set_up(config, devices=jax.devices()[:1])
     found, _, _ = evaluate(config, setup.records("test"))
-    assert setup.classes == found.classes == ("a", "b", "c")
-    assert found.n == 9 and found.top5 is None
-    assert found.confusion.shape == (3, 3) and found.confusion.sum(axis=1).tolist() == [3, 3, 3]
-    assert found.top1 == found.confusion.diagonal().sum() / 9
+    assert setup.classes == tuple(found.details["per_class"]) == ("a", "b", "c")
+    assert found.n == 9 and found.values["top5"] is None
+    confusion = np.array(found.details["confusion"])
+    assert confusion.shape == (3, 3) and confusion.sum(axis=1).tolist() == [3, 3, 3]
+    assert found.values["top1"] == confusion.diagonal().sum() / 9
 
 
 @pytest.mark.parametrize("resident", ["yes", "no"])
@@ -126,10 +130,11 @@ def test_what_cannot_be_read_is_not_counted(tiny_config, tmp_path, resident):
     records = load_records(every, "train")
     found, _, _ = evaluate(config, records, resident=resident)
     assert found.n == 9
-    assert found.confusion.sum(axis=1).tolist() == [5, 4]
+    confusion, wrong = np.array(found.details["confusion"]), found.details["wrong"]
+    assert confusion.sum(axis=1).tolist() == [5, 4]
     unreadable = set(np.flatnonzero(records.read(range(12))["mask"] == 0).tolist())
-    assert len(found.wrong) == found.confusion.sum() - found.confusion.diagonal().sum()
-    assert found.wrong and len(unreadable) == 3 and not unreadable & set(found.wrong)
+    assert len(wrong) == confusion.sum() - confusion.diagonal().sum()
+    assert wrong and len(unreadable) == 3 and not unreadable & set(wrong)
 
 
 def test_a_network_of_nans_has_every_image_wrong(tiny_config, records):
@@ -137,4 +142,4 @@ def test_a_network_of_nans_has_every_image_wrong(tiny_config, records):
     variables = evaluate(config, records)[2]
     broken = jax.tree.map(lambda x: x * np.nan, variables)
     found, _, _ = evaluate(config, records, variables=broken)
-    assert found.top1 == 0 and found.wrong == list(range(37))
+    assert found.values["top1"] == 0 and found.details["wrong"] == list(range(37))

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from jaxcnn import default_config
+from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.optimizer import make_optimizer
 from jaxcnn.training.state import hyperparameters
 
@@ -17,7 +18,7 @@ START = np.array([1.0, -0.5])
 def optimizer_of(changes, schedule):
     config = default_config()
     config.update_from_flattened_dict({f"optimizer.{key}": value for key, value in changes.items()})
-    numbers = hyperparameters(config, object())
+    numbers = hyperparameters(config, CLASSIFICATION, object())
     return make_optimizer(config, schedule), numbers
 
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcnn.operators import softmax_cross_entropy
+from jaxcnn.tasks.classification import top_k_correct
 from jaxcnn.training.chunks import network
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
-from jaxcnn.training.step import Task, make_chunk, make_train_step, top_k_correct
+from jaxcnn.training.step import make_chunk
 
 ONE = jax.devices()[:1]
 QUICK = {"xla_backend_optimization_level": 0}  # half the time to compile
@@ -21,16 +21,13 @@ QUICK = {"xla_backend_optimization_level": 0}  # half the time to compile
 class Bench:
     """One step after another of a config's network, on batches that the test gives."""
 
-    def __init__(self, config, *, devices=ONE, ema=0.0, task=None):
+    def __init__(self, config, *, devices=ONE, model=None, **about):
         self.setup = set_up(config, devices=devices)
-        self.task = task or self.setup.task(np.zeros(1), np.ones(1))
-        optimizer = self.setup.optimizer()
-        step = make_train_step(
-            self.task, optimizer, self.setup.schedule(), ema=ema, accumulate=config.optimizer.accumulate
-        )
+        self.setup = dataclasses.replace(self.setup, model=model or self.setup.model)
+        self.task = self.setup.kind.create(self.setup.about()._replace(**about))
+        step = self.setup.train_step(self.task)
         self.mapped = self.setup.replicas.map(make_chunk(step, steps=1), donate=False)
-        state = create_state(self.setup.config, self.setup.model, optimizer, self.setup.train.shape)
-        self.state, self.programs = self.setup.replicas.replicate(state), {}
+        self.state, self.programs = self.setup.replicas.replicate(create_state(self.setup)), {}
 
     def step(self, batch, state=None):
         """(state, metrics) after a step from `state`, or from the start."""
@@ -68,7 +65,7 @@ def distance(left, right):
 def logits_of(bench, batch):
     images = batch["image"].astype(np.float32) / 255
     variables = {"params": bench.state.params, "batch_stats": bench.state.batch_stats}
-    return np.asarray(bench.task.model.apply(variables, images, train=False)[0], np.float64)
+    return np.asarray(bench.setup.model.apply(variables, images, train=False)[0], np.float64)
 
 
 def log_softmax(logits):
@@ -118,7 +115,7 @@ def test_the_gradient_is_that_of_the_mean_loss(tiny_config):
     bench, batch = Bench(tiny_config({"optimizer.momentum": 0.0, "optimizer.learning_rate": 0.5})), make_batch(6)
 
     def mean_loss(params):
-        logits, _ = bench.task.model.apply({"params": params}, batch["image"].astype(np.float32) / 255, train=False)
+        logits, _ = bench.setup.model.apply({"params": params}, batch["image"].astype(np.float32) / 255, train=False)
         return -jnp.mean(jnp.sum(jax.nn.one_hot(batch["label"], 10) * jax.nn.log_softmax(logits), axis=1))
 
     gradient = jax.grad(mean_loss)(bench.state.params)
@@ -181,7 +178,7 @@ def test_accumulated_parts_equal_one_batch(tiny_config, parts):
 def test_the_average_of_weights_and_statistics(tiny_config):
     config = tiny_config({"optimizer.ema": 0.75})
     config.model.options.batch_norm = True
-    bench = Bench(config, ema=0.75)
+    bench = Bench(config)
     state, average = bench.state, jax.tree.map(np.asarray, network(bench.state))
     for decay in (2 / 11, 3 / 12, 4 / 13, 0.75):  # min(0.75, (1 + t) / (10 + t)) after the update of number t
         if decay == 0.75:
@@ -204,7 +201,7 @@ def test_bfloat16_computes_but_keeps_float32(tiny_config):
     low, high, batch = Bench(config("bfloat16")), Bench(config("float32")), make_batch(16)
     images = jnp.zeros((2, 8, 8, 1))
     variables = {"params": low.state.params, "batch_stats": low.state.batch_stats}
-    logits, features = low.task.model.apply(variables, images, train=False)
+    logits, features = low.setup.model.apply(variables, images, train=False)
     assert features["conv1_1"].dtype == jnp.bfloat16 and logits.dtype == jnp.float32
     state, metrics = low.step(batch)
     kept = (state.params, state.batch_stats, state.opt_state)
@@ -233,10 +230,8 @@ def drawn(tiny_config, *, steps=1, **changes):
     def augment(key, image, magnitude):
         return jnp.full_like(image, jax.random.uniform(key))
 
-    task = Task(First(), lambda logits, _: logits[:, 0], augment, lambda images: images, 10)
-    bench = Bench(config, devices=devices, task=task)
-    model_state = create_state(bench.setup.config, First(), bench.setup.optimizer(), (8, 8, 1))
-    start, rows = bench.setup.replicas.replicate(model_state), []
+    bench = Bench(config, devices=devices, model=First(), loss=lambda logits, _: logits[:, 0], augment=augment)
+    start, rows = bench.state, []
     for step in range(steps):
         state = dataclasses.replace(start, step=start.step + step)
         rows.append([bench.step(make_batch(8, mask=np.eye(8)[i]), state)[1]["loss"] for i in range(8)])
@@ -281,7 +276,7 @@ def test_a_chunk_of_steps_is_its_steps_one_by_one(tiny_config):
     for batch in batches:
         state, metrics = bench.step(batch, state)
         rows.append(metrics["loss"])
-    step = make_train_step(bench.task, bench.setup.optimizer(), bench.setup.schedule())
+    step = bench.setup.train_step(bench.task)
     chunk = bench.setup.replicas.map(make_chunk(step, steps=3), donate=False)
     inputs = bench.setup.replicas.shard({key: np.stack([b[key] for b in batches]) for key in batches[0]})
     together, metrics = chunk(bench.state, {}, inputs)
@@ -307,10 +302,8 @@ class TwoHeads(nn.Module):
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 def test_an_auxiliary_head_learns_with_its_weight_and_the_loss_is_that_of_the_output(tiny_config, weight):
     config = tiny_config({"optimizer.momentum": 0.0, "optimizer.learning_rate": 1.0})
-    task = Task(TwoHeads(), softmax_cross_entropy, lambda key, x, magnitude: x, lambda images: images, 10, weight)
-    bench, batch = Bench(config, task=task), make_batch(4)
-    state = create_state(bench.setup.config, TwoHeads(), bench.setup.optimizer(), (8, 8, 1))
-    moved, metrics = bench.step(batch, bench.setup.replicas.replicate(state))
+    bench, batch = Bench(config, model=TwoHeads(), auxiliary_weight=weight), make_batch(4)
+    moved, metrics = bench.step(batch)
     # the gradient of the mean cross-entropy at equal logits: 1 / 10 minus the share of the class
     step = np.bincount(batch["label"], minlength=10)[None] / 4 - 0.1
     np.testing.assert_allclose(moved.params["main"], step, atol=1e-6)

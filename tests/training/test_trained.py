@@ -57,7 +57,7 @@ def test_evaluation_equals_the_probabilities(tiny_run, tmp_path, test_images):
     assert row["top5"] == pytest.approx(among.mean())
     expected = np.zeros((10, 10), int)
     np.add.at(expected, (labels, probabilities.argmax(axis=1)), 1)
-    np.testing.assert_array_equal(result.confusion, expected)
+    np.testing.assert_array_equal(result.details["confusion"], expected)
     assert row["per_class"]["3"] == pytest.approx(right[labels == 3].mean())
     logged = json.loads((workdir / "evaluations.jsonl").read_text().splitlines()[-1])
     assert logged.pop("confusion") == expected.tolist() and logged.pop("time")

@@ -11,8 +11,9 @@ from safetensors.numpy import load_file
 import jaxcnn
 from jaxcnn.data import Arrays, Records, load, read_all
 from jaxcnn.errors import InputError
+from jaxcnn.operators import softmax_cross_entropy
+from jaxcnn.tasks import TASKS, About
 from jaxcnn.training.finetune.plan import changes_with_classes
-from jaxcnn.training.responses import remember
 from jaxcnn.transfer.forgetting import TwoHeads, likelihood, predictions, second_task
 
 SETTINGS = {
@@ -89,14 +90,20 @@ def test_the_loss_is_the_paper_s():
     """Equations 2 to 4: -lambda sum y' log yhat', with y' = y**(1 / T) / sum y**(1 / T) of recorded probabilities y."""
     generator = np.random.default_rng(0)
     ours, recorded = generator.normal(size=(2, 6, 5))
-    settings = jaxcnn.default_config().forgetting
-    settings.weight = 3.0
-    loss = remember(settings)({"old": np.float32(ours)}, {"old": np.float32(recorded)})
+    about = About(tuple("abcde"), (8, 8, 1), {}, 0.0, 1.0, loss=softmax_cross_entropy)
+    batch = {"image": np.zeros((6, 8, 8, 1), np.float32), "label": np.arange(6) % 5, "old": np.float32(recorded)}
+    batch["targets"] = np.eye(5, dtype=np.float32)[batch["label"]]
+
+    def network(images, *, train):
+        return np.zeros((len(images), 5), np.float32), {"old": np.float32(ours)}
+
+    def loss(task, **options):
+        return TASKS[task].create(about, **options).players[0].objective(network, batch, {}).loss
+
+    loss = loss("learning_without_forgetting", weight=3.0) - loss("classification")
     teacher, student = (softmax(x) ** 0.5 for x in (recorded, ours))
     teacher, student = (x / x.sum(axis=1, keepdims=True) for x in (teacher, student))
     np.testing.assert_allclose(loss, -3 * (teacher * np.log(student)).sum(axis=1), rtol=1e-5)
-    settings.weight = 0.0
-    assert remember(settings) is None
 
 
 def test_responses_are_those_of_the_old_network_to_the_new_images(old, learned):
@@ -188,10 +195,12 @@ def test_what_does_not_fit_is_refused(recipe, old, tmp_path, one_device):
 
     with pytest.raises(InputError, match="fine_tuning"):
         second_task(recipe("new"), old.workdir, method="finetuning")
-    assert "config.finetune.source" in refused(recipe("new", {"forgetting.weight": 1.0}))
-    source = {"finetune.source": str(old.workdir), "forgetting.weight": 1.0}
-    assert "whole images" in refused(recipe("new", {**source, "augment.mixup": 0.2}))
-    assert "above 0" in refused(recipe("new", {"forgetting.temperature": 0.0}))
+    task = {"task.name": "learning_without_forgetting"}
+    assert "config.finetune.source" in refused(recipe("new", task))
+    task["finetune.source"] = str(old.workdir)
+    assert "whole images" in refused(recipe("new", {**task, "augment.mixup": 0.2}))
+    assert "above 0" in refused(recipe("new", {**task, "task.options": {"temperature": 0.0}}))
+    assert "temprature" in refused(recipe("new", {**task, "task.options": {"temprature": 1.0}}))
     config = second_task(recipe("new", {"data.resident": "no"}), old.workdir)
     assert "streamed" in refused(config)
 

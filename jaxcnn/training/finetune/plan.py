@@ -62,7 +62,7 @@ def inherit(config):
             config.data[key] = config.data[key] or theirs.data[key]
 
 
-def make_plan(config, model, shape, steps):
+def make_plan(config, model, shape, steps, **made):
     """The Plan of a config.
 
     Args:
@@ -70,15 +70,16 @@ def make_plan(config, model, shape, steps):
       model: its Linen module.
       shape: (h, w, c) of an image.
       steps: f(duration, key) -> steps from the start.
+      made: init and fields, see `abstract_variables`.
     Raises:
       InputError: a pattern matches nothing, a stage is not there, or the head cannot be found.
     """
     settings = config.finetune
     if settings == default_config().finetune:
         return Plan()
-    variables = abstract_variables(model, shape)
+    variables = abstract_variables(model, shape, **made)
     shapes = {key: flatten_dict(tree, sep="/") for key, tree in variables.items()}
-    head = _head(settings.head, model, shape, shapes)
+    head = _head(settings.head, model, shape, shapes, made)
     kept = [name for tree in shapes.values() for name in tree if name not in head]
     rates = {}
     for pattern, factor in settings.rates:
@@ -109,7 +110,7 @@ def _factors(shapes, rates):
     return {"params": unflatten_dict(params, sep="/"), "batch_stats": unflatten_dict(stats, sep="/")}
 
 
-def _head(patterns, model, shape, shapes):
+def _head(patterns, model, shape, shapes, made):
     """The names that match, or of what changes its shape with the number of classes."""
     if patterns:
         names = [name for tree in shapes.values() for name in tree]
@@ -121,13 +122,13 @@ def _head(patterns, model, shape, shapes):
         )
     where = "config.finetune.head: it cannot be found by another number of classes, name it, as ('fc',)"
     with input_errors(where):
-        return changes_with_classes(model, shape)
+        return changes_with_classes(model, shape, **made)
 
 
-def changes_with_classes(model, shape):
+def changes_with_classes(model, shape, **made):
     """The names of the parameters whose shape depends on the number of classes: the head, auxiliary ones too."""
     one, other = (
-        flatten_dict(abstract_variables(model.clone(num_classes=number), shape)["params"], sep="/")
+        flatten_dict(abstract_variables(model.clone(num_classes=number), shape, **made)["params"], sep="/")
         for number in (model.num_classes, model.num_classes + 1)
     )
     return {name for name, leaf in one.items() if leaf.shape != other[name].shape}

@@ -14,15 +14,16 @@ from orbax.checkpoint import v1 as ocp
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import read_json
+from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.processes import multihost
 from jaxcnn.training.rundir.named_arrays import checksums, compare, named
-from jaxcnn.training.selection import rank
 from jaxcnn.training.state import State
 
 logger = logging.getLogger(__name__)
 
 CHECKSUM = "checksum"  # in the JSON beside the arrays, of all the rest of it; older checkpoints have none
 ARRAYS = "arrays"  # there too: {name: checksum of an array}
+RANK = "rank"  # there too: a list that is larger for the better of two states
 
 
 class Damaged(InputError):
@@ -50,6 +51,7 @@ class Checkpoints:
 
     Args:
       folder: RUN/checkpoints.
+      rank: f(held_out) -> a tuple that is larger for the better state, see Kind.rank; for saving.
       keep: how many of the latest stay.
       read_only: for evaluation: nothing is created, cleaned up or set aside.
 
@@ -57,8 +59,8 @@ class Checkpoints:
       InputError: read_only, and there is no such folder; or there are checkpoints and none is intact.
     """
 
-    def __init__(self, folder, *, keep=2, read_only=False):
-        self.folder = folder
+    def __init__(self, folder, *, rank=None, keep=2, read_only=False):
+        self.folder, self.rank = folder, rank
         if read_only and not folder.is_dir():
             raise InputError(
                 f"there are no checkpoints in {folder}: this is no run directory, or nothing was saved yet."
@@ -127,10 +129,11 @@ class Checkpoints:
           step: updates done.
           state: a State.
           memory: JSON: {"seed", "records", "seconds", "unlogged", "metrics", "plateau", "config"}.
-          held_out: {"top1", "loss"} of the state where it was just evaluated.
+          held_out: {measure: value} of the state, of those that choose the best, where it was just evaluated.
         """
         self.wait()
-        memory = {**memory, "held_out": held_out or {}, ARRAYS: checksums(named(state))}
+        order = {RANK: list(self.rank(held_out))} if held_out else {}
+        memory = {**memory, **order, "held_out": held_out or {}, ARRAYS: checksums(named(state))}
         memory[CHECKSUM] = _checksum(memory)
         self._saving = self._checkpointer.save_async(step, state, force=True, metrics=held_out, custom_metadata=memory)
 
@@ -149,7 +152,7 @@ class Checkpoints:
         return self._read(step)[0]
 
     def held_out(self, step):
-        """{"top1", "loss"} on the held-out slice of a step that was saved with them, else {}."""
+        """{measure: value} on the held-out slice of a step that was saved with them, else {}."""
         return self.memory(step)["held_out"]
 
     def damage(self, step):
@@ -219,8 +222,9 @@ class Checkpoints:
         ranked = []
         for step in steps:
             try:
-                if held_out := self.held_out(step):
-                    ranked.append((rank(held_out), step))
+                memory = self.memory(step)
+                if held_out := memory["held_out"]:  # older checkpoints, without a rank, are classification's
+                    ranked.append((tuple(memory.get(RANK) or CLASSIFICATION.rank(held_out)), step))
             except Damaged as error:
                 logger.warning("%s The best is chosen among the others.", error)
         return max(ranked)[1] if ranked else steps[-1]

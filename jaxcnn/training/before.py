@@ -1,0 +1,65 @@
+"""Answers of the network that a run begins with to the training images, recorded once: fields of every batch then."""
+
+import jax
+import numpy as np
+from jax import lax
+from safetensors import numpy as safetensors
+
+from jaxcnn.errors import InputError
+from jaxcnn.files import replaced
+from jaxcnn.tasks import AXIS
+from jaxcnn.tasks.pixels import as_float
+from jaxcnn.training.step import fetch
+
+RECORDED = "responses.safetensors"
+
+
+def recorded_before(setup, task, feed, state, workdir, *, resumed):
+    """{field: (n, ...)} of task.before for the training images as they are stored: recorded, or read again.
+
+    They lie in the run directory: a run that is resumed learns from those of the network that it began with.
+
+    Args:
+      setup: a Setup.
+      task: its Task.
+      feed: the training Feed, which is resident.
+      state: the State before the first step.
+      workdir: the run directory.
+      resumed: whether the run has begun before.
+    Raises:
+      InputError: the training images are streamed, or cut at random.
+    """
+    name = setup.config.task.name
+    if not feed.resident:
+        raise InputError(
+            f"task {name} records what the network says of images that lie on the device, but these are streamed. "
+            "config.data.resident='yes' puts them there."
+        )
+    if setup.config.augment.crop != "none":
+        raise InputError(
+            f"task {name} records what the network says of whole images, once; config.augment.crop would ask for other "
+            "ones."
+        )
+    path = workdir / RECORDED
+    if not resumed:
+        found = _record(setup, task, feed, state)
+        if jax.process_index() == 0:
+            with replaced(path) as temporary:
+                safetensors.save_file(found, temporary)
+        return found
+    return safetensors.load_file(path)
+
+
+def _record(setup, task, feed, state):
+    def record(variables, data, inputs):
+        batch = fetch(data, jax.tree.map(lambda x: x[0], inputs))
+        batch = {name: as_float(x) if x.dtype == np.uint8 else x for name, x in batch.items()}
+        found = setup.model.apply(variables, batch, method=task.before)
+        return (), lax.all_gather(found, AXIS, tiled=True)
+
+    program = setup.replicas.map_evaluation(record)
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    size = setup.config.evaluation.batch_size
+    parts = [program(variables, feed.data, inputs)[1] for inputs in feed.evaluation(batch_size=size)]
+    parts = jax.device_get(parts)
+    return {name: np.concatenate([part[name] for part in parts])[: len(feed.records)] for name in parts[0]}

@@ -1,0 +1,43 @@
+"""From a config to its task: what is learned from the examples of a data set, and how it is measured."""
+
+import numpy as np
+
+from jaxcnn import trust
+from jaxcnn.errors import InputError, input_errors
+from jaxcnn.tasks import About, kind_allowed
+from jaxcnn.training.state import LABEL
+
+
+def make_kind(config):
+    """The Kind of config.task.
+
+    Raises:
+      InputError: there is no such task, or it is code that the user has not allowed.
+    """
+    with input_errors("config.task.name"):
+        return kind_allowed(config.task.name)
+
+
+def fields_of(records):
+    """{name: (shape, dtype)} of what the examples of Records hold beside their image."""
+    return getattr(records, "fields", LABEL)
+
+
+def make_about(classes, shape, fields=LABEL, mean=None, std=None):
+    """The About of a run's data, without the functions of its config; statistics of None leave images as they are."""
+    mean, std = (np.full(shape[2], fill, np.float32) if x is None else x for x, fill in ((mean, 0), (std, 1)))
+    return About(tuple(classes), tuple(shape), dict(fields), mean, std)
+
+
+def make_task(config, kind, about):
+    """The Task of a config for these data.
+
+    Raises:
+      InputError: an option of config.task.options does not fit.
+    """
+    name, options = config.task.name, {**config.task.options}
+    try:
+        with trust.slips_named("config.task.options", name):
+            return kind.create(about, **options)
+    except TypeError as error:
+        raise InputError(f"config.task.options of task {name}: {error}") from error
