@@ -1,4 +1,4 @@
-"""What experiments that are scripts write: every run, means with intervals, comparisons, and where they ran."""
+"""The record of experiments that are scripts: every run, means with intervals, comparisons, and where they ran."""
 
 import csv
 import json

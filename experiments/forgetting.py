@@ -3,7 +3,7 @@
 Claim: Li and Hoiem 2016 (arXiv:1606.09282, table 1): without the old task's images, LwF keeps the old task better than
     fine-tuning does and learns the new one as well; joint training, which sees both tasks' images, is the upper bound.
 Protocol: digits 0 to 4, then 5 to 9; `lenet5_common` at 32x32. Five networks are trained on the old task, one for each
-    seed; each goes on by four methods with one recipe: SGD momentum 0.9, rate 0.02, batch 64, weight decay 5e-4, the
+    seed; each continues by four methods with one recipe: SGD momentum 0.9, rate 0.02, batch 64, weight decay 5e-4, the
     new head alone for the first quarter of the steps. lambda_old 1, temperature 2. The last checkpoint is taken:
     nothing is selected. At test the task of an image is known. Accuracy is on the test images of either task.
 Refuted if: LwF's old accuracy is not above fine-tuning's (paired t over the seeds, 95 % interval apart from zero).

@@ -1,4 +1,4 @@
-"""What every test shares: eight simulated devices on CPU, strict rank promotion, real data where they are."""
+"""The common part of all tests: eight simulated devices on CPU, strict rank promotion, real data where they are."""
 
 import os
 import pathlib

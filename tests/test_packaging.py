@@ -1,4 +1,4 @@
-"""What pyproject.toml promises: a command, and versions that both locks keep to."""
+"""The promises of pyproject.toml: a command, and versions that both locks keep to."""
 
 import pathlib
 import subprocess

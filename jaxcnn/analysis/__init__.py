@@ -1,4 +1,4 @@
-"""What a model costs and sees, computed without running it."""
+"""The costs and receptive fields of a model, computed without running it."""
 
 from jaxcnn.analysis.accounting import Analysis, Layer, analyse
 from jaxcnn.analysis.field import Field

@@ -1,4 +1,4 @@
-"""What a network costs and sees, read from its jaxpr: nothing is compiled, run or allocated."""
+"""The costs and receptive fields of a network, read from its jaxpr: nothing is compiled, run or allocated."""
 
 import dataclasses
 import inspect
@@ -25,7 +25,7 @@ class Layer:
       inputs: names of the layers that it reads.
       shape: of its output, with the batch; None for parameters that the forward pass does not read.
       bytes: of its output.
-      parameters: trainable ones; a shared parameter is that of the first layer that reads it.
+      parameters: trainable ones; a shared parameter counts in the first layer that reads it.
       macs: multiply-adds for one image; 0 in a layer that the main logits do not need.
       auxiliary: the main logits do not need it.
       field: a `Field`, or None.

@@ -195,7 +195,7 @@ def cells(row):
 
 
 def explanation(row):
-    """The line below the table that says what is wrong with a number."""
+    """The line below the table with the error of a number."""
     entry, found = row.entry, f"recomputed {_text(row.recomputed)}" if row.verdict == "drift" else row.detail
     parts = [f"printed {entry.printed}"]
     if entry.true is not None:

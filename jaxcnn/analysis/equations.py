@@ -160,5 +160,5 @@ def _window(jaxpr):
 
 
 def size_in_bytes(aval):
-    """What an array of this shape and dtype takes."""
+    """The size of an array of this shape and dtype."""
     return math.prod(aval.shape) * aval.dtype.itemsize

@@ -14,7 +14,7 @@ class Factor(NamedTuple):
 
 
 class View(NamedTuple):
-    """What an array sees of the image.
+    """The part of the image that an array depends on.
 
     Attributes:
       start: (vertical, horizontal), the first pixel of the box at position 0; below zero it lies in the padding.
@@ -31,8 +31,8 @@ class Field(NamedTuple):
     """The receptive field of the positions of a layer; every attribute is (vertical, horizontal).
 
     Attributes:
-      size: pixels; where the positions of an axis are gone (global pooling, a flattened full connection) those of the
-        image that are seen.
+      size: pixels; where an axis has no positions any more (global pooling, a flattened full connection), the pixels of
+        the image that are seen.
       stride: pixels from one position to the next; 0 where there is one position for the whole image.
       padding: (before, after): how far the first box begins before the image and the last one ends behind it;
         below zero are pixels that no position sees.

@@ -1,11 +1,11 @@
-"""What a traced function is made of: all that analysis knows of how JAX builds a jaxpr, whichever JAX is installed.
+"""The structure of a traced function: all that analysis knows of how JAX builds a jaxpr, whichever JAX is installed.
 
 JAX promises neither the names nor the parameters of its equations, and from 0.11 a `Jaxpr` is also a `ClosedJaxpr`.
 """
 
 from jax.extend import core
 
-# Calls that mean what is inside them.
+# Calls that stand for the equations inside them.
 CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 OWN_DERIVATIVE = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 REMAT = ("remat", "remat2", "checkpoint")

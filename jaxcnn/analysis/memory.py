@@ -5,7 +5,7 @@ def largest_live(rows, bytes_of):
     """Bytes of the largest set of layer outputs that are alive at once in a forward pass, in the order of the layers.
 
     While a layer is computed its inputs and its output are there, and what a later layer still reads (a shortcut).
-    An elementwise layer (a sum of branches, a normalisation) writes over an input that nobody else needs.
+    An elementwise layer (a sum of branches, a normalisation) writes over an input that no other layer needs.
 
     Args:
       rows: layers in order, each with `inputs` (a set of rows) and `in_place`.

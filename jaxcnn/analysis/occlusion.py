@@ -1,4 +1,4 @@
-"""What a network answers when a part of its image is covered (Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2)."""
+"""The answers of a network to an image partly covered (Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2)."""
 
 from typing import NamedTuple
 
@@ -8,8 +8,9 @@ BATCH = 64
 
 
 class Occlusion(NamedTuple):
-    """What is answered with the square at each of (rows, columns) places; (i, j) is around the pixel in the middle of
-    rows i * stride to (i + 1) * stride of the image, and of columns likewise.
+    """The answers with the square at each of (rows, columns) places.
+
+    Place (i, j) is around the pixel in the middle of rows i * stride to (i + 1) * stride, and of columns likewise.
 
     Attributes:
       probability: (rows, columns), of the class.

@@ -1,4 +1,4 @@
-"""What a network costs and sees as plain numbers for a program, and as the lecture's table for a person."""
+"""The costs and receptive fields of a network, as numbers for a program and as the lecture's table for a person."""
 
 from jaxcnn.analysis.accounting import analyse
 

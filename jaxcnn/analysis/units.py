@@ -163,7 +163,7 @@ def effective_field(network, images, stage, channel, place):
 
 
 def support(weights):
-    """The smallest `Box` around what is not zero in (h, w), or None where all is."""
+    """The smallest `Box` around all that is not zero in (h, w); None where everything is."""
     rows, columns = (np.flatnonzero(np.any(weights != 0, axis=axis)) for axis in (1, 0))
     if not rows.size:
         return None

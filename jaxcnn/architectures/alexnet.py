@@ -103,7 +103,7 @@ class AlexNet(nn.Module):
       dropped: the full connections whose inputs are dropped out.
       dropout_rate: a number or a traced scalar.
       kernel_init: of all layers but fc8, which is N(0, 0.01**2): "paper", which is the same, "he", or an initialiser.
-      bias: what those of conv2, conv4, conv5, fc6 and fc7 start at; the others start at zero.
+      bias: the initial bias of conv2, conv4, conv5, fc6 and fc7; the others start at zero.
       dense_evaluation: fc6 is a convolution over windows of map_size, fc7 and fc8 are 1x1 convolutions, the logits
         are the mean over the map. The parameters are the same, any larger image fits, the features fc6 and fc7 are
         maps.

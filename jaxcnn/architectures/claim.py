@@ -1,4 +1,4 @@
-"""What a named architecture claims; the tests recompute every number."""
+"""The numbers that a named architecture claims; the tests recompute each."""
 
 from typing import NamedTuple
 

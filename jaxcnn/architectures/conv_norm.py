@@ -1,4 +1,4 @@
-"""What the Inception papers are built of: convolution - batch norm - relu, and branches of them side by side.
+"""The parts of the Inception papers: convolution - batch norm - relu, and branches of them side by side.
 
 A network is a table from the stage's name to what the stage is:
 
@@ -170,7 +170,7 @@ def apply_stage(x, name, stage, *, train, remat, norm, dtype, **options):
 
     Args:
       x: (n, h, w, c).
-      name: that of the stage and of its parameters.
+      name: of the stage and of its parameters.
       stage: see the file's docstring.
       train: whether it trains.
       remat: as in `mixed`.

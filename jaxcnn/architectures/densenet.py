@@ -84,7 +84,7 @@ CLAIMS = {
 
 
 class Composite(nn.Module):
-    """What table 1 calls a "conv": batch normalisation, relu and convolution of all the maps that it is given.
+    """A "conv" of table 1: batch normalisation, relu and convolution of all the maps that it is given.
 
     It joins the maps itself, so that where it is computed again nothing joined has to be kept (Pleiss et al. 2017,
     arXiv:1707.06990).

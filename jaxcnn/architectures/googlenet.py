@@ -75,7 +75,7 @@ LRN = {
 
 
 class Variant(NamedTuple):
-    """What differs; least is the smallest side of an image, without and with auxiliary heads."""
+    """Where a variant departs from the paper. least: the smallest side of an image, (without, with) auxiliary heads."""
 
     least: tuple[int, int]
     bottlenecks: bool = True
@@ -108,14 +108,14 @@ CLAIMS = {
 
 
 class Network(nn.Module):
-    """What all variants share; see the classes below.
+    """The network of all variants; see the classes below.
 
     Attributes:
       variant: a key of VARIANTS.
       num_classes: any number.
       auxiliary: has the two auxiliary heads, whose logits are the features `aux1` and `aux2`.
       dropout_rate: before `linear`; a number or a traced scalar.
-      auxiliary_dropout_rate: that of the heads.
+      auxiliary_dropout_rate: before the last layer of a head; a number or a traced scalar.
       remat: computes the inside of the inception modules again in the backward pass instead of keeping it.
       dtype: what the layers compute in; parameters, batch statistics, linear layers and logits are float32.
     Raises:

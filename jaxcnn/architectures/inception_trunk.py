@@ -1,4 +1,4 @@
-"""What Inception-v3, -v4 and Inception-ResNet share: a trunk that follows a table, an auxiliary head, the end."""
+"""The common part of Inception-v3, -v4 and Inception-ResNet: a trunk from a table, an auxiliary head, the end."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

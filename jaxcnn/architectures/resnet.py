@@ -124,7 +124,7 @@ class ResNet(nn.Module):
       v1_5: strides in the 3x3 of a bottleneck; blocks of two 3x3 convolutions are the same in both versions.
       zero_init_last_norm: starts the last scale of each block at zero, so that each starts as its shortcut (Goyal et
         al. 2017, arXiv:1706.02677, section 5.1).
-      widths: of the blocks of each stage; the first is also that of conv1.
+      widths: of the blocks of each stage; conv1 has the first.
       norm: the normalisation after each convolution, called with train.
       dtype: what the layers compute in; parameters, batch statistics, the linear layer and logits are float32.
       remat: computes the inside of each block again in the backward pass instead of keeping it.

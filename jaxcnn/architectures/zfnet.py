@@ -59,7 +59,7 @@ class ZFNet(AlexNet):
 
     Attributes:
       groups: none of conv1 to conv5 has any.
-      bias: what those of conv2, conv4, conv5, fc6 and fc7 start at: 0 in this paper.
+      bias: the initial bias of conv2, conv4, conv5, fc6 and fc7: 0 in this paper.
     """
 
     groups: Sequence[int] = PAPER["groups"]

@@ -1,4 +1,4 @@
-"""What the augmentations that change values, and not places, have in common."""
+"""The common part of augmentations that change the values of pixels and not their places."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""What the papers do to their training images, as values of the keys of config.augment."""
+"""The augmentation of each paper's training images, as values of the keys of config.augment."""
 
 # Widths are ratios to the side of the network's input, so that a recipe for 224 fits 64 too.
 RECIPES = {

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from jaxcnn.operators.convolution import check_channels
-from jaxcnn.operators.lowering.window import Window, met
+from jaxcnn.operators.lowering.window import Window, tap_views
 from jaxcnn.operators.padding import check_exact, check_fits, check_image, explicit_padding, pair
 
 
@@ -19,7 +19,7 @@ def windows(x, *, window, stride, padding, dilation=(1, 1), fill=0):
       (n, h', w', window[0] * window[1], c), the dtype of x; the pixels of a window row by row.
     """
     window = Window(x.shape[1:3], window, stride, padding, dilation)
-    return jnp.stack(met(x, window, fill), axis=3)
+    return jnp.stack(tap_views(x, window, fill), axis=3)
 
 
 def im2col(x, *, kernel_size, stride=1, padding=0, dilation=1, exact=False):

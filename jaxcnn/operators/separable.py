@@ -25,7 +25,7 @@ def depthwise_conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, e
     Returns:
       (n, h', w', c * multiplier), the dtype of x.
     Raises:
-      ValueError: the kernel has not the channels of x, or as in `conv2d`.
+      ValueError: the kernel has another number of channels than x, or as in `conv2d`.
     """
     check_image(x.shape)
     if kernel.ndim != 4 or kernel.shape[2] != x.shape[3]:

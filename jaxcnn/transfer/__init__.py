@@ -1,4 +1,4 @@
-"""What a trained network is good for elsewhere: foreign weights, features and their probes, learning a second task."""
+"""Trained networks used elsewhere: foreign weights, features and their probes, learning a second task."""
 
 from jaxcnn.transfer.convert import convert, export
 from jaxcnn.transfer.sources import SOURCES

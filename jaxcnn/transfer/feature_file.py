@@ -1,4 +1,4 @@
-"""Features of a split in one .npz file: written in parts, so that a broken off extraction goes on, and read again."""
+"""Features of a split in one .npz file: written in parts, so that an interrupted extraction resumes, and read again."""
 
 import dataclasses
 import json
@@ -59,7 +59,7 @@ class Features:
 
 
 def write_features(extractor, records, found_by, output, *, workers=0, report=None):
-    """Writes the features of a split into a file; a second call goes on where the first was broken off.
+    """Writes the features of a split into a file; a second call resumes where the first was interrupted.
 
     Parts lie in OUTPUT.parts until all are there, each written at once or not at all; then they are joined and removed.
     On equal devices the bytes of the file are the same however often the work was broken off.
@@ -93,7 +93,7 @@ def write_features(extractor, records, found_by, output, *, workers=0, report=No
         _write(output, lambda file: _join(file, parts, {"classes": records.classes, "meta": json.dumps(meta)}))
         shutil.rmtree(folder)
     except OSError as error:
-        kept = " What was complete is kept: free some space, and the same command goes on." * disk_is_full(error)
+        kept = " What was complete is kept: free some space, and the same command resumes." * disk_is_full(error)
         raise InputError(f"{output} cannot be written: {error.strerror or error}.{kept}") from error
 
 
@@ -120,11 +120,11 @@ def read_features(file):
 
 
 class _Other(ValueError):
-    """What makes an .npz another file than one of features."""
+    """The reason why an .npz is no file of features."""
 
 
 def _check(features):
-    """Raises _Other where the columns or what is said of them are not as `write_features` leaves them."""
+    """Raises _Other where the columns, or the words about them, are not as `write_features` leaves them."""
     _check_keys("meta", features.meta, META)
     if features.meta["data"]:  # empty of images that no options of jaxcnn.data.load give
         _check_keys("meta.data", features.meta["data"], DATA)
@@ -230,4 +230,4 @@ def _column(part, name):
         with open(part, "rb") as opened, np.load(opened, allow_pickle=False) as found:
             return found[name]
     except NO_ARRAYS as error:
-        raise InputError(f"{part} is damaged ({error}); remove it, and the same command goes on from there.") from error
+        raise InputError(f"{part} is damaged ({error}); remove it, and the same command resumes from there.") from error

@@ -1,4 +1,4 @@
-"""What is known about the published weights of one architecture: names, and how their images were prepared."""
+"""The published weights of one architecture: their names, and how their images were prepared."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -14,7 +14,7 @@ class Preprocessing(NamedTuple):
     Attributes:
       image_size: (height, width) that the centre crop cuts out.
       resize: the short side of the image before the crop; None takes the image as it is.
-      mean, std: a number a channel, or one for all; empty where nobody knows them: they must then be given.
+      mean, std: a number a channel, or one for all; empty where they are unknown: they must then be given.
       interpolation: of the resize: "bilinear" or "bicubic".
       channels: 1 or 3.
       channel_order: of the weights in their file: "RGB", or "BGR", which was turned round.
@@ -37,11 +37,11 @@ class Layout(NamedTuple):
         parameters change.
       head: the name of their tensor whose length is the number of classes.
       preprocessing: as the weights were trained.
-      options: what these weights need of the architecture beside its defaults.
+      options: of the architecture, those that these weights need beside its defaults.
       model: config.model.name, where it is not the name of the layout.
       prepare: f(tensors of a file) -> tensors under the names of the mapping, for files of an older layout and for
-        parameters that ours has not.
-      complete: f(tensors of an export) -> what else their network loads.
+        parameters that ours lacks.
+      complete: f(tensors of an export) -> the other tensors that their network loads.
       note: what a user must know who has a file of these names.
     """
 

@@ -21,7 +21,7 @@ class Transform(NamedTuple):
 
     Attributes:
       forward: their array and our shape -> our array.
-      backward: our array and the rank of theirs does not matter -> their array.
+      backward: our array -> their array.
     """
 
     forward: Callable
@@ -125,7 +125,7 @@ def to_variables(entries, tensors, like, *, where=""):
       entries: the mapping.
       tensors: {their name: array}.
       like: {"params": tree, "batch_stats": tree}, ShapeDtypeStructs of the model.
-      where: what is converted, for the error.
+      where: the name of the file or network, for the error.
     Returns:
       As like, float32 arrays.
     Raises:
@@ -167,7 +167,7 @@ def to_tensors(entries, variables):
     """{their name: float32 array} of a network's variables, the inverse of to_variables.
 
     Raises:
-      InputError: the mapping and the network have not the same parameters.
+      InputError: the mapping and the network have other parameters.
     """
     found = {_keys(key): leaf for key, leaf in jax.tree_util.tree_leaves_with_path(variables)}
     paths = {entry.path for entry in entries}

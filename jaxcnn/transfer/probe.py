@@ -1,4 +1,4 @@
-"""What a simple classifier makes of features: the linear probe, a linear SVM, nearest neighbours.
+"""Simple classifiers of features: the linear probe, a linear SVM, nearest neighbours.
 
 Vectors are scaled to unit length first, as Simonyan and Zisserman 2014 (arXiv:1409.1556, appendix B) do for the SVM on
 VGG's features; Euclidean neighbours of unit vectors are those by cosine.

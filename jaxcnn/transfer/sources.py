@@ -20,7 +20,7 @@ PARTS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running
 
 
 def our_name(source, architecture):
-    """What a library's own name means here: ("vgg_d", {"batch_norm": True}) of torchvision's vgg16_bn.
+    """Our name of a library's architecture: ("vgg_d", {"batch_norm": True}) of torchvision's vgg16_bn.
 
     Returns:
       (a name of ours, options of it); any other name as it is.

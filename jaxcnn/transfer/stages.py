@@ -9,7 +9,7 @@ from jaxcnn.errors import MANY
 
 
 def stage_names(model, variables, shape):
-    """What `read_stage` can read of a network, found by tracing it.
+    """The stages and layers that `read_stage` can read of a network, found by tracing it.
 
     Args:
       model: a Linen module that returns (logits, features).

@@ -113,7 +113,7 @@ def vgg_features(layers, *, batch_norm):
 
 
 def vgg_prepare(tensors):
-    """Takes the biases that stand before a batch norm, which ours has not, into its running mean."""
+    """Takes the biases that stand before a batch norm, which ours lacks, into its running mean."""
     tensors = dict(tensors)
     for mean, bias in _means_and_biases(tensors):
         if bias in tensors:
@@ -237,7 +237,7 @@ def densenets(preprocessing):
             prepare=densenet_prepare,
         )
         for name, variant in densenet.VARIANTS.items()
-        if name != "densenet264"  # nobody published it
+        if name != "densenet264"  # never published
     }  # fmt: skip
 
 
@@ -258,7 +258,7 @@ def densenets_cifar():
             "classifier.bias", CIFAR._replace(mean=(), std=()), prepare=densenet_prepare,
         )
         for name, variant in densenet.CIFAR_VARIANTS.items()
-        if name != "densenet_small"  # nobody else has it
+        if name != "densenet_small"  # ours alone
     }  # fmt: skip
 
 

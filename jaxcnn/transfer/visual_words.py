@@ -19,7 +19,7 @@ LENGTH = 128  # 4x4 histograms of 8 orientations
 
 
 class Mixture(NamedTuple):
-    """What `fisher_vector` needs: principal components of descriptors, and a mixture of Gaussians over them."""
+    """Principal components of descriptors, and a mixture of Gaussians over them, for `fisher_vector`."""
 
     components: PCA
     gaussians: GaussianMixture

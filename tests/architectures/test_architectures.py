@@ -1,4 +1,4 @@
-"""What every named architecture claims: its count, its contract, and that each of its parameters matters."""
+"""The claims of every named architecture: its count, its contract, and that each of its parameters matters."""
 
 import functools
 

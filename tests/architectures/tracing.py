@@ -1,4 +1,4 @@
-"""What the tests of all architectures read from a trace: nothing here asks jaxcnn.analysis, which they check too."""
+"""Readings of a trace for the tests of all architectures: nothing here asks jaxcnn.analysis, which they check too."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What every geometric augmentation with a magnitude promises, over one table of them."""
+"""The contract of every geometric augmentation with a magnitude, over one table of them."""
 
 import jax
 import jax.numpy as jnp

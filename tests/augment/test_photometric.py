@@ -1,4 +1,4 @@
-"""What holds for every photometric augmentation, each compiled a few times and asked many things."""
+"""The contract of every photometric augmentation, each compiled a few times and asked many things."""
 
 import functools
 

@@ -44,7 +44,7 @@ def affine_maps(points):
 
 
 def amounts(points):
-    """What the maps do, by name, from linear = R(rotation) [[1, tan(shear)], [0, 1]] diag(1 / scale)."""
+    """The maps by name, from linear = R(rotation) [[1, tan(shear)], [0, 1]] diag(1 / scale)."""
     linear, offset = affine_maps(points)
     rotation = np.arctan2(linear[:, 1, 0], linear[:, 0, 0])
     back = np.stack([[np.cos(rotation), np.sin(rotation)], [-np.sin(rotation), np.cos(rotation)]]).transpose(2, 0, 1)

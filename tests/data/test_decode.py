@@ -1,4 +1,4 @@
-"""What decode_image returns, for the image files found in the wild."""
+"""decode_image on the image files found in the wild."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""What a study's summary and table say of levels with odd names."""
+"""A study's summary and table of levels with odd names."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What a study says of cells whose numbers are given."""
+"""The verdicts of a study on cells whose numbers are given."""
 
 import itertools
 import json

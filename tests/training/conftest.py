@@ -87,7 +87,7 @@ def terminate_at(monkeypatch):
 
 @pytest.fixture
 def on_progress(monkeypatch):
-    """on_progress(see): see(text) is called with everything that a run prints while it goes on."""
+    """on_progress(see): see(text) is called with everything that a run prints while it trains."""
 
     def install(see):
         class Screen:

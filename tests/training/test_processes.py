@@ -1,4 +1,4 @@
-"""Two processes train what one trains, stop together and go on together."""
+"""Two processes train what one trains, stop together and resume together."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What set_up refuses before anything is compiled: slices, losses and networks that would train to the wrong thing."""
+"""Refusals of set_up before anything is compiled: slices, losses and networks that would train to the wrong thing."""
 
 import re
 

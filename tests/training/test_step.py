@@ -74,7 +74,7 @@ def log_softmax(logits):
 
 
 def test_equal_logits_do_not_all_count():
-    """REFERENCE 19: of equal logits those of smaller numbers stand first."""
+    """Ties go to the lower class index."""
     logits, labels = jnp.zeros((7, 7)), jnp.arange(7)
     np.testing.assert_array_equal(top_k_correct(logits, labels, k=1), [1, 0, 0, 0, 0, 0, 0])
     np.testing.assert_array_equal(top_k_correct(logits, labels, k=5), [1, 1, 1, 1, 1, 0, 0])
@@ -98,7 +98,7 @@ def test_top_k_equals_a_stable_sort(k):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_metrics_are_sums_over_the_batch(tiny_config, smoothing):
-    """REFERENCE 20: the target is (1 - e) one_hot + e / K."""
+    """The target is (1 - e) one_hot + e / K: Szegedy et al. 2015, arXiv:1512.00567, section 7."""
     bench, batch = Bench(tiny_config({"loss.label_smoothing": smoothing})), make_batch(12)
     _, metrics = bench.step(batch)
     logits = logits_of(bench, batch)

@@ -116,7 +116,7 @@ def test_a_damaged_part_is_named_and_what_is_left_serves(damage, extractor, digi
         with pytest.raises(KeyboardInterrupt):
             write_features(extractor, *digits, output)
     part.write_bytes(damage(part.read_bytes()))
-    with pytest.raises(InputError, match=r"000001\.npz is damaged .*; remove it, and the same command goes on"):
+    with pytest.raises(InputError, match=r"000001\.npz is damaged .*; remove it, and the same command resumes"):
         write_features(extractor, *digits, output)
     part.unlink()
     write_features(extractor, *digits, output)

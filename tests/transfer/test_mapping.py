@@ -23,7 +23,7 @@ def tiny():
 
 @pytest.fixture
 def tensors(tiny):
-    """What torch would have for it, at random."""
+    """Random arrays as torch would have them for it."""
     rng = np.random.default_rng(0)
     entries, like = tiny
     filled = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), like)

@@ -24,7 +24,7 @@ def load(split, *, data_dir, **options):
 
 
 def fetched(source):
-    """What a browser would fetch: addresses that are not inside the page."""
+    """The addresses that a browser would fetch: those outside the page."""
     references = re.findall(r"""(?:src|href|srcset|action|data|poster)\s*=\s*["']([^"']*)""", source)
     outside = [r for r in references if not r.startswith(("data:", "#"))]
     text = re.sub(r"base64,[A-Za-z0-9+/=]*", "", source)

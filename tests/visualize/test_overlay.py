@@ -37,7 +37,7 @@ def test_a_value_lies_at_the_centre_of_what_it_sees():
         bright = np.argwhere(shown > 0.98 * shown.max()) / 7 + (
             0.5 / 7 - 0.5
         )  # an image of 32 is drawn 7 times as large
-        inner = [2 <= at <= 7 for at in place]  # an outer value goes on to the border
+        inner = [2 <= at <= 7 for at in place]  # an outer value continues to the border
         np.testing.assert_allclose(bright.mean(axis=0)[inner], np.array(centre)[inner], atol=0.1)
         np.testing.assert_allclose(np.abs(bright - centre).min(axis=0), 0, atol=0.1)
 

@@ -23,7 +23,7 @@ _FILES = (lenet, alexnet, zfnet, vgg, nin, googlenet, inception, resnet, densene
 
 LEDGER = tuple(entry for file in _FILES for entry in file.ENTRIES)
 
-UNPRINTED = {  # architectures of which nobody prints a number; a name that ends in _small is one too
+UNPRINTED = {  # architectures without a printed number; a name that ends in _small is one too
     "convnet": "a family of the lectures' notes, without numbers",
     "mlp": "no paper's",
     "lenet5_common": "not the network of the paper",

@@ -23,10 +23,10 @@ class Entry:
       name: unique, "subject/what".
       subject: the architecture, or "lectures" for an example of no named network.
       quantity: one of QUANTITIES.
-      printed: the number as it is printed: "0.27M", "<25M", "1.8e9", "28x28x6", for errors "top-1/top-5" in percent
-        with "-" for what is not printed, for recipes text.
+      printed: the number as printed: "0.27M", "<25M", "1.8e9", "28x28x6"; errors as "top-1/top-5" in percent, "-" for
+        one that is not printed; recipes as text.
       source: paper or lecture, and the table, figure or section in it.
-      status: "match", the recomputed value rounds to what is printed; "erratum", it does not, and `true` is right;
+      status: "match", the recomputed value rounds to the printed one; "erratum", it does not, and `true` is right;
         "protocol", it cannot be recomputed here.
       measure: what recomputes it from an `audit.Network` of the subject.
       formula: what recomputes it from nothing; only one of the two.
@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def value(self):
-        """What is printed, as a number; a shape as a tuple, errors as (top-1, top-5) in percent, a recipe as None."""
+        """The printed number; a shape as a tuple, errors as (top-1, top-5) in percent, a recipe as None."""
         if self.quantity == "recipe":
             return None
         if self.quantity == "shape":
@@ -67,7 +67,7 @@ class Entry:
         return self._parse()[1]
 
     def agrees(self, value):
-        """Whether a recomputed value is what is printed, to its digits."""
+        """Whether a recomputed value rounds to the printed one."""
         if self.quantity in ("shape", "error"):
             return value == self.value
         below, printed, step = self._parse()

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxcnn.operators.lowering import convolution_xla as convolve_xla
-from jaxcnn.operators.lowering.window import Window, laid_out, met, total
+from jaxcnn.operators.lowering.window import Window, place_tap, tap_views, total
 
 # Groups of this many channels and fewer are merged into blocks, with zeros between the groups.
 BLOCK = 32
@@ -25,7 +25,7 @@ def output(x, kernel, *, window):
     if window.groups > 1:
         return _grouped_output(x, kernel, window)
     if window.kernel == (1, 1):
-        return _product(met(x, window)[0], kernel[0, 0])
+        return _product(tap_views(x, window)[0], kernel[0, 0])
     return _columns_together(x, kernel, window, _together(kernel, window))
 
 
@@ -43,7 +43,7 @@ def kernel_gradient(x, dy, *, window):
     if window.groups > 1:
         return _grouped_kernel(x, dy, window)
     if window.kernel == (1, 1):
-        return _product_of_pixels(met(x, window)[0], dy)[None, None]
+        return _product_of_pixels(tap_views(x, window)[0], dy)[None, None]
     return _images_as_channels(x, dy, window)
 
 
@@ -88,7 +88,7 @@ def _columns_together(x, kernel, window, count):
 def _scattered(dy, kernel, window):
     """One product a tap, each laid out at the stride and summed."""
     products = (lax.dot_general(dy, kernel[tap], (((3,), (1,)), ((), ()))) for tap in window.taps)
-    return total(laid_out(product, tap, window) for product, tap in zip(products, window.taps, strict=True))
+    return total(place_tap(product, tap, window) for product, tap in zip(products, window.taps, strict=True))
 
 
 def _turned(dy, kernel, window):
@@ -152,7 +152,7 @@ def _grouped_output(x, kernel, window):
         x = _repeated(x, kernel.shape[3] // x.shape[3])
         if window.stride == (1, 1):  # as the input gradient is: the products are shifted, not the image
             return _grouped_input(x, lax.rev(kernel, (0, 1)), _there_and_back(window)._replace(groups=x.shape[3]))
-        pixels, weights = met(x, window), kernel[:, :, None]
+        pixels, weights = tap_views(x, window), kernel[:, :, None]
         return total(pixel * weights[tap][None] for pixel, tap in zip(pixels, window.taps, strict=True))
     size, blocks = _blocks(window, x.shape[3])
     dense, one = _block_diagonal(kernel, size, blocks), window._replace(groups=1)
@@ -162,7 +162,7 @@ def _grouped_output(x, kernel, window):
 def _grouped_input(dy, kernel, window):
     if kernel.shape[2] == 1:
         weights = kernel[:, :, None]
-        wide = total(laid_out(dy * weights[tap][None], tap, window) for tap in window.taps)
+        wide = total(place_tap(dy * weights[tap][None], tap, window) for tap in window.taps)
         times = dy.shape[3] // window.groups
         return wide if times == 1 else jnp.sum(wide.reshape(*wide.shape[:3], window.groups, times), axis=4)
     size, blocks = _blocks(window, kernel.shape[2] * window.groups)
@@ -172,7 +172,7 @@ def _grouped_input(dy, kernel, window):
 
 def _grouped_kernel(x, dy, window):
     if x.shape[3] == window.groups:
-        pixels = met(_repeated(x, dy.shape[3] // x.shape[3]), window)
+        pixels = tap_views(_repeated(x, dy.shape[3] // x.shape[3]), window)
         sums = [jnp.sum(pixel * dy, axis=(0, 1, 2)) for pixel in pixels]
         return jnp.stack(sums).reshape(*window.kernel, 1, dy.shape[3])
     size, blocks = _blocks(window, x.shape[3])

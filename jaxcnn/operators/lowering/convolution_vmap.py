@@ -9,14 +9,14 @@ import functools
 import jax.numpy as jnp
 
 from jaxcnn.operators.lowering import convolution_xla as convolve_xla
-from jaxcnn.operators.lowering.window import met
+from jaxcnn.operators.lowering.window import tap_views
 
 
 def output(x, kernel, *, window):
     """y (n, oh, ow, f) of x (n, h, w, c) and kernel (kh, kw, c / groups, f); XLA's own where there are groups."""
     if window.groups > 1:
         return convolve_xla.output(x, kernel, window=window)
-    seen = jnp.concatenate(met(x, window), axis=3)
+    seen = jnp.concatenate(tap_views(x, window), axis=3)
     y = jnp.matmul(seen.reshape(-1, seen.shape[3]), kernel.reshape(-1, kernel.shape[3]))
     return y.reshape(x.shape[0], *window.output, kernel.shape[3])
 

@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 
 from jaxcnn.operators.lowering.primitive import batch_images, define, differentiable, linear
-from jaxcnn.operators.lowering.window import Window, laid_out, met, total
+from jaxcnn.operators.lowering.window import Window, place_tap, tap_views, total
 
 
 def max_of_windows(x, *, window, stride, padding):
@@ -40,9 +40,9 @@ def plain_value(x, *, pool):
 
 def _value_and_tap(x, *, pool):
     """The largest pixel, NaN before all others, and the number of the first tap that meets it."""
-    value = functools.reduce(lax.max, met(x, pool, -np.inf))
+    value = functools.reduce(lax.max, tap_views(x, pool, -np.inf))
     # behind the barrier the slices are others to XLA, which would compute shared ones by themselves and keep them
-    pixels = list(enumerate(met(lax.optimization_barrier(x), pool, -np.inf)))
+    pixels = list(enumerate(tap_views(lax.optimization_barrier(x), pool, -np.inf)))
     tap = jnp.full(value.shape, len(pixels) - 1, _tap_dtype(pool))
     for number, pixel in reversed(pixels[:-1]):
         tap = jnp.where((pixel == value) | jnp.isnan(pixel), jnp.array(number, tap.dtype), tap)
@@ -69,13 +69,13 @@ def _tap_dtype(pool):
 
 def _tangent(x, tap, dx, *, pool):
     won = jnp.zeros(tap.shape, dx.dtype)
-    for number, pixel in enumerate(met(dx, pool)):
+    for number, pixel in enumerate(tap_views(dx, pool)):
         won = jnp.where(tap == number, pixel, won)
     return won
 
 
 def _gradient(x, tap, dy, *, pool):
-    return total(laid_out(jnp.where(tap == number, dy, 0), at, pool) for number, at in enumerate(pool.taps))
+    return total(place_tap(jnp.where(tap == number, dy, 0), at, pool) for number, at in enumerate(pool.taps))
 
 
 def _plain_gradient(x, tap, dy, *, pool):

@@ -1,4 +1,4 @@
-"""What our JAX primitives share: a formulation per backend, derivatives, images as the batch of vmap, shard_map's axes.
+"""The base of our JAX primitives: a formulation per backend, derivatives, vmap over images, shard_map's axes.
 
 The one file of the operators that imports JAX's insides.
 """

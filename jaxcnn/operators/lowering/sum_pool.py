@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxcnn.operators.lowering.primitive import batch_images, define, linear, vary
-from jaxcnn.operators.lowering.window import Window, laid_out, met, total
+from jaxcnn.operators.lowering.window import Window, place_tap, tap_views, total
 
 # Windows of more taps than this are left to reduce_window on CPU too.
 SLICED = 9
@@ -45,13 +45,13 @@ def _plain_gradient(dy, *, pool):
 def _on_cpu(x, *, pool):
     if len(pool.taps) > SLICED:
         return plain_sum(x, pool=pool)
-    return total(met(x, pool))
+    return total(tap_views(x, pool))
 
 
 def _gradient_on_cpu(dy, *, pool):
     if len(pool.taps) > SLICED:
         return _plain_gradient(dy, pool=pool)
-    return total(laid_out(dy, tap, pool) for tap in pool.taps)
+    return total(place_tap(dy, tap, pool) for tap in pool.taps)
 
 
 def _shape(x, *, pool):

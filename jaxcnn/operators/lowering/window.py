@@ -1,4 +1,4 @@
-"""What each tap of a sliding window meets in an image, and the way back: convolution and pooling by shifted slices."""
+"""The view of an image that each tap of a sliding window reads, and its transpose: pooling, convolution by slices."""
 
 from typing import NamedTuple
 
@@ -35,8 +35,14 @@ class Window(NamedTuple):
         return [(i, j) for i in range(self.kernel[0]) for j in range(self.kernel[1])]
 
 
-def met(x, window, fill=0):
-    """What each tap meets as the window slides over the padded image: one array (n, *window.output, c) a tap."""
+def tap_views(x, window, fill=0):
+    """For each kernel tap, the pixels that it reads at every position of the window: arrays (n, *window.output, c).
+
+    Args:
+      x: images (n, h, w, c).
+      window: a Window.
+      fill: the value of padding.
+    """
     if window.stride == (1, 1):  # a shift, which XLA reads from the image itself and not from a padded copy
         return [_shifted(x, tap, window, fill) for tap in window.taps]
     if window.padding != ((0, 0), (0, 0)):
@@ -59,8 +65,8 @@ def _strided(x, tap, window):
     return lax.slice(x, (0, *start, 0), (n, *stop, c), (1, *window.stride, 1))
 
 
-def laid_out(y, tap, window):
-    """The transpose of met: what a tap met, (n, *window.output, c), put back on the image (n, h, w, c) among zeros."""
+def place_tap(y, tap, window):
+    """The transpose of `tap_views`: puts a tap's values (n, *window.output, c) back on the image, zeros elsewhere."""
     config = [(0, 0, 0)]
     axes = zip(tap, window.dilation, window.stride, window.padding, window.image, window.output, strict=True)
     for at, step, stride, (before, _), size, out in axes:
