@@ -24,6 +24,7 @@ from jaxcnn.training.model import make_model
 from jaxcnn.training.optimizer import make_optimizers
 from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.rundir.data_changes import about_data
+from jaxcnn.training.rundir.directory import about_task
 from jaxcnn.training.schedule import make_schedule
 from jaxcnn.training.step import make_train_step
 from jaxcnn.training.validate import duration_in_steps, validate
@@ -75,10 +76,7 @@ class Setup:
     def about_data(self):
         """What a run keeps of its data, see `about_data`."""
         about = about_data({"train": self.train, **self.held_out}, shape=self.shape)
-        if self.config.task.name == "classification":
-            return about
-        measures = {name: list(measure) for name, measure in self.kind.measures.items()}
-        return {**about, "task": self.config.task.name, "measures": measures, "selects": list(self.kind.selects)}
+        return {**about, **about_task(self.config.task.name, self.kind)}
 
     def notes(self):
         """Sentences on what a person may not expect of the data, each once."""

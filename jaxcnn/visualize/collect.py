@@ -12,8 +12,9 @@ from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.directory import last_start, measures_there, read_config, read_data, read_evaluations
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.setup import load_records
-from jaxcnn.visualize.curves import draw_curves, panels_of
+from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example
+from jaxcnn.visualize.history import classifies
 from jaxcnn.visualize.report import Picture, RunReport, run_report
 
 EXAMPLE_IMAGES = 512
@@ -37,7 +38,7 @@ def write_report(workdir):
     config = read_config(workdir)
     task, *kind = measures_there(workdir)
     kind = Kind(*kind, create=None)
-    step, parameters, examples, left_out = _of_network(workdir, classifier=task == "classification")
+    step, parameters, examples, left_out = _of_network(workdir, classifier=classifies(kind))
     classes, _ = read_data(workdir)
     evaluations = read_evaluations(workdir)
     counted = next((row for row in reversed(evaluations) if "confusion" in row), None)
@@ -61,7 +62,7 @@ def write_report(workdir):
     )
     path = workdir / "report.html"
     write_text(path, run_report(report))
-    draw_curves(rows, panels=panels_of(task, rows, kind), kind=kind, path=workdir / "curves.png")
+    draw_curves(rows, kind=kind, path=workdir / "curves.png")
     return path
 
 

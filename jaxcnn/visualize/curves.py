@@ -20,6 +20,7 @@ from jaxcnn.visualize.figure import (
 )
 from jaxcnn.visualize.history import (
     best_row,
+    classifies,
     extensions,
     finite_values,
     first_bad_row,
@@ -70,20 +71,20 @@ def panel_of(name, measure):
     return Panel(name, measure, measure.label or name)
 
 
-PANELS = {
-    "classification": (
-        panel_of("loss", CLASSIFICATION.measures["loss"]),
-        Panel("top1", CLASSIFICATION.measures["top1"], "top-1 error", error=True),
-    )
-}
+CLASS_PANELS = (
+    panel_of("loss", CLASSIFICATION.measures["loss"]),
+    Panel("top1", CLASSIFICATION.measures["top1"], "top-1 error", error=True),
+)
 
 
-def panels_of(task, rows, kind):
-    """The panels of a task by its name: those of PANELS, else one for each measure of its Kind that a row holds."""
-    return PANELS.get(task) or tuple(panel_of(name, kind.measures[name]) for name in measures_of(rows, kind))
+def panels_of(kind, rows):
+    """CLASS_PANELS of a classifier, else a Panel for each measure of the Kind that a row holds."""
+    if classifies(kind):
+        return CLASS_PANELS
+    return tuple(panel_of(name, kind.measures[name]) for name in measures_of(rows, kind))
 
 
-def draw_curves(rows, *, panels=PANELS["classification"], kind=CLASSIFICATION, path=None):
+def draw_curves(rows, *, kind=CLASSIFICATION, path=None):
     """Draws measures and learning rate of one run against its epochs.
 
     The train line of a panel goes through the mean of the train rows since the previous evaluation, and the area from
@@ -93,13 +94,13 @@ def draw_curves(rows, *, panels=PANELS["classification"], kind=CLASSIFICATION, p
 
     Args:
       rows: dicts of metrics.jsonl, in file order; events are passed over; may be empty.
-      panels: what to show, see `panels_of`.
-      kind: the Kind of the run's task, whose first selecting measure has its best row marked.
+      kind: the Kind of the run's task: its panels are those of `panels_of`, and the best row is marked in the panel of
+        the first measure that selects.
       path: where to write the figure too, in the format its suffix names.
     Returns:
       A matplotlib Figure: an axes for each panel, of classification loss and error in percent, then the learning rate.
     """
-    history = read_history(rows)
+    history, panels = read_history(rows), panels_of(kind, rows)
     figure, axes, rate = _laid_out(len(panels))
     xlabel, (at_train, at_held_out) = positions(history.train, history.held_out)
     for panel, own in zip(panels, axes, strict=True):

@@ -128,6 +128,11 @@ def losses(names) -> list[str]:
     return [name for name in names if name.rpartition("/")[2] == "loss"]
 
 
+def classifies(kind) -> bool:
+    """Whether a task measures what classification does: it is then shown as one."""
+    return kind.measures == CLASSIFICATION.measures
+
+
 def measures_of(rows, kind) -> list[str]:
     """The names of the measures that a row of a split holds, in the order of the Kind."""
     return [name for name in kind.measures if any(name in row for row in rows if row.get("split"))]

@@ -13,6 +13,7 @@ from jaxcnn.visualize.curves import draw_curves, panels_of
 from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.history import (
     best_row,
+    classifies,
     extensions,
     first_bad_row,
     measures_of,
@@ -25,7 +26,6 @@ from jaxcnn.visualize.history import (
 __all__ = ["Example", "Picture", "RunReport", "run_report"]
 
 LAST_ROWS = 12
-SECTIONS = {"classification": class_sections.SECTIONS}  # by the name of a task: (heading, f(RunReport) -> Html or None)
 COLUMNS = {"top1": "top-1", "top5": "top-5"}  # of measures whose column has another name than their key
 
 
@@ -75,12 +75,17 @@ def run_report(run: RunReport) -> str:
             ("Learning curves", _curves(run, history)),
             ("By epoch" if history.held_out else "By step", _progress(run, history)),
             ("Evaluations", _evaluations(run)),
-            *((heading, section(run)) for heading, section in SECTIONS.get(run.task, ())),
+            *((heading, section(run)) for heading, section in _sections_of(run.kind)),
             ("Pictures", _pictures(run)),
             ("Configuration", page.folded("keys", run.config)),
             ("Environment", page.folded("entries", run.environment)),
         ],
     )
+
+
+def _sections_of(kind):
+    """((heading, f(RunReport) -> Html or None), ...) that only runs of this kind have."""
+    return class_sections.SECTIONS if classifies(kind) else ()
 
 
 def _task_words(run):
@@ -105,7 +110,7 @@ def _notices(run, history):
             f"{page.compact(row['old_rate'])} at that step."
         )
     best = best_row(history, run.kind)
-    if run.task == "classification" and best is not None and (few := few_images(best["top1"], best.get("n", 0))):
+    if classifies(run.kind) and best is not None and (few := few_images(best["top1"], best.get("n", 0))):
         yield few[0].upper() + few[1:]
     looks = sum(bool(row.get("final")) for row in run.evaluations)
     if looks > 1:
@@ -160,10 +165,10 @@ def _curves(run, history):
         return page.element("p", "This run has logged no metrics.", class_="quiet")
     gap = _gap_words(run, history)
     caption = "Train: mean of the rows since the previous evaluation, each row faintly. " if gap else ""
-    panels = panels_of(run.task, run.rows, run.kind)
-    names = " and ".join(filter(None, (", ".join(panel.name for panel in panels), "learning rate")))
+    panels = ", ".join(panel.name for panel in panels_of(run.kind, run.rows))
+    names = " and ".join(filter(None, (panels, "learning rate")))
     alt = f"{names[0].upper()}{names[1:]} of {run.name}, train against {history.split or 'nothing'}"
-    return page.figure(draw_curves(run.rows, panels=panels, kind=run.kind), alt, caption=f"{caption}{gap}")
+    return page.figure(draw_curves(run.rows, kind=run.kind), alt, caption=f"{caption}{gap}")
 
 
 def _gap_words(run, history):

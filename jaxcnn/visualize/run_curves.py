@@ -25,11 +25,11 @@ def read_runs(workdirs):
     Returns:
       ({name: rows}, Kind, without its code); the name is the folder's, or its path where two share it.
     Raises:
-      InputError: not a run directory, a run without a logged step, or runs of several tasks.
+      InputError: not a run directory, a run without a logged step, or runs that are measured by different things.
     """
     paths = [local_path(workdir) for workdir in workdirs]
     names = [path.resolve().name for path in paths]
-    runs, kinds = {}, {}
+    runs, kinds = {}, []
     for path, name in zip(paths, names, strict=True):
         read_config(path)
         rows = read_metrics(path)
@@ -37,12 +37,13 @@ def read_runs(workdirs):
             raise InputError(f"{path} has no curves: its metrics.jsonl holds no step.")
         runs[name if names.count(name) == 1 else str(path)] = rows
         task, *kind = measures_there(path)
-        kinds.setdefault(task, (path, Kind(*kind, create=None)))
-    if len(kinds) > 1:
-        learned = ", ".join(f"{task} in {path}" for task, (path, _) in kinds.items())
-        raise InputError(f"curves of several tasks cannot be compared: {learned}. Draw them one task at a time.")
-    (_, kind), *_ = kinds.values()
-    return runs, kind
+        kinds.append(Kind(*kind, create=None))
+        if kinds[-1] != kinds[0]:
+            raise InputError(
+                f"{path}, a run of task {task}, is measured by other things than {paths[0]}: their curves cannot be "
+                "compared. Draw them one task at a time."
+            )
+    return runs, kinds[0]
 
 
 def draw_runs(runs, kind=CLASSIFICATION):

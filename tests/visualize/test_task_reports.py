@@ -12,7 +12,7 @@ from jaxcnn.cli import main
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.tasks import CLASSIFICATION, Kind, Measure
 from jaxcnn.training.rundir.directory import about_task, measures_there
-from jaxcnn.visualize.curves import draw_curves, panels_of
+from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.history import best_row, first_bad_row, read_history
 from jaxcnn.visualize.report import run_report
 from jaxcnn.visualize.run_curves import draw_runs
@@ -55,7 +55,7 @@ def test_a_players_loss_that_is_not_finite_is_noticed():
 
 def test_curves_have_a_panel_for_each_measure():
     rows = rows_of_denoising()
-    figure = draw_curves(rows, panels=panels_of("my.tasks:denoise", rows, DENOISING), kind=DENOISING)
+    figure = draw_curves(rows, kind=DENOISING)
     loss, psnr, kept, rate = figure.axes
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["Loss", "PSNR (dB)", "$kept <detail> (%)", "Learning rate"]
@@ -67,9 +67,9 @@ def test_curves_have_a_panel_for_each_measure():
 
 def test_numbers_below_zero_are_not_drawn_on_a_log_axis():
     rows = [{"split": "train", "step": s, "judge/loss": x} for s, x in ((1, -5.0), (2, 0.01), (3, 50.0))]
-    assert draw_curves(rows, panels=panels_of("game", rows, GAME), kind=GAME).axes[0].get_yscale() == "linear"
+    assert draw_curves(rows, kind=GAME).axes[0].get_yscale() == "linear"
     rows[0]["judge/loss"] = 5.0
-    assert draw_curves(rows, panels=panels_of("game", rows, GAME), kind=GAME).axes[0].get_yscale() == "log"
+    assert draw_curves(rows, kind=GAME).axes[0].get_yscale() == "log"
 
 
 def test_runs_are_compared_by_their_losses_and_by_what_selects():
@@ -99,6 +99,12 @@ def test_the_report_shows_measures_and_nothing_of_a_classifier(run_of, read):
     assert ["unet", "test", "24", "12", "0.3000", "30.2500 dB"] in [row for table in page.tables for row in table]
 
 
+def test_a_task_that_measures_as_classification_does_is_shown_as_one(rows, run_of, read):
+    text = read(run_report(run_of(rows, task="learning_without_forgetting"))).text
+    assert "run of task learning_without_forgetting" in text
+    assert "Confusion" in text and "examples right" in text and "Held-out accuracy" in text
+
+
 def test_a_game_without_a_best_shows_its_latest(run_of, read):
     rows = [{"split": "train", "step": 1, "epoch": 1.0, "judge/loss": 0.5}]
     rows += [{"split": "validation", "step": s, "epoch": float(s), "n": 9, "fid": 1e-5 * s} for s in (1, 2)]
@@ -125,11 +131,11 @@ def test_a_run_directory_tells_its_measures_without_its_code(denoising_run, tiny
     assert "Held-out PSNR 31.5000 dB" in page.text and "690" in page.text and "examples right" not in page.text
 
 
-def test_runs_of_several_tasks_are_not_compared(denoising_run, tiny_run, tmp_path, capsys):
+def test_runs_that_are_measured_by_different_things_are_not_compared(denoising_run, tiny_run, tmp_path, capsys):
     output = tmp_path / "runs.png"
     both = ["visualize", "curves", "--workdir", str(tiny_run), str(denoising_run), "--output", str(output)]
     assert main(both) == 2 and not output.exists()
-    assert f"classification in {tiny_run}, jaxcnn_no_such:denoise in {denoising_run}" in capsys.readouterr().err
+    assert f"{denoising_run}, a run of task jaxcnn_no_such:denoise, is measured by other" in capsys.readouterr().err
 
 
 def test_evaluate_prints_the_measures_that_have_a_value(denoising_run, monkeypatch, capsys):
