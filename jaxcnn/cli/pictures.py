@@ -233,8 +233,10 @@ def _confusion(arguments):
     trained = Trained(arguments.workdir, arguments.checkpoint)
     rows = read_evaluations(arguments.workdir)
     logged = [r for r in rows if "confusion" in r and (r["step"], r["split"]) == (trained.step, arguments.split)]
-    matrix = np.array(logged[-1]["confusion"]) if logged else trained.evaluate(arguments.split)[0].confusion
-    return draw_confusion(matrix, trained.classes)
+    details = logged[-1] if logged else trained.evaluate(arguments.split)[0].details
+    if "confusion" not in details:
+        raise InputError(f"the task of {arguments.workdir} counts no confusion matrix: nothing can be drawn.")
+    return draw_confusion(np.array(details["confusion"]), trained.classes)
 
 
 def _mistakes(arguments):
