@@ -35,7 +35,8 @@ class Dropout(nn.Module):
 
     The positions of the images in the global batch, (n,) int32, are the variable "position" of the root collection
     "batch": `model.apply({**variables, "batch": {"position": positions}}, x, train=True, rngs={"dropout": key})`.
-    Without it they are 0 to n - 1. A replica that is given its own positions drops what one device would have dropped.
+    Without it they are 0 to rows - 1. A replica that is given its own positions drops what one device would have
+    dropped. x may have k rows for each image, image by image (regions, crops): row j of an image folds j into its key.
 
     Attributes:
       rate: a number, or a traced scalar; the number 0 needs no "dropout" key.
@@ -51,4 +52,7 @@ class Dropout(nn.Module):
         if positions is None:
             positions = jnp.arange(x.shape[0])
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(self.make_rng("dropout"), positions)
+        if (rows := x.shape[0] // len(positions)) > 1 and x.shape[0] == rows * len(positions):
+            fold = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))
+            keys = fold(keys, jnp.arange(rows)).reshape(-1)
         return dropout(keys, x, rate=self.rate)

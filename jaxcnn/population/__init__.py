@@ -4,6 +4,7 @@ import contextlib
 
 import jax
 
+from jaxcnn import trust
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.lock import hold
@@ -63,6 +64,7 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
     """
     use_persistent_cache()
     for config in configs:
+        trust.allow_config(config)
         validate(config)
     shared = common(configs[0])
     if any(flatten(common(config)) != flatten(shared) for config in configs):

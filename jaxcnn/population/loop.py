@@ -173,11 +173,11 @@ class Together(Chunks):
     def evaluate(self, step):
         found = self.validation(network(self.state))
         rows = {number: member.record.held_out_row(step, found[number]) for number, member in self._active()}
-        first = (*self.setup.kind.selects, *headline(self.setup.kind), *self.setup.kind.measures)[0]
+        kind, some = self.setup.kind, next(iter(rows.values()))
+        first = next(name for name in (*kind.selects, *kind.measures) if some.get(name) is not None)
         values = [row[first] for row in rows.values()]
         self.progress.line(
-            f"step {step}  epoch {next(iter(rows.values()))['epoch']:.2f}  held out: {first} {min(values):.4f} to "
-            f"{max(values):.4f}"
+            f"step {step}  epoch {some['epoch']:.2f}  held out: {first} {min(values):.4f} to {max(values):.4f}"
         )
         if self.setup.config.schedule.name == "plateau":
             scaled = [self._numbers(member.record.config, member.record.plateau.scale) for member in self.runs]

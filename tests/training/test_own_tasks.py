@@ -1,0 +1,284 @@
+"""Kinds of learning that a user's package brings train, resume and are measured as classification is."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import jaxcnn
+from jaxcnn.errors import InputError
+from jaxcnn.population import train_population
+from jaxcnn.training.loop import Preempted
+
+PACKAGE = '''
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcnn.data import Arrays, Records
+from jaxcnn.tasks import Kind, Measure, Player, Scores, Task, Terms, gathered
+
+
+class Autoencoder(nn.Module):
+    """An image through eight numbers and back."""
+
+    width: int = 8
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        code = nn.relu(nn.Dense(self.width, name="encoder")(x.reshape(len(x), -1)))
+        return nn.sigmoid(nn.Dense(x[0].size, name="decoder")(code)).reshape(x.shape), {"code": code}
+
+
+def squared_error(a, b):
+    return jnp.mean(jnp.square(a - b), axis=(1, 2, 3))
+
+
+def denoise(about, *, sigma=0.1):
+    """The clean image from one with Gaussian noise; noise of evaluation derives from the image's number."""
+
+    def prepare(key, example, numbers):
+        noisy = example["image"] + sigma * jax.random.normal(key, example["image"].shape)
+        return {**example, "image": noisy, "target": example["image"]}
+
+    def inputs(batch):
+        keys = jax.vmap(jax.random.key)(batch["index"])
+        return jax.vmap(prepare, (0, 0, None))(keys, batch, {})
+
+    def objective(module, batch, numbers):
+        restored, _ = module(batch["image"], train=True)
+        return Terms(squared_error(restored, batch["target"]), {})
+
+    def infer(module, batch):
+        return {"restored": module(batch["image"], train=False)[0]}
+
+    def score(outputs, batch):
+        error = squared_error(outputs["restored"], batch["target"])
+        return Scores({"loss": error}, rows={"squared": error, "mask": batch["mask"]})
+
+    def finish(n, means, sums, rows):
+        squared = rows["squared"][rows["mask"] > 0]
+        return {**means, "psnr": float(np.mean(-10 * np.log10(squared)))}
+
+    return Task(
+        (Player("autoencoder", objective),), infer, score, prepare=prepare, inputs=inputs, finish=finish,
+        stored=("squared",), describe=lambda outputs: {"brightness": float(outputs["restored"].mean())},
+    )
+
+
+DENOISE = Kind(
+    {"loss": Measure(higher_is_better=False), "psnr": Measure("dB", label="signal to noise")}, ("psnr", "loss"), denoise
+)
+
+
+class Pair(nn.Module):
+    """Two numbers, one a player."""
+
+    def setup(self):
+        self.a = Number()
+        self.b = Number()
+
+    def __call__(self, x, *, train: bool):
+        return self.a(), self.b()
+
+
+class Number(nn.Module):
+    @nn.compact
+    def __call__(self):
+        return self.param("value", nn.initializers.constant(3.0), ())
+
+
+def game(about):
+    """a minimises (a - b / 2 - 1)**2 / 2, b minimises (b + a / 2)**2 / 2: equilibrium a = 0.8, b = -0.4."""
+
+    def first(module, batch, numbers):
+        loss = jnp.square(module.a() - module.b() / 2 - 1) / 2
+        return Terms(jnp.broadcast_to(loss, batch["mask"].shape), {})
+
+    def second(module, batch, numbers):
+        loss = jnp.square(module.b() + module.a() / 2) / 2
+        return Terms(jnp.broadcast_to(loss, batch["mask"].shape), {})
+
+    def infer(module, batch):
+        return {name: jnp.broadcast_to(x, batch["mask"].shape) for name, x in zip("ab", module(None, train=False))}
+
+    def score(outputs, batch):
+        return Scores({"distance": jnp.hypot(outputs["a"] - 0.8, outputs["b"] + 0.4)})
+
+    players = (Player("first", first, ("a",)), Player("second", second, ("b",), turns=2))
+    return Task(players, infer, score)
+
+
+GAME = Kind(
+    {name: Measure(higher_is_better=False) for name in ("first/loss", "second/loss", "distance")}, (), game
+)
+
+
+def alike(about):
+    """The loss of an image is its code's distance from the mean code of the whole batch."""
+    task = denoise(about)
+
+    def objective(module, batch, numbers):
+        _, features = module(batch["image"], train=True)
+        mean = gathered(features["code"]).mean(axis=0, keepdims=True)
+        return Terms(jnp.sum(jnp.square(features["code"] - mean), axis=1), {})
+
+    return task._replace(players=(Player("encoder", objective),), whole_batch=True)
+
+
+ALIKE = DENOISE._replace(create=alike)
+'''
+CONFIG = {
+    "model.name": "my_tasks:Autoencoder",
+    "model.options": {},
+    "model.dropout": None,
+    "task.name": "my_tasks:DENOISE",
+    "optimizer.ema": 0.5,
+    "batch_size": 16,
+    "evaluation.batch_size": 16,
+    "duration": "6 steps",
+    "evaluation.every": "2 steps",
+    "checkpoint.every": "2 steps",
+    "log_every": 2,
+}
+KINDS = {
+    "autoencoder": {},
+    "game": {"task.name": "my_tasks:GAME", "model.name": "my_tasks:Pair", "optimizers": {"second": {"rate": 0.5}}},
+}
+
+
+@pytest.fixture
+def config(tiny_config, user_package):
+    """config("game", {...}) is a config of one of the user's tasks."""
+    user_package("my_tasks", PACKAGE)
+
+    def make(kind, changes=None):
+        changes = {"data.image_size": (8, 8), **CONFIG, **KINDS[kind], **(changes or {})}
+        with (made := tiny_config()).unlocked():
+            made.update_from_flattened_dict(changes)
+        return made
+
+    return make
+
+
+def train(config, workdir, devices=1):
+    return jaxcnn.train(config, workdir, quiet=True, devices=jax.devices()[:devices])
+
+
+def assert_close(one, other):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one.state.params, other.state.params
+    )
+
+
+def read(workdir, split):
+    rows = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [row for row in rows if row.get("split") == split]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_and_resumed_it_ends_with_the_same_bits(
+    kind, config, tmp_path, terminate_at, rows, assert_same_bits, one_device
+):
+    whole = train(config(kind), tmp_path / "whole")
+    terminate_at(3 * 16)
+    with pytest.raises(Preempted):
+        train(config(kind), tmp_path / "broken")
+    resumed = train(config(kind), tmp_path / "broken")
+    assert_same_bits(whole.state, resumed.state)
+    assert rows(whole.workdir) == rows(resumed.workdir) and whole.validation == resumed.validation
+    assert whole.test == resumed.test
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_eight_devices_give_what_one_does(kind, config, tmp_path):
+    one, eight = (train(config(kind), tmp_path / str(count), count) for count in (1, 8))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one.state.params, eight.state.params
+    )
+    measures = [name for name, value in one.test.items() if isinstance(value, float)]
+    assert measures and [one.test[name] for name in measures] == pytest.approx(
+        [eight.test[name] for name in measures], rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_member_of_a_population_is_the_run_alone(kind, config, tmp_path):
+    configs = [config(kind, {"seed": seed, "optimizer.learning_rate": rate}) for seed, rate in ((0, 0.1), (1, 0.02))]
+    found = train_population(configs, [tmp_path / "a", tmp_path / "b"], tmp_path / "both", quiet=True)
+    for own, member in zip(configs, found, strict=True):
+        alone = train(own, tmp_path / f"alone{own.seed}")
+        assert_close(member, alone)
+        assert member.test["step"] == alone.test["step"] and member.test.keys() == alone.test.keys()
+
+
+def test_a_game_comes_to_its_equilibrium(config, tmp_path):
+    changes = {"duration": "60 steps", "optimizer.learning_rate": 0.3, "optimizer.momentum": 0.0, "log_every": 60}
+    every = {"evaluation.every": "60 steps", "checkpoint.every": "60 steps", "optimizers": {}}
+    result = train(config("game", {**changes, **every}), tmp_path)
+    assert result.test["distance"] < 1e-5
+    (row,) = read(tmp_path, "train")
+    assert {"first/loss", "second/loss", "first/gradient_norm", "second/gradient_norm", "learning_rate"} <= row.keys()
+
+
+def test_turns_and_rates_of_a_player_count(config, tmp_path):
+    """One step of SGD from a = b = 3 at rate 0.1: a moves once, then b twice, at half the rate, against the new a."""
+    plain = {"optimizer.momentum": 0.0, "duration": "1 steps", "evaluation.every": "1 steps"}
+    result = train(config("game", {**plain, "optimizer.learning_rate": 0.1, "optimizer.weight_decay": 0.0}), tmp_path)
+    a = 3 - 0.1 * (3 - 3 / 2 - 1)
+    b = 3
+    for _ in range(2):
+        b -= 0.05 * (b + a / 2)
+    params = result.state.params
+    assert (float(params["a"]["value"]), float(params["b"]["value"])) == pytest.approx((a, b), rel=1e-6)
+
+
+def test_the_best_checkpoint_is_chosen_by_the_task_s_measure(config, tmp_path):
+    result = train(config("autoencoder"), tmp_path)
+    held_out = [
+        json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines() if '"validation"' in line
+    ]
+    best = max(held_out, key=lambda row: row["psnr"])
+    assert result.validation == {"step": best["step"], "psnr": best["psnr"], "loss": best["loss"]}
+    stored = np.load(tmp_path / "evaluations" / f"test-{best['step']}.npz")["squared"]
+    assert len(stored) == result.test["n"] and result.test["loss"] == pytest.approx(stored.mean(), rel=1e-5)
+
+
+def test_a_run_of_an_own_task_evaluates_and_predicts(config, tmp_path):
+    result = train(config("autoencoder"), tmp_path)
+    network = jaxcnn.Trained(tmp_path)
+    _, row = network.evaluate("test")
+    assert {name: row[name] for name in ("n", "loss", "psnr")} == {
+        name: result.test[name] for name in ("n", "loss", "psnr")
+    }
+    jaxcnn.write_report(tmp_path)
+    assert "signal to noise" in (tmp_path / "report.html").read_text()
+
+
+def test_a_loss_across_the_batch_sees_all_of_it(config, tmp_path):
+    """Twice the batch on one device or cut over two: the same parameters; cut into parts it is refused."""
+    alike = {"task.name": "my_tasks:ALIKE"}
+    one, two = (train(config("autoencoder", alike), tmp_path / str(count), count) for count in (1, 2))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one.state.params, two.state.params
+    )
+    with pytest.raises(InputError, match="compares the images of a whole batch"):
+        train(config("autoencoder", {**alike, "optimizer.accumulate": 2}), tmp_path / "cut")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"task.name": "my_tasks:GAMES"}, "GAME"),
+        ({"task.name": "clasification"}, "classification"),
+        ({"task.options": {"sigm": 1.0}}, "sigm"),
+        ({"task.name": "my_tasks:GAME"}, "player first moves a, but the network has the parameters decoder, encoder"),
+        ({"optimizers": {"judge": {"rate": 1.0}}}, "autoencoder"),
+        ({"optimizers": {"autoencoder": {"rat": 1.0}}}, "rate"),
+    ],
+)
+def test_slips_are_named(changes, words, config, tmp_path):
+    with pytest.raises(InputError, match=words):
+        train(config("autoencoder", changes), tmp_path)
