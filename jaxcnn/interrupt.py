@@ -13,7 +13,7 @@ def end_on_interrupt():
     """From here on a Ctrl-C ends this process with exit code 130 and one line: in GRACE seconds, or at the next one.
 
     Python raises KeyboardInterrupt where the program happens to be. A callback (JAX has one in the garbage collector)
-    or somebody's bare `except` swallows it, and the program would go on. While a run trains, `Termination` takes the
+    or a bare `except` swallows it, and the program would continue. While a run trains, `Termination` takes the
     signal instead.
     """
     interrupted = False

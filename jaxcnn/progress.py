@@ -13,8 +13,8 @@ class ProgressBar:
     """A progress bar with rate and time left on a terminal, plain lines elsewhere, nothing when quiet.
 
     Args:
-      total: how much there is to do.
-      start: how much of it was done before.
+      total: the amount to do.
+      start: the amount done before.
       title: the name shown.
       quiet: show nothing.
     """
@@ -41,12 +41,12 @@ class ProgressBar:
             self.console.print(shown(text), soft_wrap=True)
 
     def show(self, done, *, beside_bar, line=None):
-        """So much is done.
+        """Moves the bar to `done` of the total.
 
         Args:
           done: of the total.
           beside_bar: text beside the bar.
-          line: what is written where there is no bar, with the time left until all is done; None writes nothing.
+          line: the line written where there is no bar, with the time left until all is done; None writes nothing.
         """
         if self.quiet:
             return

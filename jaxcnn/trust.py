@@ -217,7 +217,7 @@ def _refuse_standard(module, where):
 
 
 def _checked(found, name, kind):
-    """What was found, if it can be of this kind."""
+    """The object that was found, if it can be of this kind."""
     if kind == "task":
         from jaxcnn.tasks import Kind  # which imports this module
 

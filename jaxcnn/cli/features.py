@@ -68,7 +68,7 @@ def _features(arguments):
     A stage is a key of the `features` that the architecture returns; a wrong name lists them. Maps are kept as they
     are, (n, h, w, c), or averaged over their places by --pool mean; `neighbours` and `probe` flatten those that are
     kept. The file holds the arrays features (float32), label, index (the record's number in the data set), position
-    (in the split), classes, and meta as JSON text. Broken off, the same command goes on and writes the same bytes.
+    (in the split), classes, and meta as JSON text. Interrupted, the same command resumes and writes the same bytes.
     """
     from jaxcnn.evaluation.trained import Trained
     from jaxcnn.transfer.feature_file import write_features

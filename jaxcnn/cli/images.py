@@ -50,7 +50,7 @@ def _prepare(arguments):
 
     folder: class folders of images in few large files, without TensorFlow: the same records, order, splits and classes.
     JPEG and PNG are stored as they are, other files without loss as PNG; with --size S an image whose short side is
-    longer becomes a JPEG of quality 95 with a short side of S pixels. The same command goes on where one was killed.
+    longer becomes a JPEG of quality 95 with a short side of S pixels. The same command resumes one that was killed.
     """
     from jaxcnn.data.prepare import prepare
 

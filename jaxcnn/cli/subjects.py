@@ -1,4 +1,4 @@
-"""What verbs look at, said by options: a run, a split of its data, images."""
+"""Options that name the subject of a verb: a run, a split of its data, images."""
 
 from jaxcnn.cli.terminal import trusting
 from jaxcnn.errors import InputError

@@ -1,4 +1,4 @@
-"""What verbs are called and print, tables and the progress of a count, and where they write."""
+"""The terminal: names of verbs, tables, the progress of a count, and files that can be written."""
 
 import argparse
 import contextlib

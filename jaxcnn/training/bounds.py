@@ -1,4 +1,4 @@
-"""What the values of a config are held against once its images, its steps and the machine are known."""
+"""Limits of a config's values that depend on its images, its steps or the machine."""
 
 import math
 import os

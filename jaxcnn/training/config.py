@@ -147,9 +147,9 @@ def default_config():
     )
     config.finetune = Config(
         {
-            "source": "",  # a run directory, whose network this run goes on with under a new head
+            "source": "",  # a run directory, from whose network this run begins, under a new head
             "checkpoint": "best",  # of the source: best, latest or a step
-            "head": (),  # patterns of what is drawn anew; empty: what changes shape with the number of classes
+            "head": (),  # patterns of layers to re-initialise; empty: those whose shape depends on the classes
             "freeze": (),  # patterns, as ("conv*", "norm1"), of parameters and statistics that stay; never the head
             "freeze_to": "",  # a stage of the network: all that it is computed from stays
             "rates": (),  # (pattern, factor of the learning rate), ...; the first that matches counts
@@ -215,7 +215,7 @@ def load_config(arguments):
 
 
 def _run_file(path):
-    """What get_config() of a file returns."""
+    """The result of get_config() of a file."""
     if not path.is_file():
         there = [p.name for p in path.parent.glob("*.py")]
         recipes = "the recipes (configs/*.py) lie in a checkout of jaxcnn, an installed package is without them"

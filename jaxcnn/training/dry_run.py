@@ -1,4 +1,4 @@
-"""What a run would take: shapes, parameters and memory, without training."""
+"""The needs of a run: shapes, parameters and memory, without training."""
 
 import math
 

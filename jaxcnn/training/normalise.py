@@ -1,4 +1,4 @@
-"""What a run's images are normalised by, measured on its training slice."""
+"""The statistics that a run's images are normalised by, measured on its training slice."""
 
 import jax
 import numpy as np
@@ -36,7 +36,7 @@ def image_statistics(config, feed):
 
 
 def measure(config):
-    """What normalisation and PCA lighting need of a config's training images, on the [0, 1] scale.
+    """The statistics of a config's training images for normalisation and PCA lighting, on the [0, 1] scale.
 
     Returns:
       {"mean": (c,), "std": (c,), "pca": 3 values then 3x3 vectors, flat, of colour images, else ()}, float.

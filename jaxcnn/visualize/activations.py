@@ -1,4 +1,4 @@
-"""What every stage of a network answers to one image."""
+"""The activations of every stage of a network for one image."""
 
 import jax
 import numpy as np

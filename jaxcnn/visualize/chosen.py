@@ -8,7 +8,7 @@ from jaxcnn.errors import InputError
 
 
 class Chosen(NamedTuple):
-    """images uint8 (n, h, w, c); names, a text each; labels, an int each, or None where nobody says."""
+    """images uint8 (n, h, w, c); names, a text each; labels, an int each, or None if unknown."""
 
     images: np.ndarray
     names: list[str]

@@ -13,12 +13,12 @@ LOWEST_CLASSES = 40
 
 
 def predictions(run):
-    """Examples with what the network says of them; None where there are none."""
+    """Examples with their predictions; None where there are none."""
     return example_grids(run.examples, run.classes) if run.examples else None
 
 
 def confusion(run):
-    """The matrix and the most frequent confusions; None where nobody counted."""
+    """The matrix and the most frequent confusions; None where none were counted."""
     if run.confusion is None or not run.classes:
         return None
     total = int(np.sum(run.confusion))
@@ -36,7 +36,7 @@ def confusion(run):
 
 
 def per_class(run):
-    """A bar for each class, the lowest first; None where nobody counted."""
+    """A bar for each class, the lowest first; None where none were counted."""
     split, entries = _class_accuracies(run)
     if not entries:
         return None

@@ -37,12 +37,12 @@ from jaxcnn.visualize.quantity import heading
 
 
 class Panel(NamedTuple):
-    """What a panel of curves shows of rows: the numbers of a Measure under a key.
+    """A panel of curves: the numbers of a Measure under a key of the rows.
 
     Attributes:
       key: of the rows.
       measure: fractions are drawn in per cent.
-      name: what is drawn, in words.
+      name: of the drawn quantity, in words.
       error: 1 minus the number is drawn.
     """
 

@@ -11,7 +11,7 @@ from jaxcnn.training.rundir.extension import EVENT
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """What a run logged, in the order of its steps.
+    """The log of a run, in the order of its steps.
 
     train, held_out: the rows of each split, one a step. A run that was killed and resumed logs some steps twice; the
       last row of a step counts.

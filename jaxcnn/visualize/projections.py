@@ -137,12 +137,12 @@ def draw_projections(image, units):
 
 
 def patch(image, box):
-    """What a box shows of an image uint8 (h, w, c); beyond the image it is grey."""
+    """The part of an image uint8 (h, w, c) in a box; beyond the image it is grey."""
     return cut(image, box, fill=128)
 
 
 def cut_projection(rule, projection, box):
-    """A projection (h, w, c) as an image, what a box shows of it; the whole where the box is None."""
+    """The part of a projection (h, w, c) in a box, as an image; all of it where the box is None."""
     shown, zero = (shown_saliency(projection), 1.0) if rule == "gradient" else (shown_signed(projection), 0.5)
     return shown if box is None else cut(shown, box, fill=zero)
 

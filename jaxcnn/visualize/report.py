@@ -30,7 +30,7 @@ COLUMNS = {"top1": "top-1", "top5": "top-5"}  # of measures whose column has ano
 
 
 class Picture(NamedTuple):
-    """One that was drawn of the run: its name, a PNG at 150 dpi, the command that drew it (may be empty)."""
+    """A picture that was drawn of the run: its name, a PNG at 150 dpi, the command that drew it (may be empty)."""
 
     name: str
     png: bytes
@@ -39,11 +39,22 @@ class Picture(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RunReport:
-    """What the report of a run is made of; `rows` are those of metrics.jsonl, `evaluations` those of the evaluate verb.
+    """The content of the report of a run.
 
-    confusion is (K, K), a row a true class, counted on `confusion_split`; None where nobody counted. `parameters` is
-    the number of trained parameters, left out where None. `left_out` are sentences about what is not there and why.
-    `task` is the name of what was learned, `kind` its Kind, of which the report reads the measures and what selects.
+    Attributes:
+      name: the title.
+      config, environment: nested dicts, shown key by key.
+      rows: of metrics.jsonl.
+      evaluations: rows of evaluations.jsonl.
+      classes: their names.
+      confusion: (K, K), a row a true class, counted on `confusion_split`; None where none was counted.
+      examples: images with their predictions; of a classifier.
+      checkpoint_step: of the checkpoint whose network the report shows.
+      parameters: the number of trained parameters; left out where None.
+      pictures: those that were drawn of the run.
+      left_out: sentences that say which parts are missing and why.
+      task: config.task.name.
+      kind: its Kind, of which the measures and the selection are read.
     """
 
     name: str

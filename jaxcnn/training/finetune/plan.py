@@ -17,12 +17,12 @@ from jaxcnn.training.state import abstract_variables
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What config.finetune comes to for one network.
+    """config.finetune, worked out for one network.
 
     Names are those of parameters and statistics, as "stage1_block1/norm1/mean".
 
     Attributes:
-      head: names of what is drawn anew; nothing freezes or slows it.
+      head: names of the layers that are re-initialised; never frozen or slowed.
       boundaries: steps at which something frozen begins to learn, ascending.
       factors: for each phase between boundaries {"params", "batch_stats"}: pytrees of floats, factors of the learning
         rate, 0 for what is frozen (1 for statistics that move); None where everything learns alike.

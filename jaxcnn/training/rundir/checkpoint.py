@@ -156,7 +156,7 @@ class Checkpoints:
         return self.memory(step)["held_out"]
 
     def damage(self, step):
-        """What is wrong with a step, None where it is intact; reads all of it."""
+        """The damage of a step as text, None where it is intact; reads all of it."""
         here = jax.sharding.SingleDeviceSharding(_host())
         try:
             arrays, memory = self._arrays(step)
@@ -341,7 +341,7 @@ def _check_files(path):
 
 
 def _reason(path, error):
-    """What an error says of a checkpoint; TensorStore's long sentences end with what is wrong."""
+    """The reason in an error about a checkpoint; TensorStore's long sentences end with it."""
     text = str(error).partition(" [tensorstore_spec=")[0].removesuffix(".")
     if array := re.search(r'"([^"/]+)/(?:c/|zarr\.json)', text):
         return f"{path / 'state'}: the array {array[1]} cannot be read: {text.rpartition(': ')[2]}"

@@ -1,4 +1,4 @@
-"""The user's own code that a run was made of: its sources lie in RUN/code, as data that nobody imports.
+"""The user's own code that a run was made of: its sources lie in RUN/code, as data that is never imported.
 
 Kept are the modules that a config names, those of the same package that they use, and the config or study file.
 """

@@ -119,7 +119,7 @@ def _config_there(workdir):
 
 
 def check_space(workdir, needed):
-    """Raises InputError where the disk has not the bytes that the checkpoints of this run will take."""
+    """Raises InputError where the disk lacks the space that the checkpoints of this run will take."""
     free = shutil.disk_usage(workdir).free
     if free < needed:
         raise InputError(
@@ -193,7 +193,7 @@ def write_environment(workdir, config, *, step, **more):
 
 
 def last_start(workdir):
-    """What `environment` said at the last start of a run; None of a run that never started."""
+    """The `environment` of the last start of a run; None of a run that never started."""
     return next(reversed(_starts(local_path(workdir))), None)
 
 
@@ -240,7 +240,7 @@ def git_commit():
 
 
 def write_data(workdir, about):
-    """Keeps what `about_data` says: the network can be used without its data, and does not go on with other ones."""
+    """Keeps the record of `about_data`: the network can be used without its data, and resumes on no other data."""
     if jax.process_index() == 0:
         write_json(workdir / DATA, about)
 
@@ -252,7 +252,7 @@ def read_data(workdir):
 
 
 def read_about(workdir):
-    """What `write_data` kept of the data of a run; InputError where it has not begun."""
+    """The record of a run's data that `write_data` kept; InputError where the run has not begun."""
     path = local_path(workdir) / DATA
     if not path.exists():
         raise InputError(f"the run in {workdir} has not begun to train: it has no {DATA}.")
@@ -372,7 +372,7 @@ def log_evaluation(workdir, evaluation):
 def read_evaluations(workdir):
     """The logged evaluations of a run, oldest first.
 
-    Without those by `evaluate_protocols`, which see other pixels, and those of other data than the run's.
+    Excluding those of `evaluate_protocols`, which use other crops, and those of other data than the run's.
     """
     path = local_path(workdir) / "evaluations.jsonl"
     return [row for row in read_rows(path) if not {"protocols", "data"} & set(row)]

@@ -15,8 +15,8 @@ EVENT = "extended"
 class Extension:
     """A run that resumes under a longer duration from the last state of a shorter one.
 
-    The new config holds from that state on: the schedule says what it would have said at that step in a run of the
-    new duration, and every share ("50%") is one of the new duration.
+    The new config holds from that state on: the schedule is the one that a run of the new duration has at that step,
+    and every share ("50%") is a share of the new duration.
 
     Attributes:
       step: updates done when the run was made longer.
@@ -52,7 +52,7 @@ def check_extension(workdir, setup):
 
 
 def extension_of(memory, setup, step):
-    """The Extension that goes on from a checkpoint, None where the checkpoint has the duration of the config.
+    """The Extension that resumes from a checkpoint; None where the checkpoint has the duration of the config.
 
     It follows from the checkpoint alone: a start that was killed before its first checkpoint finds it again.
 

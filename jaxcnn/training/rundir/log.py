@@ -94,7 +94,7 @@ class Progress(ProgressBar):
     """The progress bar of a run; its total and start are steps.
 
     Args:
-      total, start, title, quiet: as those of ProgressBar.
+      total, start, title, quiet: as in ProgressBar.
       measures: names of numbers of a log row that are shown, the first beside the bar too; rows may lack some.
     """
 
