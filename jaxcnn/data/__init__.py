@@ -14,6 +14,7 @@ from jaxcnn.data.arrays import Arrays
 from jaxcnn.data.batches import Batches, epoch, stream
 from jaxcnn.data.crop import ResizedCrop, ScaledCrop
 from jaxcnn.data.decode import decode_image
+from jaxcnn.data.fields import GEOMETRY, LABEL
 from jaxcnn.data.fit import DataError
 from jaxcnn.data.moments import channel_statistics, principal_components, statistics
 from jaxcnn.data.order import Order
@@ -31,6 +32,8 @@ from jaxcnn.data.sources import (
 )
 
 __all__ = [
+    "GEOMETRY",
+    "LABEL",
     "SAMPLERS",
     "Arrays",
     "Batches",

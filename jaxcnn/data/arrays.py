@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from jaxcnn.errors import InputError
+
 
 class Arrays:
     """A Source over arrays: the short way to a data set of your own.
@@ -14,38 +16,59 @@ class Arrays:
 
     Args:
       name: what errors call the data set.
-      splits: name of a split -> (images uint8 (n, h, w, c), labels integer (n,)).
-      classes: the names of the classes, in label order.
+      splits: name of a split -> (images uint8 (n, h, w, c), labels integer (n,)); with `fields`, (images, {name: values
+        (n, ...)}).
+      classes: the names of the classes, in label order; () where there are no labels.
+      fields: what an example holds beside its image, as Source has it, or None for a label.
     Raises:
-      ValueError: images are not uint8 (n, h, w, c) of one (h, w, c), labels do not match them, or a label has no class.
+      ValueError: images are not uint8 (n, h, w, c) of one (h, w, c), labels or values do not match them in number, or a
+        label has no class.
     """
 
-    def __init__(self, name, splits, classes):
+    def __init__(self, name, splits, classes=(), *, fields=None):
         self.name = name
         self.classes = tuple(classes)
+        self.fields = fields
         self.split_names = tuple(splits)
-        self._splits = {key: (np.asarray(images), np.asarray(labels)) for key, (images, labels) in splits.items()}
-        for key, (images, labels) in self._splits.items():
+        self._splits = {}
+        for key, (images, values) in splits.items():
+            images = np.asarray(images)
             if images.dtype != np.uint8 or images.ndim != 4:
                 raise ValueError(f"{name} {key}: images must be uint8 (n, h, w, c), not {images.dtype} {images.shape}")
-            if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-                raise ValueError(f"{name} {key}: {len(images)} images, but labels {labels.dtype} {labels.shape}")
-            if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
-                raise ValueError(f"{name} {key}: labels {labels.min()} to {labels.max()}, {len(self.classes)} classes")
+            if fields and not isinstance(values, dict):
+                raise ValueError(f"{name} {key}: beside the images of a set with fields stands a dict of their values")
+            values = {field: np.asarray(own) for field, own in (values if fields else {"label": values}).items()}
+            for field, own in values.items():
+                if own.shape[:1] != images.shape[:1]:
+                    raise ValueError(f"{name} {key}: {len(images)} images, but '{field}' {own.dtype} {own.shape}")
+            if "label" in values and (self.classes or not fields):
+                self._check_labels(f"{name} {key}", values["label"])
+            self._splits[key] = images, values
         shapes = {images.shape[1:] for images, _ in self._splits.values()}
         if len(shapes) != 1:
             raise ValueError(f"{name}: the images of all splits must have one shape, not {sorted(shapes)}")
         self.shape = shapes.pop()
 
+    def _check_labels(self, where, labels):
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"{where}: labels are integers (n,), not {labels.dtype} {labels.shape}")
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
+            raise ValueError(f"{where}: labels {labels.min()} to {labels.max()}, {len(self.classes)} classes")
+
     def shard_lengths(self, split):
-        return (len(self._splits[split][1]),)
+        return (len(self._splits[split][0]),)
 
     def fetch(self, split, ids):
-        images, labels = self._splits[split]
-        return [(images[i], int(labels[i])) for i in ids]
+        images, values = self._splits[split]
+        if self.fields:
+            return [(images[i], {name: own[i] for name, own in values.items()}) for i in ids]
+        return [(images[i], int(values["label"][i])) for i in ids]
 
     def labels(self, split):
-        return self._splits[split][1]
+        values = self._splits[split][1]
+        if "label" not in values:
+            raise InputError(f"{self.name} has no labels: its fields are {', '.join(values)}.")
+        return values["label"]
 
     def where(self, split, record):
         return f"{self.name} {split} record {record}"

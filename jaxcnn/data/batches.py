@@ -7,9 +7,10 @@ import weakref
 import numpy as np
 
 from jaxcnn.data.crop import cut_at
-from jaxcnn.data.fit import DataError
+from jaxcnn.data.fields import LABEL
 from jaxcnn.data.records import empty_batch
 from jaxcnn.data.workers import death_in_words, prepare, shielded
+from jaxcnn.errors import InputError
 
 ENDLESS = 2**40  # batches; Grain wants a length
 NEVER = 2**62  # bytes
@@ -25,8 +26,9 @@ def stream(
     of it. What a batch holds depends on nothing else: not on the number of workers, nor on where a run was interrupted.
 
     Args:
-      records: Records, or anything picklable with their `len`, `shape` and item access.
-      order: Order over len(records).
+      records: Records, or anything picklable with their `len`, `shape` and item access; `fields` too where their items
+        hold anything but a label.
+      order: Order over len(records), or what `make_order` returns.
       batch_size: images in a global batch; a multiple of process_count.
       start: global stream position of the first record: the number of records that the run has consumed.
       stop: global stream position to end before, a whole number of batches after start; None for no end.
@@ -39,8 +41,8 @@ def stream(
       process_index: which block of each batch is ours.
       process_count: number of processes that share the batch.
     Returns:
-      Batches: an iterator of dicts, image uint8 (b, h, w, c), label int32 (b,), mask float32 (b,), index int32 (b,),
-      with b = batch_size // process_count.
+      Batches: an iterator of dicts, image uint8 (b, h, w, c), label int32 (b,) or the fields of the records, mask
+      float32 (b,), index int32 (b,), with b = batch_size // process_count.
     Raises:
       ValueError: an argument is not as above.
       DataError: from the iterator; a record cannot be read and the records were loaded with on_error="raise", or a
@@ -103,10 +105,10 @@ class Batches:
         try:
             with self._shield():
                 batch = next(self._iterators[0])
-        except DataError as error:
+        except InputError as error:  # a DataError too
             self.close()
             # Grain's frames and those of a worker process say nothing about the file.
-            raise DataError(str(error)) from None
+            raise type(error)(str(error)) from None
         except BaseException as error:
             self.close()
             if died := death_in_words(error):
@@ -173,10 +175,15 @@ class _Read:
         found = gather(self._records, numbers[present], cuts)
         if present.all():
             return found
-        batch = empty_batch(len(positions), self._records.shape)
+        batch = empty_batch(len(positions), self._records.shape, fields_of(self._records))
         for key, value in batch.items():
             value[present] = found[key]
         return batch
+
+
+def fields_of(records):
+    """{name: (shape, dtype)} of what an example of records holds beside its image; a label where they say nothing."""
+    return getattr(records, "fields", LABEL)
 
 
 def gather(records, positions, cuts=None):
@@ -185,7 +192,7 @@ def gather(records, positions, cuts=None):
         return records.read(positions, cuts)
     if hasattr(records, "read"):
         return records.read(positions)
-    batch = empty_batch(len(positions), records.shape)
+    batch = empty_batch(len(positions), records.shape, fields_of(records))
     for row, position in enumerate(positions):
         record = records[int(position)]
         for key, value in batch.items():

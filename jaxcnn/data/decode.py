@@ -56,24 +56,30 @@ def decode_image(data, *, image_size=None, channels=None, fit="crop", resize=0, 
     return decode(data, Target(image_size, channels, fit, resize, interpolation))
 
 
-def decode(data, target, cut=None, out=None):
-    """Decodes as `decode_image` does, to a Target.
+def decode(data, target, cut=None):
+    """Decodes as `decode_image` does, to a Target; cut as in `decoded`."""
+    return target.of(decoded(data, target, cut), exact=cut is None)
+
+
+def decoded(data, target, cut=None):
+    """The Decoded of an encoded image, for `Target.of`.
 
     Args:
       data: the bytes of the file.
       target: a Target.
       cut: None, or f(size, image_size) that gives the box (top, left, height, width) of the upright image of size
         (h, w) to show, instead of the one that the target's fit takes.
-      out: as in Target.of.
+    Raises:
+      DataError: as `decode_image`.
     """
     data = bytes(data)
     if not data:
         raise DataError("the file is empty (0 bytes)")
     image = _decode_jpeg(data, target, cut) if data.startswith(JPEG_START) else None
-    if image is None:
-        pixels = _decode_with_pillow(data)
-        image = Decoded(pixels, pixels.shape[:2], target.box(pixels.shape[:2], cut))
-    return target.of(image, exact=cut is None, out=out)
+    if image is not None:
+        return image
+    pixels = _decode_with_pillow(data)
+    return Decoded(pixels, pixels.shape[:2], target.box(pixels.shape[:2], cut))
 
 
 def _decode_jpeg(data, target, cut):

@@ -106,25 +106,51 @@ class Target:
         if exact:
             return _resample(pixels, _edges(image), self.image_size, self.interpolation)
         out = np.empty((*self.image_size, pixels.shape[2]), np.uint8) if out is None else out
-        return _resample_whole_pixels(pixels, _edges(image), out, self.interpolation)
+        return _resample_whole_pixels(pixels, _whole_edges(image), out, self.interpolation)
+
+    def view(self, image, *, exact):
+        """Returns the part of a Decoded that its result shows.
+
+        Args:
+          image, exact: as in `of`.
+        Returns:
+          (top, left, height, width) in pixels of the full scale; with fit "pad" it reaches over the image.
+        """
+        if image.box is None and self.image_size is None:
+            return 0, 0, *image.size
+        if image.box is None:
+            return *(-margin for margin in _margins(image.size, self.image_size)), *self.image_size
+        if exact or image.box == (0, 0, *self.image_size):
+            return image.box
+        top, left, bottom, right = _whole_edges(image)
+        down, across = (full / part for full, part in zip(image.size, image.pixels.shape[:2], strict=True))
+        return top * down, left * across, (bottom - top) * down, (right - left) * across
 
 
-def fit_array(image, target, cut=None, out=None):
+def fit_array(image, target):
     """Brings a decoded image to a Target, by the rules of `decode_image`.
 
     Args:
       image: uint8 (h, w, 1) or (h, w, 3).
       target: a Target.
-      cut, out: as in `decode`.
     Returns:
       uint8 (height, width, channels).
     Raises:
       DataError: the image is not such an array, or is larger than image_size with fit "pad".
     """
+    return target.of(of_array(image, target), exact=True)
+
+
+def of_array(image, target, cut=None):
+    """The Decoded of an array uint8 (h, w, 1) or (h, w, 3); target and cut as in `jaxcnn.data.decode.decode`.
+
+    Raises:
+      DataError: the image is not such an array.
+    """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
         raise DataError(f"the image is {image.dtype} {image.shape}, not uint8 (h, w, 1) or (h, w, 3)")
     size = image.shape[:2]
-    return target.of(Decoded(image, size, target.box(size, cut)), exact=cut is None, out=out)
+    return Decoded(image, size, target.box(size, cut))
 
 
 def _edges(image):
@@ -133,6 +159,13 @@ def _edges(image):
     down, across = height / image.size[0], width / image.size[1]
     top, left, tall, wide = image.box
     return top * down, left * across, min((top + tall) * down, height), min((left + wide) * across, width)
+
+
+def _whole_edges(image):
+    """_edges moved to whole pixels, at least one apart."""
+    top, left, bottom, right = map(round, _edges(image))
+    top, left = (min(edge, side - 1) for edge, side in zip((top, left), image.pixels.shape[:2], strict=True))
+    return top, left, max(bottom, top + 1), max(right, left + 1)
 
 
 def _resample(pixels, edges, image_size, interpolation):
@@ -146,14 +179,13 @@ def _resample(pixels, edges, image_size, interpolation):
 # 0.75 from 500x375. The decoders (libjpeg-turbo through OpenCV, imagecodecs and pyvips) take 0.9 to 1.25
 # of simplejpeg's time; only TensorFlow's decodes a region alone, in 0.8 of its own time for the whole.
 def _resample_whole_pixels(pixels, edges, out, interpolation):
-    """As _resample, of the box moved to whole pixels, into out: for random boxes, whose exact place does not matter.
+    """As _resample, of a box of whole pixels, into out: for random boxes, whose exact place does not matter.
 
     OpenCV has no box of fractions. Where both sides shrink it averages over areas; where one alone does, the reduced
     scale of the JPEG has left little to alias.
     """
-    top, left, bottom, right = map(round, edges)
-    top, left = min(top, pixels.shape[0] - 1), min(left, pixels.shape[1] - 1)
-    part = pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
+    top, left, bottom, right = edges
+    part = pixels[top:bottom, left:right]
     shrinks = part.shape[0] >= out.shape[0] and part.shape[1] >= out.shape[1]
     method = cv2.INTER_AREA if shrinks else INTERPOLATIONS[interpolation][1]
     cv2.resize(part, out.shape[1::-1], dst=out, interpolation=method)
@@ -176,9 +208,14 @@ def _pad(image, image_size):
             "fit='crop' or fit='stretch'"
         )
     padded = np.zeros((target_height, target_width, channels), np.uint8)
-    top, left = (target_height - height) // 2, (target_width - width) // 2
+    top, left = _margins((height, width), image_size)
     padded[top : top + height, left : left + width] = image
     return padded
+
+
+def _margins(size, image_size):
+    """(top, left): rows and columns of zeros before an image of a size that is centred on image_size."""
+    return tuple((wanted - side) // 2 for wanted, side in zip(image_size, size, strict=True))
 
 
 def _from_array(image):

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from jaxcnn.data.decode import decode
-from jaxcnn.data.fit import DataError, Target, fit_array
+from jaxcnn.data.decode import decoded
+from jaxcnn.data.fields import GEOMETRY, LABEL, checked, declared
+from jaxcnn.data.fit import DataError, Target, of_array
 from jaxcnn.data.splits import resolve_split
 from jaxcnn.errors import InputError
 
@@ -22,11 +23,13 @@ class Source(Protocol):
 
     A source is picklable (Grain sends it to worker processes), so it opens its files lazily. It may also have
 
+      fields: {name: (shape, dtype)} of what an example holds beside its image, or {name: "image"} of a second image,
+        which is decoded and cut as the first; see jaxcnn.data.fields. Without it an example holds a label.
       labels(split) -> integers (n,), the class of each record of a split, for samplers by class.
 
     Attributes:
       name: what errors call the data set, such as `tfds:cifar10`.
-      classes: the names of the classes, in label order.
+      classes: the names of the classes, in label order; () of a data set without labels.
       split_names: the names of the splits.
       shape: the stored (height, width, channels), None where it differs between images.
     """
@@ -40,11 +43,11 @@ class Source(Protocol):
         """Returns the number of records of each file of a split; `(n,)` where there are no files."""
         ...
 
-    def fetch(self, split: str, ids: Sequence[int]) -> list[tuple[object, int]]:
-        """Returns (stored, label) for each id, in order.
+    def fetch(self, split: str, ids: Sequence[int]) -> list[tuple[object, int | dict]]:
+        """Returns (stored, label) for each id, in order; (stored, {name: value}) from a source with fields.
 
         `stored` is the encoded file (bytes), a uint8 array (h, w, c), or, for a record that cannot be read, the
-        DataError that says why.
+        DataError that says why, beside which values may be missing. The value of a field that is an image is the same.
         """
         ...
 
@@ -54,11 +57,12 @@ class Source(Protocol):
 
 
 class Records:
-    """One split of one data set: a picklable sequence of uint8 images of one shape, with their labels.
+    """One split of one data set: a picklable sequence of uint8 images of one shape, with what belongs to each.
 
-    `records[i]` is `{"image": uint8 (h, w, c), "label": int32 (), "mask": float32 () of 1, "index": int32 ()}`.
-    `index` is the global record id: the position in the unsliced split, so `train` and `train[90%:]` call a record by
-    the same id. (In a sum such as `train+test` each split keeps its own ids.)
+    `records[i]` is `{"image": uint8 (h, w, c), "label": int32 (), "mask": float32 () of 1, "index": int32 ()}`, with
+    the fields of the source in the place of the label where it declares some. `index` is the global record id: the
+    position in the unsliced split, so `train` and `train[90%:]` call a record by the same id. (In a sum such as
+    `train+test` each split keeps its own ids.)
 
     Args:
       source: a Source.
@@ -75,13 +79,15 @@ class Records:
     Attributes:
       classes: the names of the classes, in label order.
       shape: (height, width, channels) of every image.
+      fields: {name: (shape, dtype)} of what an example holds beside its image.
       name: the name of the data set.
       split: the split expression.
       parts: [(name of a split, start, stop)], the records of it.
 
     Raises:
       ValueError: an option is not one of those above, the split is unknown or empty, the stored images differ in size
-        and image_size is None, or fit is "pad" and the stored images are larger than image_size.
+        and image_size is None, fit is "pad" and the stored images are larger than image_size, or the source declares a
+        field that cannot be.
     """
 
     def __init__(
@@ -107,6 +113,10 @@ class Records:
         self.split = split
         self.classes = tuple(source.classes)
         self.shape = (*self._target.image_size, self._target.channels)
+        self.fields, self._images = declared(source, self.shape)
+        self._declares = bool(getattr(source, "fields", None))
+        self._fetched = {name: spec for name, spec in self.fields.items() if name not in GEOMETRY}
+        self._geometry = tuple(name for name in self.fields if name in GEOMETRY)
         if fit == "pad" and ((height or 0) > self.shape[0] or (width or 0) > self.shape[1]):
             raise ValueError(
                 f"fit='pad' does not scale, and the {height}x{width} images of {source.name} are larger than "
@@ -135,40 +145,42 @@ class Records:
           cuts: None, or for each position f(size, image_size), which gives the box (top, left, height, width) of the
             image of size (h, w) that is scaled to image_size instead of what fit and resize show.
         Returns:
-          A batch: image uint8 (n, h, w, c), label int32 (n,), mask float32 (n,), index int32 (n,).
+          A batch: image uint8 (n, h, w, c), label int32 (n,) or the fields of the source, mask float32 (n,), index
+          int32 (n,). Of a record that is skipped the images are zeros and the mask is 0.
         Raises:
           DataError: a record cannot be read and on_error is "raise"; the message names it.
+          InputError: the source gives other values than it declares; the message names record and field.
           IndexError: a position is out of range.
         """
         located = [self._locate(int(i)) for i in positions]
-        batch = empty_batch(len(located), self.shape)
+        batch = empty_batch(len(located), self.shape, self.fields)
         for split in dict.fromkeys(split for split, _ in located):
             rows = [row for row, (of, _) in enumerate(located) if of == split]
             ids = [located[row][1] for row in rows]
-            for row, record, (stored, label) in zip(rows, ids, self._source.fetch(split, ids), strict=True):
-                batch["label"][row] = label
-                batch["index"][row] = record
+            for row, record, (stored, values) in zip(rows, ids, self._source.fetch(split, ids), strict=True):
                 cut = None if cuts is None else cuts[row]
-                room = batch["image"][row]
-                image = self._decode(stored, self._target, cut, split, record, out=room)
-                if image is not None and image is not room:
-                    room[...] = image
-                batch["mask"][row] = image is not None
+                rooms = {name: batch[name][row] for name in ("image", *self._images)}
+                found = self._example(stored, values, self._target, cut, split, record, rooms)
+                if not found["mask"]:
+                    found |= dict.fromkeys(rooms, 0)  # one of several may have been written already
+                for name, value in found.items():
+                    if value is not rooms.get(name):
+                        batch[name][row] = value
         return batch
 
     def whole(self, i):
         """Record i at the size that it is stored in.
 
         Returns:
-          As records[i], but image is uint8 (its height, its width, c), or None where it was skipped.
+          As records[i], but its images are uint8 (their height, their width, c), or None where it was skipped.
         Raises:
           DataError, IndexError: as in `read`.
         """
         split, record = self._locate(int(i))
-        ((stored, label),) = self._source.fetch(split, [record])
-        image = self._decode(stored, Target(channels=self.shape[2]), None, split, record)
-        mask = np.float32(image is not None)
-        return {"image": image, "label": np.int32(label), "mask": mask, "index": np.int32(record)}
+        ((stored, values),) = self._source.fetch(split, [record])
+        found = self._example(stored, values, Target(channels=self.shape[2]), None, split, record, {})
+        empty = {name: np.zeros(*spec) for name, spec in self.fields.items() if name not in self._images}
+        return {**dict.fromkeys(("image", *self._images)), **empty, **found}
 
     @property
     def stored_shape(self):
@@ -224,28 +236,65 @@ class Records:
         split, _, stop = self.parts[part]
         return split, stop - (int(self._stops[part]) - i)
 
-    def _decode(self, stored, target, cut, split, record, *, out=None):
-        """Returns the decoded record, in `out` where that saves a copy, or None where it is skipped."""
-        bring = fit_array if isinstance(stored, np.ndarray) else decode
+    def _example(self, stored, values, target, cut, split, record, rooms):
+        """{name: value} of a record; without its images, and with mask 0, where it is skipped.
+
+        Args:
+          stored, values: as `Source.fetch` gives them.
+          target, cut: of its images.
+          split, record: which it is.
+          rooms: {name: array} that the images are written to where that saves a copy.
+        """
+        values = values if self._declares else {"label": values}
+        part = isinstance(stored, DataError)
+        try:
+            values = checked(values, self._fetched, self._images, of=self.name, part=part)
+        except ValueError as error:
+            raise InputError(f"{self._source.where(split, record)}: {error}.") from None
+        images = {"image": stored, **{name: values.pop(name) for name in self._images if name in values}}
+        try:
+            shown = _shown(images, target, cut, rooms, self._geometry)
+        except DataError as error:
+            self._skip(error, split, record)
+            shown = {}
+        return {**shown, **values, "mask": np.float32(bool(shown)), "index": np.int32(record)}
+
+    def _skip(self, error, split, record):
+        """Raises a DataError that names the record, or says once that it is skipped."""
+        message = f"{self._source.where(split, record)}: {error}"
+        if self._on_error == "raise":
+            raise DataError(f"{message}. Remove the record or set data.on_error='skip'") from error
+        if (split, record) not in self._reported:
+            self._reported.add((split, record))
+            logger.warning("skipped %s", message)
+
+
+def _shown(images, target, cut, rooms, geometry):
+    """{name: pixels} of the images of one record, which are cut alike, and those of GEOMETRY that are asked for."""
+    found, first = {}, None
+    for name, stored in images.items():
         try:
             if isinstance(stored, DataError):
                 raise stored
-            return bring(stored, target, cut, out=out)
+            image = (of_array if isinstance(stored, np.ndarray) else decoded)(stored, target, cut)
+            first = first or image
+            if image.size != first.size:
+                sizes = ("x".join(map(str, size)) for size in (image.size, first.size))
+                raise DataError("it is {}, and the image {}: both are of one size".format(*sizes))
+            found[name] = target.of(image, exact=cut is None, out=rooms.get(name))
         except DataError as error:
-            message = f"{self._source.where(split, record)}: {error}"
-            if self._on_error == "raise":
-                raise DataError(f"{message}. Remove the record or set data.on_error='skip'") from error
-            if (split, record) not in self._reported:
-                self._reported.add((split, record))
-                logger.warning("skipped %s", message)
-            return None
+            raise error if name == "image" else DataError(f"its {name}: {error}") from error
+    if geometry:
+        own = {"view": target.view(first, exact=cut is None), "size": first.size}
+        found |= {name: np.array(own[name], GEOMETRY[name][1]) for name in geometry}
+    return found
 
 
-def empty_batch(n, shape):
-    """Returns a batch of n masked records: image zeros (n, *shape), label 0, mask 0, index 0."""
+def empty_batch(n, shape, fields=LABEL):
+    """Returns a batch of n masked records: zeros of image (n, *shape), of every field, mask and index."""
     return {
         "image": np.zeros((n, *shape), np.uint8),
-        "label": np.zeros(n, np.int32),
+        **{name: np.zeros((n, *own), dtype) for name, (own, dtype) in fields.items()},
         "mask": np.zeros(n, np.float32),
         "index": np.zeros(n, np.int32),
     }

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from jaxcnn.data.batches import MAX_THREADS, available_cores, gather
+from jaxcnn.data.batches import MAX_THREADS, available_cores, fields_of, gather
 from jaxcnn.data.records import empty_batch
 
 CHUNK = 256  # records a thread reads at once: enough to amortise the request, few enough to report progress
@@ -15,12 +15,13 @@ def read_all(records, *, progress=None):
       records: Records.
       progress: called as progress(done, total) after each chunk, or None.
     Returns:
-      image uint8 (n, h, w, c), label int32 (n,), mask float32 (n,), index int32 (n,), in the order of the records.
+      image uint8 (n, h, w, c), label int32 (n,) or the fields of the records, mask float32 (n,), index int32 (n,), in
+      the order of the records.
     Raises:
       DataError: a record cannot be read and the records were loaded with on_error="raise".
     """
     total = len(records)
-    arrays = empty_batch(total, records.shape)
+    arrays = empty_batch(total, records.shape, fields_of(records))
 
     def read(start):
         rows = range(start, min(start + CHUNK, total))

@@ -22,7 +22,7 @@ class Feed:
       records: as jaxcnn.data.load returns them.
       replicas: the Replicas to feed.
       seed: of the shuffled order of the images.
-      resident: "auto" (where uint8 images take at most 2 GiB), "yes" or "no".
+      resident: "auto" (where images and fields take at most 2 GiB), "yes" or "no".
       workers: decoding processes of a streamed split.
       crop: a random crop of training images while they are decoded, as in data.stream; it makes "auto" stream.
       order: of the training images, see `training_order`; None for the shuffled one.
@@ -87,7 +87,8 @@ def training_order(config, records, *, seed):
 
 def fits_on_device(records):
     """Whether a split is small enough to live on the device whole, unless the config says otherwise."""
-    return len(records) * math.prod(records.shape) <= RESIDENT_BYTES
+    fields = (math.prod(shape) * dtype.itemsize for shape, dtype in records.fields.values())
+    return len(records) * (math.prod(records.shape) + sum(fields)) <= RESIDENT_BYTES
 
 
 def local_size(batch_size, replicas):

@@ -236,7 +236,8 @@ def test_a_source_of_the_users_own(tmp_path, monkeypatch):
     [
         (np.zeros((2, 3, 3, 1), np.float32), [0, 1], "uint8"),
         (np.zeros((2, 3, 3), np.uint8), [0, 1], "uint8"),
-        (np.zeros((2, 3, 3, 1), np.uint8), [0], "labels"),
+        (np.zeros((2, 3, 3, 1), np.uint8), [0], r"2 images, but 'label' int64 \(1,\)"),
+        (np.zeros((2, 3, 3, 1), np.uint8), [0.0, 1.0], "labels are integers"),
         (np.zeros((2, 3, 3, 1), np.uint8), [0, 2], "2 classes"),
     ],
 )

@@ -1,5 +1,7 @@
 """The record that a run keeps of its data, and how other data differ from it."""
 
+from jaxcnn import data
+
 
 def about_data(records, *, shape):
     """The content of data.json: the record of a run's data.
@@ -9,7 +11,8 @@ def about_data(records, *, shape):
       shape: (h, w, c) of the images that the network gets.
     Returns:
       {"classes": names in the order of the labels, "shape": [h, w, c], "records": {split: number of images}}; of a
-      folder "files" too: {class: digest of its files}.
+      folder "files" too: {class: digest of its files}; and where an example holds anything but a label, "fields":
+      {name: [shape, dtype]}.
     """
     train = records["train"]
     files = train.class_digests()
@@ -18,6 +21,7 @@ def about_data(records, *, shape):
         "shape": list(shape),
         "records": {split: len(found) for split, found in records.items()},
         **({"files": files} if files else {}),
+        **({} if train.fields == data.LABEL else {"fields": _as_json(train.fields)}),
     }
 
 
@@ -31,11 +35,23 @@ def data_changes(then, now):
     """
     changes = []
     if list(then["classes"]) != list(now["classes"]):
-        changes.append(f"its classes were {', '.join(then['classes'])} and are {', '.join(now['classes'])}")
+        named = (", ".join(about["classes"]) or "none" for about in (then, now))
+        changes.append("its classes were {} and are {}".format(*named))
+    held = [about.get("fields", _as_json(data.LABEL)) for about in (then, now)]
+    if held[0] != held[1]:
+        changes.append("an example held {} and holds {}".format(*map(_in_words, held)))
     changes += _moved_files(then.get("files", {}), now.get("files", {}))
     if then.get("records") and then["records"] != now["records"]:
         changes.append(f"its numbers of images were {_counts(then['records'])} and are {_counts(now['records'])}")
     return changes
+
+
+def _as_json(fields):
+    return {name: [list(shape), str(dtype)] for name, (shape, dtype) in fields.items()}
+
+
+def _in_words(fields):
+    return ", ".join(f"{name} {dtype} {tuple(shape)}" for name, (shape, dtype) in fields.items())
 
 
 def _moved_files(then, now):
