@@ -16,8 +16,6 @@ import numpy as np
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.operators import BatchNorm
 from jaxcnn.sweeps import Claim, Study, is_large, scale_config
-from jaxcnn.training.setup import make_normalise
-from jaxcnn.training.step import as_float
 from jaxcnn.visualize.figure import new_figure, plain_axes, save_figure, style
 
 NETWORK = "network"
@@ -79,10 +77,9 @@ def responses(folder, images=200):
 
     @jax.jit
     def deviations(variables, batch):
-        pixels = make_normalise(network.mean, network.std)(as_float(batch))
         _, state = network.model.apply(
             variables,
-            pixels,
+            network.normalise(batch),
             train=False,
             capture_intermediates=lambda module, _: isinstance(module, BatchNorm),
             mutable=["intermediates"],

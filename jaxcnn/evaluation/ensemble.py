@@ -7,13 +7,10 @@ import flax.errors
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jaxcnn.errors import InputError
-from jaxcnn.training.compilation import compiler_options
-from jaxcnn.training.parallel import AXIS
-from jaxcnn.training.setup import make_normalise
-from jaxcnn.training.step import as_float
+from jaxcnn.evaluation.batched import Batched
+from jaxcnn.tasks.pixels import as_float, normalise
 
 DENSE_PART = 8  # a batch of whole images is this part of a batch of crops: few of them have the same shape
 
@@ -39,24 +36,26 @@ def dense_network(trained):
 
 
 class Networks:
-    """The members on the devices, each of its programs compiled once for a shape and shared by equal architectures.
+    """The members on the devices, each of their programs compiled once for a shape and shared by equal architectures.
 
     Args:
       members: [Trained].
-      setup: the Setup of one of them; its evaluation.batch_size is that of crops.
-
-    Attributes:
-      programs: {(architecture, shape of the batch, dense): the compiled program}.
+      replicas: the devices.
+      batch_size: of crops.
     """
 
-    def __init__(self, members, setup):
-        self.members, self.replicas = members, setup.replicas
-        self.batch_size = setup.config.evaluation.batch_size
-        self.options = compiler_options(deterministic=setup.config.deterministic)
+    def __init__(self, members, replicas, *, batch_size):
+        self.members, self.replicas, self.batch_size = members, replicas, batch_size
+        self.deterministic = members[0].config.deterministic
         self.data = [self.replicas.replicate({"variables": m.variables, "mean": m.mean, "std": m.std}) for m in members]
         # A mean image and channel means make different programs of one architecture.
         self.names = [(m.config.model.to_json_best_effort(sort_keys=True), np.shape(m.mean)) for m in members]
-        self.programs = {}
+        self._networks = {}  # {(architecture, dense): Batched}
+
+    @property
+    def compilations(self):
+        """The number of programs that were compiled."""
+        return sum(len(network.programs) for network in self._networks.values())
 
     def check_dense(self, scales, unit):
         """Raises InputError where a member does not take images of the smallest scale and other aspect ratios."""
@@ -76,29 +75,15 @@ class Networks:
 
     def probabilities(self, number, images, *, dense=False):
         """Softmax outputs (n, K) float32 of a member for uint8 images (n, h, w, c), in batches of one size."""
-        size = self.batch_size
-        if dense:
-            size = math.ceil(size / DENSE_PART / self.replicas.count) * self.replicas.count
-        found = []
-        for first in range(0, len(images), size):
-            part = images[first : first + size]
-            padded = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
-            inputs = self.replicas.shard({"image": padded[None]})
-            _, batch = self._program(number, inputs, padded.shape, dense)((), self.data[number], inputs)
-            found.append(np.asarray(batch)[: len(part)])
-        return np.concatenate(found)
+        key = (self.names[number], dense)
+        if key not in self._networks:
+            size = math.ceil(self.batch_size / DENSE_PART) if dense else self.batch_size
+            model = dense_network(self.members[number]) if dense else self.members[number].model
+            function = functools.partial(_probabilities, model)
+            self._networks[key] = Batched(function, self.replicas, batch_size=size, deterministic=self.deterministic)
+        return self._networks[key](self.data[number], images)
 
-    def _program(self, number, inputs, shape, dense):
-        key = (self.names[number], shape, dense)
-        if key not in self.programs:
-            member = self.members[number]
-            model = dense_network(member) if dense else member.model
 
-            def forward(state, data, inputs):
-                images = make_normalise(data["mean"], data["std"])(as_float(inputs["image"][0]))
-                logits, _ = model.apply(data["variables"], images, train=False)
-                return state, lax.all_gather(jax.nn.softmax(logits), AXIS, tiled=True)
-
-            lowered = self.replicas.map(forward, donate=False).lower((), self.data[number], inputs)
-            self.programs[key] = lowered.compile(compiler_options=self.options)
-        return self.programs[key]
+def _probabilities(model, data, images):
+    logits, _ = model.apply(data["variables"], normalise(as_float(images), data["mean"], data["std"]), train=False)
+    return jax.nn.softmax(logits)

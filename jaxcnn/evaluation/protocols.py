@@ -82,7 +82,7 @@ def evaluate_protocols(
         unit=_unit(members[0].shape),
         interpolation=setup.config.data.interpolation,
     )
-    networks = Networks(members, setup)
+    networks = Networks(members, setup.replicas, batch_size=setup.config.evaluation.batch_size)
     if dense:
         networks.check_dense(scales, views.unit)
     tally = Tally(len(members), protocols, len(members[0].classes))
@@ -90,7 +90,7 @@ def evaluate_protocols(
     if not tally.seen:
         raise InputError(f"no image of {records.name} {records.split} can be read.")
     steps = {workdir: member.step for workdir, member in zip(workdirs, members, strict=True)}
-    table = Table(split, steps, tally.rows(workdirs), tally.each(workdirs), found, len(networks.programs))
+    table = Table(split, steps, tally.rows(workdirs), tally.each(workdirs), found, networks.compilations)
     if len(members) == 1:
         log_evaluation(
             workdirs[0],

@@ -1,4 +1,4 @@
-"""A trained network as it comes out of a run directory: predictions and evaluations, without the training."""
+"""A trained network as it comes out of a run directory: what it makes of images, without the training."""
 
 import contextlib
 import logging
@@ -12,19 +12,16 @@ from jaxcnn import data, trust
 from jaxcnn.data.fit import DataError
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError, input_errors
+from jaxcnn.evaluation.inference import Inference
 from jaxcnn.files import local_path
 from jaxcnn.training.config import default_config
 from jaxcnn.training.evaluate import evaluation_row, printed
 from jaxcnn.training.feed import Feed
-from jaxcnn.training.model import make_model
-from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.code import warn_of_changed_code
 from jaxcnn.training.rundir.data_changes import data_changes
-from jaxcnn.training.rundir.directory import log_evaluation, read_about, read_config, read_data, statistics_there
-from jaxcnn.training.rundir.named_arrays import named, not_finite
-from jaxcnn.training.setup import load_records, make_normalise, set_up_allowed
-from jaxcnn.training.state import LABEL, abstract_variables
-from jaxcnn.training.step import as_float
+from jaxcnn.training.rundir.directory import log_evaluation, read_about, statistics_there
+from jaxcnn.training.rundir.network import read_network
+from jaxcnn.training.setup import load_records, set_up_allowed
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +29,7 @@ logger = logging.getLogger(__name__)
 OF_TRAINING = ("augment", "sampler", "finetune", "optimizer", "optimizers", "schedule", "evaluation", "checkpoint")
 
 
-class Trained:
+class Trained(Inference):
     """The network of a run at one checkpoint. A run directory is data: code that its files name is not imported.
 
     Args:
@@ -43,8 +40,7 @@ class Trained:
 
     Attributes:
       config, classes, shape, step: of the run; shape is (h, w, c).
-      model, variables: `model.apply(variables, images, train=False)`; averaged weights where the run keeps them.
-      mean, std: what images on the [0, 1] scale are normalised by.
+      model, variables, mean, std: see Inference; averaged weights where the run keeps them.
 
     Raises:
       InputError: no run, no such checkpoint, or one of another architecture, damaged, or with numbers that are not
@@ -53,44 +49,13 @@ class Trained:
 
     def __init__(self, workdir, checkpoint="best", *, trust_code=()):
         trust.allow(*trust_code)
-        self.workdir = local_path(workdir)
-        self.config = read_config(workdir)
-        with Checkpoints(self.workdir / "checkpoints", read_only=True) as checkpoints:
-            self.step = checkpoints.resolve(checkpoint)
-            self.classes, self.shape = read_data(workdir)
-            self.fields = LABEL
-            self.mean, self.std = statistics_there(workdir)
-            self.model = make_model(self.config, self.shape, self.classes, self.fields)
-            sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-            like = jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-                abstract_variables(self.model, self.shape),
-            )
-            self.variables = checkpoints.load_network(self.step, like)
-        if bad := not_finite(named(self.variables)):
-            raise InputError(f"checkpoint {self.step} of {workdir} holds numbers that are not finite: {bad}.")
-        normalise = make_normalise(self.mean, self.std)
-
-        @jax.jit
-        def probabilities(variables, images):
-            logits, _ = self.model.apply(variables, normalise(as_float(images)), train=False)
-            return jax.nn.softmax(logits)
-
-        self._probabilities, self._said = probabilities, set()
+        found = read_network(workdir, checkpoint)
+        mean, std = statistics_there(workdir)
+        options = {"mean": mean, "std": std, "deterministic": found.config.deterministic}
+        super().__init__(found.model, found.variables, shape=found.shape, classes=found.classes, **options)
+        self.workdir, self.config, self.step = local_path(workdir), found.config, found.step
+        self._said = set()
         warn_of_changed_code(self.workdir, self.config, self._said)
-
-    def parameters(self):
-        """The number of trained parameters."""
-        return sum(p.size for p in jax.tree.leaves(self.variables["params"]))
-
-    def probabilities(self, images, *, batch_size=64):
-        """Softmax outputs (n, K) float32 of uint8 images (n, h, w, c), computed in batches."""
-        found = []
-        for first in range(0, len(images), batch_size):
-            part = images[first : first + batch_size]
-            padded = np.concatenate([part, np.zeros((batch_size - len(part), *part.shape[1:]), part.dtype)])
-            found.append(np.asarray(self._probabilities(self.variables, padded))[: len(part)])
-        return np.concatenate(found)
 
     def predict(self, paths):
         """Labels image files, and the images below folders.

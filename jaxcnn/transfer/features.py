@@ -1,19 +1,16 @@
 """The activations of one stage of a trained network for the images of a split, streamed."""
 
 import hashlib
-import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jaxcnn import data, trust
 from jaxcnn.errors import InputError, input_errors
-from jaxcnn.training.compilation import compiler_options
-from jaxcnn.training.parallel import AXIS, Replicas
-from jaxcnn.training.setup import load_records, make_normalise
-from jaxcnn.training.step import as_float
+from jaxcnn.evaluation.batched import Batched
+from jaxcnn.training.parallel import Replicas
+from jaxcnn.training.setup import load_records
 from jaxcnn.transfer.stages import read_stage
 
 POOLS = ("none", "mean")
@@ -40,22 +37,18 @@ class Extractor:
     def __init__(self, trained, stage, *, pool="none", batch_size=64):
         if pool not in POOLS:
             raise ValueError(f"pool is one of {', '.join(POOLS)}, not {pool!r}")
-        normalise = make_normalise(trained.mean, trained.std)
-        self.trained, self.replicas, self.program = trained, Replicas(trained.config.parallel), None
-        self.batch_size = math.ceil(batch_size / self.replicas.count) * self.replicas.count
 
         def read(variables, images):
-            found = read_stage(trained.model, variables, normalise(as_float(images)), stage).astype(jnp.float32)
+            found = read_stage(trained.model, variables, trained.normalise(images), stage).astype(jnp.float32)
             return jnp.mean(found, axis=(1, 2)) if pool == "mean" and found.ndim == 4 else found
 
-        def mapped(state, variables, inputs):
-            return state, lax.all_gather(read(variables, inputs["image"][0]), AXIS, tiled=True)
-
         image = jax.ShapeDtypeStruct((1, *trained.shape), jnp.uint8)
+        self.trained = trained
         with input_errors(f"{trained.workdir} ({trained.config.model.name})"):
             self.shape = jax.eval_shape(read, trained.variables, image).shape[1:]
-        self.mapped = self.replicas.map(mapped, donate=False)
-        self.variables = self.replicas.replicate(trained.variables)
+        replicas = Replicas(trained.config.parallel)
+        self._read = Batched(read, replicas, batch_size=batch_size, deterministic=True)
+        self._variables, self.batch_size = replicas.replicate(trained.variables), self._read.batch_size
         self.meta = {
             "run": str(trained.workdir.resolve()),
             "architecture": trained.config.model.name,
@@ -66,14 +59,8 @@ class Extractor:
         }
 
     def __call__(self, images):
-        """uint8 images (n, h, w, c), n up to batch_size -> features (n, ...) float32."""
-        padded = np.concatenate([images, np.zeros((self.batch_size - len(images), *images.shape[1:]), images.dtype)])
-        inputs = self.replicas.shard({"image": padded[None]})
-        if self.program is None:
-            lowered = self.mapped.lower((), self.variables, inputs)
-            self.program = lowered.compile(compiler_options=compiler_options(deterministic=True))
-        _, found = self.program((), self.variables, inputs)
-        return np.asarray(found)[: len(images)]
+        """uint8 images (n, h, w, c) -> features (n, ...) float32."""
+        return self._read(self._variables, images)
 
     def stream(self, records, *, start=0, workers=0):
         """Yields {column: its rows} batch by batch, from a place in the split; images that cannot be read are left out.

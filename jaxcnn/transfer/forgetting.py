@@ -14,7 +14,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxcnn import architectures, trust
 from jaxcnn.errors import input_errors, look_up
@@ -23,8 +22,6 @@ from jaxcnn.training.config import Config
 from jaxcnn.training.finetune.plan import changes_with_classes
 from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir.directory import read_config, read_data
-from jaxcnn.training.setup import make_normalise
-from jaxcnn.training.step import as_float
 
 HEAD = "new_head"
 METHODS = ("lwf", "fine_tuning", "feature_extraction", "joint")
@@ -139,12 +136,9 @@ def predictions(trained, images, *, stages=("old", "new"), batch_size=256):
       stages: names of features that are logits.
       batch_size: of the computation.
     """
-    normalise = make_normalise(trained.mean, trained.std)
 
-    @jax.jit
     def largest(variables, images):
-        _, features = trained.model.apply(variables, normalise(as_float(images)), train=False)
+        _, features = trained.apply(variables, images)
         return {stage: features[stage].argmax(axis=1) for stage in stages}
 
-    parts = [largest(trained.variables, images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
-    return {stage: np.concatenate([part[stage] for part in parts]) for stage in stages}
+    return trained.map(largest, images, batch_size=batch_size)

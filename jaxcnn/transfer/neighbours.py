@@ -136,5 +136,4 @@ def _of_files(gallery, paths, workdir):
     if extractor.meta["weights"] != meta["weights"]:
         raise InputError(f"{trained.workdir} has other weights at step {trained.step} than the network of the gallery.")
     files, images = trained.read_images(paths)
-    found = [extractor(images[i : i + extractor.batch_size]) for i in range(0, len(images), extractor.batch_size)]
-    return files, images, np.concatenate(found).reshape(len(files), -1)
+    return files, images, extractor(images).reshape(len(files), -1)

@@ -3,8 +3,6 @@
 import jax
 import numpy as np
 
-from jaxcnn.training.setup import make_normalise
-from jaxcnn.training.step import as_float
 from jaxcnn.visualize.cam import is_map
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, show_image
 
@@ -26,11 +24,10 @@ def stage_activations(trained, image):
       probabilities (K,).
     """
     names = []
-    normalise = make_normalise(trained.mean, trained.std)
 
     @jax.jit
     def run(variables, images):
-        logits, features = trained.model.apply(variables, normalise(as_float(images)), train=False)
+        logits, features = trained.apply(variables, images)
         names.extend(features)  # jit returns a dict in alphabetical order
         return features, jax.nn.softmax(logits[0])
 

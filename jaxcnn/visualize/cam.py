@@ -9,8 +9,6 @@ import numpy as np
 from jaxcnn.analysis import analyse
 from jaxcnn.analysis.jaxpr import bind, body, constants, is_literal
 from jaxcnn.errors import look_up
-from jaxcnn.training.setup import make_normalise
-from jaxcnn.training.step import as_float
 
 POOLED = "global_pool"  # what jaxcnn.analysis calls a mean over the image
 
@@ -169,7 +167,7 @@ def class_maps(trained, images, classes, *, method="grad_cam", stage=None):
     """
     model, variables = trained.model, trained.variables
     classes = jnp.asarray(classes, jnp.int32)
-    images = make_normalise(trained.mean, trained.std)(as_float(jnp.asarray(images)))
+    images = trained.normalise(jnp.asarray(images))
     if method == "cam":
         return _class_activation_maps(model, variables, images, classes)
     stage = stage or last_convolution(model, variables, trained.shape)

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcnn.analysis import units
-from jaxcnn.training.setup import make_normalise
-from jaxcnn.training.step import as_float
+from jaxcnn.tasks.pixels import as_float
 
 
 class Seen:
@@ -24,7 +23,6 @@ class Seen:
     def __init__(self, trained):
         self.trained = trained
         self.stages = units.network_stages(trained.model, trained.variables, trained.shape)
-        self._normalise = make_normalise(trained.mean, trained.std)
 
     def default_stage(self):
         """The last stage whose maps have more than one place; the last of all where there is none."""
@@ -43,6 +41,21 @@ class Seen:
     def strongest(self, images, stage):
         """`units.strongest` of a stage: values (n, units), places (n, units, 2)."""
         return jax.device_get(self._strongest(self.trained.variables, images, stage=stage))
+
+    def strongest_of(self, records, stage, *, report=None):
+        """Yields (positions, values, places) of `strongest`, batch by batch, for all records that can be read.
+
+        Args:
+          records: Records.
+          stage: its name.
+          report: called with (records done, all).
+        """
+
+        def strongest(variables, images):
+            return units.strongest(self._maps(variables, images, stage))
+
+        for positions, _, found in self.trained.stream(strongest, records, report=report):
+            yield positions, *found
 
     def responses(self, images, stage, place):
         """The activations of every unit of a stage at one (row, column): (n, units)."""
@@ -64,13 +77,13 @@ class Seen:
         """With the variables as an argument of each program: constants would be compiled into it."""
 
         def network(images):
-            logits, features = self.trained.model.apply(variables, self._normalise(images), train=False)
+            logits, features = self.trained.apply(variables, images)
             return {**features, "logits": logits}
 
         return network
 
     def _maps(self, variables, images, stage):
-        return units.maps(self._network(variables)(as_float(images))[stage]).astype(jnp.float32)
+        return units.maps(self._network(variables)(images)[stage]).astype(jnp.float32)
 
     @functools.partial(jax.jit, static_argnums=0, static_argnames="stage")
     def _strongest(self, variables, images, *, stage):
@@ -90,6 +103,6 @@ class Seen:
 
     @functools.partial(jax.jit, static_argnums=0, static_argnames="stage")
     def _answers(self, variables, images, *, stage):
-        found = self._network(variables)(as_float(images))
+        found = self._network(variables)(images)
         logits, maps = found["logits"].astype(jnp.float32), units.maps(found[stage]).astype(jnp.float32)
         return jax.nn.softmax(logits), jnp.sum(maps, axis=(1, 2))

@@ -9,7 +9,6 @@ from jaxcnn.analysis.units import Box, field_box, find_unit
 from jaxcnn.visualize.figure import literal, new_figure, show_image
 from jaxcnn.visualize.projections import cut_projection, patch, same_for_any_image
 
-PART = 64  # images that are read at once
 CELL = 1.35  # inches, of a square of patches
 
 
@@ -52,7 +51,7 @@ def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule=No
     """
     for channel in channels or (0,):
         find_unit(seen.stages, stage, channel)
-    found = find_strongest(_answers(seen, records, stage, report), count=count)
+    found = find_strongest(seen.strongest_of(records, stage, report=report), count=count)
     active = np.flatnonzero(found.values[:, 0] > 0)
     channels = channels or spread(active if active.size else np.arange(len(found.values)), units)
     field, tops = seen.stages[stage].field, []
@@ -95,19 +94,6 @@ def spread(numbers, count):
     """At most `count` of the numbers, from the first to the last at even distances."""
     chosen = np.linspace(0, len(numbers) - 1, min(count, len(numbers))).round().astype(int)
     return numbers[chosen].tolist()
-
-
-def _answers(seen, records, stage, report):
-    for first in range(0, len(records), PART):
-        positions = np.arange(first, min(first + PART, len(records)))
-        batch = records.read(positions)
-        padded = np.zeros((PART, *batch["image"].shape[1:]), np.uint8)  # one shape, one compilation
-        padded[: len(positions)] = batch["image"]
-        values, places = (x[: len(positions)] for x in seen.strongest(padded, stage))
-        kept = batch["mask"] > 0
-        yield positions[kept], values[kept], places[kept]
-        if report:
-            report(int(positions[-1]) + 1, len(records))
 
 
 def draw_top(tops, *, title="", columns=4):

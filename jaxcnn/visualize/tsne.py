@@ -2,20 +2,16 @@
 
 from typing import NamedTuple
 
-import jax
 import numpy as np
 import sklearn.decomposition
 import sklearn.manifold
 from matplotlib.lines import Line2D
 from threadpoolctl import threadpool_limits
 
-from jaxcnn.training.setup import make_normalise
-from jaxcnn.training.step import as_float
 from jaxcnn.transfer.stages import read_stage
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, show_image, style
 
 COMPONENTS = 50  # that principal component analysis leaves before t-SNE (the paper's section 4.2)
-BATCH = 64
 MARKERS = ("o", "s", "^", "D")
 THUMBNAIL = 0.036  # of the side of the map
 
@@ -56,25 +52,17 @@ def sample_stage(trained, records, stage, *, count, seed=0, report=None):
     Returns:
       A `Sample`, in the order of the data; records that cannot be read are left out.
     """
-    normalise = make_normalise(trained.mean, trained.std)
 
-    @jax.jit
-    def run(variables, images):
-        values = read_stage(trained.model, variables, normalise(as_float(images)), stage)
+    def read(variables, images):
+        values = read_stage(trained.model, variables, trained.normalise(images), stage)
         return values.mean(axis=(1, 2)) if values.ndim == 4 else values.reshape(len(values), -1)
 
-    drawn = np.random.default_rng(seed).permutation(len(records))[:count]
-    parts = []
-    for first in range(0, len(drawn), BATCH):
-        positions = np.sort(drawn)[first : first + BATCH]
-        batch = records.read(positions)
-        room = np.zeros((BATCH - len(positions), *batch["image"].shape[1:]), np.uint8)
-        values = np.asarray(run(trained.variables, np.concatenate([batch["image"], room])), np.float32)
-        parts.append((batch["image"], batch["label"], positions, values[: len(positions)], batch["mask"]))
-        if report:
-            report(first + len(positions), len(drawn))
-    *columns, mask = map(np.concatenate, zip(*parts, strict=True))
-    images, labels, positions, vectors = (column[mask > 0] for column in columns)
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(records))[:count])
+    found = [
+        (batch["image"], batch["label"], positions, vectors.astype(np.float32))
+        for positions, batch, vectors in trained.stream(read, records, positions=drawn, report=report)
+    ]
+    images, labels, positions, vectors = map(np.concatenate, zip(*found, strict=True))
     return Sample(images, labels, positions, vectors, trained.probabilities(images))
 
 

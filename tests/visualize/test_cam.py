@@ -1,7 +1,5 @@
 """Class activation maps and grad-CAM: against NumPy, against each other, and what they refuse."""
 
-import types
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -9,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import architectures
+from jaxcnn.evaluation.inference import Inference
 from jaxcnn.operators import Conv, global_average_pool
 from jaxcnn.visualize.cam import (
     class_activation_map,
@@ -51,7 +50,7 @@ def made(model):
     variables = model.init(jax.random.key(1), np.zeros((1, *SHAPE), np.float32), train=False)
     variables["params"]["fc"]["bias"] = jnp.arange(4.0)
     options = {"mean": np.zeros(3, np.float32), "std": np.ones(3, np.float32), "shape": SHAPE}
-    return types.SimpleNamespace(model=model, variables=variables, **options), images
+    return Inference(model, variables, classes=tuple("abcd"), **options), images
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """Pictures of units: a planted pattern is found and projected, and every kind is drawn from a run."""
 
-import types
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -14,6 +12,7 @@ from jaxcnn.analysis.occlusion import Occlusion
 from jaxcnn.analysis.units import Box
 from jaxcnn.cli import main
 from jaxcnn.data import Arrays, Records
+from jaxcnn.evaluation.inference import Inference
 from jaxcnn.operators import Conv, max_pool, relu
 from jaxcnn.visualize.figure import png_bytes
 from jaxcnn.visualize.occlusion import draw_occlusion
@@ -46,9 +45,8 @@ def planted():
         images[number, row : row + 5, column : column + 5, 0] = strength * CROSS
     kernel = np.stack([generator.normal(size=(5, 5)), CROSS - CROSS.mean()], axis=-1)[:, :, None]
     variables = {"params": {"conv": {"kernel": jnp.asarray(kernel, jnp.float32), "bias": jnp.zeros(2)}}}
-    trained = types.SimpleNamespace(
-        model=Detector(), variables=variables, shape=(20, 20, 1), mean=[0.0], std=[0.5], classes=("noise", "cross")
-    )
+    about = {"shape": (20, 20, 1), "mean": np.float32([0.0]), "std": np.float32([0.5]), "classes": ("noise", "cross")}
+    trained = Inference(Detector(), variables, **about)
     return Seen(trained), Records(Arrays("planted", {"train": (images, np.zeros(80, np.int32))}, ("a",)), "train")
 
 
@@ -109,9 +107,8 @@ def test_where_the_deconvnet_shows_the_same_of_any_image_guided_backpropagation_
     network = Strided(pooled)
     images = np.random.default_rng(0).integers(0, 256, size=(2, 24, 24, 1), dtype=np.uint8)
     variables = network.init(jax.random.key(0), jnp.zeros((1, 24, 24, 1)), train=False)
-    trained = types.SimpleNamespace(
-        model=network, variables=variables, shape=(24, 24, 1), mean=[0.5], std=[0.25], classes=tuple("abcd")
-    )
+    about = {"shape": (24, 24, 1), "mean": np.float32([0.5]), "std": np.float32([0.25]), "classes": tuple("abcd")}
+    trained = Inference(network, variables, **about)
     seen, records = Seen(trained), Records(Arrays("x", {"train": (images[:2], np.zeros(2, np.int32))}, ("a",)), "train")
     assert same_for_any_image(seen, images[0], "conv2", 1, (2, 3)) == (not pooled)
     if not pooled:

@@ -7,9 +7,10 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxcnn.errors import InputError
-from jaxcnn.evaluation.trained import Trained
+from jaxcnn.training.rundir.code import warn_of_changed_code
 from jaxcnn.training.rundir.directory import read_statistics
 from jaxcnn.training.rundir.named_arrays import compare
+from jaxcnn.training.rundir.network import read_network
 
 
 def begin_from_source(state, config, plan, replicas):
@@ -26,20 +27,21 @@ def begin_from_source(state, config, plan, replicas):
       InputError: no such run or checkpoint, or its network has other tensors (lists both sides).
     """
     settings = config.finetune
-    trained = Trained(settings.source, settings.checkpoint)
+    source = read_network(settings.source, settings.checkpoint)
+    warn_of_changed_code(settings.source, source.config, set())
     ours, given = {}, {}
     for key in ("params", "batch_stats"):
-        tensors = flatten_dict(trained.variables[key], sep="/").items()
+        tensors = flatten_dict(source.variables[key], sep="/").items()
         given |= {f"{key}/{name}": tensor for name, tensor in tensors if name not in plan.head}
         tensors = flatten_dict(getattr(state, key), sep="/").items()
         ours |= {f"{key}/{name}": tensor for name, tensor in tensors}
     kept = {name: tensor for name, tensor in ours.items() if name.partition("/")[2] not in plan.head}
-    compare(given, kept, f"{settings.source}, checkpoint {trained.step}, under the new head {', '.join(plan.head)},")
+    compare(given, kept, f"{settings.source}, checkpoint {source.step}, under the new head {', '.join(plan.head)},")
     made = unflatten_dict({**ours, **replicas.replicate(jax.tree.map(np.asarray, given))}, sep="/")
     params, stats = made["params"], made.get("batch_stats", {})
     network = {"params": params, "batch_stats": stats}
     average = None if state.ema is None else jax.tree.map(lambda x: x.copy(), network)
-    return state.replace(**network, ema=average), trained.step
+    return state.replace(**network, ema=average), source.step
 
 
 def source_statistics(config, shape):

@@ -1,0 +1,87 @@
+"""What a network makes of images: the one place where stored images are normalised and meet a network in use."""
+
+import functools
+
+import jax
+import numpy as np
+
+from jaxcnn.evaluation.batched import Batched
+from jaxcnn.tasks.pixels import as_float, normalise
+from jaxcnn.training.parallel import Replicas
+
+
+class Inference:
+    """A network with what its images are normalised by.
+
+    Args, and attributes:
+      model, variables: the Linen module and its variables.
+      shape: (h, w, c) of an image.
+      classes: their names.
+      mean, std: of images on the [0, 1] scale, (c,) or (h, w, c).
+      deterministic: as config.deterministic.
+    """
+
+    def __init__(self, model, variables, *, shape, classes, mean, std, deterministic=False):
+        self.model, self.variables, self.shape, self.classes = model, variables, shape, classes
+        self.mean, self.std = mean, std
+        options = {"replicas": Replicas("shard_map", jax.local_devices()[:1]), "deterministic": deterministic}
+        self._batched = functools.lru_cache(maxsize=16)(functools.partial(Batched, **options))
+
+    def parameters(self):
+        """The number of trained parameters."""
+        return sum(p.size for p in jax.tree.leaves(self.variables["params"]))
+
+    def normalise(self, images):
+        """Images (n, h, w, c) as the network takes them: (images - mean) / std, of uint8 or of floats in [0, 1]."""
+        return normalise(as_float(images), self.mean, self.std)
+
+    def apply(self, variables, images):
+        """The (logits, features) of images, uint8 or floats in [0, 1]: a pure function, for jit and grad.
+
+        Args:
+          variables: like `variables`; as an argument, so that no program holds them as constants.
+          images: (n, h, w, c).
+        """
+        return self.model.apply(variables, self.normalise(images), train=False)
+
+    def class_probabilities(self, variables, images):
+        """Softmax outputs (n, K) of images: a function for `map` and `stream`."""
+        return jax.nn.softmax(self.apply(variables, images)[0])
+
+    def map(self, function, images, *, batch_size=64):
+        """Applies a function to any number of images, in batches of one size: it is compiled once.
+
+        Args:
+          function: f(variables, images) -> a pytree of arrays (n, ...), row by row; as `apply` it is pure.
+          images: (n, h, w, c), uint8 or floats in [0, 1], n > 0.
+          batch_size: images that are computed at once.
+        Returns:
+          Its pytree for all images, arrays (n, ...) on the host.
+        """
+        return self._batched(function, batch_size=batch_size)(self.variables, images)
+
+    def stream(self, function, records, *, positions=None, batch_size=64, report=None):
+        """Reads records and applies a function to their images, batch by batch; unreadable records are left out.
+
+        Args:
+          function: as in `map`.
+          records: Records.
+          positions: (n,) of records; None for all.
+          batch_size: images that are read and computed at once.
+          report: called with (records done, all) after every batch.
+        Yields:
+          (positions (n,), the batch as Records.read returns it, the function's pytree), on the host.
+        """
+        positions = np.arange(len(records)) if positions is None else np.asarray(positions)
+        for first in range(0, len(positions), batch_size):
+            part = positions[first : first + batch_size]
+            batch = records.read(part)
+            found = self.map(function, batch["image"], batch_size=batch_size)
+            readable = batch["mask"] > 0
+            yield jax.tree.map(lambda x: x[readable], (part, batch, found))  # noqa: B023 (called at once)
+            if report:
+                report(first + len(part), len(positions))
+
+    def probabilities(self, images, *, batch_size=64):
+        """Softmax outputs (n, K) float32 of uint8 images (n, h, w, c), computed in batches."""
+        return self.map(self.class_probabilities, images, batch_size=batch_size)
