@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.files import replaced
-from jaxcnn.training.step import top_k_correct
+from jaxcnn.tasks.classification import top_k_correct
 
 MOST_MEMBERS = 6  # of which every subset is counted: 63 of them
 

@@ -11,6 +11,7 @@ from PIL import Image
 from jaxcnn import InputError, Trained, train
 from jaxcnn.data import load
 from jaxcnn.evaluation.protocols import evaluate_protocols
+from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.directory import read_evaluations
 
@@ -61,6 +62,7 @@ def test_evaluation_equals_the_probabilities(tiny_run, tmp_path, test_images):
     assert row["per_class"]["3"] == pytest.approx(right[labels == 3].mean())
     logged = json.loads((workdir / "evaluations.jsonl").read_text().splitlines()[-1])
     assert logged.pop("confusion") == expected.tolist() and logged.pop("time")
+    assert logged.pop("wrong") == np.flatnonzero(~right).tolist()
     assert logged == row
 
 
@@ -176,7 +178,7 @@ def test_a_checkpoint_that_averaged_the_weights_alone_is_read(tiny_config, tmp_p
     config.model.options.batch_norm = True
     done = train(config, tmp_path / "run", quiet=True, devices=jax.devices()[:1])
     folder, older = tmp_path / "run" / "checkpoints", tmp_path / "run" / "older"
-    with Checkpoints(folder, read_only=True) as new, Checkpoints(older) as old:
+    with Checkpoints(folder, read_only=True) as new, Checkpoints(older, rank=CLASSIFICATION.rank) as old:
         old.save(4, done.state.replace(ema=done.state.ema["params"]), memory=new.memory(4), held_out=new.held_out(4))
         old.wait()
     shutil.rmtree(folder)
