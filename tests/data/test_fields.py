@@ -267,8 +267,11 @@ def test_of_a_pair_that_is_broken_nothing_is_shown(pairs, broken, reason, caplog
     assert caplog.text.count("skipped record 3 of the shelf") == 1
     np.testing.assert_array_equal(found["mask"], [1, 1, 1, 0, 1, 1])
     np.testing.assert_array_equal(found["page"], range(6))
+    with stream(skipping, Order(6, seed=0), batch_size=6, stop=6, crop=ResizedCrop()) as batches:
+        (cropped,) = batches
     for name in ("image", "target", "view", "size"):
-        np.testing.assert_array_equal(found[name].reshape(6, -1).any(axis=1), found["mask"] > 0)
+        for batch in (found, cropped):
+            np.testing.assert_array_equal(batch[name].reshape(6, -1).any(axis=1), batch["mask"] > 0)
     whole = skipping.whole(3)
     assert whole["image"] is whole["target"] is None
     assert (whole["page"], whole["mask"], whole["size"].any()) == (3, 0, False)

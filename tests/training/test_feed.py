@@ -100,6 +100,30 @@ def test_random_crops_are_those_of_the_stream(records, make_feed):
         make_feed("yes", crop=crop)
 
 
+def test_every_field_reaches_the_devices_and_counts_for_their_memory(monkeypatch):
+    random = np.random.default_rng(0)
+    images, masks = random.integers(0, 256, (2, 24, 8, 8, 1), np.uint8)
+    values = {"target": masks, "boxes": random.random((24, 3, 4)), "there": np.arange(72).reshape(24, 3) % 2 == 0}
+    fields = {"target": "image", "boxes": ((3, 4), np.float32), "there": ((3,), bool), **data.GEOMETRY}
+    records = data.Records(data.Arrays("mine", {"train": (images, values)}, fields=fields), "train")
+    replicas = Replicas("shard_map")
+    resident, streamed = (Feed(records, replicas, seed=3, resident=resident) for resident in ("auto", "no"))
+    inputs = streamed.training(start=1, batch_size=16)
+    found = inputs.take(2)
+    inputs.close()
+    record = np.asarray(resident.training(start=1, batch_size=16).take(2)["record"])
+    assert found.keys() == {"image", "mask", "index", *fields}
+    for name in found:
+        np.testing.assert_array_equal(np.asarray(resident.data[name])[record], found[name], strict=True)
+    np.testing.assert_array_equal(found["target"], masks[record])
+    last = list(streamed.evaluation(batch_size=16))[-1]
+    assert not np.asarray(last["boxes"])[0, 8:].any() and np.asarray(last["boxes"])[0, :8].all()
+    example = 64 + 64 + 48 + 3 + 16 + 8  # bytes
+    for size, fits in ((24 * example, True), (24 * example - 1, False)):
+        monkeypatch.setattr("jaxcnn.training.feed.RESIDENT_BYTES", size)
+        assert Feed(records, replicas, seed=3).resident == fits
+
+
 IDENTITIES = {"sampler.name": "identities", "sampler.options": {"identities": 8, "images": 4}}
 
 
