@@ -89,13 +89,14 @@ def tiny_run(tiny_config, tmp_path_factory):
 @pytest.fixture(scope="session")
 def cell_of():
     """make({"depth": 20}, (0.9, 0.8), train_loss=(0.1, None)) is a Cell: test accuracies of seeds 0, 1, ..."""
-    from jaxcnn.sweeps import METRICS
+    from jaxcnn.sweeps import metrics_of
     from jaxcnn.sweeps.study import cell_name
+    from jaxcnn.tasks import CLASSIFICATION
     from jaxcnn.visualize.study_report import Cell
 
     def make(levels, test_top1, *, tested=None, failed=(), rows=None, cost=None, **values):
         seeds = list(range(len(test_top1)))
-        empty = {name: [None] * len(seeds) for name in METRICS}
+        empty = {name: [None] * len(seeds) for name in metrics_of(CLASSIFICATION)}
         every = {**empty, "test_top1": list(test_top1), **{name: list(v) for name, v in values.items()}}
         rows = [[] for _ in seeds] if rows is None else rows
         return Cell(cell_name(levels), levels, seeds, every, tested or {}, list(failed), rows, cost or {})

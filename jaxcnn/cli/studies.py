@@ -149,7 +149,7 @@ def _show(study, workdir, cells, failed):
     from jaxcnn.sweeps.verdicts import findings
 
     found = findings(study, cells)
-    rich.console.Console(highlight=False).print(results_table(found))
+    rich.console.Console(highlight=False).print(results_table(study, found))
     for claim in found["claims"]:
         print(f"{claim['text']}\n  {claim['sentence']}")
     print(f"{workdir}/report.html")

@@ -1,22 +1,26 @@
 """Studies: many runs that answer one question."""
 
-from jaxcnn.sweeps.claim import METRICS, Claim, Measure
+from jaxcnn.sweeps.claim import Claim
 from jaxcnn.sweeps.measures import steps_to_training_error
+from jaxcnn.sweeps.metrics import Metric, metrics_of
 from jaxcnn.sweeps.scales import is_large, scale_config
 from jaxcnn.sweeps.study import Run, Study, load_study
 
 __all__ = [
-    "METRICS",
     "Claim",
     "Measure",
+    "Metric",
     "Run",
     "Study",
     "is_large",
     "load_study",
+    "metrics_of",
     "run_study",
     "scale_config",
     "steps_to_training_error",
 ]
+
+Measure = Metric  # its name in the study files of before
 
 
 def __getattr__(name):

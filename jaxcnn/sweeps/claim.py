@@ -1,54 +1,8 @@
-"""What a study measures of each run, and what it claims about its cells: as data, checked before anything runs."""
+"""What a study claims about its cells: as data, checked before anything runs."""
 
 import dataclasses
-import statistics
-from collections.abc import Callable
 
 from jaxcnn.errors import InputError, nearest
-
-
-@dataclasses.dataclass(frozen=True)
-class Measure:
-    """A number of a finished run.
-
-    Attributes:
-      function: f(rows of metrics.jsonl) -> float, or None where the run has no such number (it never got there, say).
-      unit: "points" for a fraction that is shown in per cent; any other word is printed behind the number.
-      higher_is_better: printed beside the numbers; a claim says itself which side it takes to be higher.
-      log: positive numbers that are compared by their ratio, as times are: differences are taken of their logarithms.
-      label: what it is called in a sentence; its name where empty.
-    """
-
-    function: Callable | None
-    unit: str = ""
-    higher_is_better: bool = True
-    log: bool = False
-    label: str = ""
-
-
-def _of_last_train_row(key):
-    def read(rows):
-        return next((row[key] for row in reversed(rows) if row.get("split") == "train"), None)
-
-    return read
-
-
-def _median_rate(rows):
-    rates = [row["images_per_second"] for row in rows if row.get("split") == "train"]
-    return statistics.median(rates) if rates else None
-
-
-# Those without a function come from the evaluations of the checkpoint that was best on the held-out slice.
-METRICS = {
-    "test_top1": Measure(None, "points", label="test accuracy"),
-    "test_loss": Measure(None, higher_is_better=False),
-    "validation_top1": Measure(None, "points", label="held-out accuracy"),
-    "train_top1": Measure(_of_last_train_row("top1"), "points", label="accuracy on the last training images"),
-    "train_loss": Measure(_of_last_train_row("loss"), higher_is_better=False, label="loss on the last training images"),
-    "seconds": Measure(_of_last_train_row("seconds"), "s", higher_is_better=False, log=True, label="training time"),
-    "images_per_second": Measure(_median_rate, "images/s", log=True, label="throughput"),
-    "steps": Measure(_of_last_train_row("step"), "steps", higher_is_better=False, log=True),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,13 +13,13 @@ class Claim:
       text: the claim in words, as a reader should see it.
       higher, lower: {factor: its level}. Factors that are left out take every level: the cells that match are averaged
         for each seed.
-      metric: a name in METRICS or among the study's own measures.
+      metric: a name of `metrics_of` or among the study's own measures; empty for the measure that selects, on test.
     """
 
     text: str
     higher: dict
     lower: dict
-    metric: str = "test_top1"
+    metric: str = ""
 
 
 def matches(levels, cell):
@@ -104,16 +58,16 @@ def check_levels(levels, factors, *, where):
             raise InputError(f"{where}: {level!r} is not a level of '{key}'; {nearest(level, factors[key])}")
 
 
-def check_claim(claim, cells, factors, measures):
+def check_claim(claim, cells, factors, metrics):
     """Raises InputError for a claim that no run of the study can decide.
 
     Args:
       cells: [{factor: level}], all of the study.
-      measures: {name: Measure}, METRICS and the study's own.
+      metrics: the names that it may have: of the runs' kind, and the study's own.
     """
     where = f"claim '{claim.text}'"
-    if claim.metric not in measures:
-        raise InputError(f"{where}: there is no metric '{claim.metric}'; {nearest(claim.metric, measures)}")
+    if claim.metric not in metrics:
+        raise InputError(f"{where}: there is no metric '{claim.metric}'; {nearest(claim.metric, metrics)}")
     for side in (claim.higher, claim.lower):
         check_levels(side, factors, where=where)
     if any(matches(claim.higher, cell) and matches(claim.lower, cell) for cell in cells):

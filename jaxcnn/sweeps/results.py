@@ -15,7 +15,7 @@ import rich.text
 from jaxcnn.analysis import summarize
 from jaxcnn.errors import InputError
 from jaxcnn.files import replaced, write_json, write_text
-from jaxcnn.sweeps.claim import METRICS
+from jaxcnn.sweeps.metrics import with_label
 from jaxcnn.sweeps.summary import summary
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.model import make_model
@@ -24,7 +24,7 @@ from jaxcnn.training.rundir.extension import EVENT
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.effects import draw_cells
 from jaxcnn.visualize.figure import save_figure
-from jaxcnn.visualize.quantity import amount, extent
+from jaxcnn.visualize.quantity import amount, extent, heading
 from jaxcnn.visualize.study_report import Cell, StudyReport, study_report
 
 
@@ -39,7 +39,7 @@ class Result(NamedTuple):
       values: {metric: float}, None for what it does not have or what is not finite.
       step: of the checkpoint that was tested.
       images: which test images they were, to be compared for equality.
-      wrong: positions of those it has wrong; None in a run that did not keep them.
+      wrong: positions of those it has wrong; None in a run that did not keep them, or of a task that has none.
       rows: of metrics.jsonl.
       network: (its config, the classes, the shape of the images).
     """
@@ -57,7 +57,7 @@ def read_result(folder, metrics):
 
     Args:
       folder: the run directory, which need not be there.
-      metrics: {name: Measure}, those of the study.
+      metrics: {name: Metric}, those of the study.
     Raises:
       Damaged: one of its files is; what the report reads of a run is read here, so that it is found once.
       InputError: a measure of the study's own failed on the rows.
@@ -70,15 +70,13 @@ def read_result(folder, metrics):
         rows = _first_duration(read_metrics(folder), test, folder)
         if not any(row.get("split") == "train" for row in rows):
             raise Damaged(f"{folder / 'metrics.jsonl'} is damaged: it has no row of the training.")
-        held_out = (row["top1"] for row in rows if row.get("split") == "validation" and row["step"] == test["step"])
-        scores = {"test_top1": test["top1"], "test_loss": test["loss"], "validation_top1": next(held_out, None)}
-        scores |= {name: METRICS[name].function(rows) for name in METRICS if METRICS[name].function}
-        found = {name: _finite(value) for name, value in scores.items()}
+        every = [*rows, test]
+        found = {name: _finite(metric.function(every)) for name, metric in metrics.items() if not metric.own}
         network = read_config(folder), *read_data(folder)
         images = (*(network[0].data[key] for key in ("name", "data_dir", "test")), test["n"])
-    own = {name: _measured(name, measure, rows, folder) for name, measure in metrics.items() if name not in METRICS}
-    found = {name: {**found, **own}[name] for name in metrics}
-    return Result(found, test["step"], images, test.get("wrong"), rows, network)
+        step = test["step"]
+    found |= {name: _measured(name, metric, rows, folder) for name, metric in metrics.items() if metric.own}
+    return Result({name: found[name] for name in metrics}, step, images, test.get("wrong"), rows, network)
 
 
 def _first_duration(rows, test, folder):
@@ -110,9 +108,9 @@ def result_or_damage(folder, metrics):
         return None, f"{str(error).rstrip('.')}. Move {folder} away, and the next sweep trains the run again."
 
 
-def _measured(name, measure, rows, folder):
+def _measured(name, metric, rows, folder):
     try:
-        return _finite(measure.function(rows))
+        return _finite(metric.function(rows))
     except Exception as error:  # a slip of the user's function: it must name itself
         raise InputError(f"measure '{name}' failed on {folder}: {type(error).__name__}: {error}") from error
 
@@ -137,9 +135,15 @@ def write_study(study, workdir, results, failed, *, title, docstring=""):
     save_figure(draw_cells(found["cells"], found["metrics"]), workdir / "figure.png")
     starts = list(filter(None, (_start(workdir / run.id) for run in study.runs())))
     write_text(workdir / "summary.md", summary(starts, found, failed, title=title))
-    report = StudyReport(title, docstring, how_to_repeat(), cells, found, starts[0] if starts else environment())
+    about = starts[0] if starts else environment(), study.kind, named_measures(study)
+    report = StudyReport(title, docstring, how_to_repeat(), cells, found, *about)
     write_text(workdir / "report.html", study_report(report))
     return cells
+
+
+def named_measures(study):
+    """{name: Measure} of a study's metrics, each with a label."""
+    return {name: with_label(name, metric.measure) for name, metric in study.metrics.items()}
 
 
 def _start(folder):
@@ -201,19 +205,20 @@ def _write_table(path, study, results):
             writer.writerow([json.dumps(v) if isinstance(v, float) else v for v in row])
 
 
-def results_table(found):
-    """The table of a study for the terminal: n, mean, standard deviation and interval of every cell's test accuracy.
+def results_table(study, found):
+    """The table of a study for the terminal: n, mean, standard deviation and interval of every cell's main metric.
 
     Args:
-      found: what `findings` returns.
+      study: a Study.
+      found: what `findings` returns of it.
     """
     names = ("n", "mean", "std", "95 % interval", "s/run")
     numbers = [rich.table.Column(name, justify="right", no_wrap=True) for name in names]
-    title = "test accuracy (%) of the best held-out checkpoint"
+    metric, seconds = found["metrics"][study.main], {"unit": "s"}
+    title = f"{heading(metric)} of the {'best held-out' if study.kind.selects else 'latest'} checkpoint"
     table = rich.table.Table(rich.table.Column("cell", overflow="fold"), *numbers, title=title)
-    points, seconds = {"unit": "points"}, {"unit": "s"}
     for cell in found["cells"]:
-        test, time = cell["metrics"]["test_top1"], cell["metrics"]["seconds"]
-        spread = amount(test["mean"], points), amount(test["std"], points), extent(test["interval"], points)
+        test, time = cell["metrics"][study.main], cell["metrics"]["seconds"]
+        spread = amount(test["mean"], metric), amount(test["std"], metric), extent(test["interval"], metric)
         table.add_row(rich.text.Text(cell["cell"]), str(test["n"]), *spread, amount(time["mean"], seconds))
     return table

@@ -16,6 +16,7 @@ from jaxcnn.sweeps.population import run_populations
 from jaxcnn.sweeps.results import result_or_damage, write_study
 from jaxcnn.sweeps.worker import read_error, run_one, write_error
 from jaxcnn.training.processes.preemption import Preempted
+from jaxcnn.visualize.page import measured
 
 
 def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None, population=False):
@@ -103,12 +104,13 @@ def _teller(study, workdir, console, total):
         nonlocal count
         count += 1
         result, damage = (None, "") if error else result_or_damage(workdir / run.id, study.metrics)
-        text = _scores(result.values) if result else f"failed: {error or damage}"
+        text = _scores(result.values, study) if result else f"failed: {error or damage}"
         left = (time.monotonic() - begin) / count * (total - count)
         console.print(f"{count}/{total}  {run.cell}, seed {run.seed}: {text}  ({left:.0f} s left)", soft_wrap=True)
 
     return tell
 
 
-def _scores(values):
-    return f"test {values['test_top1']:.2%}, held out {values['validation_top1']:.2%}"
+def _scores(values, study):
+    measure = study.metrics[study.main].measure
+    return f"test {measured(values[study.main], measure)}, held out {measured(values[study.held_out], measure)}"

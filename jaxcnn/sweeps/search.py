@@ -1,7 +1,8 @@
-"""Searches: hyperparameters that Optuna draws, pruned by held-out accuracy, by as many workers as join in."""
+"""Searches: hyperparameters that Optuna draws, pruned by a held-out measure, by as many workers as join in."""
 
 import contextlib
 import dataclasses
+import functools
 import math
 import re
 import uuid
@@ -13,6 +14,7 @@ from jaxcnn import trust
 from jaxcnn.errors import InputError, disk_is_full, how_to_install, input_errors, nearest
 from jaxcnn.files import write_text
 from jaxcnn.lock import hold, is_held
+from jaxcnn.sweeps.metrics import kind_of, with_label
 from jaxcnn.sweeps.space import Choice, Range
 from jaxcnn.sweeps.storage import open_storage, storage_errors_named
 from jaxcnn.sweeps.study import slips_named
@@ -24,6 +26,7 @@ from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.loop import train
 from jaxcnn.training.processes.preemption import Preempted
 from jaxcnn.training.rundir.log import read_metrics
+from jaxcnn.visualize.page import measured
 
 __all__ = ["Choice", "Range", "Search", "run_search", "search_of"]
 
@@ -36,7 +39,7 @@ NARROW = 0.25  # share of a range that coarse_to_fine keeps
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What `search()` of a file in experiments/ returns.
+    """What `search()` of a file in experiments/ returns: it looks for the best of the measure that its task selects by.
 
     Attributes:
       base: a config.
@@ -46,6 +49,9 @@ class Search:
         the first; "tpe": tree-structured Parzen estimator (Bergstra et al. 2011).
       pruner: "none"; "median": a trial below the median of the earlier ones at the same evaluation ends; "hyperband"
         (Li et al. 2018).
+
+    Raises:
+      InputError: a key, a value, the sampler or the pruner is not one that is known, or the task selects by no measure.
     """
 
     base: Any
@@ -55,6 +61,12 @@ class Search:
     pruner: str = "median"
 
     def __post_init__(self):
+        if not self.kind.selects:
+            raise InputError(
+                "a search optimises the held-out measure by which a task selects its best checkpoint, and "
+                f"{self.base.task.name} selects by none: its `selects` is (). Name a measure there, or compare levels "
+                "in a study."
+            )
         known = flatten(self.base)
         for key, space in self.space.items():
             if key not in known and not is_option(key):
@@ -66,6 +78,25 @@ class Search:
         for name, value, table in (("sampler", self.sampler, SAMPLERS), ("pruner", self.pruner, PRUNERS)):
             if value not in table:
                 raise InputError(f"{name} is '{value}'; {nearest(value, table)}")
+
+    @functools.cached_property
+    def kind(self):
+        """The Kind of the task that its trials learn, by its base."""
+        return kind_of(self.base)
+
+    @property
+    def measure(self):
+        """(name, Measure) of what it optimises on held-out images."""
+        return self.kind.main, with_label(self.kind.main, self.kind.measures[self.kind.main])
+
+    @property
+    def direction(self):
+        """ "maximize" or "minimize", as Optuna calls them."""
+        return "maximize" if self.measure[1].higher_is_better else "minimize"
+
+    def best(self, found, value):
+        """The first of the best of `found`, which are compared by value(one)."""
+        return (max if self.direction == "maximize" else min)(found, key=value)
 
     def config(self, values):
         """The base with these values; InputError for one of another type than its key's."""
@@ -152,7 +183,7 @@ def _open(search, workdir, storage):
         study = optuna.create_study(
             storage=open_storage(storage),
             study_name=workdir.absolute().name,
-            direction="maximize",
+            direction=search.direction,
             load_if_exists=True,
             pruner=pruner[search.pruner](),
         )
@@ -199,6 +230,11 @@ def _check_same(search, study, workdir):
     if changed := differences(from_json(base), search.base):
         rows = "; ".join(f"{key}: {old!r} there, {new!r} here" for key, old, new in changed)
         raise InputError(f"{workdir} holds a search of another base config. {rows}. Give another --workdir.")
+    if (found := study.direction.name.lower()) != search.direction:
+        raise InputError(
+            f"{workdir} holds a search that is to {found} the measure of its task, and {search.kind.main} is to be "
+            f"{search.direction}d: the task has changed. Give another --workdir."
+        )
     study.set_user_attr("space", space)
     study.set_user_attr("base", base)
 
@@ -244,7 +280,7 @@ def _space(search, drawn):
     scored = [t for t in drawn if t.values]
     if search.sampler != "coarse_to_fine" or len(drawn) < search.trials / 2 or not scored:
         return search.space
-    best = max(scored[: math.ceil(search.trials / 2)], key=lambda t: t.value)
+    best = search.best(scored[: math.ceil(search.trials / 2)], lambda t: t.value)
     return {key: space.around(best.params[key], NARROW) for key, space in search.space.items()}
 
 
@@ -257,21 +293,24 @@ def _run(search, study, trial, workdir):
     """Trains a trial in its directory; returns a line about it."""
     optuna = _optuna()
     folder, state = workdir / trial.user_attrs[FOLDER], optuna.trial.TrialState
+    name, measure = search.measure
 
-    def judge(step, top1):
-        trial.report(top1, step)
+    def judge(step, value):
+        trial.report(value, step)
         if trial.should_prune():
             raise optuna.TrialPruned
 
     drawn = {key: trial.params[key] for key in search.space}  # a storage may hold more, and it is data
     for row in read_metrics(folder):  # a trial that resumes: what its first process reported
         if row.get("split") == "validation":
-            trial.report(row["top1"], row["step"])
+            trial.report(math.nan if row[name] is None else row[name], row["step"])
     words = ", ".join(
         f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in drawn.items()
     )
     try:
         result = train(search.config(drawn), folder, quiet=True, final_test=False, on_evaluation=judge)
+        if not math.isfinite(value := result.validation[name]):
+            raise InputError(f"its held-out {measure.label} is {value}, which cannot be compared")
     except optuna.TrialPruned:
         study.tell(trial, state=state.PRUNED)
         return f"{folder.name}  {words}: pruned"
@@ -283,5 +322,5 @@ def _run(search, study, trial, workdir):
         trial.set_user_attr("error", text := in_words(error))
         study.tell(trial, state=state.PRUNED)  # so that the sampler keeps away from there
         return f"{folder.name}  {words}: {text}"
-    study.tell(trial, result.validation["top1"])
-    return f"{folder.name}  {words}: held out {result.validation['top1']:.2%}"
+    study.tell(trial, value)
+    return f"{folder.name}  {words}: held out {measured(value, measure)}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import inspect
@@ -16,7 +17,8 @@ from typing import Any
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError, nearest
-from jaxcnn.sweeps.claim import METRICS, check_claim, check_levels, level_names, matches
+from jaxcnn.sweeps.claim import check_claim, check_levels, level_names, matches
+from jaxcnn.sweeps.metrics import HELD_OUT, ON_TEST, Metric, kind_of, metrics_of, tabled
 from jaxcnn.sweeps.scales import check_scale
 from jaxcnn.sweeps.values import set_value
 from jaxcnn.training.config import default_config, flatten, is_option, plain, to_json
@@ -55,13 +57,13 @@ class Study:
         arrays are taken as Python's.
       seeds: each cell is run once per seed.
       baseline: the levels of the cell that every other is compared with, {factor: level}; None for none.
-      claims: Claims, tested together: their p are adjusted for how many they are.
-      measures: {name: Measure} of the study's own, beside those of METRICS.
+      claims: Claims, tested together: their p are adjusted for how many they are. Each gets its metric's name.
+      measures: {name: Metric} of the study's own, beside those of `metrics_of`.
       paper: {cell: (figure, what it is)}, shown beside ours: {"depth=20": (8.75, "error, %, He et al. table 6")}.
 
     Raises:
-      InputError: a claim, the baseline or a paper's figure names what the study has not, or a seed or a cell is twice
-        there: one run would count as two.
+      InputError: a claim, the baseline or a paper's figure names a cell or a metric that the study lacks, its task is
+        unknown, or a seed or a cell is given twice and would be counted twice.
     """
 
     base: Any
@@ -80,10 +82,12 @@ class Study:
             raise InputError(f"seeds: one is twice in {self.seeds}, and its runs would be the same run.")
         if len(cells) < math.prod(map(len, self.factors.values())):
             raise InputError(f"factors: two levels have one name, and their cells would be one: {self.factors}.")
-        for name in set(self.measures) & set(METRICS):
-            raise InputError(f"measure '{name}': every run has one of that name; give it another.")
-        for claim in self.claims:
-            check_claim(claim, list(cells.values()), self.factors, self.metrics)
+        self._check_measures()
+        claims = tuple(dataclasses.replace(c, metric=c.metric or self.main) for c in self.claims)
+        object.__setattr__(self, "claims", claims)
+        for claim in claims:
+            known = {**metrics_of(self.kind), **self.measures}
+            check_claim(claim, list(cells.values()), self.factors, known)
         check_levels(self.baseline or {}, self.factors, where="baseline")
         found = [name for name, levels in cells.items() if self.baseline and matches(self.baseline, levels)]
         if len(found) > 1:
@@ -92,10 +96,34 @@ class Study:
             if name not in cells:
                 raise InputError(f"paper: there is no cell '{name}'; {nearest(name, cells)}")
 
+    def _check_measures(self):
+        """Raises InputError for a measure of the study's own that is none, or takes the name of a column."""
+        for name, metric in self.measures.items():
+            if not isinstance(metric, Metric):
+                raise InputError(f"measure '{name}' is a {type(metric).__name__}; it is a jaxcnn.sweeps.Metric.")
+            if name in tabled(self.kind):
+                raise InputError(f"measure '{name}': every run has one of that name; give it another.")
+
+    @functools.cached_property
+    def kind(self):
+        """The Kind of the task that its runs learn, by its base."""
+        return kind_of(self.base)
+
+    @property
+    def main(self):
+        """The name of the metric that it is about: on test, the measure that selects."""
+        return ON_TEST + self.kind.main
+
+    @property
+    def held_out(self):
+        """The name of the metric that its main one is on held-out images."""
+        return HELD_OUT + self.kind.main
+
     @property
     def metrics(self):
-        """{name: Measure} of all that is collected for each run."""
-        return {**METRICS, **self.measures}
+        """{name: Metric} of all that is collected of a run: of its kind those of tables and claims, and its own."""
+        names = {*tabled(self.kind), *(claim.metric for claim in self.claims)}
+        return {name: metric for name, metric in metrics_of(self.kind).items() if name in names} | self.measures
 
     def cells(self):
         """{cell: {factor: level}}, in the order of the runs."""

@@ -21,7 +21,8 @@ def summary(starts, found, failed, *, title):
       commands, commits, devices and versions, with how many have them.
     """
     parts = [f"# {title}", _claims(found), "![means of the cells](figure.png)"]
-    parts += [_cells(found["cells"], name, metric) for name, metric in found["metrics"].items()]
+    main = next(iter(found["metrics"]), "")
+    parts += [_cells(found["cells"], name, metric, name == main) for name, metric in found["metrics"].items()]
     if failed:
         parts.append("Without a result:\n\n" + "\n".join(f"- {run}: {why}" for run, why in failed.items()))
     return "\n\n".join(filter(None, [*parts, _origin(starts)])) + "\n"
@@ -50,12 +51,13 @@ def _literal(text):
     return re.sub(r"[\\|*`\[]|<(?=[a-zA-Z/!?])", r"\\\g<0>", text.replace("\n", " "))
 
 
-def _cells(cells, name, metric):
+def _cells(cells, name, metric, main):
+    """The table of one metric; a paper's figure stands beside the main one."""
     head = f"| {heading(metric)} | n | mean | std | 95 % interval | paper |\n|---|---|---|---|---|---|"
     lines = []
     for cell in cells:
         numbers = cell["metrics"][name]
-        paper = _literal(f"{cell['paper'][0]} ({cell['paper'][1]})") if cell["paper"] and name == "test_top1" else ""
+        paper = _literal(f"{cell['paper'][0]} ({cell['paper'][1]})") if cell["paper"] and main else ""
         spread = amount(numbers["mean"], metric), amount(numbers["std"], metric), extent(numbers["interval"], metric)
         lines.append(f"| {_literal(cell['cell'])} | {numbers['n']} | {' | '.join(spread)} | {paper} |")
     return "\n".join([head, *lines])

@@ -4,8 +4,10 @@ import csv
 
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.files import replaced, write_text
+from jaxcnn.sweeps.metrics import HELD_OUT
 from jaxcnn.sweeps.results import how_to_repeat
 from jaxcnn.training.rundir.directory import environment, read_evaluations
+from jaxcnn.visualize.quantity import amount, heading
 from jaxcnn.visualize.search_report import search_report
 
 FOLDER = "folder"  # attribute of a trial: its run directory, which a second start of a broken-off trial resumes
@@ -15,8 +17,8 @@ def trial_rows(study):
     """The trials of an Optuna study in the order they were drawn, those that were drawn again left out.
 
     Returns:
-      List of dicts: "trial" (its folder), "state" (done, pruned, failed), "top1" (held out, None without), "values"
-      {key: value} and "error".
+      List of dicts: "trial" (its folder), "state" (done, pruned, failed), "held_out" (its measure on held-out images,
+      None without), "values" {key: value} and "error".
     """
     rows = []
     for trial in study.get_trials(deepcopy=False):
@@ -28,7 +30,7 @@ def trial_rows(study):
                 {
                     "trial": trial.user_attrs[FOLDER],
                     "state": state,
-                    "top1": last,
+                    "held_out": last,
                     "values": trial.params,
                     "error": error,
                 }
@@ -40,20 +42,22 @@ def write_search(search, study, workdir, *, title, docstring):
     """Writes trials.csv and report.html into workdir, after one look at the test split with the best trial."""
     rows = trial_rows(study)
     done = [row for row in rows if row["state"] == "done"]
-    test = _test(workdir / max(done, key=lambda row: row["top1"])["trial"]) if done else None
+    test = _test(workdir / search.best(done, _held_out)["trial"]) if done else None
+    name, measure = search.measure
     with replaced(workdir / "trials.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["trial", "state", "validation_top1", *search.space, "error"])
+        writer.writerow(["trial", "state", HELD_OUT + name, *search.space, "error"])
         for row in rows:
             values = [row["values"][key] for key in search.space]  # a storage may give them in another order
-            writer.writerow([row["trial"], row["state"], row["top1"], *values, row["error"]])
+            writer.writerow([row["trial"], row["state"], row["held_out"], *values, row["error"]])
     text = search_report(
         title or workdir.name,
         docstring=docstring,
         command=how_to_repeat(),
+        measure=measure,
         trials=rows,
         scales={key: space.scale for key, space in search.space.items()},
-        test=test,
+        test=test and {"n": test["n"], "value": test[name]},
         environment=environment(),
     )
     write_text(workdir / "report.html", text)
@@ -68,16 +72,21 @@ def _test(folder):
     return next(found, None) or trained.evaluate("test")[1]
 
 
+def _held_out(row):
+    return row["held_out"]
+
+
 def best_trials(search, study, *, count=10):
     """(header, rows) of the best trials, for the terminal."""
-    done = sorted((r for r in trial_rows(study) if r["state"] == "done"), key=lambda row: row["top1"], reverse=True)
+    measure, done = search.measure[1]._asdict(), [row for row in trial_rows(study) if row["state"] == "done"]
+    done.sort(key=_held_out, reverse=search.direction == "maximize")
     names = [key.rpartition(".")[2] for key in search.space]
     rows = [
         (
             row["trial"],
-            f"{100 * row['top1']:.2f}",
+            amount(row["held_out"], measure),
             *(f"{v:.4g}" if isinstance(v, float) else v for v in (row["values"][key] for key in search.space)),
         )
         for row in done[:count]
     ]
-    return ("trial", "held-out top-1 (%)", *names), rows
+    return ("trial", heading({**measure, "label": f"held-out {measure['label']}"}), *names), rows

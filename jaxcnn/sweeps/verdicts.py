@@ -19,8 +19,8 @@ def findings(study, cells):
       cells: its Cells.
     Returns:
       A dict that JSON can hold:
-        metrics: {name: {"label", "unit", "higher_is_better", "ratio"}}, test accuracy and those of the claims; `ratio`
-          says that they are compared by ratios.
+        metrics: {name: {"label", "unit", "higher_is_better", "ratio"}}, the main one of the study first, then those of
+          its claims; `ratio` says that they are compared by ratios.
         cells: [{"cell", "levels", "metrics": {name: {"n", "mean", "std", "interval"}}, "paper"}].
         claims: [{"text", "metric", "higher", "lower", "at" (levels of both), "values" (of either side, the seeds that
           have one), "alone" (those at which that side alone has one), "verdict", "sentence", and the numbers of
@@ -29,15 +29,16 @@ def findings(study, cells):
         comparisons: {metric: [{"cell", "mcnemar", and the numbers of `_compare`}]}, every other cell against it.
         effects: {metric: {factor: [{"level", "n", "mean", "std", "interval"}]}}, averaged over the other factors.
     """
-    shown = {name: study.metrics[name] for name in dict.fromkeys(("test_top1", *(c.metric for c in study.claims)))}
+    metrics = study.metrics
+    shown = {name: metrics[name] for name in dict.fromkeys((study.main, *(c.metric for c in study.claims)))}
     base = next((cell for cell in cells if study.baseline and matches(study.baseline, cell.levels)), None)
     return {
-        "metrics": {name: _described(name, measure) for name, measure in shown.items()},
+        "metrics": {name: metric.described(name) for name, metric in shown.items()},
         "cells": [
             {
                 "cell": cell.name,
                 "levels": cell.levels,
-                "metrics": {name: summary(cell.values[name], measure) for name, measure in study.metrics.items()},
+                "metrics": {name: summary(cell.values[name], metric.measure) for name, metric in metrics.items()},
                 "paper": study.paper.get(cell.name),
             }
             for cell in cells
@@ -45,7 +46,7 @@ def findings(study, cells):
         "claims": _claims(study, cells),
         "baseline": base and base.name,
         "comparisons": {name: _against(base, study, cells, name) for name in shown} if base else {},
-        "effects": {name: _effects(study.factors, cells, name, measure) for name, measure in shown.items()},
+        "effects": {name: _effects(study.factors, cells, name, metric.measure) for name, metric in shown.items()},
     }
 
 
@@ -78,22 +79,17 @@ def side_values(cells, levels, metric, *, log=False):
     return {seed: float(np.mean([values[seed] for values in chosen])) for seed in shared}
 
 
-def _described(name, measure):
-    options = {"unit": measure.unit, "higher_is_better": measure.higher_is_better, "ratio": measure.log}
-    return {"label": measure.label or name.replace("_", " "), **options}
-
-
 def _claims(study, cells):
     found = []
     for claim in study.claims:
-        measure = study.metrics[claim.metric]
-        sides = [side_values(cells, side, claim.metric, log=measure.log) for side in (claim.higher, claim.lower)]
+        log = study.metrics[claim.metric].measure.log
+        sides = [side_values(cells, side, claim.metric, log=log) for side in (claim.higher, claim.lower)]
         higher, lower, shared = side_names(claim, study.factors)
         row = {"text": claim.text, "metric": claim.metric, "higher": higher, "lower": lower, "at": shared}
         row |= {"values": [len(side) for side in sides], "alone": [len(a.keys() - b) for a, b in (sides, sides[::-1])]}
-        found.append(row | _compare(*sides, log=measure.log, family=len(study.claims), seeds=len(study.seeds)))
+        found.append(row | _compare(*sides, log=log, family=len(study.claims), seeds=len(study.seeds)))
     for row in _adjusted(found):
-        metric = _described(row["metric"], study.metrics[row["metric"]])
+        metric = study.metrics[row["metric"]].described(row["metric"])
         row["verdict"] = _verdict(row, metric)
         row["sentence"] = sentence(row, metric, family=len(found))
     return found
@@ -156,18 +152,19 @@ def _adjusted(rows):
 
 def _against(base, study, cells, metric):
     others = [cell for cell in cells if cell is not base]
-    log, found = study.metrics[metric].log, []
+    measure, found = study.metrics[metric].measure, []
+    log, by_images = measure.log, metric == study.main and measure.unit == "points"  # a share of images, right or wrong
     for cell in others:
         sides = [side_values([one], {}, metric, log=log) for one in (cell, base)]
         numbers = _compare(*sides, log=log, family=len(others), seeds=len(study.seeds))
-        found.append({"cell": cell.name, **numbers, "mcnemar": _mcnemar(cell, base) if metric == "test_top1" else None})
+        found.append({"cell": cell.name, **numbers, "mcnemar": _mcnemar(cell, base) if by_images else None})
     return _adjusted(found)
 
 
 def _mcnemar(cell, base):
     """McNemar's test of each seed's two networks, and one p of all seeds.
 
-    None where no seed has both on the same test images.
+    None where no seed has both on the same test images, or the evaluations do not say which images are wrong.
     """
     seeds = []
     for seed, (images, wrong) in cell.tested.items():

@@ -62,7 +62,7 @@ def _train(config, folder, quiet):
         raise
     except Exception as error:  # a fault of one run, of the user's network say, must not hide the others
         return in_words(error)
-    return "" if result.test else "it has no test accuracy, because config.data.test is empty."
+    return "" if result.test else "it has no result on test images, because config.data.test is empty."
 
 
 def in_words(error):

@@ -200,6 +200,11 @@ class Kind(NamedTuple):
     create: Callable
     numbers: dict = {}
 
+    @property
+    def main(self):
+        """The name of the measure by which runs are compared: the first that selects, else the first of all."""
+        return next(iter((*self.selects, *self.measures)))
+
     def rank(self, values):
         """A tuple that is larger for the better of two evaluations, {measure: float}."""
         return tuple(values[name] * (1 if self.measures[name].higher_is_better else -1) for name in self.selects)

@@ -33,7 +33,9 @@ from jaxcnn.visualize.history import (
     train_at_evaluations,
 )
 from jaxcnn.visualize.page import measured
-from jaxcnn.visualize.quantity import heading
+from jaxcnn.visualize.quantity import heading, multiple
+
+TEST_ACCURACY = CLASSIFICATION.measures["top1"]._replace(label="test accuracy")
 
 
 class Panel(NamedTuple):
@@ -135,8 +137,10 @@ def _laid_out(count):
     return figure, [axes[index] for index in range(count)], axes["rate"]
 
 
-def draw_comparison(curves, *, split="validation", band="range", path=None):
-    """Draws held-out accuracy and train loss of a study: one mean line a cell, over a band of its seeds.
+def draw_comparison(
+    curves, *, kind=CLASSIFICATION, names=("top1", "loss"), split="validation", band="range", path=None
+):
+    """Draws a held-out measure and one of training of a study: a mean line a cell, over a band of its seeds.
 
     Seeds are set on the epochs that any of them logged (linear in between), over the epochs that all of them cover:
     where the first seed of a cell ends or diverges, the cell's line ends. A seed without one finite number is left
@@ -145,30 +149,37 @@ def draw_comparison(curves, *, split="validation", band="range", path=None):
     Args:
       curves: {cell name: [rows of metrics.jsonl of one seed, ...]}; a cell without rows is left out, and the others
         have the colours that `draw_seeds` gives them.
+      kind: the Kind of the runs' task.
+      names: of its measures, that of the held-out split and that of training.
       split: the held-out split.
       band: "range" (minimum to maximum) or "std" (mean plus and minus one sample standard deviation); one seed has
         no band.
       path: where to write the figure too.
     Returns:
-      A matplotlib Figure of two axes: accuracy in percent, train loss.
+      A matplotlib Figure of two axes: the held-out measure, that of training; fractions in percent.
     Raises:
       ValueError: band is neither of the two.
     """
     if band not in ("range", "std"):
         raise ValueError(f"band must be 'range' or 'std', not {band!r}")
     figure = new_figure(11, 4.4 + 0.22 * math.ceil(len(curves) / 3))
-    accuracy, loss = figure.subplots(1, 2)
+    held_out, train = figure.subplots(1, 2)
+    panels = [
+        Panel(name, kind.measures[name], f"{of} {kind.measures[name].label or name}")
+        for name, of in zip(names, (split, "train"), strict=True)
+    ]
     handles, labels = [], []
     for index, (name, runs) in enumerate(curves.items()):
         if not any(runs):
             continue
-        _draw_cell(loss, runs, "train", "loss", _same, band, style(index))
-        line, drawn = _draw_cell(accuracy, runs, split, "top1", _percent, band, style(index))
+        _draw_cell(train, runs, "train", panels[1], band, style(index))
+        line, drawn = _draw_cell(held_out, runs, split, panels[0], band, style(index))
         handles.append(line)
         labels.append(f"{name} (n = {drawn})" if drawn == len(runs) else f"{name} (n = {drawn} of {len(runs)})")
-    plain_axes(accuracy, title=f"{split.capitalize()} accuracy (%)", xlabel="epoch")
-    plain_axes(loss, title="Train loss", xlabel="epoch")
-    log_scale(loss, beyond=300)
+    for axes, panel in zip((held_out, train), panels, strict=True):
+        plain_axes(axes, title=literal(panel.title()), xlabel="epoch")
+        if panel.measure.unit != "points":
+            log_scale(axes, beyond=300)
     if handles:
         _name_cells(figure, handles, labels, band)
     if path is not None:
@@ -176,39 +187,32 @@ def draw_comparison(curves, *, split="validation", band="range", path=None):
     return figure
 
 
-def draw_seeds(values, *, label="test accuracy (%)", path=None):
+def draw_seeds(values, *, measure=TEST_ACCURACY, path=None):
     """Draws every seed of every cell as a dot, with a tick at the cell's mean.
 
     Args:
-      values: {cell name: fractions in [0, 1], one a seed}; None and what is not finite is left out.
-      label: of the x axis, in percent.
+      values: {cell name: numbers, one a seed}; None and what is not finite is left out.
+      measure: the Measure of the numbers, with a label; fractions are drawn in percent.
       path: where to write the figure too.
     Returns:
       A matplotlib Figure of one axes, the first cell on top.
     """
     figure = new_figure(11, 1.1 + 0.36 * max(len(values), 1))
     axes = figure.subplots()
-    for index, fractions in enumerate(values.values()):
-        percent = 100 * finite_values(fractions)
+    metric = measure._asdict()
+    for index, numbers in enumerate(values.values()):
+        drawn = multiple(metric) * finite_values(numbers)
         color = style(index)["color"]
-        axes.plot(percent, np.full(len(percent), index), "o", color=color, alpha=0.65, markersize=7, markeredgewidth=0)
-        if len(percent):
-            axes.plot([percent.mean()], [index], "|", color=color, markersize=20, markeredgewidth=2)
-    plain_axes(axes, xlabel=label)
+        axes.plot(drawn, np.full(len(drawn), index), "o", color=color, alpha=0.65, markersize=7, markeredgewidth=0)
+        if len(drawn):
+            axes.plot([drawn.mean()], [index], "|", color=color, markersize=20, markeredgewidth=2)
+    plain_axes(axes, xlabel=literal(heading(metric)))
     axes.grid(axis="y", visible=False)
     axes.set_yticks(range(len(values)), [literal(name, limit=40) for name in values], fontsize=10)
     axes.set_ylim(len(values) - 0.5 if values else 0.5, -0.5)
     if path is not None:
         save_figure(figure, path)
     return figure
-
-
-def _same(values):
-    return values
-
-
-def _percent(values):
-    return 100 * values
 
 
 def _draw_panel(axes, history, panel, at_train, at_held_out):
@@ -264,10 +268,10 @@ def _share_range(axes, *groups):
         axes.set_xlim(0, 1.01 * x.max())
 
 
-def _draw_cell(axes, runs, split, key, convert, band, look):
+def _draw_cell(axes, runs, split, panel, band, look):
     """Draws one cell; returns (its line, the number of seeds in it)."""
-    x, values = _aligned(runs, split, key)
-    values = convert(values)
+    x, values = _aligned(runs, split, panel.key)
+    values = panel.drawn(values)
     if not len(values):
         return axes.plot([], [], **look)[0], 0
     mean = values.mean(axis=0)

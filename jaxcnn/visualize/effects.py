@@ -3,7 +3,7 @@
 import math
 
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes
-from jaxcnn.visualize.quantity import heading
+from jaxcnn.visualize.quantity import heading, multiple
 
 COLUMNS = 3
 
@@ -22,10 +22,9 @@ def draw_effects(effects, metric):
     rows, most = math.ceil(len(effects) / columns), max(map(len, effects.values()))
     figure = new_figure(5.5 if columns == 1 else 11, rows * (1.2 + 0.36 * most))
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
-    scale = 100 if metric["unit"] == "points" else 1
     for axes, (factor, levels) in zip(panels, effects.items(), strict=False):
         for place, level in enumerate(levels):
-            _draw_level(axes, place, level, scale)
+            _draw_level(axes, place, level, multiple(metric))
         plain_axes(axes, title=literal(factor.removeprefix("model.options."), limit=36), xlabel=heading(metric))
         axes.grid(axis="y", visible=False)
         axes.set_yticks(range(len(levels)), [_name(level) for level in levels], fontsize=10)
@@ -48,7 +47,7 @@ def draw_cells(cells, metrics):
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False).flat
     for axes, (name, metric) in zip(panels, metrics.items(), strict=True):
         for place, cell in enumerate(cells):
-            _draw_level(axes, place, cell["metrics"][name], 100 if metric["unit"] == "points" else 1)
+            _draw_level(axes, place, cell["metrics"][name], multiple(metric))
         plain_axes(axes, xlabel=heading(metric))
         axes.grid(axis="y", visible=False)
     names = [{"level": cell["cell"], "n": cell["metrics"][next(iter(metrics))]["n"]} for cell in cells]

@@ -12,6 +12,11 @@ def amount(value, metric):
     return f"{value:#.3g}" if abs(value) < 100 else whole(value)
 
 
+def multiple(metric):
+    """By how much a number of a metric is multiplied before it is drawn."""
+    return 100 if metric["unit"] == "points" else 1
+
+
 def extent(interval, metric):
     """ "0.22 to 1.00"; "n/a" of None."""
     return "n/a" if interval is None else " to ".join(amount(value, metric) for value in interval)

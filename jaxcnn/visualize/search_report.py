@@ -1,4 +1,4 @@
-"""The report of a search: parallel coordinates of its trials, accuracy by trial, the table; one HTML page."""
+"""The report of a search: parallel coordinates of its trials, their measure one by one, the table; one HTML page."""
 
 import math
 
@@ -7,45 +7,51 @@ import numpy as np
 
 from jaxcnn.visualize import page
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes
+from jaxcnn.visualize.quantity import heading, multiple
 
 COORDINATES = (
-    "Each line a trial, coloured by its held-out accuracy, the best drawn last; pruned and failed trials are grey. A "
-    "logarithmic axis says so."
+    "Each line a trial, coloured by its held-out {}, the best drawn last and ending highest; pruned and failed trials "
+    "are grey. A logarithmic axis says so."
 )
 HISTORY = "Each dot a trial, hollow where it was pruned; the line is the best so far."
 
 
-def search_report(title, *, docstring, command, trials, scales, test, environment):
+def search_report(title, *, docstring, command, measure, trials, scales, test, environment):
     """The HTML page of a search.
 
     Args:
       title, docstring, command: text.
-      trials: dicts with "trial", "state" (done, pruned, failed), "top1" (None without), "values" {key: value}.
+      measure: the Measure, with a label, that the search optimises.
+      trials: dicts with "trial", "state" (done, pruned, failed), "held_out" (its number, None without), "values"
+        {key: value}.
       scales: {key: "linear", "log" or a tuple of choices}, the axes.
-      test: the evaluation row of the best trial on the test split, or None.
+      test: {"n", "value"} of the best trial on the test split, or None.
       environment: a nested dict.
     Returns:
       str.
     """
     done = [trial for trial in trials if trial["state"] == "done"]
-    best = max(done, key=lambda trial: trial["top1"], default=None)
+    ordered = sorted(trials, key=lambda trial: _order(trial, measure), reverse=True)
+    best = next((trial for trial in ordered if trial["state"] == "done"), None)
     keys = list(scales)
-    header = ("trial", "state", "held-out top-1", *(key.rpartition(".")[2] for key in keys))
-    ordered = sorted(trials, key=lambda trial: -math.inf if trial["top1"] is None else trial["top1"], reverse=True)
+    header = ("trial", "state", f"held-out {measure.label}", *(key.rpartition(".")[2] for key in keys))
     rows = [
-        (t["trial"], t["state"], page.percent(t["top1"]), *(_value(t["values"].get(key)) for key in keys))
+        (t["trial"], t["state"], page.measured(t["held_out"], measure), *(_value(t["values"].get(key)) for key in keys))
         for t in ordered
     ]
     tiles = [("Trials", page.whole(len(trials)), f"{len(done)} to their end")]
     if best:
-        tiles.append(("Best held-out accuracy", page.percent(best["top1"]), best["trial"]))
+        tiles.append((f"Best held-out {measure.label}", page.measured(best["held_out"], measure), best["trial"]))
     if test:
-        tiles.append(("Its test accuracy", page.percent(test["top1"]), f"n = {page.whole(test['n'])}, looked at once"))
+        note = f"n = {page.whole(test['n'])}, looked at once"
+        tiles.append((f"Its test {measure.label}", page.measured(test["value"], measure), note))
     sections = [("Question and space", page.element("pre", docstring.strip()) if docstring.strip() else None)]
     if done:
-        coordinates = page.figure(draw_coordinates(trials, scales), "Parallel coordinates", caption=COORDINATES)
-        sections.append(("Parallel coordinates", coordinates))
-        sections.append(("By trial", page.figure(draw_history(trials), "Accuracy by trial", caption=HISTORY)))
+        caption = COORDINATES.format(measure.label)
+        drawn = page.figure(draw_coordinates(trials, scales, measure), "Parallel coordinates", caption=caption)
+        sections.append(("Parallel coordinates", drawn))
+        words = f"{measure.label[:1].upper()}{measure.label[1:]} by trial"
+        sections.append(("By trial", page.figure(draw_history(trials, measure), words, caption=HISTORY)))
     sections += [
         ("Trials", page.table(header, rows, numeric=range(2, len(header)))),
         ("How to repeat", page.element("pre", command)),
@@ -54,41 +60,57 @@ def search_report(title, *, docstring, command, trials, scales, test, environmen
     return page.page(title, subtitle=f"jaxcnn search, {len(trials)} trials", tiles=tiles, sections=sections)
 
 
+def _order(trial, measure):
+    """A number that is larger for the better trial; the lowest there is for one without a finite value."""
+    value = trial["held_out"]
+    return -math.inf if value is None or not math.isfinite(value) else -measure.error(value)
+
+
+def _described(measure):
+    return {**measure._asdict(), "label": f"held-out {measure.label}"}
+
+
 def _value(value):
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def draw_coordinates(trials, scales):
-    """Draws every trial as a line over the axes of its values, and held-out accuracy as the last axis.
+def draw_coordinates(trials, scales, measure):
+    """Draws every trial as a line over the axes of its values, and its held-out measure as the last, the best on top.
 
     Args:
-      trials, scales: as in search_report.
+      trials, scales, measure: as in search_report.
     Returns:
       A matplotlib Figure.
     """
-    scored = [trial["top1"] for trial in trials if trial["state"] == "done"]
-    low, high = min(scored), max(scored)
+    scored = [trial["held_out"] for trial in trials if trial["state"] == "done"]
+    worst, best = sorted((min(scored), max(scored)), key=measure.error, reverse=True)
     figure = new_figure(max(6, 1.7 * (len(scales) + 1)), 4.2)
     axes = figure.subplots()
     colour = matplotlib.colormaps["viridis"]
     places = {key: _places(scale, [t["values"][key] for t in trials]) for key, scale in scales.items()}
-    order = sorted(range(len(trials)), key=lambda i: (trials[i]["state"] == "done", trials[i]["top1"] or 0))
+    order = sorted(range(len(trials)), key=lambda i: (trials[i]["state"] == "done", _order(trials[i], measure)))
     for index in order:
         trial = trials[index]
         ends = trial["state"] == "done"
-        share = (trial["top1"] - low) / (high - low or 1) if ends else None
+        share = (trial["held_out"] - worst) / (best - worst or 1) if ends else None
         heights = [places[key][0][index] for key in scales] + ([share] if ends else [])
         look = {"color": colour(share), "linewidth": 1.6} if ends else {"color": "#c5c9d0", "linewidth": 0.9}
         axes.plot(range(len(heights)), heights, **look)
     names = [key.rpartition(".")[2] for key in scales]
     for place, key in enumerate(scales):
         _axis(axes, place, places[key][1])
-    _axis(axes, len(scales), [(0, f"{100 * low:.1f} %"), (1, f"{100 * high:.1f} %")])
-    axes.set_xticks(range(len(scales) + 1), [literal(n, limit=20) for n in names] + ["held-out accuracy"], fontsize=10)
+    _axis(axes, len(scales), [(0, _end(worst, measure)), (1, _end(best, measure))])
+    labels = [literal(name, limit=20) for name in names] + [literal(f"held-out {measure.label}", limit=30)]
+    axes.set_xticks(range(len(scales) + 1), labels, fontsize=10)
     axes.set_yticks([])
     axes.set_xlim(-0.25, len(scales) + 0.6)
     axes.spines[:].set_visible(False)
     return figure
+
+
+def _end(value, measure):
+    """A number at the end of the axis of the measure."""
+    return f"{100 * value:.1f} %" if measure.unit == "points" else f"{value:.3g} {measure.unit}".rstrip()
 
 
 def _places(scale, values):
@@ -112,23 +134,26 @@ def _axis(axes, place, labels):
         axes.text(place + 0.03, height, label, fontsize=8.5, color=QUIET, va=vertical, bbox=box, zorder=3)
 
 
-def draw_history(trials):
-    """Draws held-out accuracy by trial in the order they were drawn, and the best so far.
+def draw_history(trials, measure):
+    """Draws the held-out measure by trial in the order they were drawn, and the best so far.
 
     Args:
-      trials: as in search_report.
+      trials, measure: as in search_report.
     Returns:
       A matplotlib Figure.
     """
     figure = new_figure(8, 3.2)
     axes = figure.subplots()
-    numbers = [(i, 100 * t["top1"], t["state"]) for i, t in enumerate(trials) if t["top1"] is not None]
+    metric = _described(measure)
+    numbers = [
+        (i, multiple(metric) * t["held_out"], t["state"]) for i, t in enumerate(trials) if t["held_out"] is not None
+    ]
     for state, fill in (("done", PALETTE[0]), ("pruned", "none")):
-        chosen = [(i, top1) for i, top1, of in numbers if of == state]
+        chosen = [(i, value) for i, value, of in numbers if of == state]
         if chosen:
             axes.plot(*zip(*chosen, strict=True), "o", color=PALETTE[0], markerfacecolor=fill, markersize=5)
-    ended = [(i, top1) for i, top1, state in numbers if state == "done"]
-    best = np.maximum.accumulate([top1 for _, top1 in ended])
+    ended = [(i, value) for i, value, state in numbers if state == "done"]
+    best = (np.maximum if measure.higher_is_better else np.minimum).accumulate([value for _, value in ended])
     axes.step([i for i, _ in ended], best, where="post", color=PALETTE[1], linewidth=1.6)
-    plain_axes(axes, xlabel="trial", ylabel="held-out accuracy (%)")
+    plain_axes(axes, xlabel="trial", ylabel=heading(metric))
     return figure

@@ -4,13 +4,12 @@ import dataclasses
 
 import numpy as np
 
+from jaxcnn.tasks import Kind
 from jaxcnn.visualize import page
 from jaxcnn.visualize.curves import draw_comparison, draw_seeds
 from jaxcnn.visualize.effects import draw_effects
 from jaxcnn.visualize.history import finite_values, read_history
 from jaxcnn.visualize.quantity import amount, extent, heading, probability
-
-HELD_OUT = {"label": "held-out accuracy", "unit": "points", "higher_is_better": True, "ratio": False}
 
 VERDICTS = (
     "A claim is supported or refuted where the two-sided p of the paired t test over the seeds, adjusted by Holm's "
@@ -23,10 +22,12 @@ RESULTS = (
 )
 AGAINST = (
     "Differences are this cell minus the baseline, paired by seed. p: paired t, sign flip (never below 2 / 2^n), and t "
-    "adjusted by Holm's method over the cells of the table; what n can detect is at 0.05 over their number. McNemar's "
-    "test is of two trained networks, seed by seed, on the same test images: discordant are those that only this cell, "
-    "only the baseline has right, summed over seeds; one p is made of the middle one, valid however the seeds depend "
-    "on each other."
+    "adjusted by Holm's method over the cells of the table; what n can detect is at 0.05 over their number."
+)
+MCNEMAR = (
+    "McNemar's test is of two trained networks, seed by seed, on the same test images: discordant are those that only "
+    "this cell, only the baseline has right, summed over seeds; one p is made of the middle one, valid however the "
+    "seeds depend on each other."
 )
 EFFECTS = (
     "Mean over the seeds of each level, averaged over the levels of the other factors; the bar is its 95 % interval. "
@@ -68,7 +69,8 @@ class StudyReport:
     """What the report of a study is made of.
 
     `docstring` states claim and protocol, `command` runs it again, `found` is what jaxcnn.sweeps.verdicts.findings says
-    of the cells.
+    of the cells, `kind` is the Kind of the runs' task and `metrics` {name: Measure, with a label} of all values of the
+    cells, among them test_NAME, validation_NAME and train_NAME of the Kind's measures.
     """
 
     title: str
@@ -77,6 +79,23 @@ class StudyReport:
     cells: list[Cell]
     found: dict
     environment: dict
+    kind: Kind
+    metrics: dict
+
+    @property
+    def test(self):
+        """The name of the metric that the study is about."""
+        return f"test_{self.kind.main}"
+
+    @property
+    def held_out(self):
+        """The name of the same metric on held-out images."""
+        return f"validation_{self.kind.main}"
+
+    @property
+    def moved(self):
+        """The name of the measure that training moves: the loss, where a run has one number of that name."""
+        return "loss" if "loss" in self.kind.measures else self.kind.main
 
 
 def study_report(study: StudyReport) -> str:
@@ -111,19 +130,23 @@ def _verdicts(claims):
 def _results(study):
     if not study.cells:
         return page.element("p", "This study has no cells.", class_="quiet")
-    metrics = {**study.found["metrics"], "validation_top1": HELD_OUT}
+    metrics = {**study.found["metrics"], study.held_out: _described(study.metrics[study.held_out])}
     failures = [(cell.name, message) for cell in study.cells for message in cell.failed]
     return page.join(
         page.element("p", RESULTS, class_="quiet"),
-        *(_scores(study.found["cells"], name, metric) for name, metric in metrics.items()),
+        *(_scores(study.found["cells"], name, metric, name == study.test) for name, metric in metrics.items()),
         page.element("h3", "Failed runs") if failures else None,
         page.table(("cell", "failure"), failures) if failures else None,
     )
 
 
-def _scores(cells, name, metric):
-    """The table of one metric; a paper's figure stands beside the test accuracy."""
-    paper = name == "test_top1" and any(cell["paper"] for cell in cells)
+def _described(measure):
+    return {**measure._asdict(), "ratio": measure.log}
+
+
+def _scores(cells, name, metric, main):
+    """The table of one metric; a paper's figure stands beside the one that the study is about."""
+    paper = main and any(cell["paper"] for cell in cells)
     lines = []
     for cell in cells:
         found = cell["metrics"][name]
@@ -145,8 +168,9 @@ def _comparisons(found):
             tables += [page.element("h3", heading(metric)), _against(rows, metric)]
     if not tables:
         return None
-    words = page.element("p", f"The baseline is {found['baseline']}. {AGAINST}", class_="quiet")
-    return page.join(words, *tables)
+    tested = any(row["mcnemar"] for rows in found["comparisons"].values() for row in rows)
+    words = f"The baseline is {found['baseline']}. {AGAINST}{' ' + MCNEMAR if tested else ''}"
+    return page.join(page.element("p", words, class_="quiet"), *tables)
 
 
 def _against(rows, metric):
@@ -189,16 +213,22 @@ def _effects(found):
 
 def _curves(study):
     curves = {cell.name: cell.rows for cell in study.cells}  # those without rows too: a cell has one colour
-    seeds = {cell.name: cell.values["test_top1"] for cell in study.cells}
-    drawn = []
+    seeds = {cell.name: cell.values[study.test] for cell in study.cells}
+    drawn, test, held_out = [], study.metrics[study.test], study.metrics[study.held_out]
     if any(finite_values(values).size for values in seeds.values()):
-        caption = "Each dot a run; the tick is the mean."
-        drawn.append(page.figure(draw_seeds(seeds), "Test accuracy of every run, by cell", caption=caption))
+        words, caption = f"{_capital(test.label)} of every run, by cell", "Each dot a run; the tick is the mean."
+        drawn.append(page.figure(draw_seeds(seeds, measure=test), words, caption=caption))
     if any(any(runs) for runs in curves.values()):
         splits = (read_history(rows).split for runs in curves.values() for rows in runs)
-        comparison = draw_comparison(curves, split=next(filter(None, splits), "validation"))
-        drawn.append(page.figure(comparison, "Held-out accuracy and train loss by epoch, by cell"))
+        split = next(filter(None, splits), "validation")
+        comparison = draw_comparison(curves, kind=study.kind, names=(study.kind.main, study.moved), split=split)
+        words = f"{_capital(held_out.label)} and train {study.moved} by epoch, by cell"
+        drawn.append(page.figure(comparison, words))
     return page.join(*drawn)
+
+
+def _capital(words):
+    return words[:1].upper() + words[1:]
 
 
 def _cost(study):
@@ -218,14 +248,16 @@ def _mean(values):
 
 
 def _every_run(study):
-    names = ("test_top1", "validation_top1", "train_loss", "steps", "seconds")
+    scored = (study.test, study.held_out, f"train_{study.moved}")
     lines = []
     for cell in study.cells:
-        for seed, *values in zip(cell.seeds, *(cell.values[name] for name in names), strict=True):
-            test, held_out, loss, steps, seconds = values
-            scores = page.percent(test), page.percent(held_out), page.decimal(loss)
-            lines.append((cell.name, seed, *scores, page.whole(steps), page.duration(seconds)))
+        for seed, *values in zip(
+            cell.seeds, *(cell.values[name] for name in (*scored, "steps", "seconds")), strict=True
+        ):
+            *scores, steps, seconds = values
+            words = (page.measured(score, study.metrics[name]) for name, score in zip(scored, scores, strict=True))
+            lines.append((cell.name, seed, *words, page.whole(steps), page.duration(seconds)))
     if not lines:
         return None
-    header = ("cell", "seed", "test top-1", "validation top-1", "train loss", "steps", "time")
+    header = ("cell", "seed", *(study.metrics[name].label for name in scored), "steps", "time")
     return page.details(f"{len(lines)} runs", page.table(header, lines, numeric=range(1, 7)))

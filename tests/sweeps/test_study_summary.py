@@ -29,7 +29,7 @@ def test_a_level_is_shown_as_it_is_whatever_it_holds(cell_of, tiny_config):
     assert r"**Not decided** at n = 2: a\|b minus \[red]bad\[/red] is" in text
 
     console = rich.console.Console(file=io.StringIO(), width=200)
-    console.print(results_table(found))
+    console.print(results_table(study, found))
     assert all(f"recipe={level}" in console.file.getvalue() for level in ODD)
 
 

@@ -8,7 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from jaxcnn.sweeps import Claim, Measure, Study
+from jaxcnn import default_config
+from jaxcnn.sweeps import Claim, Metric, Study
 from jaxcnn.sweeps.statistics import holm, mcnemar, mean_interval, paired_comparison, smallest_detectable_difference
 from jaxcnn.sweeps.verdicts import findings, side_values
 
@@ -18,7 +19,7 @@ NAMES = {"optimizer.name": ("sgd", "adam")}
 
 
 def found(cells, claims=(), seeds=5, factors=NAMES, **options):
-    return findings(Study(None, factors, tuple(range(seeds)), claims=claims, **options), cells)
+    return findings(Study(default_config(), factors, tuple(range(seeds)), claims=claims, **options), cells)
 
 
 def two(cell_of, first, second, **values):
@@ -104,7 +105,7 @@ def test_times_are_compared_by_their_ratio(cell_of):
 
 def test_a_measure_of_the_study_and_runs_without_it(cell_of):
     """A run that never got there has no pair, and the sentence says so."""
-    measures = {"steps_to_25": Measure(lambda rows: None, "steps", higher_is_better=False, log=True)}
+    measures = {"steps_to_25": Metric(lambda rows: None, "steps", higher_is_better=False, log=True)}
     values = {"steps_to_25": ((300, 320, 310, 290, None), (100, 110, 100, 90, 105))}
     result = found(two(cell_of, RELU, TANH, **values), (claim("steps_to_25"),), measures=measures)
     (row,) = result["claims"]
@@ -126,7 +127,7 @@ def test_a_measure_of_the_study_and_runs_without_it(cell_of):
     ],
 )
 def test_no_verdict_against_the_seeds_that_never_got_there(slow, quick, verdict, cell_of):
-    measures = {"steps_to_25": Measure(lambda rows: None, "steps", higher_is_better=False, log=True)}
+    measures = {"steps_to_25": Metric(lambda rows: None, "steps", higher_is_better=False, log=True)}
     cells = two(cell_of, RELU, TANH, steps_to_25=(slow, quick))
     (row,) = found(cells, (claim("steps_to_25"),), measures=measures)["claims"]
     assert row["p"] < 0.01 and row["verdict"] == verdict

@@ -3,7 +3,9 @@ import re
 import numpy as np
 import pytest
 
+from jaxcnn import default_config
 from jaxcnn.sweeps import Claim, Study
+from jaxcnn.sweeps.results import named_measures
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.visualize.effects import draw_cells, draw_effects
 from jaxcnn.visualize.figure import png_bytes
@@ -16,8 +18,9 @@ PLAIN = {"label": "test loss", "unit": "", "higher_is_better": False}
 
 
 def report(cells, *, title="depth", docstring="Claim: <deeper> is better.", command="jaxcnn sweep --seed=1", **options):
-    found = findings(Study(None, {FACTOR: LEVELS} if cells else {}, (0, 1, 2), **options), cells)
-    return study_report(StudyReport(title, docstring, command, cells, found, {"jax": "0"}))
+    study = Study(default_config(), {FACTOR: LEVELS} if cells else {}, (0, 1, 2), **options)
+    about = {"jax": "0"}, study.kind, named_measures(study)
+    return study_report(StudyReport(title, docstring, command, cells, findings(study, cells), *about))
 
 
 @pytest.fixture(scope="module")
