@@ -12,6 +12,7 @@ import jaxcnn
 from jaxcnn import InputError
 from jaxcnn.sweeps import Study
 from jaxcnn.sweeps.worker import find_run
+from jaxcnn.training.rundir.code import code_digest
 
 NETS = """
 import flax.linen as nn
@@ -54,6 +55,11 @@ def project(tmp_path, monkeypatch):
 def config(tiny_config):
     changes = {"model.name": "jaxcnn_test_project.nets:Net", "model.options": {}, "duration": "2 steps"}
     return tiny_config({**changes, "checkpoint.every": "1 steps", "evaluation.every": "1 steps"})
+
+
+def test_code_of_ours_is_none_of_the_users(tiny_config):
+    """A study's ids do not move with a version of jaxcnn, wherever in it the code lies."""
+    assert code_digest(tiny_config({"loss.name": "jaxcnn.transfer.forgetting:likelihood"})) == ""
 
 
 def hashes(folder):

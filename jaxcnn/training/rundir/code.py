@@ -26,7 +26,7 @@ FOLDER, HASHES, GIVEN = "code", "hashes.json", "given"
 LARGEST = 2**20  # bytes of a source that is kept; of a larger one only the hash
 DIFF_LINES = 40
 INSTALLED = {pathlib.Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "purelib", "platlib")}
-OURS = pathlib.Path(__file__).resolve().parents[1]
+OURS = pathlib.Path(__file__).resolve().parents[2]
 
 _texts = weakref.WeakKeyDictionary()  # {module: its source when it was first looked at, which is what was imported}
 logger = logging.getLogger(__name__)

@@ -236,7 +236,7 @@ def git_commit():
 
     A package that is installed somewhere inside another repository does not take that one's commit for its own.
     """
-    return commit_of(pathlib.Path(__file__).parents[2], "-uno", toplevel=True)
+    return commit_of(pathlib.Path(__file__).parents[3], "-uno", toplevel=True)
 
 
 def write_data(workdir, about):
