@@ -15,6 +15,7 @@ import rich.text
 from jaxcnn.analysis import summarize
 from jaxcnn.errors import InputError
 from jaxcnn.files import replaced, write_json, write_text
+from jaxcnn.quantity import amount, extent, heading
 from jaxcnn.sweeps.metrics import with_label
 from jaxcnn.sweeps.summary import summary
 from jaxcnn.sweeps.verdicts import findings
@@ -24,7 +25,6 @@ from jaxcnn.training.rundir.extension import EVENT
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.effects import draw_cells
 from jaxcnn.visualize.figure import save_figure
-from jaxcnn.visualize.quantity import amount, extent, heading
 from jaxcnn.visualize.study_report import Cell, StudyReport, study_report
 
 

@@ -10,13 +10,13 @@ from jaxcnn import trust
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.lock import hold, is_held
+from jaxcnn.quantity import measured
 from jaxcnn.sweeps.check import check_for_elsewhere, check_runs
 from jaxcnn.sweeps.local import run_workers
 from jaxcnn.sweeps.population import run_populations
 from jaxcnn.sweeps.results import result_or_damage, write_study
 from jaxcnn.sweeps.worker import read_error, run_one, write_error
 from jaxcnn.training.processes.preemption import Preempted
-from jaxcnn.visualize.page import measured
 
 
 def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None, population=False):

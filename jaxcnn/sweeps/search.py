@@ -14,6 +14,7 @@ from jaxcnn import trust
 from jaxcnn.errors import InputError, disk_is_full, how_to_install, input_errors, nearest
 from jaxcnn.files import write_text
 from jaxcnn.lock import hold, is_held
+from jaxcnn.quantity import measured
 from jaxcnn.sweeps.metrics import kind_of, with_label
 from jaxcnn.sweeps.space import Choice, Range
 from jaxcnn.sweeps.storage import open_storage, storage_errors_named
@@ -26,7 +27,6 @@ from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.loop import train
 from jaxcnn.training.processes.preemption import Preempted
 from jaxcnn.training.rundir.log import read_metrics
-from jaxcnn.visualize.page import measured
 
 __all__ = ["Choice", "Range", "Search", "run_search", "search_of"]
 

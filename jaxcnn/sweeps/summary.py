@@ -5,7 +5,7 @@ import re
 import shlex
 
 from jaxcnn.files import write_text
-from jaxcnn.visualize.quantity import amount, extent, heading
+from jaxcnn.quantity import amount, extent, heading
 
 
 def summary(starts, found, failed, *, title):

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from jaxcnn.quantity import amount, extent, probability
 from jaxcnn.sweeps import statistics
 from jaxcnn.sweeps.claim import matches, side_names
-from jaxcnn.visualize.quantity import amount, extent, probability
 
 RATIO = {"unit": ""}
 

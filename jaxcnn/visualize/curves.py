@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxcnn.names import shown
+from jaxcnn.quantity import heading, measured, multiple
 from jaxcnn.tasks import CLASSIFICATION, Measure
 from jaxcnn.visualize.figure import (
     HELD_OUT,
@@ -32,8 +33,6 @@ from jaxcnn.visualize.history import (
     series,
     train_at_evaluations,
 )
-from jaxcnn.visualize.page import measured
-from jaxcnn.visualize.quantity import heading, multiple
 
 TEST_ACCURACY = CLASSIFICATION.measures["top1"]._replace(label="test accuracy")
 
@@ -177,7 +176,7 @@ def draw_comparison(
         handles.append(line)
         labels.append(f"{name} (n = {drawn})" if drawn == len(runs) else f"{name} (n = {drawn} of {len(runs)})")
     for axes, panel in zip((held_out, train), panels, strict=True):
-        plain_axes(axes, title=literal(panel.title()), xlabel="epoch")
+        plain_axes(axes, title=shown(panel.title()), xlabel="epoch")
         if panel.measure.unit != "points":
             log_scale(axes, beyond=300)
     if handles:

@@ -2,8 +2,8 @@
 
 import math
 
+from jaxcnn.quantity import heading, multiple
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes
-from jaxcnn.visualize.quantity import heading, multiple
 
 COLUMNS = 3
 

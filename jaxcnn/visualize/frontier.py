@@ -15,6 +15,8 @@ from jaxcnn.analysis.ledger import ILSVRC, LEDGER
 from jaxcnn.analysis.summary import summarize
 from jaxcnn.architectures import CLAIMS
 from jaxcnn.errors import InputError
+from jaxcnn.quantity import heading, multiple
+from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes, save_figure
 
 DRAWN = {  # which of the ledger's errors of single networks: of one crop where its paper or its authors print one
@@ -29,6 +31,7 @@ DRAWN = {  # which of the ledger's errors of single networks: of one crop where 
     "dense, trained at 256, tested at 256": ("vgg_a", "vgg_a_lrn", "vgg_b"),
     "dense, trained at 256-512, tested at 384": ("vgg_c", "vgg_d", "vgg_e"),
 }  # fmt: skip
+TOP_1 = "top-1 error (%)"
 ONE = "one crop"
 OTHERS = ("10 crops", "dense")  # these errors are lower
 AREA_OF_A_MILLION = 11.0  # points squared
@@ -36,13 +39,14 @@ KEY = (5e6, 50e6, 140e6)
 
 
 class Point(NamedTuple):
-    """One network: its error in per cent, multiply-adds of an image, parameters, and how the error was measured."""
+    """One network: its error, multiply-adds of an image, parameters, how the error was measured and what it is."""
 
     name: str
     error: float
     macs: int
     parameters: int
     protocol: str
+    what: str = TOP_1
 
 
 def published_points():
@@ -60,11 +64,13 @@ def published_points():
 def run_points(workdirs):
     """A point for each run directory: its latest evaluation, on the test split where there is one.
 
+    The error is that of the measure by which the runs' task compares them, see `Measure.error`.
+
     Raises:
-      InputError: a directory is not a run's, or nothing was evaluated in it.
+      InputError: a directory is not a run's, nothing was evaluated in it, or two runs are compared by other measures.
     """
     from jaxcnn.training.model import make_model
-    from jaxcnn.training.rundir.directory import read_config, read_data, read_evaluations
+    from jaxcnn.training.rundir.directory import measures_there, read_config, read_data, read_evaluations
 
     found = []
     for workdir in workdirs:
@@ -74,11 +80,38 @@ def run_points(workdirs):
         row = next((row for row in reversed(rows) if row["split"] == "test"), rows[-1])
         classes, shape = read_data(workdir)
         totals = summarize(make_model(config, shape, classes), shape)
-        name = f"{row['architecture']} ({pathlib.Path(workdir).name})"
+        _, measures, selects = measures_there(workdir)
+        measure = next(iter((*selects, *measures)))
         found.append(
-            Point(name, 100 * (1 - row["top1"]), totals["macs"], totals["parameters"], f"{row['split']}, n {row['n']}")
+            Point(
+                f"{row['architecture']} ({pathlib.Path(workdir).name})",
+                _error(row, measure, measures[measure], workdir),
+                totals["macs"],
+                totals["parameters"],
+                f"{row['split']}, n {row['n']}",
+                _what(measure, measures[measure]),
+            )
         )
+    if len(kinds := dict.fromkeys(point.what for point in found)) > 1:
+        raise InputError(f"these runs share no axis: their errors are {', '.join(kinds)}. Draw those of one task.")
     return found
+
+
+def _error(row, name, measure, workdir):
+    """A number that falls as a network gets better, in per cent of a fraction."""
+    if row.get(name) is None:
+        raise InputError(f"{workdir} has no {measure.label or name} on {row['split']}: it has no place on the axis.")
+    return multiple(measure._asdict()) * measure.error(row[name])
+
+
+def _what(name, measure):
+    """ "Squared error (lower is better)", "100 % minus mAP (%)", "Minus PSNR (dB)"; of top-1 accuracy as papers do."""
+    if (name, measure) == ("top1", CLASSIFICATION.measures["top1"]):
+        return TOP_1
+    label = measure.label or name
+    if measure.higher_is_better:
+        label = f"{'100 % minus' if measure.unit == 'points' else 'minus'} {label}"
+    return heading({**measure._asdict(), "label": label})
 
 
 def draw_frontier(points, path, *, title="Error against operations, area for parameters"):
@@ -93,7 +126,7 @@ def draw_frontier(points, path, *, title="Error against operations, area for par
     """
     figure = new_figure(10, 6.6)
     axes = figure.subplots()
-    plain_axes(axes, title=title, xlabel="multiply-adds of an image", ylabel="top-1 error (%)")
+    plain_axes(axes, title=title, xlabel="multiply-adds of an image", ylabel=literal(points[0].what))
     families = list(dict.fromkeys(family(point.name) for point in points))
     axes.set_xscale("log")
     low, high = min(p.macs for p in points), max(p.macs for p in points)

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 
+from jaxcnn.quantity import compact, decimal, duration, measured, percent, whole  # noqa: F401, parts of a page
 from jaxcnn.visualize.figure import DPI, png_bytes
 
 STYLE = """
@@ -152,8 +153,8 @@ def table(header, rows, *, numeric=(), code=()) -> Html:
         lines.append(element("tr", *cells))
     titles = (element("th", name, scope="col", class_=face) for face, name in zip(kinds, header, strict=True))
     head = element("tr", *titles)
-    whole = element("table", element("thead", head), element("tbody", join(*lines)))
-    return element("div", whole, class_="scroll")
+    body = element("tbody", join(*lines))
+    return element("div", element("table", element("thead", head), body), class_="scroll")
 
 
 def image(png, alt, *, class_=None, width=None) -> Html:
@@ -215,53 +216,6 @@ def flatten(values, prefix="") -> list[tuple[str, str]]:
             words = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
             pairs.append((f"{prefix}{key}", words))
     return pairs
-
-
-def percent(fraction, digits=2) -> str:
-    """0.9123 as "91.23 %"; None as a dash, NaN as "NaN"."""
-    return _given(fraction, lambda value: f"{100 * value:.{digits}f} %")
-
-
-def decimal(value, digits=4) -> str:
-    """A number with fixed digits; None as a dash, NaN as "NaN"."""
-    return _given(value, lambda value: f"{value:.{digits}f}")
-
-
-def compact(value) -> str:
-    """A number in four significant digits; None as a dash, NaN as "NaN"."""
-    return _given(value, lambda value: f"{value:.4g}")
-
-
-def measured(value, measure) -> str:
-    """A number of a Measure with its unit: "91.23 %" of a fraction, "31.4159 dB"; None as a dash, NaN as "NaN"."""
-    if measure.unit == "points":
-        return percent(value)
-    words = compact(value) if measure.log else decimal(value)
-    return f"{words} {measure.unit}" if measure.unit and value is not None else words
-
-
-def whole(value) -> str:
-    """A count with thin spaces between thousands; None as a dash, NaN as "NaN"."""
-    return _given(value, lambda value: f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}"))
-
-
-def duration(seconds) -> str:
-    """Seconds as "4.2 s", "3 min 20 s" or "2 h 05 min"; None as a dash, NaN as "NaN"."""
-
-    def words(value):
-        if value < 59.95:
-            return f"{value:.1f} s"
-        minutes, rest = divmod(round(value), 60)
-        return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-    return _given(seconds, words)
-
-
-def _given(value, words):
-    if value is None:
-        return "–"
-    value = float(value)
-    return words(value) if math.isfinite(value) else str(value).replace("nan", "NaN")
 
 
 def _tile(label, value, note=""):

@@ -5,9 +5,9 @@ import math
 import matplotlib
 import numpy as np
 
+from jaxcnn.quantity import heading, multiple
 from jaxcnn.visualize import page
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes
-from jaxcnn.visualize.quantity import heading, multiple
 
 COORDINATES = (
     "Each line a trial, coloured by its held-out {}, the best drawn last and ending highest; pruned and failed trials "

@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 
+from jaxcnn.quantity import amount, extent, heading, probability
 from jaxcnn.tasks import Kind
 from jaxcnn.visualize import page
 from jaxcnn.visualize.curves import draw_comparison, draw_seeds
 from jaxcnn.visualize.effects import draw_effects
 from jaxcnn.visualize.history import finite_values, read_history
-from jaxcnn.visualize.quantity import amount, extent, heading, probability
 
 VERDICTS = (
     "A claim is supported or refuted where the two-sided p of the paired t test over the seeds, adjusted by Holm's "
