@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Callable
 
 from jaxcnn import trust
-from jaxcnn.errors import input_errors
-from jaxcnn.tasks import CLASSIFICATION, Measure, kind_allowed
+from jaxcnn.tasks import CLASSIFICATION, Measure
+from jaxcnn.training.learning import make_kind
 
 ON_TEST, HELD_OUT, ON_TRAIN = "test_", "validation_", "train_"
 
@@ -43,10 +43,8 @@ def kind_of(config):
     Raises:
       InputError: there is no such task.
     """
-    name = config.task.name if "task" in config else "classification"
-    trust.allow(name)
-    with input_errors("config.task.name"):
-        return kind_allowed(name)
+    trust.allow(config.task.name)
+    return make_kind(config)
 
 
 def with_label(name, measure):

@@ -83,10 +83,10 @@ class Study:
         if len(cells) < math.prod(map(len, self.factors.values())):
             raise InputError(f"factors: two levels have one name, and their cells would be one: {self.factors}.")
         self._check_measures()
-        claims = tuple(dataclasses.replace(c, metric=c.metric or self.main) for c in self.claims)
+        claims = tuple(dataclasses.replace(claim, metric=claim.metric or self.main) for claim in self.claims)
         object.__setattr__(self, "claims", claims)
+        known = {**metrics_of(self.kind), **self.measures}
         for claim in claims:
-            known = {**metrics_of(self.kind), **self.measures}
             check_claim(claim, list(cells.values()), self.factors, known)
         check_levels(self.baseline or {}, self.factors, where="baseline")
         found = [name for name, levels in cells.items() if self.baseline and matches(self.baseline, levels)]
