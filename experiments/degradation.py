@@ -72,7 +72,7 @@ def analyse(study, workdir):
 def responses(folder, images=200):
     """The standard deviation of every batch norm's output on the first test images, (layers,)."""
     network = Trained(folder)
-    _, records = network.open("test")
+    records = network.open("test").records
     batch = records.read(range(images))["image"]
 
     @jax.jit

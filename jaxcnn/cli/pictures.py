@@ -203,7 +203,7 @@ def _tsne(arguments):
 
     check_positive(arguments, "count")
     trained = Trained(arguments.workdir, arguments.checkpoint)
-    _, records = trained.open(arguments.split)
+    records = trained.open(arguments.split).records
     with input_errors("tsne"), counting("images") as report:
         check_perplexity(arguments.perplexity, min(arguments.count, len(records)))
         sample = sample_stage(
@@ -249,7 +249,7 @@ def _mistakes(arguments):
 
     check_positive(arguments, "limit")
     trained = Trained(arguments.workdir, arguments.checkpoint)
-    _, records = trained.open(arguments.split)
+    records = trained.open(arguments.split).records
     with counting("images") as report:
         kept, wrong, seen = find_mistakes(trained, records, limit=arguments.limit, report=report)
     title = f"{trained.config.model.name} on {arguments.split}: the {len(kept)} surest of {wrong} mistakes in {seen}"

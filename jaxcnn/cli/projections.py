@@ -79,7 +79,7 @@ def _top(arguments):
 
     check_positive(arguments, "count")
     seen = _seen(arguments)
-    _, records = seen.trained.open(arguments.split)
+    records = seen.trained.open(arguments.split).records
     options = {"channels": arguments.units, "count": arguments.count, "rule": arguments.rule}
     with input_errors("top"), counting("images") as report:
         tops = top_patches(seen, records, arguments.stage, report=report, **options)

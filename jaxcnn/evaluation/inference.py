@@ -1,6 +1,7 @@
 """What a network makes of images: the one place where stored images are normalised and meet a network in use."""
 
 import functools
+import operator
 
 import jax
 import numpy as np
@@ -77,8 +78,7 @@ class Inference:
             part = positions[first : first + batch_size]
             batch = records.read(part)
             found = self.map(function, batch["image"], batch_size=batch_size)
-            readable = batch["mask"] > 0
-            yield jax.tree.map(lambda x: x[readable], (part, batch, found))  # noqa: B023 (called at once)
+            yield jax.tree.map(operator.itemgetter(batch["mask"] > 0), (part, batch, found))
             if report:
                 report(first + len(part), len(positions))
 

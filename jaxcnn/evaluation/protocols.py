@@ -73,22 +73,23 @@ def evaluate_protocols(
     scales = _scales(scales, members[0])
     if unknown := set(crops) - set(CROPS):
         raise InputError(f"crops are some of {', '.join(map(str, CROPS))}; not {', '.join(map(str, sorted(unknown)))}.")
-    setup, records = members[0].open(split, name=name, data_dir=data_dir)
+    opened = members[0].open(split, name=name, data_dir=data_dir)
+    settings, (replicas, size) = members[0].config.data, members[0].on_devices()
     bases, protocols = _protocols(crops, scales, dense)
     views = ViewedRecords(
-        records,
+        opened.records,
         [base for base in bases if base[0] in CROPS],
         dense_scales=scales if dense else (),
         unit=_unit(members[0].shape),
-        interpolation=setup.config.data.interpolation,
+        interpolation=settings.interpolation,
     )
-    networks = Networks(members, setup.replicas, batch_size=setup.config.evaluation.batch_size)
+    networks = Networks(members, replicas, batch_size=size)
     if dense:
         networks.check_dense(scales, views.unit)
     tally = Tally(len(members), protocols, len(members[0].classes))
-    found = _pass(networks, views, bases, tally, workers=setup.config.data.workers, report=report)
+    found = _pass(networks, views, bases, tally, workers=settings.workers, report=report)
     if not tally.seen:
-        raise InputError(f"no image of {records.name} {records.split} can be read.")
+        raise InputError(f"no image of {opened.records.name} {opened.records.split} can be read.")
     steps = {workdir: member.step for workdir, member in zip(workdirs, members, strict=True)}
     table = Table(split, steps, tally.rows(workdirs), tally.each(workdirs), found, networks.compilations)
     if len(members) == 1:
@@ -98,7 +99,7 @@ def evaluate_protocols(
                 "architecture": members[0].config.model.name,
                 "step": members[0].step,
                 "split": split,
-                **members[0].named_data(setup, name),
+                **opened.row,
                 "protocols": [row._asdict() for row in table.rows],
             },
         )

@@ -154,7 +154,8 @@ class Task(NamedTuple):
       inputs: f(batch) -> batch: evaluation's counterpart of prepare; what it draws derives from batch["index"].
       finish: f(n, means, sums, rows) -> {measure: float or None}, on the host, from NumPy arrays over a whole split.
       details: f(n, means, sums, rows) -> JSON kept beside the measures in evaluations.jsonl.
-      describe: f({output: array} of one image) -> JSON of a prediction, or None where `predict` is not offered.
+      describe: f({output: array} of one image) -> JSON of a prediction, or None where `predict` is not offered; an
+        output named "features" is left out.
       init: f(module, batch), which touches every parameter once.
       check: f(name, result, about), which raises InputError where `result`, the ShapeDtypeStructs that the network of
         this name returns for two images, does not fit the task; or None.

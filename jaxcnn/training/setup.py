@@ -215,7 +215,7 @@ def set_up_allowed(config, *, devices=None):
 
     check_steps(config, total, steps)
     training_order(config, train, seed=config.seed)
-    kind, loss = make_kind(config), _loss(config, len(train.classes))
+    kind, loss = make_kind(config), make_loss(config, len(train.classes))
     setup = Setup(config, train, shape, crop, held_out, model, kind, loss, replicas, steps_per_epoch, total, Plan())
     task = setup.task()
     check_task(config, kind, task, model, setup.about())
@@ -327,7 +327,8 @@ def _check_batch(config, replicas):
             )
 
 
-def _loss(config, classes):
+def make_loss(config, classes):
+    """f(logits, targets) -> (n,) of config.loss, for a number of classes; InputError where it gives something else."""
     name = config.loss.name
     with input_errors("config.loss.name"):
         loss = trust.import_code(name, kind="loss") if ":" in name else look_up(name, table=LOSSES, kind="loss")

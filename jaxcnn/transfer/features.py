@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcnn import data, trust
-from jaxcnn.errors import InputError, input_errors
+from jaxcnn import data
+from jaxcnn.errors import input_errors
 from jaxcnn.evaluation.batched import Batched
+from jaxcnn.evaluation.opened import config_on, take_default_splits
 from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.setup import load_records
 from jaxcnn.transfer.stages import read_stage
@@ -97,18 +98,9 @@ def split_records(trained, split, *, name="", data_dir=""):
     Raises:
       InputError: there is no such data set or split.
     """
-    config = trained.config.copy_and_resolve_references()
-    if not (name or config.data.name):
-        raise InputError(f"{trained.workdir} holds converted weights and names no data set: name one by --data.")
-    with config.unlocked(), input_errors(""):
-        if name or data_dir:
-            config.data.data_dir = data_dir or config.data.data_dir
-        if name:
-            trust.allow(name)
-            splits = data.splits_of_allowed(name, data_dir=config.data.data_dir or None)
-            config.data.name = data.located(name)
-            config.data.update({part: splits.get(part) or "" for part in ("train", "validation", "test")})
-        config.data.image_size, config.data.channels = tuple(trained.shape[:2]), trained.shape[2]
+    config = config_on(trained, name=name, data_dir=data_dir)
+    if name:
+        take_default_splits(config, name)
     settings = config.data
     found = {key: settings[key] for key in ("data_dir", "channels", "fit", "resize", "interpolation", "on_error")}
     records = load_records(config, split)

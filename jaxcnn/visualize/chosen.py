@@ -31,7 +31,7 @@ def choose(trained, *, files=(), split="validation", positions=()):
     if files:
         paths, images = trained.read_images(files)
         return Chosen(images, [path.name for path in paths], [None] * len(paths))
-    _, records = trained.open(split)
+    records = trained.open(split).records
     wrong = [position for position in positions if not 0 <= position < len(records)]
     if wrong:
         raise InputError(f"there is no image {wrong[0]} in {split}; they are counted from 0 to {len(records) - 1}.")

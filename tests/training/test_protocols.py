@@ -292,9 +292,8 @@ def test_dense_evaluation_is_the_network_slid_over_the_image(tiny_config, user_p
     assert {r.protocol: r.top1_error for r in found.rows if "dense" in r.protocol} == pytest.approx(expected)
     assert {row.n for row in found.rows} == {11} and found.rows[0].top5_error is None
     assert found.compilations == 1 + 2 * 3  # crops; three shapes at each scale
-    setup, _ = network.open("test")
     view = np.random.default_rng(0).integers(0, 256, (10, 16, 3), np.uint8)
-    networks = Networks([network], setup.replicas, batch_size=8)
+    networks = Networks([network], network.on_devices()[0], batch_size=8)
     both = networks.probabilities(0, np.stack([view, view[:, ::-1]]), dense=True)
     np.testing.assert_allclose(both.mean(axis=0), by_hand(view, 10), rtol=1e-4, atol=1e-6)
 

@@ -119,7 +119,7 @@ def test_where_the_deconvnet_shows_the_same_of_any_image_guided_backpropagation_
 
 def test_a_field_larger_than_the_image_shows_the_image(tiny_run):
     network = jaxcnn.Trained(tiny_run)
-    _, records = network.open("test")
+    records = network.open("test").records
     (top,) = top_patches(Seen(network), records, "logits", channels=[3], count=4)
     np.testing.assert_array_equal(top.patches, records.read(top.images)["image"])
 

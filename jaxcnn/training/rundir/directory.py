@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from jaxcnn import trust
-from jaxcnn.data import located
+from jaxcnn.data import LABEL, located
 from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.files import local_path, read_json, replaced, write_json, write_text
 from jaxcnn.names import shown
@@ -249,6 +249,16 @@ def read_data(workdir):
     """(classes, shape) of a run; InputError where it has not begun."""
     found = read_about(workdir)
     return tuple(found["classes"]), tuple(found["shape"])
+
+
+def read_fields(workdir):
+    """{name: (shape, dtype)} of what an example of a run holds beside its image."""
+    path = local_path(workdir) / DATA
+    with damage_named(path, "Restore it, or remove it: train with the config of the run writes it from the data."):
+        fields = read_about(workdir).get("fields")
+        if fields is None:
+            return LABEL
+        return {name: (tuple(map(int, shape)), np.dtype(dtype)) for name, (shape, dtype) in fields.items()}
 
 
 def read_about(workdir):
