@@ -5,7 +5,8 @@ fields = {"boxes": ((8, 4), np.float32), "box_mask": ((8,), np.float32), **GEOME
 fields = {"target": "image"}                                                            # pairs of images
 ```
 
-Every array has one static shape: things of varying number are padded by the source, with a mask beside them.
+Every array has one static shape: things of varying number are padded by the source, with a mask beside them. uint8 is
+for pixels (h, w, c): the steps of training and evaluation bring them to the [0, 1] scale.
 """
 
 import numpy as np
@@ -64,6 +65,11 @@ def _shape_and_dtype(source, name, value):
         raise InputError(
             f"{source.name} declares a field '{name}' of {dtype} {shape}; sides are positive and the dtype is "
             f"one of {', '.join(map(str, DTYPES))}."
+        )
+    if dtype == np.uint8 and len(shape) != 3:
+        raise InputError(
+            f"{source.name} declares a field '{name}' of uint8 {shape}, but uint8 is for pixels (h, w, c), which are "
+            "brought to the [0, 1] scale: int8 or int32 takes whole numbers."
         )
     return shape, dtype
 

@@ -182,6 +182,11 @@ class Records:
         empty = {name: np.zeros(*spec) for name, spec in self.fields.items() if name not in self._images}
         return {**dict.fromkeys(("image", *self._images)), **empty, **found}
 
+    def fields_at(self, shape):
+        """Returns `fields` where images are shown at another shape (h, w, c), as after a crop."""
+        images = dict.fromkeys(self._images, (tuple(shape), np.dtype(np.uint8)))
+        return {name: images.get(name, spec) for name, spec in self.fields.items()}
+
     @property
     def stored_shape(self):
         """The stored (height, width, channels), None where it differs between images."""

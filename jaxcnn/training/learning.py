@@ -3,9 +3,9 @@
 import numpy as np
 
 from jaxcnn import trust
+from jaxcnn.data import LABEL
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.tasks import About, kind_allowed
-from jaxcnn.training.state import LABEL
 
 
 def make_kind(config):
@@ -16,11 +16,6 @@ def make_kind(config):
     """
     with input_errors("config.task.name"):
         return kind_allowed(config.task.name)
-
-
-def fields_of(records):
-    """{name: (shape, dtype)} of what the examples of Records hold beside their image."""
-    return getattr(records, "fields", LABEL)
 
 
 def make_about(classes, shape, fields=LABEL, mean=None, std=None):

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxcnn import architectures, trust
+from jaxcnn.data import LABEL
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.operators import BatchNorm
 from jaxcnn.tasks import AXIS
 from jaxcnn.training.learning import make_about, make_kind, make_task
-from jaxcnn.training.state import LABEL, zeros_batch
+from jaxcnn.training.state import zeros_batch
 
 
 def make_model(config, shape, classes, fields=LABEL):

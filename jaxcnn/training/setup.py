@@ -19,7 +19,7 @@ from jaxcnn.training.config import default_config
 from jaxcnn.training.evaluate import Evaluator
 from jaxcnn.training.feed import Feed, fits_on_device, training_order
 from jaxcnn.training.finetune.plan import Plan, inherit, make_plan
-from jaxcnn.training.learning import fields_of, make_about, make_kind, make_task
+from jaxcnn.training.learning import make_about, make_kind, make_task
 from jaxcnn.training.model import make_model
 from jaxcnn.training.optimizer import make_optimizers
 from jaxcnn.training.parallel import Replicas
@@ -70,7 +70,7 @@ class Setup:
     @property
     def fields(self):
         """{name: (shape, dtype)} of what an example holds beside its image."""
-        return fields_of(self.train)
+        return self.train.fields_at(self.shape)
 
     @functools.cached_property
     def about_data(self):
@@ -194,7 +194,7 @@ def set_up_allowed(config, *, devices=None):
     shape = train.shape
     check_images(config, shape)
     train, crop = _crops(config, train)
-    model = make_model(config, shape, train.classes, fields_of(train))
+    model = make_model(config, shape, train.classes, train.fields_at(shape))
     replicas = Replicas(config.parallel, devices)
     _check_batch(config, replicas)
     steps_per_epoch = len(train) / config.batch_size

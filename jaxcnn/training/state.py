@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxcnn.data import LABEL
 from jaxcnn.tasks import init_by_image, own_parts
 from jaxcnn.training.config import flatten
-
-LABEL = {"label": ((), jnp.int32)}  # what an example holds beside its image where nothing else is said
 
 
 @struct.dataclass
@@ -58,10 +57,10 @@ def zeros_batch(shape, fields, *, count=1):
 
     Args:
       shape: (h, w, c) of an image.
-      fields: {name: (shape, dtype)} of what an example holds beside it; of an image the dtype is "image".
+      fields: {name: (shape, dtype)} of what an example holds beside it; uint8 are pixels, which are float32 here.
       count: the number of images.
     """
-    types = {name: (own, jnp.float32 if dtype == "image" else dtype) for name, (own, dtype) in fields.items()}
+    types = {name: (own, jnp.float32 if dtype == jnp.uint8 else dtype) for name, (own, dtype) in fields.items()}
     batch = {name: jnp.zeros((count, *own), dtype) for name, (own, dtype) in types.items()}
     batch["image"] = jnp.zeros((count, *shape), jnp.float32)
     return {**batch, "mask": jnp.ones(count), "index": jnp.arange(count, dtype=jnp.int32)}

@@ -35,7 +35,7 @@ MOST = 3
 
 class Boxes:
     name, classes, split_names, shape = "boxes", (), ("train",), (None, None, 3)
-    fields = {"boxes": ((MOST, 4), np.float32), "box_mask": ((MOST,), bool), "kind": ((), "uint8"), **GEOMETRY}
+    fields = {"boxes": ((MOST, 4), np.float32), "box_mask": ((MOST,), bool), "kind": ((), "int8"), **GEOMETRY}
 
     def shard_lengths(self, split):
         return (40,)
@@ -87,7 +87,7 @@ def test_a_users_boxes_are_the_same_on_every_way(boxes):
         "image": ((16, 12, 3), np.uint8),
         "boxes": ((3, 4), np.float32),
         "box_mask": ((3,), bool),
-        "kind": ((), np.uint8),
+        "kind": ((), np.int8),
         "view": ((4,), np.float32),
         "size": ((2,), np.int32),
         "mask": ((), np.float32),
@@ -241,6 +241,7 @@ def pairs(tmp_path):
 def test_a_field_that_is_an_image_is_cut_as_the_image(pairs, crop):
     records = Records(pairs(), "train", image_size=(20, 16), resize=20)
     assert records.fields["target"] == ((20, 16, 3), np.uint8)
+    assert records.fields_at((8, 9, 3)) == {**records.fields, "target": ((8, 9, 3), np.uint8)}
     with stream(records, Order(6, seed=0), batch_size=6, stop=12, crop=crop) as batches:
         found = joined(list(batches))
     np.testing.assert_allclose(255 - found["target"].astype(int), found["image"], atol=1)
@@ -289,7 +290,7 @@ IMAGE, POINT = np.zeros((4, 4, 1), np.uint8), {"point": ((2,), np.float32)}
         (POINT, {}, r"'point' is missing; stored declares float32 \(2,\)"),
         (POINT, {"point": [1, 2], "piont": 3}, r"'piont' is not declared by stored; did you mean 'point'\?"),
         (POINT, 5, "stored gives int beside the image; it gives a dict of its fields"),
-        ({"count": ((), np.uint8)}, {"count": 300}, r"'count' is from 300 to 300; stored declares uint8 \(\)"),
+        ({"count": ((), np.int8)}, {"count": 300}, r"'count' is from 300 to 300; stored declares int8 \(\)"),
         ({"count": ((), np.int32)}, {"count": 0.5}, r"'count' is float64 \(\); stored declares int32 \(\)"),
         ({"there": ((2,), bool)}, {"there": [0, 1]}, r"'there' is int64 \(2,\); stored declares bool \(2,\)"),
         ({"target": "image"}, {"target": "a.png"}, "'target' is str; stored declares an image"),
@@ -316,6 +317,7 @@ def test_another_value_than_declared_names_record_and_field(fields, values, reas
         ({"point": ((2,), "flaot32")}, r"'point' as .*; it is \(shape, dtype\)"),
         ({"point": ((2,), np.float64)}, r"'point' of float64 \(2,\); .* one of bool, int8"),
         ({"point": ((0, 2), np.float32)}, r"'point' of .*sides are positive"),
+        ({"count": ((), np.uint8)}, r"'count' of uint8 \(\), but uint8 is for pixels"),
         ({"target": "picture"}, "'target' as 'picture'"),
     ],
 )
@@ -348,6 +350,6 @@ def test_a_run_keeps_fields_where_they_are_not_a_label(boxes):
     about = about_data({"train": boxes}, shape=(16, 12, 3))
     assert about["fields"]["boxes"] == [[3, 4], "float32"]
     assert data_changes(about, about) == data_changes(plain, plain) == []
-    (change,) = data_changes({**about, "fields": {"kind": [[], "uint8"]}}, about)
-    assert change.startswith("an example held kind uint8 () and holds boxes float32 (3, 4), box_mask bool (3,)")
+    (change,) = data_changes({**about, "fields": {"kind": [[], "int8"]}}, about)
+    assert change.startswith("an example held kind int8 () and holds boxes float32 (3, 4), box_mask bool (3,)")
     assert "an example held label int32 () and holds boxes" in "; ".join(data_changes({**plain, "records": {}}, about))

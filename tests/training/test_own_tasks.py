@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcnn.data import Arrays, Records
+from jaxcnn.data import Arrays, Records, load, read_all
 from jaxcnn.tasks import Kind, Measure, Player, Scores, Task, Terms, gathered
 
 
@@ -129,6 +129,53 @@ def alike(about):
 
 
 ALIKE = DENOISE._replace(create=alike)
+
+
+def boxed(split, *, data_dir, **options):
+    """Digits, of every second the box of its upper half, and of every third that of its lower half too."""
+    splits = {}
+    for name in ("train", "test"):
+        images = read_all(load("digits", f"{name}[:120]", image_size=(8, 8)))["image"]
+        number = np.arange(120)
+        there = np.stack([number % 2 == 0, number % 3 == 0], axis=1)
+        boxes = there[..., None] * np.array([[0, 0, 4, 8], [4, 0, 4, 8]], np.float32)
+        splits[name] = images, {"boxes": boxes, "box_mask": there, "target": 255 - images}
+    fields = {"boxes": ((2, 4), np.float32), "box_mask": ((2,), bool), "target": "image"}
+    return Records(Arrays("boxed", splits, fields=fields), split, **options)
+
+
+class Locator(nn.Module):
+    """Two boxes of an image."""
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        return nn.Dense(8)(x.reshape(len(x), -1)).reshape(-1, 2, 4), {}
+
+
+def locate(about):
+    """The distance of every box that is there, beside how far the target is from the image inverted, which is 0."""
+    assert about.fields["target"] == ((8, 8, 1), np.uint8) and about.classes == ()
+
+    def terms(boxes, batch):
+        there = batch["box_mask"].astype(jnp.float32)
+        loss = jnp.sum(there * jnp.abs(boxes - batch["boxes"]).mean(axis=2), axis=1)
+        inverted = jnp.abs(1 - batch["target"] - batch["image"]).max(axis=(1, 2, 3))
+        return loss, there.sum(axis=1), inverted
+
+    def objective(module, batch, numbers):
+        loss, count, inverted = terms(module(batch["image"], train=True)[0], batch)
+        return Terms(loss, {"inverted": inverted}, weight=count)
+
+    def score(outputs, batch):
+        loss, count, inverted = terms(outputs["boxes"], batch)
+        return Scores({"loss": (loss, count), "inverted": inverted}, rows={"boxes": outputs["boxes"]})
+
+    return Task(
+        (Player("locator", objective),), lambda module, batch: {"boxes": module(batch["image"], train=False)[0]}, score
+    )
+
+
+LOCATE = Kind({name: Measure(higher_is_better=False) for name in ("loss", "inverted")}, ("loss",), locate)
 '''
 CONFIG = {
     "model.name": "my_tasks:Autoencoder",
@@ -145,6 +192,13 @@ CONFIG = {
 }
 KINDS = {
     "autoencoder": {},
+    "boxes": {
+        "task.name": "my_tasks:LOCATE",
+        "model.name": "my_tasks:Locator",
+        "data.name": "my_tasks:boxed",
+        "data.validation": "train[90%:]",
+        "data.train": "train[:90%]",
+    },
     "game": {"task.name": "my_tasks:GAME", "model.name": "my_tasks:Pair", "optimizers": {"second": {"rate": 0.5}}},
 }
 
@@ -198,6 +252,7 @@ def test_eight_devices_give_what_one_does(kind, config, tmp_path):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one.state.params, eight.state.params
     )
+    assert one.test.get("inverted", 0) < 1e-6  # of boxes: the second image came with the first
     measures = [name for name, value in one.test.items() if isinstance(value, float)]
     assert measures and [one.test[name] for name in measures] == pytest.approx(
         [eight.test[name] for name in measures], rel=1e-3

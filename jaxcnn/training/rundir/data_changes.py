@@ -15,13 +15,13 @@ def about_data(records, *, shape):
       {name: [shape, dtype]}.
     """
     train = records["train"]
-    files = train.class_digests()
+    files, fields = train.class_digests(), train.fields_at(shape)
     return {
         "classes": list(train.classes),
         "shape": list(shape),
         "records": {split: len(found) for split, found in records.items()},
         **({"files": files} if files else {}),
-        **({} if train.fields == data.LABEL else {"fields": _as_json(train.fields)}),
+        **({} if fields == data.LABEL else {"fields": _as_json(fields)}),
     }
 
 
