@@ -25,7 +25,9 @@ def draw_effects(effects, metric):
     for axes, (factor, levels) in zip(panels, effects.items(), strict=False):
         for place, level in enumerate(levels):
             _draw_level(axes, place, level, multiple(metric))
-        plain_axes(axes, title=literal(factor.removeprefix("model.options."), limit=36), xlabel=heading(metric))
+        plain_axes(
+            axes, title=literal(factor.removeprefix("model.options."), limit=36), xlabel=literal(heading(metric))
+        )
         axes.grid(axis="y", visible=False)
         axes.set_yticks(range(len(levels)), [_name(level) for level in levels], fontsize=10)
         axes.set_ylim(len(levels) - 0.5, -0.5)
@@ -48,7 +50,7 @@ def draw_cells(cells, metrics):
     for axes, (name, metric) in zip(panels, metrics.items(), strict=True):
         for place, cell in enumerate(cells):
             _draw_level(axes, place, cell["metrics"][name], multiple(metric))
-        plain_axes(axes, xlabel=heading(metric))
+        plain_axes(axes, xlabel=literal(heading(metric)))
         axes.grid(axis="y", visible=False)
     names = [{"level": cell["cell"], "n": cell["metrics"][next(iter(metrics))]["n"]} for cell in cells]
     figure.axes[0].set_yticks(range(len(cells)), map(_name, names), fontsize=10)

@@ -5,6 +5,7 @@ import math
 import matplotlib
 import numpy as np
 
+from jaxcnn.names import shown
 from jaxcnn.quantity import heading, multiple
 from jaxcnn.visualize import page
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes
@@ -104,6 +105,7 @@ def draw_coordinates(trials, scales, measure):
     axes.set_xticks(range(len(scales) + 1), labels, fontsize=10)
     axes.set_yticks([])
     axes.set_xlim(-0.25, len(scales) + 0.6)
+    axes.set_ylim(-0.05, 1.05)  # one trial alone spans no height, and the ends of the axes would lie outside
     axes.spines[:].set_visible(False)
     return figure
 
@@ -155,5 +157,5 @@ def draw_history(trials, measure):
     ended = [(i, value) for i, value, state in numbers if state == "done"]
     best = (np.maximum if measure.higher_is_better else np.minimum).accumulate([value for _, value in ended])
     axes.step([i for i, _ in ended], best, where="post", color=PALETTE[1], linewidth=1.6)
-    plain_axes(axes, xlabel="trial", ylabel=heading(metric))
+    plain_axes(axes, xlabel="trial", title=shown(heading(metric)))  # of any length, which a label at the side is not
     return figure

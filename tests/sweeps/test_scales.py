@@ -56,4 +56,4 @@ def test_steps_to_a_training_error():
     rows.insert(0, {"split": "validation", "step": 1, "top1": 1.0})
     measures = [steps_to_training_error(error) for error in (0.25, 0.1, 0.05)]
     assert [measure.function(rows) for measure in measures] == [10, 20, None]
-    assert measures[0].log and measures[0].label == "steps to 25 % training error"
+    assert measures[0].measure.log and measures[0].measure.label == "steps to 25 % training error"

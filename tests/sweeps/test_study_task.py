@@ -2,19 +2,25 @@
 
 import csv
 import json
+import math
 import shutil
+import sys
 
+import numpy as np
 import pytest
 
 from jaxcnn.errors import InputError
 from jaxcnn.sweeps import Claim, Metric, Study, metrics_of
 from jaxcnn.sweeps.results import results_table
 from jaxcnn.sweeps.runner import collect
+from jaxcnn.sweeps.search import Choice, Range, Search, run_search
+from jaxcnn.sweeps.trials import best_trials
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.config import to_json
 
 RATE = "optimizer.learning_rate"
+SPACE = {RATE: Range(1e-3, 1.0, log=True)}
 PACKAGE = """
 from jaxcnn.tasks import CLASSIFICATION, Measure
 
@@ -35,14 +41,18 @@ LABELS = {
 }
 
 
-@pytest.fixture
-def config_of(user_package, tiny_config):
-    """make("KIND") is a config of that task of the user's package."""
-    user_package("jaxcnn_test_restoring", PACKAGE)
-    return lambda name="KIND", **changes: tiny_config({"task.name": f"jaxcnn_test_restoring:{name}", **changes})
+@pytest.fixture(scope="module")
+def config_of(tiny_config, tmp_path_factory):
+    """make("KIND") is a config of that task of a user's package."""
+    folder = tmp_path_factory.mktemp("packages")
+    (folder / "jaxcnn_test_restoring.py").write_text(PACKAGE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield lambda name="KIND": tiny_config({"task.name": f"jaxcnn_test_restoring:{name}"})
+    sys.modules.pop("jaxcnn_test_restoring", None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def study_of(config_of):
     """make(("test_psnr", ...)) is a study of two rates with a claim, that the first is above, on each of these."""
 
@@ -70,15 +80,15 @@ def write_run(folder, like, run, mse):
     (folder / "evaluations.jsonl").write_text(json.dumps(test) + "\n")
 
 
-@pytest.fixture
-def collected(study_of, tiny_run, tmp_path):
+@pytest.fixture(scope="module")
+def collected(study_of, tiny_run, tmp_path_factory):
     """(study, workdir, cells, verdicts) of runs whose squared error is 4 of the rate 0.1, 2 of 0.2, and the seed."""
-    study = study_of(("", "test_psnr", "train_psnr", "train_mse"))
+    study, workdir = study_of(("", "test_psnr", "train_psnr", "train_mse")), tmp_path_factory.mktemp("study")
     for run in study.runs():
-        write_run(tmp_path / run.id, tiny_run, run, (4.0 if run.levels[RATE] == 0.1 else 2.0) + 0.01 * run.seed)
-    cells, failed = collect(study, tmp_path, title="Which rate?")
+        write_run(workdir / run.id, tiny_run, run, (4.0 if run.levels[RATE] == 0.1 else 2.0) + 0.01 * run.seed)
+    cells, failed = collect(study, workdir, title="Which rate?")
     assert not failed
-    return study, tmp_path, cells, json.loads((tmp_path / "verdicts.json").read_text())
+    return study, workdir, cells, json.loads((workdir / "verdicts.json").read_text())
 
 
 def test_metrics_are_the_measures_of_the_task_on_every_split(study_of):
@@ -172,8 +182,90 @@ def test_table_summary_and_report_say_the_measures_of_the_task(collected):
     assert not any(word in report + summary for word in ("ccuracy", "top-1", "McNemar"))
 
 
-def test_a_task_that_selects_nothing_has_a_study_but_no_search(config_of, cell_of):
+def test_a_task_that_selects_nothing_has_a_study_but_no_search(config_of):
     study = Study(config_of("PLAIN"), {}, (0,))
     assert study.main == "test_ssim"
-    found = findings(study, [])
-    assert str(results_table(study, found).title) == "Test ssim of the latest checkpoint"
+    assert str(results_table(study, findings(study, [])).title) == "Test ssim of the latest checkpoint"
+    with pytest.raises(InputError, match=r"jaxcnn_test_restoring:PLAIN selects by none: its `selects` is \(\)"):
+        Search(config_of("PLAIN"), SPACE)
+
+
+def test_of_classification_a_search_maximises_accuracy(tiny_config):
+    search = Search(tiny_config(), SPACE)
+    assert search.direction == "maximize" and search.kind.main == "top1"
+
+
+@pytest.fixture
+def searched(config_of, tmp_path, monkeypatch):
+    """run(**fields): (Optuna study, printed lines) of trials whose squared error is that of log10(rate) from -1."""
+    pytest.importorskip("optuna")
+
+    def train(config, workdir, *, on_evaluation, final_test, quiet):
+        workdir.mkdir(parents=True, exist_ok=True)
+        error = float((np.log10(config.optimizer.learning_rate) + 1) ** 2)
+        for step in (1, 2, 3):
+            on_evaluation(step, error * 4 / step)
+        error = math.inf if config.optimizer.learning_rate > 0.9 else error
+        return type("Result", (), {"validation": {"step": 3, "mse": error, "ssim": 0.5, "psnr": -error}})
+
+    class Tested:
+        config, step = config_of(), 3
+        config.data.test = "test"
+
+        def __init__(self, folder):
+            self.folder = folder
+
+        def evaluate(self, split):
+            return None, {"n": 9, "mse": 0.125}
+
+    monkeypatch.setattr("jaxcnn.sweeps.search.train", train)
+    monkeypatch.setattr("jaxcnn.sweeps.trials.Trained", Tested)
+
+    def run(**fields):
+        lines, search = [], Search(config_of(), **{"space": SPACE, "sampler": "random", "pruner": "none", **fields})
+        return search, run_search(search, tmp_path / "search", report=lines.append), lines
+
+    return run
+
+
+def test_a_search_looks_for_the_least_error(searched, tmp_path):
+    search, study, lines = searched(trials=8)
+    errors = [(np.log10(trial.params[RATE]) + 1) ** 2 for trial in study.trials if trial.state.name == "COMPLETE"]
+    assert study.direction.name == "MINIMIZE" and study.best_value == pytest.approx(min(errors))
+    assert f"held out {study.trials[0].value:.4f}" in lines[0]
+    with (tmp_path / "search" / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["validation_mse"]) for row in rows if row["state"] == "done"] == pytest.approx(errors)
+    header, best = best_trials(search, study)
+    assert header[:2] == ("trial", "Held-out squared error (lower is better)")
+    assert best[0][0] == study.best_trial.user_attrs["folder"] and len(best) == len(errors)
+    report = (tmp_path / "search" / "report.html").read_text()
+    for words in ("Best held-out squared error", f"{study.best_value:.4f}", "Its test squared error", "0.1250"):
+        assert words in report
+    assert "ccuracy" not in report and "top-1" not in report
+
+
+def test_it_is_narrowed_around_the_least_error_and_prunes_what_is_above_the_median(searched):
+    _, study, _ = searched(trials=12, sampler="coarse_to_fine", pruner="median")
+    coarse, fine = ([np.log10(trial.params[RATE]) for trial in part] for part in (study.trials[:6], study.trials[6:]))
+    best = min(coarse, key=lambda rate: abs(rate + 1))
+    assert np.abs(np.subtract(fine, best)).max() <= 3 * 0.25 / 2 + 1e-9  # a quarter of three decades
+    pruned = [trial for trial in study.trials if trial.state.name == "PRUNED"]
+    ended = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    assert pruned and min(t.intermediate_values[1] for t in pruned) > min(t.intermediate_values[1] for t in ended)
+
+
+def test_a_trial_whose_measure_is_not_finite_is_named_and_counts_as_lost(searched):
+    space = {RATE: Choice((0.1, 1.0))}
+    _, study, lines = searched(trials=6, space=space)
+    lost = {trial.params[RATE] for trial in study.trials if trial.state.name == "PRUNED"}
+    assert lost == {1.0} and any("its held-out squared error is inf" in line for line in lines)
+    assert study.best_params[RATE] == 0.1 and len(study.trials) == 6
+
+
+def test_a_search_whose_task_turned_around_is_another(searched, monkeypatch):
+    searched(trials=1)
+    module = sys.modules["jaxcnn_test_restoring"]
+    monkeypatch.setattr(module, "KIND", module.KIND._replace(selects=("ssim",)))
+    with pytest.raises(InputError, match=r"holds a search that is to minimize .*, and ssim is to be maximized"):
+        searched(trials=2)
