@@ -17,6 +17,8 @@ from jaxcnn.training.step import DIVISOR, of_the_step
 
 logger = logging.getLogger(__name__)
 
+UNSEEN = Plateau()  # before the first evaluation
+
 
 class Record:
     """The host's side of one run, in a population or alone.
@@ -46,16 +48,8 @@ class Record:
 
     def memory(self, step, *, unlogged):
         """The JSON that a checkpoint holds beside the state; `unlogged` are the seconds that the rows below took."""
-        return {
-            "seed": self.config.seed,
-            "records": step * self.config.batch_size,
-            "seconds": self.seconds,
-            "unlogged": unlogged,
-            "metrics": {name: rows.tolist() for name, rows in self.rows.items()},
-            "plateau": _as_json(self.plateau),
-            "patience": _as_json(self.patience),
-            "config": self.config.to_dict(),
-        }
+        kept = {"seconds": self.seconds, "rows": self.rows, "plateau": self.plateau, "patience": self.patience}
+        return memory_of(self.config, step, unlogged=unlogged, **kept)
 
     def restore(self, memory, step, extension=None):
         """Goes on from what `memory` returned, under a longer duration where there is an Extension."""
@@ -166,6 +160,20 @@ class Record:
 
     def _epoch(self, step):
         return round(step / self.setup.steps_per_epoch, 4)
+
+
+def memory_of(config, step, *, seconds=0.0, unlogged=0.0, rows=None, plateau=UNSEEN, patience=UNSEEN):
+    """The JSON that a checkpoint holds beside a State: of a run that stands at a step, else one that has not begun."""
+    return {
+        "seed": config.seed,
+        "records": step * config.batch_size,
+        "seconds": seconds,
+        "unlogged": unlogged,
+        "metrics": {name: values.tolist() for name, values in (rows or {}).items()},
+        "plateau": _as_json(plateau),
+        "patience": _as_json(patience),
+        "config": config.to_dict(),
+    }
 
 
 def headline(kind):

@@ -108,3 +108,23 @@ def initial_state(key, numbers, setup, optimizers=None):
         key=jax.random.fold_in(key, 1),
         hyperparameters=numbers,
     )
+
+
+def state_of_network(config, kind, model, variables):
+    """The State of a network that no optimizer has seen.
+
+    Args:
+      config: of its run.
+      kind: the Kind of the task.
+      model: the Linen module.
+      variables: {"params", "batch_stats"}.
+    """
+    return State(
+        step=jnp.int32(0),
+        params=variables["params"],
+        batch_stats=variables["batch_stats"],
+        opt_state=(),
+        ema=None,
+        key=jax.random.key(config.seed),
+        hyperparameters=hyperparameters(config, kind, model),
+    )

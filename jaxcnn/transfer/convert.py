@@ -4,7 +4,6 @@ import logging
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.data.fit import Target
@@ -12,12 +11,13 @@ from jaxcnn.errors import InputError, input_errors, nearest
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.files import local_path, replaced, write_json
 from jaxcnn.training.config import default_config
+from jaxcnn.training.host import memory_of
 from jaxcnn.training.learning import make_kind
 from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.directory import CONVERTED, open_run, write_data, write_environment, write_statistics
 from jaxcnn.training.setup import set_up
-from jaxcnn.training.state import State, abstract_variables, hyperparameters
+from jaxcnn.training.state import abstract_variables, state_of_network
 from jaxcnn.training.validate import validate
 from jaxcnn.transfer.files import read_tensors
 from jaxcnn.transfer.mapping import to_tensors, to_variables
@@ -156,16 +156,8 @@ def _write(workdir, config, model, variables):
     """The run directory with its checkpoint, which is of the network alone: no optimizer has seen it."""
     open_run(workdir, config)
     write_environment(workdir, config, step=0)
-    state = State(
-        step=jnp.int32(0),
-        opt_state=(),
-        ema=None,
-        key=jax.random.key(config.seed),
-        hyperparameters=hyperparameters(config, make_kind(config), model),
-        **jax.device_put(variables, jax.local_devices()[0]),
-    )
-    memory = {"seed": config.seed, "records": 0, "seconds": 0.0, "unlogged": 0.0, "metrics": {}}
-    plateau = {"best": None, "count": 0, "scale": 1.0}
+    variables = jax.device_put(variables, jax.local_devices()[0])
+    state = state_of_network(config, make_kind(config), model, variables)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
-        checkpoints.save(0, state, memory={**memory, "plateau": plateau, "config": config.to_dict()})
+        checkpoints.save(0, state, memory=memory_of(config, 0))
         checkpoints.wait()
