@@ -32,6 +32,10 @@ NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 WANTED = {
     "architecture": "a class of flax.linen.Module, or a function of yours that builds one",
     "loss": "a function of yours, f(logits, targets) -> (n,)",
+    "optimizer": "a function of yours, f(numbers, **options) -> optax.GradientTransformation",
+    "schedule": "a function of yours, f(total, steps_per_epoch, **options) -> f(step)",
+    "operation": "a function of yours, f(key, image, magnitude) -> image",
+    "metric": "a function of yours, f(outputs, batch) -> (n,)",
     "data set": "a function or class of yours that takes (split, *, data_dir, ...) and returns Records",
     "task": "a jaxcnn.tasks.Kind",
     "sampler": "a function or class of yours that takes (labels, *, seed, batch_size, **options) and has "
@@ -109,13 +113,74 @@ def check(name):
     )
 
 
+def resolve(name, table, *, kind):
+    """What a name of a config stands for: `table[name]`, or the user's own as `package.module:attribute`.
+
+    Args:
+      name: the name.
+      table: {name: what it stands for} of ours. Where it has names "library:attribute", others of that library are
+        unknown.
+      kind: as for `import_code`.
+    Raises:
+      InputError: as `import_code`.
+      ValueError: no such name; the message names the nearest and the form of a name of the user's own.
+    """
+    check_name(name, table, kind=kind)
+    return table[name] if name in table else import_code(name, kind=kind)
+
+
+def check_name(name, table, *, kind):
+    """The ValueError of `resolve` for a name that is neither of the table nor of a form of code; imports nothing."""
+    libraries = {known.partition(":")[0] for known in table if ":" in known}
+    if name not in table and (":" not in name or name.partition(":")[0] in libraries):
+        raise ValueError(f"unknown {kind} {name!r}; {nearest(name, table)}; one of your own: package.module:attribute")
+
+
+def check_options(name, function, options, *, given=0):
+    """Raises ValueError for an option that a function takes no keyword argument for.
+
+    Args:
+      name: of the function, for the message.
+      function: whose arguments they become.
+      options: their names.
+      given: how many of its first arguments are not the user's.
+    """
+    parameters = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = list(parameters)[given:]
+    for option in options:
+        if option not in known:
+            raise ValueError(f"{name} takes no option {option!r}; {nearest(option, known)}")
+
+
+def call(function, *given, name, where, options):
+    """function(*given, **options) of what a config names.
+
+    Args:
+      function: as `resolve` returns it.
+      *given: its first arguments.
+      name: of the config.
+      where: the key of the options, for messages.
+      options: a dict, or ConfigDict, of keyword arguments.
+    Raises:
+      InputError: it takes no such option, or fails.
+    """
+    with input_errors(where):
+        check_options(name, function, options, given=len(given))
+    try:
+        with slips_named(where, name):
+            return function(*given, **options)
+    except TypeError as error:
+        raise InputError(f"{where}: {name}: {error}") from error
+
+
 def import_code(name, *, kind):
     """The object of `package.module:attribute`, checked before anybody calls it.
 
     Args:
       name: a name that the user has given, see `allow`.
-      kind: "architecture", a class of flax.linen.Module or a function that builds one; "loss", a function; "data set",
-        a function or a class; "task", a jaxcnn.tasks.Kind; "sampler", a function or a class.
+      kind: a key of WANTED, which says for each what it is.
     Raises:
       InputError: the name is not allowed, or what it names is something else or of the standard library.
       ValueError: no such module on the path, or no such attribute in it.
@@ -211,7 +276,7 @@ def names(config):
 def _refuse_standard(module, where):
     if module.partition(".")[0] in sys.stdlib_module_names:
         raise InputError(
-            f"{where}: {module} is of Python's standard library, which holds no network, loss or data set. It is "
+            f"{where}: {module} is of Python's standard library, which holds nothing to train with. It is "
             "never imported, whoever asks."
         )
 

@@ -21,7 +21,7 @@ from jaxcnn.architectures import (
     zfnet,
 )
 from jaxcnn.architectures.claim import Claim
-from jaxcnn.errors import look_up, nearest
+from jaxcnn.errors import nearest
 
 __all__ = ["ARCHITECTURES", "CLAIMS", "Claim", "create"]
 
@@ -67,11 +67,7 @@ def create(name, **options):
 
 def create_allowed(name, **options):
     """`create` for a name that stands in a config, which may come from a file: the user must have allowed it before."""
-    constructor = (
-        trust.import_code(name, kind="architecture")
-        if ":" in name
-        else look_up(name, table=ARCHITECTURES, kind="architecture")
-    )
+    constructor = trust.resolve(name, ARCHITECTURES, kind="architecture")
     known = _options(constructor)
     for option in options:
         if known is not None and option not in known:

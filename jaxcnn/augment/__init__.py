@@ -6,7 +6,8 @@ keys = jax.random.split(key, len(images))
 turned = jax.vmap(partial(rotate, magnitude=15.0))(keys, images)   # each image its own angle
 ```
 
-A config names them: `config.augment.operations = (("rotate", 0.5, 15.0),)`, see `make_augment`.
+A config names them, and functions of one's own: `config.augment.operations = (("rotate", 0.5, 15.0),)`, see
+`make_augment`.
 """
 
 from jaxcnn.augment.color import brightness, color_cast, contrast, gamma, hue, invert, saturation
@@ -17,7 +18,7 @@ from jaxcnn.augment.geometry import horizontal_flip, vertical_flip
 from jaxcnn.augment.lighting import lighting
 from jaxcnn.augment.mixing import cutmix, mixup
 from jaxcnn.augment.noise import additive_gaussian_noise, coarse_dropout, coarse_salt
-from jaxcnn.augment.operations import OPERATIONS, Operation
+from jaxcnn.augment.operations import OPERATIONS, Operation, operation
 from jaxcnn.augment.policy import make_augment, make_mix
 from jaxcnn.augment.recipes import RECIPES
 from jaxcnn.augment.superpixels import superpixels
@@ -51,6 +52,7 @@ __all__ = [
     "make_augment",
     "make_mix",
     "mixup",
+    "operation",
     "pad_crop",
     "perspective",
     "random_crop",

@@ -1,9 +1,11 @@
 """The operations that a policy names, each with its unit and three magnitudes: weak, medium, strong."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+from jaxcnn import trust
 from jaxcnn.augment.color import brightness, color_cast, contrast, gamma, hue, invert, saturation
 from jaxcnn.augment.crop import crop_and_pad
 from jaxcnn.augment.elastic import elastic
@@ -62,3 +64,19 @@ OPERATIONS = {
     "snowflakes": Operation(snowflakes, "density", (0.2, 0.5, 1)),
     "fast_snowy_landscape": Operation(fast_snowy_landscape, "density", (0.3, 0.6, 1)),
 }
+
+
+def operation(name, **options):
+    """The function f(key, image, *, magnitude) of a name in a config, with options of its own.
+
+    Args:
+      name: a key of OPERATIONS, or `package.module:attribute`, a function f(key, image, magnitude, **options) -> image.
+      **options: its further keyword arguments.
+    Raises:
+      InputError: the user has not allowed the name, or it names something else.
+      ValueError: there is no such name or option; the nearest is named.
+    """
+    found = trust.resolve(name, OPERATIONS, kind="operation")
+    function = found.function if name in OPERATIONS else found
+    trust.check_options(name, function, options, given=3)
+    return functools.partial(function, **options) if options else function

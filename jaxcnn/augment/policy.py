@@ -7,15 +7,16 @@ import jax.numpy as jnp
 
 from jaxcnn.augment.crop import pad_crop, random_resized_crop, random_scaled_crop
 from jaxcnn.augment.geometry import horizontal_flip, vertical_flip
-from jaxcnn.augment.lighting import lighting
 from jaxcnn.augment.mixing import cutmix, mixup
-from jaxcnn.augment.operations import OPERATIONS
+from jaxcnn.augment.operations import operation
+from jaxcnn.errors import input_errors
 
 
 def make_augment(config, size=None):
     """f(key, image, magnitude) of `config.augment`: crop, pad-crop, flips, operations; what is off costs nothing.
 
-    The operations are entries (name of OPERATIONS, probability, magnitude). Without `rand_augment` all of them are
+    The operations are entries (name, probability, magnitude), or with a dict of options behind it; a name is one that
+    `operation` takes. Without `rand_augment` all of them are
     applied in their order. With `rand_augment` = n an image gets n of them, drawn uniformly with replacement
     (RandAugment, Cubuk et al. 2020); under vmap every operation is then computed for every image, n times.
 
@@ -26,7 +27,8 @@ def make_augment(config, size=None):
       The function, for one float image in [0, 1]; its `magnitude`, which may be traced, multiplies every operation's.
     """
     operations = [
-        (_operation(config, name), probability, strength) for name, probability, strength in config.operations
+        (_operation(config, name, *options), probability, strength)
+        for name, probability, strength, *options in config.operations
     ]
 
     def augment(key, image, magnitude=1.0):
@@ -50,11 +52,13 @@ def make_augment(config, size=None):
     return augment
 
 
-def _operation(config, name):
+def _operation(config, name, options=()):
+    options = dict(options)
     if name == "lighting" and config.pca:
         values, vectors = config.pca[:3], jnp.reshape(jnp.asarray(config.pca[3:]), (3, 3))
-        return functools.partial(lighting, values=values, vectors=vectors)
-    return OPERATIONS[name].function
+        options = {"values": values, "vectors": vectors, **options}
+    with input_errors("config.augment.operations"):
+        return operation(name, **options)
 
 
 def _maybe(key, image, entry, magnitude):

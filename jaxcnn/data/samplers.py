@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxcnn import trust
 from jaxcnn.data.order import Order
-from jaxcnn.errors import InputError, input_errors, look_up, nearest
+from jaxcnn.errors import InputError, input_errors, nearest
 
 STREAMS = {"classes": 2, "images": 3, "places": 4}  # spawn keys of a seed; the random crops have 1
 
@@ -117,7 +117,7 @@ def make_order(records, *, seed, batch_size, name="shuffle", options=None):
     """
     own, options = trust.is_code(name), dict(options or {})
     with input_errors("config.sampler.name"):
-        sampler = trust.import_code(name, kind="sampler") if own else look_up(name, table=SAMPLERS, kind="sampler")
+        sampler = trust.resolve(name, SAMPLERS, kind="sampler")
     _check_options(sampler, name, options)
     if sampler is shuffle:  # which needs no labels
         return Order(len(records), seed=seed)

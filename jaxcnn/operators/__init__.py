@@ -32,6 +32,7 @@ from jaxcnn.operators.locally_connected import LocallyConnected, locally_connect
 from jaxcnn.operators.loss import (
     LOSSES,
     distillation,
+    focal,
     multi_head,
     rbf_loss,
     smooth_labels,
@@ -89,6 +90,7 @@ __all__ = [
     "dropout",
     "elu",
     "fitting_padding",
+    "focal",
     "global_average_pool",
     "global_max_pool",
     "identity",

@@ -86,6 +86,32 @@ def rbf_loss(logits, targets, *, rejection=1.0):
     return competition - jnp.sum(targets * logits, axis=-1)
 
 
+def focal(logits, targets, *, gamma=2.0):
+    """Weighs the cross-entropy down where a class is predicted well already (Lin et al. 2017, arXiv:1708.02002, eq. 4).
+
+    L = -sum_k t_k * (1 - p_k)**gamma * log p_k,   p = softmax(z)
+
+    The paper's p is of one sigmoid a class, and its alpha balances foreground and background; here classes exclude each
+    other. gamma = 0 is softmax_cross_entropy; 2 is the paper's best.
+
+    Args:
+      logits: (n, K), any float type; computed in float32 at least.
+      targets: (n, K), probabilities.
+      gamma: a number or a traced scalar, from 0.
+    Returns:
+      (n,), float32 (float64 for float64).
+    Raises:
+      ValueError: the shapes differ or are not (n, K), or gamma is negative.
+    """
+    if isinstance(gamma, (int, float)) and gamma < 0:
+        raise ValueError(f"gamma must be 0 or more, got {gamma}")
+    logits, targets = _wide(logits, targets)
+    log_p = jax.nn.log_softmax(logits, axis=-1)
+    # of a sure class 1 - p is 0, where a root has no derivative
+    left = jnp.maximum(-jnp.expm1(log_p), jnp.finfo(logits.dtype).tiny)
+    return -jnp.sum(targets * left ** jnp.asarray(gamma, logits.dtype) * log_p, axis=-1)
+
+
 def distillation(logits, teacher_logits, *, temperature=2.0, squared_temperature=True):
     """Takes the cross-entropy of a network against another one's softened outputs (Hinton et al. 2015, eq. 1).
 
@@ -137,6 +163,7 @@ def multi_head(heads, targets, *, weights, loss=softmax_cross_entropy):
 
 
 LOSSES = {
+    "focal": focal,
     "rbf_loss": rbf_loss,
     "softmax_cross_entropy": softmax_cross_entropy,
     "squared_error": squared_error,

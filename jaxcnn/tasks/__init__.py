@@ -4,7 +4,6 @@ A run names its kind in config.task.name: a key of TASKS, or `package.module:att
 """
 
 from jaxcnn import trust
-from jaxcnn.errors import look_up
 from jaxcnn.tasks.classification import CLASSIFICATION
 from jaxcnn.tasks.forgetting import FORGETTING
 from jaxcnn.tasks.task import (
@@ -47,4 +46,4 @@ def kind_allowed(name):
       InputError: the name is not allowed, or names something else.
       ValueError: no such name; the nearest is named.
     """
-    return trust.import_code(name, kind="task") if trust.is_code(name) else look_up(name, table=TASKS, kind="task")
+    return trust.resolve(name, TASKS, kind="task")

@@ -4,8 +4,11 @@ import math
 import os
 
 import jax
+import jax.numpy as jnp
 
-from jaxcnn.errors import InputError
+from jaxcnn import trust
+from jaxcnn.augment import operation
+from jaxcnn.errors import InputError, input_errors
 from jaxcnn.training.validate import LARGEST
 
 SAMPLE = 256  # images in a batch of those that the statistics are measured on
@@ -13,7 +16,7 @@ WORKERS_PER_CORE = 16  # more only wait for each other, even where each waits fo
 
 
 def check_images(config, shape):
-    """Raises InputError where the images of a config are too large for this machine's memory, or for its padding.
+    """Raises InputError where the images of a config do not fit its operations, its padding or this machine's memory.
 
     Args:
       config: a config with its batch size and data filled in.
@@ -25,6 +28,7 @@ def check_images(config, shape):
             f"config.augment.pad_crop is {pad}, but the images are {shape[0]}x{shape[1]}: a window could lie in the "
             "padding alone. It is less than a side; 4 is usual for 32x32."
         )
+    _check_operations(config.augment.operations, tuple(shape))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     images = max(4 * config.batch_size / jax.process_count(), SAMPLE)  # bytes a value: float32 in a step, else uint8
     for key, value, needed in (
@@ -36,6 +40,22 @@ def check_images(config, shape):
             raise InputError(
                 f"config.data.{key} is {value}: {what} would take {needed / 2**30:,.0f} GiB, and this machine has "
                 f"{memory / 2**30:,.0f} GiB of memory."
+            )
+
+
+def _check_operations(entries, shape):
+    key, image, magnitude = jax.eval_shape(lambda: (jax.random.key(0), jnp.zeros(shape), jnp.float32(0)))
+    for name, _, _, *options in entries:
+        if not (trust.is_code(name) or options):  # ours, as tested
+            continue
+        with input_errors("config.augment.operations"):
+            function = operation(name, **dict(*options))
+        where = f"config.augment.operations: {name} of an image {shape}"
+        with trust.slips_named(where, name):
+            found = jax.eval_shape(lambda k, i, m: function(k, i, magnitude=m), key, image, magnitude)  # noqa: B023
+        if getattr(found, "shape", None) != shape:
+            raise InputError(
+                f"{where} gives {getattr(found, 'shape', type(found).__name__)}; it gives an image of the same shape."
             )
 
 

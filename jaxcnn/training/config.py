@@ -18,7 +18,10 @@ from jaxcnn.errors import InputError, nearest
 FREE_KEYS = ("data.data_dir", "data.workers", "checkpoint.keep")
 
 # Sections whose keys are the arguments of what is named beside them.
-OPTIONS = ("model.options", "sampler.options", "task.options", "optimizers")
+OPTIONS = (
+    *(f"{section}.options" for section in ("loss", "model", "optimizer", "sampler", "schedule", "task")),
+    "optimizers",
+)
 
 
 class Config(ml_collections.ConfigDict):
@@ -87,7 +90,7 @@ def default_config():
             "pad_crop": 0,  # pixels of zeros around the image before a window of its size is cut
             "flip": False,  # left to right
             "vertical_flip": False,
-            "operations": (),  # (name of jaxcnn.augment.OPERATIONS, probability, magnitude), ...
+            "operations": (),  # (of augment.OPERATIONS or package.module:attribute, probability, magnitude, options?)
             "rand_augment": 0,  # so many of the operations, drawn for each image; 0: all of them, in order
             "magnitude": 1.0,  # times that of every operation; changes without recompilation
             "pca": (),  # 3 values and 3x3 vectors for lighting, as the verb statistics prints them; empty: ImageNet's
@@ -106,7 +109,8 @@ def default_config():
     )
     config.loss = Config(
         {
-            "name": "softmax_cross_entropy",
+            "name": "softmax_cross_entropy",  # of jaxcnn.operators.LOSSES, or package.module:attribute
+            "options": Config(),  # the loss's own arguments, as {"gamma": 1.0} of focal
             "label_smoothing": 0.0,
             "auxiliary_weight": 0.3,  # of each auxiliary head's loss (GoogLeNet, Inception-v3)
         }
@@ -119,7 +123,8 @@ def default_config():
     )
     config.optimizer = Config(
         {
-            "name": "sgd",
+            "name": "sgd",  # sgd, adam, adamw, rmsprop, optax:<name>, package.module:attribute
+            "options": Config(),  # the arguments of the last two; their numbers are not those below but clip to decay
             "learning_rate": 0.1,
             "momentum": 0.9,  # of sgd; Adam's first moment; RMSProp's momentum
             "nesterov": False,
@@ -138,7 +143,8 @@ def default_config():
     config.optimizers = Config()  # of a game: {player: {key of optimizer: value}}; "rate" is a factor of learning_rate
     config.schedule = Config(
         {
-            "name": "constant",
+            "name": "constant",  # constant, step, plateau, cosine, optax:<name>, package.module:attribute
+            "options": Config(),  # the arguments of the last two: rates are factors, durations may be text as "50%"
             "warmup": "0 steps",  # linear, from 0
             "boundaries": (),  # step: durations at which the rate is multiplied by factor
             "factor": 0.1,

@@ -1,22 +1,73 @@
 """The update rules: optax transformations whose numbers are traced, so that changing one never recompiles."""
 
+import functools
+import inspect
+
 import jax
+import jax.numpy as jnp
 import optax
 
+from jaxcnn import trust
 from jaxcnn.errors import InputError, input_errors, look_up
 
 
-def make_optimizer(config, schedule):
+def _sgd(numbers, settings):
+    return [optax.trace(numbers["momentum"], nesterov=settings.nesterov)]
+
+
+def _adam(numbers, settings):
+    return [optax.scale_by_adam(numbers["momentum"], settings.second_moment, settings.epsilon)]
+
+
+def _rmsprop(numbers, settings):
+    tensorflow = settings.rmsprop_convention == "tensorflow"
+    rms = optax.scale_by_rms(
+        settings.second_moment, settings.epsilon, initial_scale=1.0 if tensorflow else 0.0, eps_in_sqrt=tensorflow
+    )
+    return [rms, *_sgd(numbers, settings)]
+
+
+OURS = {"adam": _adam, "adamw": _adam, "rmsprop": _rmsprop, "sgd": _sgd}  # f(numbers, settings, **options)
+# lbfgs searches along the loss, which an update does not see; fromage is not linear in its rate; noisy_sgd has one key
+LEFT_OUT = ("fromage", "lbfgs", "noisy_sgd")
+OPTAX = {
+    f"optax:{name}": function
+    for name, function in inspect.getmembers(optax, inspect.isfunction)
+    if next(iter(inspect.signature(function).parameters), "") == "learning_rate"
+    and not name.startswith("scale_by")
+    and name not in LEFT_OUT
+}
+OPTIMIZERS = {**OURS, **OPTAX}
+
+
+def make_optimizer(config, schedule, *, where="config.optimizer"):
     """A function from the state's hyperparameters to the optax transformation of this config.
 
     The order is: gradient clipping by global norm, L2 weight decay (w added to the gradient before momentum, as every
-    paper of the curriculum has it), momentum or Adam or RMSProp, decoupled weight decay (times the learning rate after
-    momentum, Loshchilov and Hutter 2017), the learning rate `schedule(step) * learning_rate_scale`.
+    paper of the curriculum has it), the direction of the named optimizer, decoupled weight decay (times the learning
+    rate after momentum, Loshchilov and Hutter 2017), the learning rate `schedule(step) * learning_rate_scale`.
+
+    sgd, adam, rmsprop: momentum, Adam (Kingma and Ba 2014), RMSProp with momentum.
+    adamw: Adam whose weight decay is decoupled, whatever config.optimizer.decay says.
+    optax:NAME: optax's, made with the options and a rate of 1, which ours multiplies. A weight decay of its own is off
+      unless an option sets it. Of config.optimizer it uses clip, weight_decay, decay and decay_mask.
+    package.module:attribute: f(numbers, **options) -> optax.GradientTransformation, that gives a direction: what is
+      subtracted from the parameters, times the learning rate, as optax.scale_by_adam() gives it. `numbers` are
+      traced: "momentum", "weight_decay" and others of the state.
 
     momentum_convention "torch": v = m v + g, w -= rate v; "caffe" (Krizhevsky et al. 2012): v = m v + rate g, w -= v.
     They differ where the rate changes. Decoupled decay is for the torch convention only.
+
+    Args:
+      config: a run's config.
+      schedule: as make_schedule returns it.
+      where: the key that the optimizer stands under, for messages.
+    Raises:
+      InputError: there is no such optimizer, or an option does not fit.
     """
     settings = config.optimizer
+    direction = _direction(settings, where)
+    decoupled = settings.decay == "decoupled" or settings.name == "adamw"
 
     def optimizer(numbers):
         def rate(count):
@@ -25,12 +76,10 @@ def make_optimizer(config, schedule):
         decay = optax.add_decayed_weights(numbers["weight_decay"], mask=_mask(settings.decay_mask))
         learn = optax.scale_by_learning_rate(rate)
         clip = [optax.clip_by_global_norm(settings.clip)] if settings.clip else []
-        before = [decay] if settings.decay == "l2" else []
-        after = [decay] if settings.decay == "decoupled" else []
+        before, after = ([], [decay]) if decoupled else ([decay], [])
         if settings.name == "sgd" and settings.momentum_convention == "caffe":
-            momentum = optax.trace(numbers["momentum"], nesterov=settings.nesterov)
-            return optax.chain(*clip, *before, learn, momentum)
-        return optax.chain(*clip, *before, *_direction(settings, numbers), *after, learn)
+            return optax.chain(*clip, *before, learn, *direction(numbers))
+        return optax.chain(*clip, *before, *direction(numbers), *after, learn)
 
     return optimizer
 
@@ -54,33 +103,63 @@ def make_optimizers(config, players, schedule):
 
 
 def _changed(config, player, schedule):
-    own = {**config.optimizers.get(player, {})}
+    own, where = {**config.optimizers.get(player, {})}, f"config.optimizers.{player}"
     if not own:
         return make_optimizer(config, schedule)
     rate, config = own.pop("rate", 1.0), config.copy_and_resolve_references()
     for key in own:
-        with input_errors(f"config.optimizers.{player}"):
+        with input_errors(where):
             look_up(key, table=config.optimizer.to_dict(), kind="key")
     try:
-        config.optimizer.update(own)
+        with config.unlocked():
+            if {"name", "options"} & own.keys():  # the options of another optimizer are not its own
+                config.optimizer.options = own.pop("options", {})
+            config.optimizer.update(own)
     except TypeError as error:
-        raise InputError(f"config.optimizers.{player}: {error}") from error
-    optimizer = make_optimizer(config, lambda step: rate * schedule(step))
+        raise InputError(f"{where}: {error}") from error
+    optimizer = make_optimizer(config, lambda step: rate * schedule(step), where=where)
     fixed = {key: own[key] for key in ("momentum", "weight_decay") if key in own}
     return lambda numbers: optimizer({**numbers, **fixed})
 
 
-def _direction(settings, numbers):
-    if settings.name == "adam":
-        return [optax.scale_by_adam(numbers["momentum"], settings.second_moment, settings.epsilon)]
-    momentum = optax.trace(numbers["momentum"], nesterov=settings.nesterov)
-    if settings.name == "sgd":
-        return [momentum]
-    tensorflow = settings.rmsprop_convention == "tensorflow"
-    rms = optax.scale_by_rms(
-        settings.second_moment, settings.epsilon, initial_scale=1.0 if tensorflow else 0.0, eps_in_sqrt=tensorflow
-    )
-    return [rms, momentum]
+def _direction(settings, where):
+    """f(numbers) -> [transformation, ...] that gives what is subtracted, times the learning rate."""
+    name, options = settings.name, settings.options.to_dict()
+    with input_errors(f"{where}.name"):
+        function = trust.resolve(name, OPTIMIZERS, kind="optimizer")
+    call = functools.partial(trust.call, function, name=name, where=f"{where}.options")
+    if name in OURS:
+        with input_errors(f"{where}.options"):
+            trust.check_options(name, function, options, given=2)
+        return functools.partial(function, settings=settings)
+    if name in OPTAX:
+        decay = {"weight_decay": 0.0} if "weight_decay" in inspect.signature(function).parameters else {}
+        made = call(1.0, options={**decay, **options})
+        _check_direction(name, lambda numbers: made, where)
+        return lambda numbers: [made, optax.scale(-1.0)]  # optax gives what is added
+
+    _check_direction(name, functools.partial(call, options=options), where)
+    return lambda numbers: [call(numbers, options=options)]
+
+
+def _check_direction(name, make, where):
+    """Raises InputError where an optimizer does not give an update like its gradients."""
+    params = {"kernel": jnp.zeros((2, 2)), "bias": jnp.zeros(2)}
+    numbers = dict.fromkeys(("learning_rate_scale", "momentum", "weight_decay", "dropout"), jnp.float32(0.5))
+
+    def updates(numbers, params):
+        made = make(numbers)
+        if not isinstance(made, optax.GradientTransformation):
+            raise InputError(
+                f"{where}: {name} returns {type(made).__name__}; it returns an optax.GradientTransformation."
+            )
+        return made.update(params, made.init(params), params)[0]
+
+    with trust.slips_named(f"{where}: {name} of gradients", name):
+        found = jax.eval_shape(updates, numbers, params)
+    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (found, params)]
+    if shapes[0] != shapes[1]:
+        raise InputError(f"{where}: {name} gives updates of other shapes or types than the gradients.")
 
 
 def _mask(rule):

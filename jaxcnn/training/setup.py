@@ -16,6 +16,7 @@ from jaxcnn.tasks.pixels import normalise
 from jaxcnn.training.bounds import check_images, check_steps
 from jaxcnn.training.check_task import check_task
 from jaxcnn.training.config import default_config
+from jaxcnn.training.duration import duration_in_steps
 from jaxcnn.training.evaluate import Evaluator
 from jaxcnn.training.feed import Feed, fits_on_device, training_order
 from jaxcnn.training.finetune.plan import Plan, inherit, make_plan
@@ -27,7 +28,7 @@ from jaxcnn.training.rundir.data_changes import about_data
 from jaxcnn.training.rundir.directory import about_task
 from jaxcnn.training.schedule import make_schedule
 from jaxcnn.training.step import make_train_step
-from jaxcnn.training.validate import duration_in_steps, validate
+from jaxcnn.training.validate import validate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,6 +220,7 @@ def set_up_allowed(config, *, devices=None):
     setup = Setup(config, train, shape, crop, held_out, model, kind, loss, replicas, steps_per_epoch, total, Plan())
     task = setup.task()
     check_task(config, kind, task, model, setup.about())
+    setup.optimizers()  # which names schedules and optimizers of the user's own: a slip in one is found now
     plan = make_plan(config, model, shape, steps, init=task.init, fields=setup.fields)
     return dataclasses.replace(setup, plan=plan)
 
@@ -329,9 +331,12 @@ def _check_batch(config, replicas):
 
 def make_loss(config, classes):
     """f(logits, targets) -> (n,) of config.loss, for a number of classes; InputError where it gives something else."""
-    name = config.loss.name
+    name, options = config.loss.name, config.loss.options.to_dict()
     with input_errors("config.loss.name"):
-        loss = trust.import_code(name, kind="loss") if ":" in name else look_up(name, table=LOSSES, kind="loss")
+        loss = trust.resolve(name, LOSSES, kind="loss")
+    with input_errors("config.loss.options"):
+        trust.check_options(name, loss, options, given=2)
+    loss = functools.partial(loss, **options) if options else loss
     batch = jax.ShapeDtypeStruct((2, classes), jnp.float32)
     with trust.slips_named(f"config.loss.name: {name} of logits and targets (2, {classes})", name):
         found = jax.eval_shape(loss, batch, batch)

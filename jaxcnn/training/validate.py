@@ -2,15 +2,16 @@
 
 import itertools
 import math
-import re
 
 from jaxcnn import trust
 from jaxcnn.augment import OPERATIONS
 from jaxcnn.data import SAMPLERS
-from jaxcnn.errors import InputError, input_errors, look_up, nearest
+from jaxcnn.errors import InputError, input_errors, nearest
+from jaxcnn.operators import LOSSES
 from jaxcnn.training.config import default_config, flatten, is_option
-
-DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?|%)\s*$")
+from jaxcnn.training.duration import duration_in_steps, parse_duration
+from jaxcnn.training.optimizer import OPTIMIZERS
+from jaxcnn.training.schedule import SCHEDULES
 
 CHOICES = {
     "data.fit": ("crop", "stretch", "pad"),
@@ -20,13 +21,19 @@ CHOICES = {
     "augment.crop": ("none", "resized", "scaled"),
     "model.dtype": ("float32", "bfloat16"),
     "model.batch_norm": ("replica", "synchronized"),
-    "optimizer.name": ("sgd", "adam", "rmsprop"),
     "optimizer.momentum_convention": ("torch", "caffe"),
     "optimizer.rmsprop_convention": ("tensorflow", "torch"),
     "optimizer.decay": ("l2", "decoupled"),
     "optimizer.decay_mask": ("all", "kernels"),
-    "schedule.name": ("constant", "step", "plateau", "cosine"),
     "parallel": ("pmap", "shard_map"),
+}
+
+# What a key may name beside `package.module:attribute`, and the word for it.
+TABLES = {
+    "loss.name": (LOSSES, "loss"),
+    "optimizer.name": (OPTIMIZERS, "optimizer"),
+    "sampler.name": (SAMPLERS, "sampler"),
+    "schedule.name": (SCHEDULES, "schedule"),
 }
 
 LARGEST = {int: 2**31 - 1, float: 3.4e38}  # of what int32 and float32 hold
@@ -78,13 +85,13 @@ def validate(config):
             raise InputError(f"unknown config key '{key}'; {nearest(key, known)}")
         if key in CHOICES and value not in CHOICES[key] and (value or value != known[key]):
             raise InputError(f"config.{key} is '{value}'; it is one of {', '.join(CHOICES[key])}.")
+        if key in TABLES:
+            with input_errors(f"config.{key}"):
+                trust.check_name(value, TABLES[key][0], kind=TABLES[key][1])
         if key in RANGES and value is not None:
             _check_number(key, value)
         if key in PATTERNS and not all(isinstance(pattern, str) for pattern in value):
             raise InputError(f"config.{key} is {value!r}; it holds names in quotes, as ('conv1',).")
-    if not trust.is_code(config.sampler.name):
-        with input_errors("config.sampler.name"):
-            look_up(config.sampler.name, table=SAMPLERS, kind="sampler")
     _validate_durations(config, flat)
     if config.optimizer.name != "sgd" and config.optimizer.nesterov:
         raise InputError(f"config.optimizer.nesterov is for sgd, not for {config.optimizer.name}.")
@@ -92,7 +99,7 @@ def validate(config):
         config.optimizer.name != "sgd" or config.optimizer.decay == "decoupled"
     ):
         raise InputError("config.optimizer.momentum_convention 'caffe' is for sgd with decay 'l2'.")
-    if config.optimizer.name != "sgd" and not config.optimizer.epsilon:
+    if config.optimizer.name in ("adam", "adamw", "rmsprop") and not config.optimizer.epsilon:
         raise InputError("config.optimizer.epsilon is 0: where gradients are 0 the step would be 0 / 0; 1e-8 is usual.")
     _validate_images(config)
     _validate_augment(config.augment)
@@ -154,19 +161,19 @@ def _validate_augment(settings):
             limits = {"crop_area": "0 to 1", "crop_scale": "1 or more"}.get(key, "above 0")
             raise InputError(f"config.augment.{key} is {settings[key]}; it is (lowest, highest), {limits}.")
     for entry in settings.operations:
-        if not (isinstance(entry, tuple) and len(entry) == 3 and isinstance(entry[0], str) and _are_numbers(entry[1:])):
+        if not _is_operation(entry):
             raise InputError(
                 f"config.augment.operations has {entry!r}; an entry is (name, probability, magnitude), as "
-                "(('rotate', 0.5, 15.0),)."
+                "(('rotate', 0.5, 15.0),), with a dict of options behind them where it has some."
             )
-        name, probability, magnitude = entry
+        name, probability, magnitude = entry[:3]
         with input_errors("config.augment.operations"):
-            look_up(name, table=OPERATIONS, kind="operation")
-        below = OPERATIONS[name].below
+            trust.check_name(name, OPERATIONS, kind="operation")
         if not (0 <= probability <= 1 and 0 <= magnitude < math.inf):  # NaN neither
             raise InputError(
                 f"config.augment.operations has {entry!r}; a probability is from 0 to 1, a magnitude is not negative."
             )
+        below = OPERATIONS[name].below if name in OPERATIONS else math.inf
         if magnitude * settings.magnitude >= below:
             times = "" if settings.magnitude == 1 else f", times config.augment.magnitude {settings.magnitude:g}"
             raise InputError(
@@ -180,6 +187,12 @@ def _validate_augment(settings):
             f"config.augment.pca has {len(settings.pca)} values; it is 3 values and 3x3 vectors, as "
             "`python -m jaxcnn statistics` prints them."
         )
+
+
+def _is_operation(entry):
+    if not (isinstance(entry, tuple) and len(entry) in (3, 4) and isinstance(entry[0], str)):
+        return False
+    return _are_numbers(entry[1:3]) and all(isinstance(options, dict) for options in entry[3:])
 
 
 def _validate_finetune(config):
@@ -217,40 +230,3 @@ def parse_statistic(text, key):
             f"config.{key} is '{text}'; it is channel, pixel, none or numbers "
             "on the [0, 1] scale, as '0.485,0.456,0.406'."
         ) from None
-
-
-def duration_in_steps(text, *, key, steps_per_epoch, total):
-    """Steps of "64000 steps", "30 epochs" or "50%".
-
-    Args:
-      text: the duration.
-      key: the config key it comes from, for the error.
-      steps_per_epoch: records of an epoch over the batch size, a float.
-      total: steps of the whole run, for "%".
-    Returns:
-      int, rounded to the nearest step.
-    Raises:
-      InputError: the text is not a duration.
-    """
-    number, unit = parse_duration(text, key)
-    return round(number * {"steps": 1, "epochs": steps_per_epoch, "%": total / 100}[unit])
-
-
-def parse_duration(text, key):
-    """(30.0, "epochs") of "30 epochs"; the unit is steps, epochs or %.
-
-    Args:
-      text: the duration.
-      key: the config key it comes from, for the error.
-    Raises:
-      InputError: the text is not a duration.
-    """
-    match = DURATION.match(text) if isinstance(text, str) else None
-    if not match:
-        raise InputError(f"config.{key} is '{text}'; a duration is written '64000 steps', '30 epochs' or '50%'.")
-    number, unit = float(match[1]), match[2]
-    if unit.startswith("step") and number != int(number):
-        raise InputError(f"config.{key} is '{text}'; a number of steps is whole.")
-    if unit == "%" and number > 100:
-        raise InputError(f"config.{key} is '{text}'; a share of the run is from 0% to 100%.")
-    return number, unit if unit.endswith(("s", "%")) else f"{unit}s"

@@ -7,6 +7,7 @@ from jax.test_util import check_grads
 from jaxcnn.operators import (
     LOSSES,
     distillation,
+    focal,
     multi_head,
     rbf_loss,
     smooth_labels,
@@ -38,7 +39,16 @@ def rbf_loss_by_loops(logits, targets):
     ]
 
 
+def focal_by_loops(logits, targets):
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return [
+        -sum(t * (1 - q) ** 2 * np.log(q) for t, q in zip(target, row, strict=True))
+        for target, row in zip(targets, p, strict=True)
+    ]
+
+
 BY_LOOPS = {
+    "focal": focal_by_loops,
     "rbf_loss": rbf_loss_by_loops,
     "softmax_cross_entropy": softmax_cross_entropy_by_loops,
     "squared_error": squared_error_by_loops,
@@ -70,6 +80,20 @@ def test_cross_entropy_at_chance_and_at_large_logits():
     np.testing.assert_allclose(softmax_cross_entropy(jnp.zeros((2, 1000)), one_hot), np.log(1000), rtol=1e-6)
     sure = softmax_cross_entropy(jnp.array([[1e4, 0.0], [0.0, 1e4]]), jnp.array([[1.0, 0], [1, 0]]))
     np.testing.assert_allclose(sure, [0, 1e4])
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_the_focal_loss_of_a_sure_class_has_no_gradient(gamma):
+    """Not even where 1 - p is 0 in float32, and (1 - p)**0.5 has no derivative."""
+    one_hot, loss = jnp.eye(3)[:1], lambda z: focal(z, jnp.eye(3)[:1], gamma=gamma)[0]
+    np.testing.assert_array_equal(jax.grad(loss)(jnp.array([[200.0, 0.0, 0.0]])), jnp.zeros((1, 3)))
+    even = jnp.zeros((1, 3))
+    np.testing.assert_allclose(focal(even, one_hot, gamma=gamma), (2 / 3) ** gamma * np.log(3), rtol=1e-6)
+
+
+def test_a_negative_gamma_is_refused():
+    with pytest.raises(ValueError, match="gamma must be 0 or more, got -1"):
+        focal(jnp.zeros((1, 3)), jnp.eye(3)[:1], gamma=-1)
 
 
 def test_smoothing_shares_with_every_class():

@@ -6,6 +6,7 @@ import pytest
 
 from jaxcnn.errors import InputError
 from jaxcnn.sweeps import Claim, Measure, Study, load_study
+from jaxcnn.sweeps.search import Range, Search
 from jaxcnn.training.config import default_config, differences
 
 
@@ -50,6 +51,18 @@ def test_an_id_outlives_a_new_key_at_its_default(tiny_config, monkeypatch):
     base.optimizer.of_tomorrow = 1.0
     (changed,) = Study(base, {"optimizer.learning_rate": (0.3,)}, (0,)).runs()
     assert before.id == after.id != changed.id
+
+
+def test_the_options_of_a_loss_and_of_others_are_factors(tiny_config):
+    base = tiny_config({"loss.name": "focal", "optimizer.name": "optax:lion"})
+    study = Study(base, {"loss.options.gamma": (0.0, 2.0), "optimizer.options": ({"b1": 0.8}, {})}, (0,))
+    found = {
+        run.cell: (run.config.loss.options.to_dict(), run.config.optimizer.options.to_dict()) for run in study.runs()
+    }
+    assert list(found.values()) == [({"gamma": g}, b) for g in (0.0, 2.0) for b in ({"b1": 0.8}, {})]
+    assert len({run.id for run in study.runs()}) == 4
+    search = Search(base, {"loss.options.gamma": Range(0.0, 5.0)})
+    assert search.config({"loss.options.gamma": 3.0}).loss.options.to_dict() == {"gamma": 3.0}
 
 
 def test_a_long_level_makes_no_long_folder(tiny_config):

@@ -9,7 +9,8 @@ import pytest
 from jaxcnn import default_config
 from jaxcnn.errors import InputError
 from jaxcnn.training.config import differences, flatten, from_json, load_config, to_json
-from jaxcnn.training.validate import duration_in_steps, validate
+from jaxcnn.training.duration import duration_in_steps
+from jaxcnn.training.validate import validate
 
 FILE = """
 from jaxcnn import default_config
@@ -124,7 +125,7 @@ def test_what_is_wrong_with_a_file_is_said(config_file, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("optimizer.name", "sdg", "sgd, adam, rmsprop"),
+        ("optimizer.name", "sdg", "did you mean 'sgd'?; known: adam, adamw"),
         ("data.fit", "crops", "crop, stretch, pad"),
         ("schedule.name", "cosin", "cosine"),
         ("optimizer.learning_rate", -0.1, "from 0.0"),

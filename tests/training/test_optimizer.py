@@ -6,9 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxcnn import default_config
+from jaxcnn import InputError, default_config, trust
 from jaxcnn.tasks import CLASSIFICATION
-from jaxcnn.training.optimizer import make_optimizer
+from jaxcnn.training.optimizer import make_optimizer, make_optimizers
 from jaxcnn.training.state import hyperparameters
 
 GRADIENTS = np.array([[0.5, -2.0], [1.0, 0.1], [-0.7, 0.3], [0.2, 0.0], [1.5, -1.0]], np.float64)
@@ -153,3 +153,120 @@ def test_the_scale_multiplies_the_rate():
     weights = jnp.float32(START)
     updates, _ = make(numbers).update(jnp.float32(GRADIENTS[0]), make(numbers).init(weights), weights)
     np.testing.assert_allclose(updates, -0.025 * GRADIENTS[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("lion", {"b1": 0.8}), ("adabelief", {}), ("sgd", {"momentum": 0.9, "nesterov": True}), ("rprop", {}),
+])  # fmt: skip
+def test_an_optimizer_of_optax_is_what_optax_makes(name, options):
+    rates = jnp.float32([0.1, 0.05, 0.02, 0.02, 0.01])
+    changes = {"name": f"optax:{name}", "options": options}
+    found = descend(changes, START, GRADIENTS, lambda step: rates[step])
+    theirs, weights = getattr(optax, name), jnp.float32(START)
+    quiet = {"weight_decay": 0.0} if name == "lion" else {}
+    own = theirs(lambda step: rates[step], **options, **quiet)
+    if name == "rprop":  # its rate is a number
+        own = optax.chain(theirs(1.0), optax.scale_by_schedule(lambda step: rates[step]))
+    state = own.init(weights)
+    for gradient, expected in zip(jnp.float32(GRADIENTS), found, strict=True):
+        updates, state = own.update(gradient, state, weights)
+        weights = optax.apply_updates(weights, updates)
+        np.testing.assert_array_equal(weights, expected)
+
+
+@pytest.mark.parametrize("decay", ["l2", "decoupled"])
+def test_our_clipping_and_decay_are_around_an_optimizer_of_optax(decay):
+    """optax's sgd without momentum is sgd with a momentum of 0, whatever stands around both."""
+    around = {"clip": 1.0, "weight_decay": 0.1, "decay": decay}
+    plain = descend({**around, "momentum": 0.0}, START, GRADIENTS, constant(0.1))
+    np.testing.assert_array_equal(plain, descend({**around, "name": "optax:sgd"}, START, GRADIENTS, constant(0.1)))
+
+
+def test_adamw_is_adam_with_decoupled_decay():
+    decoupled = {"name": "adam", "decay": "decoupled", "weight_decay": 0.1}
+    expected = descend(decoupled, START, GRADIENTS, constant(0.1))
+    found = descend({**decoupled, "name": "adamw", "decay": "l2"}, START, GRADIENTS, constant(0.1))
+    np.testing.assert_array_equal(found, expected)
+    theirs, state = optax.adamw(0.1, eps=1e-8, weight_decay=0.1), None
+    weights = jnp.float32(START)
+    for gradient in jnp.float32(GRADIENTS):
+        updates, state = theirs.update(gradient, theirs.init(weights) if state is None else state, weights)
+        weights = optax.apply_updates(weights, updates)
+    np.testing.assert_allclose(found[-1], weights, rtol=1e-5)
+
+
+OWN = """
+import jax
+import optax
+
+def signs(numbers, share=0.5):
+    rate = share * numbers["momentum"]
+    return optax.stateless(lambda grads, params: jax.tree.map(lambda g: rate * jax.numpy.sign(g), grads))
+
+def nothing(numbers):
+    return None
+
+def flat(numbers):
+    return optax.stateless(lambda grads, params: jax.tree.map(lambda g: g[0], grads))
+
+def slips(numbers):
+    return optax.trace(1.0 / 0)
+"""
+
+
+@pytest.fixture
+def own(user_package):
+    """The name of a module of a user's own, which they have named."""
+    name = "jaxcnn_test_update_rules"
+    user_package(name, OWN)
+    trust.allow(*(f"{name}:{rule}" for rule in ("signs", "nothing", "flat", "slips", "missing")))
+    return name
+
+
+def test_an_optimizer_of_the_users_own_gives_a_direction(own):
+    """What is subtracted, times the rate; its numbers are the state's, its options the config's."""
+    changes = {"name": f"{own}:signs", "options": {"share": 2.0}, "momentum": 0.25}
+    (found,) = descend(changes, START, GRADIENTS[:1], constant(0.1))
+    np.testing.assert_allclose(found, START - 0.1 * 0.5 * np.sign(GRADIENTS[0]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "options", "words"), [
+    ("sdg", {}, "config.optimizer.name: unknown optimizer 'sdg'; did you mean 'sgd'"),
+    ("sdg", {}, "one of your own: package.module:attribute"),
+    ("optax:lin", {}, "unknown optimizer 'optax:lin'; did you mean 'optax:lion'"),
+    ("optax:apply_updates", {}, "unknown optimizer"),
+    ("optax:_src", {}, "unknown optimizer"),
+    ("optax:lbfgs", {}, "unknown optimizer"),
+    ("optax:lion", {"b3": 0.9}, "config.optimizer.options: optax:lion takes no option 'b3'; known: b1, b2"),
+    ("adam", {"b1": 0.9}, "config.optimizer.options: adam takes no option 'b1'; known: none"),
+    ("own:signs", {"shar": 1.0}, "takes no option 'shar'; did you mean 'share'?"),
+    ("own:nothing", {}, "returns NoneType; it returns an optax.GradientTransformation"),
+    ("own:flat", {}, "gives updates of other shapes or types than the gradients"),
+    ("own:slips", {}, "line 16: config.optimizer: "),
+    ("own:missing", {}, "has no attribute 'missing'"),
+    ("jaxcnn_test_theirs:rule", {}, "give --trust-code jaxcnn_test_theirs:rule"),
+])  # fmt: skip
+def test_an_optimizer_that_cannot_be_is_refused(name, options, words, own):
+    with pytest.raises(InputError) as refused:
+        optimizer_of({"name": name.replace("own:", f"{own}:"), "options": options}, constant(0.1))
+    assert words in str(refused.value), str(refused.value)
+
+
+def test_a_player_may_have_another_optimizer_with_options_of_its_own():
+    config = default_config()
+    config.optimizer.update({"name": "optax:sgd", "options": {"momentum": 0.5}})
+    config.optimizers = {"critic": {"name": "optax:lion"}, "actor": {"options": {"nesterov": True}}}
+    config.lock()
+    found = make_optimizers(config, ("critic", "actor", "crowd"), constant(0.1))
+    numbers = hyperparameters(config, CLASSIFICATION, object())
+    weights = jnp.float32(START)
+    updates = {
+        name: make(numbers).update(jnp.float32(GRADIENTS[0]), make(numbers).init(weights), weights)[0]
+        for name, make in found.items()
+    }
+    np.testing.assert_allclose(updates["critic"], -0.1 * np.sign(GRADIENTS[0]), rtol=1e-6)
+    np.testing.assert_allclose(updates["actor"], updates["crowd"], rtol=1e-6)
+    config = default_config()
+    config.optimizers = {"critic": {"name": "lino"}}
+    with pytest.raises(InputError, match=r"config\.optimizers\.critic\.name: unknown optimizer 'lino'"):
+        make_optimizers(config, ("critic",), constant(0.1))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcnn import default_config
+from jaxcnn import InputError, default_config, trust
 from jaxcnn.training.schedule import Plateau, make_schedule
 
 
@@ -95,3 +95,70 @@ def test_plateau_decays_again_and_again():
 def test_patience_one_and_a_lost_error():
     assert follow([0.5, 0.5, 0.4], patience=1)[1] == pytest.approx([1, 0.1, 0.1])
     assert follow([0.5, math.nan, math.nan], patience=2)[1] == pytest.approx([1, 1, 0.1])
+
+
+def test_a_schedule_of_optax_multiplies_the_rate():
+    """Its numbers are factors, and what is written as a duration counts the steps after the warm-up."""
+    found = rates({"name": "optax:polynomial_schedule", "warmup": "2 steps", "options": {
+        "end_value": 0.5, "power": 1, "transition_steps": "50%", "transition_begin": "1 step"}}, 9)  # fmt: skip
+    np.testing.assert_allclose(found, [0, 0.4, 0.8, 0.8, 0.7, 0.6, 0.5, 0.4, 0.4], rtol=1e-6)
+
+
+def test_warm_restarts():
+    """Loshchilov and Hutter 2016: two cosines, each from its start; durations stand inside an option too."""
+    one = {"init_value": 1.0, "peak_value": 1.0, "warmup_steps": 0, "end_value": 0.0}
+    cosines = ({**one, "decay_steps": "40%"}, {**one, "decay_steps": "6 steps"})
+    found = rates({"name": "optax:sgdr_schedule", "options": {"cosine_kwargs": cosines}}, 10)
+    expected = [0.4 * (1 + math.cos(math.pi * i / n)) for n in (4, 6) for i in range(n)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    scales = {"boundaries_and_scales": {"2 epochs": 0.5}}
+    found = rates({"name": "optax:piecewise_constant_schedule", "options": scales}, 7)
+    np.testing.assert_allclose(found, [0.8] * 5 + [0.4] * 2, rtol=1e-6)
+
+
+OWN = """
+def saw(total, steps_per_epoch, teeth=1):
+    return lambda step: 1 - step % (total // teeth) / total
+
+def negative(total, steps_per_epoch):
+    return lambda step: 0.5 - step / total
+
+def python(total, steps_per_epoch):
+    return lambda step: 1.0 if step < 5 else 0.1
+
+def number(total, steps_per_epoch):
+    return 0.1
+"""
+
+
+@pytest.fixture
+def own(user_package):
+    """The name of a module of a user's own, which they have named."""
+    name = "jaxcnn_test_courses"
+    user_package(name, OWN)
+    trust.allow(*(f"{name}:{course}" for course in ("saw", "negative", "python", "number")))
+    return name
+
+
+def test_a_schedule_of_the_users_own(own):
+    found = rates({"name": f"{own}:saw", "warmup": "2 steps", "options": {"teeth": 2}}, 10)
+    np.testing.assert_allclose(found, [0, 0.4, *[0.8, 0.7, 0.6, 0.5] * 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "options", "words"), [
+    ("cosin", {}, "config.schedule.name: unknown schedule 'cosin'; did you mean 'cosine'"),
+    ("optax:join_schedules", {}, "unknown schedule 'optax:join_schedules'"),
+    ("cosine", {"alpha": 0.1}, "config.schedule.options: cosine takes no option 'alpha'; known: none"),
+    ("optax:exponential_decay", {"decay_rate": 0.5}, "missing 1 required positional argument: 'transition_steps'"),
+    ("optax:linear_schedule", {"end": 0.5}, "takes no option 'end'; known: end_value"),
+    ("optax:constant_schedule", {"value": -1.0}, "gives -1.0, -1.0, -1.0 at the first, the middle and the last step"),
+    ("own:saw", {"tooth": 2}, "takes no option 'tooth'; did you mean 'teeth'"),
+    ("own:negative", {}, "a factor of config.optimizer.learning_rate"),
+    ("own:python", {}, "line 9: config.schedule.name: "),
+    ("own:number", {}, "returns float; it returns f(step)"),
+    ("jaxcnn_test_theirs:course", {}, "give --trust-code jaxcnn_test_theirs:course"),
+])  # fmt: skip
+def test_a_schedule_that_cannot_be_is_refused(name, options, words, own):
+    with pytest.raises(InputError) as refused:
+        rates({"name": name.replace("own:", f"{own}:"), "options": options}, 1)
+    assert words in str(refused.value), str(refused.value)

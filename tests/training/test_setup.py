@@ -1,5 +1,6 @@
 """Refusals of set_up before anything is compiled: slices, losses and networks that would train to the wrong thing."""
 
+import math
 import re
 
 import jax
@@ -22,6 +23,18 @@ def kept(logits, targets):
 
 def mean(logits, targets):
     return optax.softmax_cross_entropy(logits, targets).mean()
+
+
+def steep(logits, targets, *, power):
+    return optax.softmax_cross_entropy(logits, targets) ** power
+
+
+def stripes(key, image, magnitude, width=2):
+    return image * (1 - magnitude * (jnp.arange(image.shape[1]) % width)[None, :, None])
+
+
+def twice(key, image, magnitude):
+    return jnp.concatenate([image, image])
 
 
 class Net(nn.Module):
@@ -83,6 +96,60 @@ def test_slices_that_lie_apart(tiny_config, one_device):
 def test_a_loss_has_a_value_for_each_image(refused, own):
     assert f"{own}:kept gives (2, 1) for logits and targets (2, 10)" in refused({"loss.name": f"{own}:kept"})
     assert f"{own}:mean gives ()" in refused({"loss.name": f"{own}:mean"})
+
+
+@pytest.mark.parametrize(("name", "options", "words"), [
+    ("focl", {}, "config.loss.name: unknown loss 'focl'; did you mean 'focal'?; "),
+    ("focl", {}, "; one of your own: package.module:attribute"),
+    ("focal", {"gama": 1.0}, "config.loss.options: focal takes no option 'gama'; did you mean 'gamma'?; known: gamma"),
+    ("focal", {"gamma": -1.0}, "gamma must be 0 or more, got -1.0"),
+    ("softmax_cross_entropy", {"gamma": 1.0}, "softmax_cross_entropy takes no option 'gamma'; known: none"),
+    ("own:steep", {"powr": 1.0}, "steep takes no option 'powr'; did you mean 'power'"),
+    ("own:steep", {}, "missing 1 required keyword-only argument: 'power'"),
+])  # fmt: skip
+def test_options_of_a_loss_that_it_does_not_take(name, options, words, refused, own):
+    assert words in refused({"loss.name": name.replace("own:", f"{own}:"), "loss.options": options})
+
+
+def test_a_loss_takes_its_options(tiny_config, own, one_device):
+    logits, targets = jax.numpy.zeros((2, 10)), jax.numpy.eye(10)[:2]
+
+    def loss(name, **options):
+        found = set_up(tiny_config({"loss.name": name, "loss.options": options}), devices=one_device).loss
+        return float(found(logits, targets)[0])
+
+    assert loss("focal", gamma=1.0) == pytest.approx(0.9 * math.log(10), rel=1e-6)
+    assert loss("rbf_loss", rejection=0.0) == pytest.approx(math.log(11), rel=1e-6)
+    assert loss(f"{own}:steep", power=2.0) == pytest.approx(math.log(10) ** 2, rel=1e-6)
+
+
+@pytest.mark.parametrize(("entry", "words"), [
+    (("own:stripes", 0.5, -1.0), "a magnitude is not negative"),
+    (("own:stripes", 0.5, 0.5, {"wide": 3}), "stripes takes no option 'wide'; did you mean 'width'?; known: width"),
+    (("own:stripes", 0.5, 0.5, 3), "with a dict of options behind them"),
+    (("own:twice", 0.5, 0.5), "of an image (8, 8, 1) gives (16, 8, 1); it gives an image of the same shape"),
+    (("own:Net", 0.5, 0.5), "is the class Net; it is a function of yours, f(key, image, magnitude) -> image"),
+    (("stripes", 0.5, 0.5), "unknown operation 'stripes'"),
+    (("rotate", 0.5, 0.5, {"width": 3}), "rotate takes no option 'width'"),
+])  # fmt: skip
+def test_an_operation_that_cannot_be_is_refused(entry, words, refused, own):
+    name, *rest = entry
+    assert words in refused({"augment.operations": ((name.replace("own:", f"{own}:"), *rest),)})
+
+
+def test_an_operation_of_the_users_own(tiny_config, own, one_device):
+    operations = ((f"{own}:stripes", 1.0, 0.5, {"width": 3}),)
+    augment = set_up(tiny_config({"augment.operations": operations}), devices=one_device).about().augment
+    row = augment(jax.random.key(0), jax.numpy.ones((1, 6, 1)), 2.0)[0, :, 0]
+    assert row.tolist() == [1, 0, -1, 1, 0, -1]
+
+
+def test_a_slip_in_an_optimizer_or_a_schedule_is_found_before_anything_is_compiled(refused):
+    assert "config.optimizer.options: optax:lion takes no option 'b3'" in refused(
+        {"optimizer.name": "optax:lion", "optimizer.options": {"b3": 1.0}}
+    )
+    late = {"schedule.name": "optax:cosine_decay_schedule", "schedule.options": {"decay_steps": "101%"}}
+    assert "config.schedule.options is '101%'; a share of the run is from 0% to 100%" in refused(late)
 
 
 def test_a_mask_of_the_device_is_refused_and_ours_is_not(tiny_config, refused, own, one_device):

@@ -3,10 +3,10 @@
 import dataclasses
 
 from jaxcnn.errors import InputError
+from jaxcnn.training.duration import duration_in_steps
 from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.schedule import make_schedule
-from jaxcnn.training.validate import duration_in_steps
 
 EVENT = "extended"
 
