@@ -1,12 +1,15 @@
 """Every image exactly as often, in the same order, however it reaches the devices."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
 
 from jaxcnn import InputError, data, train
-from jaxcnn.evaluation.trained import Trained
 from jaxcnn.population import train_population
+from jaxcnn.sweeps.values import set_value
+from jaxcnn.training.config import differences, from_json, load_config, to_json
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.setup import set_up
@@ -153,6 +156,18 @@ def test_a_run_takes_its_images_by_its_sampler(sampled_config):
     np.testing.assert_array_equal(np.sort(np.ravel(held_out)), np.arange(40))
 
 
+def test_a_sampler_and_its_options_come_from_a_file_flags_and_a_study(sampled_config, tiny_config, tiny_config_file):
+    flags = ["--config.sampler.name=identities", "--config.sampler.options={'identities': 8, 'images': 4}"]
+    given = load_config([f"--config={tiny_config_file('6 steps')}", *flags]).sampler
+    wanted = sampled_config().sampler
+    assert given.to_dict() == wanted.to_dict() == from_json(to_json(sampled_config())).sampler.to_dict()
+    without = json.loads(to_json(tiny_config()))
+    del without["sampler"]  # as runs of before have it
+    assert differences(from_json(json.dumps(without)), tiny_config()) == []
+    set_value(config := tiny_config(), "sampler.options.images", 4, where="factor")
+    assert config.sampler.options.to_dict() == {"images": 4}
+
+
 def test_what_a_sampler_cannot_do_is_said_before_anything_is_compiled(sampled_config):
     for changes, reason in {
         "sampler.name": ("identity", r"config.sampler.name: unknown sampler 'identity'; did you mean 'identities'\?"),
@@ -163,13 +178,11 @@ def test_what_a_sampler_cannot_do_is_said_before_anything_is_compiled(sampled_co
             set_up(sampled_config({changes: reason[0]}))
 
 
-def test_a_population_and_an_evaluation_of_a_run_with_a_sampler(sampled_config, one_device, tmp_path):
-    config = sampled_config({"seed": 1, "data.test": "", "evaluation.batch_size": 40})
+def test_a_member_of_a_population_has_the_sampler_of_the_run_alone(sampled_config, one_device, tmp_path):
+    config = sampled_config({"seed": 1, "data.test": ""})
     alone = train(config, tmp_path / "alone", quiet=True, devices=one_device)
     (member,) = train_population([config], [tmp_path / "0"], tmp_path / "all", quiet=True, devices=one_device)
     np.testing.assert_allclose(member.validation["loss"], alone.validation["loss"], rtol=1e-5)
-    _, records = Trained(tmp_path / "alone").open("validation")  # in batches of another size
-    assert len(records) == 40
 
 
 def test_a_batch_that_does_not_divide_names_one_that_does(make_feed):
