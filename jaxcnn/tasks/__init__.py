@@ -4,6 +4,7 @@ A run names its kind in config.task.name: a key of TASKS, or `package.module:att
 """
 
 from jaxcnn import trust
+from jaxcnn.errors import InputError
 from jaxcnn.tasks.classification import CLASSIFICATION
 from jaxcnn.tasks.forgetting import FORGETTING
 from jaxcnn.tasks.task import (
@@ -46,4 +47,7 @@ def kind_allowed(name):
       InputError: the name is not allowed, or names something else.
       ValueError: no such name; the nearest is named.
     """
-    return trust.resolve(name, TASKS, kind="task")
+    found = trust.resolve(name, TASKS, kind="task")
+    if not isinstance(found, Kind):
+        raise InputError(f"task {name} is an object of type {type(found).__name__}; it is {trust.WANTED['task']}.")
+    return found
