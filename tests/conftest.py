@@ -1,5 +1,6 @@
 """The common part of all tests: eight simulated devices on CPU, strict rank promotion, real data where they are."""
 
+import json
 import os
 import pathlib
 import sys
@@ -7,6 +8,7 @@ import sys
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 
 import jax
+import numpy as np
 import pytest
 
 from jaxcnn.process import tune_for_cpu
@@ -14,6 +16,27 @@ from jaxcnn.process import tune_for_cpu
 tune_for_cpu()  # as the command line does
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Everything that a resumed run must bring back: 60 records in batches of 16, so that no epoch ends with a batch;
+# a rate at which the held-out error rises now and then, so that the plateau acts.
+STATEFUL = {
+    "data.train": "train[:60]",
+    "data.validation": "train[60:100]",
+    "data.test": "test[:40]",
+    "augment.pad_crop": 1,
+    "augment.flip": True,
+    "model.options": {"widths": (4,), "convolutions": 1, "hidden": (8,), "activation": "tanh", "batch_norm": True},
+    "model.dropout": 0.2,
+    "batch_size": 16,
+    "duration": "14 steps",
+    "optimizer.ema": 0.9,
+    "schedule.name": "plateau",
+    "schedule.patience": 2,
+    "schedule.factor": 0.5,
+    "evaluation.every": "2 steps",
+    "checkpoint.every": "5 steps",
+    "log_every": 4,
+}
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +71,55 @@ def tiny_config():
         return config
 
     return make
+
+
+@pytest.fixture(scope="session")
+def stateful_config(tiny_config):
+    """make({"optimizer.clip": 1.0}) is the config of 14 steps with momentum, EMA, dropout, augmentation and plateau."""
+
+    def make(changes=None):
+        with (config := tiny_config()).unlocked():
+            config.update_from_flattened_dict({**STATEFUL, **(changes or {})})
+        return config
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """rows(workdir): the train and validation rows of metrics.jsonl, without what the clock says."""
+
+    def read(workdir):
+        found = [json.loads(line) for line in (pathlib.Path(workdir) / "metrics.jsonl").read_text().splitlines()]
+        timing = ("images_per_second", "seconds")
+        return [{k: v for k, v in row.items() if k not in timing} for row in found if "split" in row]
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def numbers():
+    """numbers(state): {"params/conv1_1/kernel": array, ...} of everything in a State, its PRNG key too."""
+
+    def flat(state):
+        state = state.replace(key=jax.random.key_data(state.key))
+        return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(state)}
+
+    return flat
+
+
+@pytest.fixture(scope="session")
+def assert_same_bits(numbers):
+    """assert_same_bits(state, state)."""
+
+    def check(one, other):
+        one, other = numbers(one), numbers(other)
+        assert one.keys() == other.keys()
+        assert any("ema" in name for name in one)
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name], err_msg=name, strict=True)
+
+    return check
 
 
 @pytest.fixture

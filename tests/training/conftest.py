@@ -1,39 +1,15 @@
 """Runs that are broken off: in this process by a signal, or as processes of their own."""
 
-import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
 
 import jax
-import numpy as np
 import pytest
 
 import jaxcnn
 from jaxcnn.training.config import to_json
-
-# Everything that a resumed run must bring back: 60 records in batches of 16, so that no epoch ends with a batch;
-# a rate at which the held-out error rises now and then, so that the plateau acts.
-STATEFUL = {
-    "data.train": "train[:60]",
-    "data.validation": "train[60:100]",
-    "data.test": "test[:40]",
-    "augment.pad_crop": 1,
-    "augment.flip": True,
-    "model.options": {"widths": (4,), "convolutions": 1, "hidden": (8,), "activation": "tanh", "batch_norm": True},
-    "model.dropout": 0.2,
-    "batch_size": 16,
-    "duration": "14 steps",
-    "optimizer.ema": 0.9,
-    "schedule.name": "plateau",
-    "schedule.patience": 2,
-    "schedule.factor": 0.5,
-    "evaluation.every": "2 steps",
-    "checkpoint.every": "5 steps",
-    "log_every": 4,
-}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,18 +24,6 @@ def compilation_cache(tmp_path_factory):
     yield folder
     jax.config.update("jax_compilation_cache_dir", old)
     compilation_cache.reset_cache()
-
-
-@pytest.fixture(scope="session")
-def stateful_config(tiny_config):
-    """make({"optimizer.clip": 1.0}) is the config of 14 steps with momentum, EMA, dropout, augmentation and plateau."""
-
-    def make(changes=None):
-        with (config := tiny_config()).unlocked():
-            config.update_from_flattened_dict({**STATEFUL, **(changes or {})})
-        return config
-
-    return make
 
 
 @pytest.fixture
@@ -101,43 +65,6 @@ def on_progress(monkeypatch):
         monkeypatch.setattr(sys, "stderr", Screen())
 
     return install
-
-
-@pytest.fixture(scope="session")
-def rows():
-    """rows(workdir): the train and validation rows of metrics.jsonl, without what the clock says."""
-
-    def read(workdir):
-        found = [json.loads(line) for line in (pathlib.Path(workdir) / "metrics.jsonl").read_text().splitlines()]
-        timing = ("images_per_second", "seconds")
-        return [{k: v for k, v in row.items() if k not in timing} for row in found if "split" in row]
-
-    return read
-
-
-@pytest.fixture(scope="session")
-def numbers():
-    """numbers(state): {"params/conv1_1/kernel": array, ...} of everything in a State, its PRNG key too."""
-
-    def flat(state):
-        state = state.replace(key=jax.random.key_data(state.key))
-        return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(state)}
-
-    return flat
-
-
-@pytest.fixture(scope="session")
-def assert_same_bits(numbers):
-    """assert_same_bits(state, state)."""
-
-    def check(one, other):
-        one, other = numbers(one), numbers(other)
-        assert one.keys() == other.keys()
-        assert any("ema" in name for name in one)
-        for name in one:
-            np.testing.assert_array_equal(one[name], other[name], err_msg=name, strict=True)
-
-    return check
 
 
 @pytest.fixture
