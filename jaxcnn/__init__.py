@@ -26,7 +26,7 @@ _HOME = {
     "default_config": "jaxcnn.training.config",
     "summarize": "jaxcnn.analysis",
     "teacher_checks": "jaxcnn.training.check",
-    "train": "jaxcnn.training.loop",
+    "train": "jaxcnn.training.train",
     "write_report": "jaxcnn.visualize.collect",
 }
 

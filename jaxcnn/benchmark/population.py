@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxcnn.benchmark.timing import interleaved, ratio
-from jaxcnn.population.layout import Members, MembersInputs, unless_frozen
+from jaxcnn.population.layout import Members, MembersInputs, skip_inactive
 from jaxcnn.training.compilation import compiler_options
 from jaxcnn.training.config import default_config
 from jaxcnn.training.feed import Feed
@@ -88,7 +88,7 @@ def _together(setup, state, number):
     members = Members(number, setup.replicas.devices)
     feed = Feed(setup.train, members, seed=0)
     inputs = MembersInputs(members, [feed.order] * number, start=0, batch_size=setup.config.batch_size)
-    program = members.map(unless_frozen(_chunk(setup, feed)))
+    program = members.map(skip_inactive(_chunk(setup, feed)))
     return _compile(program, members.stack([state] * number), feed.data, inputs.take(setup.config.steps_per_call))
 
 

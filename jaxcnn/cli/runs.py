@@ -108,7 +108,7 @@ def _train_joined(arguments):
     import jax
 
     from jaxcnn.training.config import load_config
-    from jaxcnn.training.loop import Preempted, train
+    from jaxcnn.training.train import Preempted, train
 
     config = load_config(arguments.config_arguments)
     if arguments.check:

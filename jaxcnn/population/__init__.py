@@ -9,7 +9,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.lock import hold
 from jaxcnn.population.layout import Members
-from jaxcnn.population.loop import Together
+from jaxcnn.population.train import train_members
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.config import flatten
 from jaxcnn.training.learning import make_kind
@@ -87,7 +87,7 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
             open_run(workdir, config, setup.about_data)
             keep_code(workdir, config)
         with full_disk_named(folder), Checkpoints(folder / "checkpoints", rank=setup.kind.rank) as checkpoints:
-            return Together(setup, configs, workdirs, folder, members, checkpoints, quiet).train()
+            return train_members(setup, configs, workdirs, folder, members, checkpoints, quiet=quiet)
 
 
 def _with_own(resolved, config):

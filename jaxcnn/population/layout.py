@@ -68,6 +68,10 @@ class Members:
         )
         return jax.jit(mapped, donate_argnums=(0,) if donate else ())
 
+    def map_chunk(self, chunk):
+        """`map` of a chunk of steps whose inputs say which members are active."""
+        return self.map(skip_inactive(chunk))
+
     def map_evaluation(self, function):
         """The jitted, mapped f(variables, data, inputs) -> (sums, rows); data and inputs are the same for all."""
         stacked, replicated = PartitionSpec(MEMBER), PartitionSpec()
@@ -106,7 +110,7 @@ def _one_program(function):
     return (one_after_another if jax.default_backend() == "cpu" else side_by_side)(function)
 
 
-def unless_frozen(chunk):
+def skip_inactive(chunk):
     """A chunk of steps whose inputs have `active`, a bool: where it is false the state stays and metrics are 0."""
 
     def one(state, data, inputs):

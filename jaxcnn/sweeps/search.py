@@ -24,9 +24,9 @@ from jaxcnn.sweeps.values import set_value
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import differences, flatten, from_json, is_option, to_json
 from jaxcnn.training.divergence import Diverged
-from jaxcnn.training.loop import train
 from jaxcnn.training.processes.preemption import Preempted
 from jaxcnn.training.rundir.log import read_metrics
+from jaxcnn.training.train import train
 
 __all__ = ["Choice", "Range", "Search", "run_search", "search_of"]
 

@@ -11,9 +11,9 @@ from jaxcnn.errors import InputError, nearest
 from jaxcnn.files import write_text
 from jaxcnn.names import shown
 from jaxcnn.process import at_end_of
-from jaxcnn.training.loop import train
 from jaxcnn.training.processes.distributed import hold_together
 from jaxcnn.training.processes.preemption import Preempted
+from jaxcnn.training.train import train
 
 WATCH = "JAXCNN_WATCH_STDIN"  # set by a parent that holds the other end of a worker's standard input
 WATCHED = bool(os.environ.get(WATCH))  # then a worker of a killed parent, still saving its state, is waited for

@@ -6,7 +6,7 @@ normalise.py                        mean and std of the training images
 feed.py, parallel.py                batches on the devices, functions mapped over them
 state.py, optimizer.py, schedule.py everything that a step reads and writes, and the update rule
 step.py                             one pure train step, one evaluation step, the chunk of steps that is compiled
-loop.py, chunks.py, compilation.py  chunks of steps between evaluations and checkpoints
+train.py, loop.py, compilation.py  one run; the loop over chunks of steps, evaluations and checkpoints
 host.py, selection.py, divergence.py the host's side of a run: log rows, plateau, patience, the best checkpoint
 evaluate.py                         masked sums over exactly the N images of a split
 rundir/                             the files of a run directory: config, checkpoints, log, code

@@ -1,4 +1,4 @@
-"""What the host keeps of a run while it trains: the log, metrics that no row holds yet, and the plateau."""
+"""Host-side state of a run: its log, unlogged metrics, plateau and patience, training time."""
 
 import dataclasses
 import logging
@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 UNSEEN = Plateau()  # before the first evaluation
 
 
-class Record:
-    """The host's side of one run, in a population or alone.
+class HostState:
+    """Host-side state of one run, in a population or alone.
 
     Attributes:
       config, workdir: of the run.
@@ -30,6 +30,7 @@ class Record:
       patience: a Plateau of config.evaluation.patience, which only counts.
       seconds: of training, up to the last row of the log.
       reopened: config.evaluation.patience had ended the run, which was then made longer.
+      failure: why the run diverged, None of one that trains.
 
     Args:
       setup: a Setup.
@@ -42,7 +43,7 @@ class Record:
         self.setup, self.config, self.workdir = setup, config, workdir
         self.log = MetricsLog(workdir, step=step, active=jax.process_index() == 0)
         self.plateau, self.patience, self.seconds, self.rows = Plateau(), Plateau(), 0.0, {}
-        self.reopened = False
+        self.reopened, self.failure = False, None
         task = setup.task()
         self.undefined, self.stored = task.undefined, task.stored
 

@@ -72,6 +72,8 @@ class Replicas:
         )
         return jax.jit(mapped, donate_argnums=donated)
 
+    map_chunk = map
+
     def map_evaluation(self, function):
         """`map` of f(variables, data, inputs) -> (sums, rows), which changes no state."""
         return self.map(function, donate=False)
@@ -79,3 +81,7 @@ class Replicas:
     def runs(self, tree):
         """A pytree of the host for each run that the devices hold: one."""
         return [tree]
+
+    def stack(self, trees):
+        """Puts a pytree for each run on the devices: one."""
+        return self.replicate(trees[0])

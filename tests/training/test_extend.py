@@ -10,9 +10,9 @@ import jaxcnn
 from jaxcnn.cli import main
 from jaxcnn.errors import InputError
 from jaxcnn.training.config import to_json
-from jaxcnn.training.loop import Preempted
 from jaxcnn.training.rundir.directory import read_config, read_evaluations
 from jaxcnn.training.rundir.log import read_metrics
+from jaxcnn.training.train import Preempted
 
 SHORT, LONG = "6 steps", "12 steps"
 CONSTANT = {"schedule.name": "constant", "evaluation.every": "3 steps", "checkpoint.every": "3 steps", "log_every": 3}
@@ -70,7 +70,7 @@ def test_a_start_killed_before_its_first_checkpoint_logs_the_extension_once(run,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("jaxcnn.training.loop._Run._steps", killed)
+        patch.setattr("jaxcnn.training.loop.Loop.run", killed)
         with pytest.raises(KeyboardInterrupt):
             run(LONG)
     assert len(events(run(LONG).workdir)) == 1

@@ -18,11 +18,11 @@ from jaxcnn.errors import InputError
 from jaxcnn.population import train_population
 from jaxcnn.training.finetune.freeze import frozen_statistics, with_rates
 from jaxcnn.training.finetune.plan import inherit, make_plan
-from jaxcnn.training.loop import Preempted
 from jaxcnn.training.optimizer import make_optimizer
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.directory import read_statistics
 from jaxcnn.training.schedule import make_schedule
+from jaxcnn.training.train import Preempted
 
 TRUNK = ("conv1_1", "conv1_1_norm")
 NETWORK = {"widths": (4,), "convolutions": 2, "hidden": (8,), "batch_norm": True}

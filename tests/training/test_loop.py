@@ -10,7 +10,7 @@ import pytest
 
 import jaxcnn
 from jaxcnn.cli import main
-from jaxcnn.training.loop import Diverged
+from jaxcnn.training.train import Diverged
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 

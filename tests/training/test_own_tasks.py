@@ -9,7 +9,7 @@ import pytest
 import jaxcnn
 from jaxcnn.errors import InputError
 from jaxcnn.population import train_population
-from jaxcnn.training.loop import Preempted
+from jaxcnn.training.train import Preempted
 
 PACKAGE = '''
 import flax.linen as nn

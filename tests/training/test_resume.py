@@ -12,7 +12,7 @@ from PIL import Image
 
 import jaxcnn
 from jaxcnn.errors import InputError
-from jaxcnn.training.loop import Preempted
+from jaxcnn.training.train import Preempted
 
 
 def run(config, workdir, devices, *, quiet=True):

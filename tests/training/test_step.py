@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxcnn.tasks.classification import top_k_correct
-from jaxcnn.training.chunks import network
+from jaxcnn.training.loop import evaluation_variables
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
 from jaxcnn.training.step import make_chunk
@@ -179,14 +179,14 @@ def test_the_average_of_weights_and_statistics(tiny_config):
     config = tiny_config({"optimizer.ema": 0.75})
     config.model.options.batch_norm = True
     bench = Bench(config)
-    state, average = bench.state, jax.tree.map(np.asarray, network(bench.state))
+    state, average = bench.state, jax.tree.map(np.asarray, evaluation_variables(bench.state))
     for decay in (2 / 11, 3 / 12, 4 / 13, 0.75):  # min(0.75, (1 + t) / (10 + t)) after the update of number t
         if decay == 0.75:
             state = state.replace(step=state.step + 23)  # t = 27: 28 / 37
         state, _ = bench.step(make_batch(4, seed=int(state.step)), state)
         new = {"params": state.params, "batch_stats": state.batch_stats}
         average = jax.tree.map(lambda a, p, d=decay: d * a + (1 - d) * np.asarray(p), average, new)
-    assert network(state) is state.ema
+    assert evaluation_variables(state) is state.ema
     assert_same(state.ema, average, rtol=1e-5, atol=1e-7)
     assert min(distance(state.ema[name], getattr(state, name)) for name in ("params", "batch_stats")) > 1e-3
     assert Bench(tiny_config()).state.ema is None
