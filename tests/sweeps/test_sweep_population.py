@@ -9,7 +9,7 @@ import pytest
 from jaxcnn.cli import main
 from jaxcnn.sweeps import Study, run_study
 from jaxcnn.training.config import to_json
-from jaxcnn.training.host import Record
+from jaxcnn.training.host import HostState
 
 SMOOTH = {"widths": (4,), "convolutions": 1, "hidden": (), "activation": "tanh"}
 
@@ -100,7 +100,7 @@ def test_a_run_that_went_on_alone_is_not_trained_again(study, finished, tmp_path
 
 
 def test_ended_while_its_results_are_written_it_ends_with_the_same(study, finished, tmp_path, monkeypatch):
-    write, written = Record.test_row, []
+    write, written = HostState.test_row, []
 
     def killed(record, step, result):
         if written:
@@ -108,7 +108,7 @@ def test_ended_while_its_results_are_written_it_ends_with_the_same(study, finish
         written.append(step)
         return write(record, step, result)
 
-    monkeypatch.setattr(Record, "test_row", killed)
+    monkeypatch.setattr(HostState, "test_row", killed)
     with pytest.raises(SystemExit):
         sweep(study, tmp_path)
     monkeypatch.undo()

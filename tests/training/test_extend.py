@@ -66,7 +66,7 @@ def test_an_extended_run_is_one_of_the_longer_duration_killed_or_not(
 def test_a_start_killed_before_its_first_checkpoint_logs_the_extension_once(run, terminate_at, monkeypatch):
     run(SHORT)
 
-    def killed(*_):
+    def killed(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
