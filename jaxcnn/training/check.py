@@ -51,8 +51,8 @@ def _small(config):
     config = config.copy_and_resolve_references()
     with config.unlocked():
         config.batch_size, config.evaluation.batch_size, config.optimizer.accumulate = IMAGES, 0, 1
-        config.augment = default_config().augment
-        config.schedule = default_config().schedule
+        for section in ("augment", "sampler", "schedule"):
+            config[section] = default_config()[section]
         config.loss.label_smoothing, config.model.batch_norm = 0.0, "replica"
     return config
 

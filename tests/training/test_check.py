@@ -61,10 +61,11 @@ def test_resnet_starts_at_chance(resnet):
     assert resnet[0] is True
 
 
-def test_augmentation_dropout_and_smoothing_do_not_count(tiny_config):
+def test_augmentation_sampler_dropout_and_smoothing_do_not_count(tiny_config):
     config = tiny_config({"augment.pad_crop": 4, "augment.flip": True, "loss.label_smoothing": 0.5})
     config.model.options.update({"widths": (16,), "hidden": (64,)})
-    config.model.dropout = 0.9
+    config.sampler.name, config.model.dropout = "identities", 0.9
+    config.sampler.options.update({"identities": 8, "images": 4})
     assert [row["passed"] for row in teacher_checks(config, line=lambda _: None)][2]
 
 
