@@ -5,8 +5,10 @@ import json
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import jaxcnn
+from jaxcnn.data import load
 from jaxcnn.errors import InputError
 from jaxcnn.population import train_population
 from jaxcnn.training.train import Preempted
@@ -308,8 +310,22 @@ def test_a_run_of_an_own_task_evaluates_and_predicts(config, tmp_path):
     assert {name: row[name] for name in ("n", "loss", "psnr")} == {
         name: result.test[name] for name in ("n", "loss", "psnr")
     }
+    image = load("digits", "test[:1]", image_size=(8, 8)).read([0])["image"]
+    Image.fromarray(image[0, ..., 0]).save(tmp_path / "digit.png")
+    (said,) = network.predict([tmp_path / "digit.png"])
+    restored, _ = network.model.apply(network.variables, image / np.float32(255), train=False)
+    assert said == {"file": str(tmp_path / "digit.png"), "brightness": pytest.approx(float(restored.mean()), rel=1e-4)}
     jaxcnn.write_report(tmp_path)
     assert "signal to noise" in (tmp_path / "report.html").read_text()
+
+
+def test_a_run_of_boxes_is_opened_with_its_fields(config, tmp_path):
+    result = train(config("boxes"), tmp_path)
+    network = jaxcnn.Trained(tmp_path)
+    _, row = network.evaluate("test")
+    assert {name: row[name] for name in ("n", "loss")} == {name: result.test[name] for name in ("n", "loss")}
+    with pytest.raises(InputError, match=r"task my_tasks:LOCATE .* does not describe images"):
+        network.predict([tmp_path])
 
 
 def test_a_loss_across_the_batch_sees_all_of_it(config, tmp_path):
