@@ -28,6 +28,7 @@ from jaxcnn.operators.activation import relu
 from jaxcnn.operators.convolution import Conv
 from jaxcnn.operators.normalization import BatchNorm
 from jaxcnn.operators.pooling import average_pool, max_pool
+from jaxcnn.operators.remat import rematerialised
 
 RELEASED_NORM = functools.partial(BatchNorm, momentum=0.9997, epsilon=1e-3)
 
@@ -162,7 +163,7 @@ def mixed(remat):
     Returns:
       `Mixed`, or the same under nn.remat with the same parameters.
     """
-    return nn.remat(Mixed, static_argnums=(2,)) if remat else Mixed
+    return rematerialised(Mixed, remat)
 
 
 def apply_stage(x, name, stage, *, train, remat, norm, dtype, **options):

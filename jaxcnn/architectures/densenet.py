@@ -42,6 +42,7 @@ from jaxcnn.operators.dense import HEAD_INIT
 from jaxcnn.operators.normalization import BatchNorm
 from jaxcnn.operators.pooling import average_pool, global_average_pool, max_pool
 from jaxcnn.operators.regularization import Dropout
+from jaxcnn.operators.remat import rematerialised
 
 BASIC = {"bottleneck": False, "compression": 1.0, "stem_width": 16}
 
@@ -184,7 +185,7 @@ class DenseNet(nn.Module):
 
     def _composite(self, maps, width, kernel_size, name, train, *, remat=False):
         # the dropout stays outside: inside nn.remat it would not find the images' positions in the global batch
-        composite = nn.remat(Composite, static_argnums=(2,)) if remat else Composite  # 2 is train
+        composite = rematerialised(Composite, remat)
         x = composite(width, kernel_size, norm=self.norm, dtype=self.dtype, name=name)(maps, train)
         return Dropout(self.dropout_rate, name=f"{name}_dropout")(x, train=train)
 

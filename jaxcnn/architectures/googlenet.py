@@ -53,6 +53,7 @@ from jaxcnn.operators.dense import HEAD_INIT
 from jaxcnn.operators.normalization import BatchNorm
 from jaxcnn.operators.pooling import global_average_pool, max_pool
 from jaxcnn.operators.regularization import Dropout
+from jaxcnn.operators.remat import rematerialised
 from jaxcnn.operators.response import local_response_norm
 
 TABLE_1 = {  # #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj
@@ -177,7 +178,7 @@ class Network(nn.Module):
         return x  # (n, 28, 28, 192)
 
     def _inception(self, variant, widths, name):
-        block = nn.remat(Inception, static_argnums=(2,)) if self.remat else Inception  # train
+        block = rematerialised(Inception, self.remat)
         options = {"factorized": variant.factorized, "residual": variant.residual, "name": name}
         return block(widths, variant.third_kernel, self._norm(), self.dtype, **options)
 

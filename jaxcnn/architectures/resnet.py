@@ -26,12 +26,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
-from jaxcnn.architectures.resnet_cifar import SHORTCUTS, identity_shortcut
+from jaxcnn.architectures.resnet_cifar import SHORTCUTS, Block, shortcut_of
 from jaxcnn.operators.activation import relu
 from jaxcnn.operators.convolution import HE_FAN_OUT, Conv
 from jaxcnn.operators.dense import HEAD_INIT
 from jaxcnn.operators.normalization import BatchNorm
 from jaxcnn.operators.pooling import global_average_pool, max_pool
+from jaxcnn.operators.remat import rematerialised
 
 VARIANTS = {
     "resnet18": {"blocks": (2, 2, 2, 2), "bottleneck": False, "residual": True},
@@ -65,51 +66,36 @@ CLAIMS = {
 }
 
 
-class Block(nn.Module):
-    """The convolutions of a block, and the shortcut around them where it is residual.
+class Bottleneck(nn.Module):
+    """Convolutions 1x1, 3x3 and 1x1 to four times the width, and the shortcut around them where it is residual.
 
-    Shortcut A is `identity_shortcut`. B projects by a 1x1 convolution and a norm where the shapes differ, and is the
-    identity elsewhere; C projects in every block.
+    The stride is in the first convolution, or with v1_5 in the 3x3. See `shortcut_of`.
     """
 
     width: int
     stride: int
-    bottleneck: bool
     residual: bool
     shortcut: str
-    v1_5: bool
-    zero_init_last_norm: bool
     norm: Callable
     dtype: Any
+    zero_init_last_norm: bool = False
+    v1_5: bool = False
 
     @nn.compact
     def __call__(self, x, train: bool):  # (n, h, w, c)
-        layers = self._layers()
-        y = x
-        for number, (width, size, stride) in enumerate(layers, start=1):
-            last = number == len(layers)
-            init = {"scale_init": nn.initializers.zeros_init()} if last and self.zero_init_last_norm else {}
-            y = self._conv(y, width, size, stride, name=f"conv{number}")
-            y = self.norm(name=f"norm{number}", **init)(y, train=train)
-            y = y if last else relu(y)
-        return relu(y + self._shortcut(x, y.shape[-1], train)) if self.residual else relu(y)
-
-    def _layers(self):
-        """(channels, kernel size, stride) of each convolution."""
-        if not self.bottleneck:
-            return (self.width, 3, self.stride), (self.width, 3, 1)
+        options = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
+        last = {"scale_init": nn.initializers.zeros_init()} if self.zero_init_last_norm else {}
         first, second = (1, self.stride) if self.v1_5 else (self.stride, 1)
-        return (self.width, 1, first), (self.width, 3, second), (4 * self.width, 1, 1)
-
-    def _shortcut(self, x, width, train):
-        changes = self.stride > 1 or x.shape[-1] != width
-        if self.shortcut == "C" or (self.shortcut == "B" and changes):
-            return self.norm(name="shortcut_norm")(self._conv(x, width, 1, self.stride, name="shortcut"), train=train)
-        return identity_shortcut(x, width=width, stride=self.stride) if changes else x
-
-    def _conv(self, x, width, size, stride, *, name):
-        options = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype, "name": name}
-        return Conv(width, size, stride=stride, padding=size // 2, **options)(x)
+        y = Conv(self.width, 1, stride=first, padding=0, name="conv1", **options)(x)
+        y = relu(self.norm(name="norm1")(y, train=train))
+        y = Conv(self.width, 3, stride=second, padding=1, name="conv2", **options)(y)
+        y = relu(self.norm(name="norm2")(y, train=train))
+        y = Conv(4 * self.width, 1, padding=0, name="conv3", **options)(y)
+        y = self.norm(name="norm3", **last)(y, train=train)  # (n, h / stride, ..., 4 * width)
+        if not self.residual:
+            return relu(y)
+        around = {"norm": self.norm, "dtype": self.dtype, "train": train}
+        return relu(shortcut_of(x, kind=self.shortcut, width=4 * self.width, stride=self.stride, **around) + y)
 
 
 class ResNet(nn.Module):
@@ -120,7 +106,7 @@ class ResNet(nn.Module):
       bottleneck: whether blocks are bottlenecks.
       residual: False for the plain net.
       num_classes: any number.
-      shortcut: "A", "B" or "C", see `Block`.
+      shortcut: "A", "B" or "C", see `shortcut_of`.
       v1_5: strides in the 3x3 of a bottleneck; blocks of two 3x3 convolutions are the same in both versions.
       zero_init_last_norm: starts the last scale of each block at zero, so that each starts as its shortcut (Goyal et
         al. 2017, arXiv:1706.02677, section 5.1).
@@ -155,9 +141,9 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, train: bool):  # (n, 224, 224, 3)
-        names = ("bottleneck", "residual", "shortcut", "v1_5", "zero_init_last_norm", "norm", "dtype")
-        common = {name: getattr(self, name) for name in names}
-        block_class = nn.remat(Block, static_argnums=(2,)) if self.remat else Block  # 2 is train
+        common = {"residual": self.residual, "shortcut": self.shortcut, "norm": self.norm, "dtype": self.dtype}
+        common |= {"zero_init_last_norm": self.zero_init_last_norm} | ({"v1_5": self.v1_5} if self.bottleneck else {})
+        block_class = rematerialised(Bottleneck if self.bottleneck else Block, self.remat)
         stem = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
         features = {}
         x = Conv(self.widths[0], 7, stride=2, padding=3, name="conv1", **stem)(x)

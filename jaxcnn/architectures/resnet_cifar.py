@@ -26,6 +26,7 @@ from jaxcnn.operators.convolution import HE_FAN_OUT, Conv
 from jaxcnn.operators.dense import HEAD_INIT
 from jaxcnn.operators.normalization import BatchNorm
 from jaxcnn.operators.pooling import global_average_pool
+from jaxcnn.operators.remat import rematerialised
 
 WIDTHS = (16, 32, 64)
 
@@ -78,12 +79,28 @@ def identity_shortcut(x, *, width, stride):
     return jnp.pad(x[:, ::stride, ::stride, :], ((0, 0), (0, 0), (0, 0), (extra // 2, extra - extra // 2)))
 
 
-class Block(nn.Module):
-    """Two 3x3 convolutions, and the shortcut around them where it is residual.
+def shortcut_of(x, *, kind, width, stride, norm, dtype, train):
+    """The shortcut around a block, for use inside the block's compact method.
 
-    Shortcut A is `identity_shortcut`. B projects by a 1x1 convolution and a norm where the shapes differ, and is the
+    A is `identity_shortcut`. B projects by a 1x1 convolution and a norm where the block changes the shape, and is the
     identity elsewhere; C projects in every block.
+
+    Args:
+      x: (n, h, w, c), what the block reads.
+      kind: "A", "B" or "C".
+      width, stride: of the block as a whole.
+      norm, dtype, train: as in the block.
     """
+    changes = stride > 1 or x.shape[-1] != width
+    if kind == "C" or (kind == "B" and changes):
+        options = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": dtype}
+        x = Conv(width, 1, stride=stride, padding=0, name="shortcut", **options)(x)
+        return norm(name="shortcut_norm")(x, train=train)
+    return identity_shortcut(x, width=width, stride=stride) if changes else x
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions, and the shortcut around them where it is residual, see `shortcut_of`."""
 
     width: int
     stride: int
@@ -91,22 +108,20 @@ class Block(nn.Module):
     shortcut: str
     norm: Callable
     dtype: Any
+    zero_init_last_norm: bool = False
 
     @nn.compact
     def __call__(self, x, train: bool):  # (n, h, w, c)
         options = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
+        last = {"scale_init": nn.initializers.zeros_init()} if self.zero_init_last_norm else {}
         y = Conv(self.width, 3, stride=self.stride, padding=1, name="conv1", **options)(x)
         y = relu(self.norm(name="norm1")(y, train=train))
         y = Conv(self.width, 3, padding=1, name="conv2", **options)(y)
-        y = self.norm(name="norm2")(y, train=train)  # (n, h / stride, ..., width)
+        y = self.norm(name="norm2", **last)(y, train=train)  # (n, h / stride, ..., width)
         if not self.residual:
             return relu(y)
-        if self.shortcut == "C" or (self.shortcut == "B" and x.shape != y.shape):
-            x = Conv(self.width, 1, stride=self.stride, padding=0, name="shortcut", **options)(x)
-            x = self.norm(name="shortcut_norm")(x, train=train)
-        elif x.shape != y.shape:
-            x = identity_shortcut(x, width=self.width, stride=self.stride)
-        return relu(x + y)
+        around = {"norm": self.norm, "dtype": self.dtype, "train": train}
+        return relu(shortcut_of(x, kind=self.shortcut, width=self.width, stride=self.stride, **around) + y)
 
 
 class ResNetCIFAR(nn.Module):
@@ -115,7 +130,7 @@ class ResNetCIFAR(nn.Module):
     Attributes:
       depth: 6n + 2.
       residual: False for the plain net.
-      shortcut: "A" (the paper's choice on CIFAR-10), "B" or "C", see `Block`.
+      shortcut: "A" (the paper's choice on CIFAR-10), "B" or "C", see `shortcut_of`.
       num_classes: any number.
       norm: the normalisation after each convolution, called with train.
       dtype: what the layers compute in; parameters, batch statistics, the linear layer and logits are float32.
@@ -142,7 +157,7 @@ class ResNetCIFAR(nn.Module):
     @nn.compact
     def __call__(self, x, *, train: bool):  # (n, 32, 32, 3)
         common = {"residual": self.residual, "shortcut": self.shortcut, "norm": self.norm, "dtype": self.dtype}
-        block_class = nn.remat(Block, static_argnums=(2,)) if self.remat else Block  # 2 is train
+        block_class = rematerialised(Block, self.remat)
         features = {}
         x = Conv(16, 3, padding=1, use_bias=False, kernel_init=HE_FAN_OUT, dtype=self.dtype, name="conv1")(x)
         x = features["conv1"] = relu(self.norm(name="norm1")(x, train=train))  # (n, 32, 32, 16)

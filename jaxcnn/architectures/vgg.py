@@ -36,6 +36,7 @@ from jaxcnn.operators.dense import HEAD_INIT, SlidingDense
 from jaxcnn.operators.normalization import BatchNorm
 from jaxcnn.operators.pooling import max_pool
 from jaxcnn.operators.regularization import Dropout
+from jaxcnn.operators.remat import rematerialised
 from jaxcnn.operators.response import local_response_norm
 
 LAYERS = {  # kernel sizes of the convolutions of each stage
@@ -133,9 +134,9 @@ class VGG(nn.Module):
     def __call__(self, x, *, train: bool):  # (n, 224, 224, 3)
         self._check_size(x.shape)
         features = {}
+        stage_of = rematerialised(VGG._stage, self.remat, static=(2, 3))
         for stage in range(1, len(self.layers) + 1):
-            run = functools.partial(VGG._stage, stage=stage, train=train)
-            x, outputs = (nn.remat(run) if self.remat else run)(self, x)  # (n, 224 / 2**stage, ..., widths[stage - 1])
+            x, outputs = stage_of(self, x, stage, train)  # (n, 224 / 2**stage, ..., widths[stage - 1])
             features.update(outputs)
         options = {"kernel_init": _initialiser(self.kernel_init), "dtype": self.dtype}
         if self.dense_evaluation:
@@ -149,7 +150,7 @@ class VGG(nn.Module):
         logits = nn.Dense(self.num_classes, kernel_init=HEAD_INIT, name="fc8")(x.astype(jnp.float32))
         return (jnp.mean(logits, axis=(1, 2)) if self.dense_evaluation else logits), features
 
-    def _stage(self, x, *, stage, train):
+    def _stage(self, x, stage, train):
         features, width = {}, self.widths[stage - 1]
         options = {"use_bias": not self.batch_norm, "kernel_init": _initialiser(self.kernel_init), "dtype": self.dtype}
         for layer, size in enumerate(self.layers[stage - 1], start=1):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tracing import count, multiply_adds, shapes
 
-from jaxcnn.architectures.resnet import CLAIMS, MODELS, Block, ResNet
+from jaxcnn.architectures.resnet import CLAIMS, MODELS, Bottleneck, ResNet
 from jaxcnn.operators import BatchNorm, softmax_cross_entropy
 
 
@@ -245,14 +245,10 @@ def test_without_its_branch_a_block_is_its_shortcut(shortcut, draw):
         assert not np.any(after["conv2_x"][..., :6]) and not np.any(after["conv2_x"][..., 10:])
 
 
-def make_block(**options):
-    defaults = {"bottleneck": True, "residual": True, "shortcut": "B", "v1_5": False, "zero_init_last_norm": False}
-    return Block(64, 2, norm=BatchNorm, dtype=jnp.float32, **{**defaults, **options})
-
-
 @pytest.mark.parametrize("zero", [True, False])
 def test_only_the_last_norm_of_a_block_starts_at_zero(zero):
-    block = make_block(zero_init_last_norm=zero)
+    options = {"residual": True, "shortcut": "B", "norm": BatchNorm, "dtype": jnp.float32}
+    block = Bottleneck(64, 2, zero_init_last_norm=zero, **options)
     params = block.init(jax.random.key(0), jnp.zeros((1, 4, 4, 64)), train=False)["params"]
     starts = {name: set(np.unique(params[name]["scale"])) for name in params if "norm" in name}
     assert starts == {"norm1": {1.0}, "norm2": {1.0}, "norm3": {0.0 if zero else 1.0}, "shortcut_norm": {1.0}}

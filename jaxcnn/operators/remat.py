@@ -1,0 +1,14 @@
+"""Rematerialisation: blocks whose inside is computed again in the backward pass instead of being kept."""
+
+import flax.linen as nn
+
+
+def rematerialised(block, wanted, *, static=(2,)):
+    """A module class, or a method, under `nn.remat` where that is wanted; its parameters keep their names.
+
+    Args:
+      block: a module class whose __call__ takes (x, train), or a method.
+      wanted: False returns the block itself.
+      static: places of the arguments that are no arrays, counted with the module at 0; 2 is train.
+    """
+    return nn.remat(block, static_argnums=static) if wanted else block
