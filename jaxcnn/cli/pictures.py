@@ -159,7 +159,7 @@ def _activations(arguments):
     from jaxcnn.visualize.activations import draw_activations, stage_activations
 
     check_positive(arguments, "channels")
-    trained = Trained(arguments.workdir, arguments.checkpoint)
+    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities()
     image = chosen(trained, arguments).images
     if len(image) != 1:
         raise InputError(f"activations are drawn of one image, not of {len(image)}.")
@@ -179,7 +179,7 @@ def _cam(arguments):
     from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.overlay import class_overlays
 
-    trained = Trained(arguments.workdir, arguments.checkpoint)
+    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities()
     with input_errors("cam"):
         return class_overlays(
             trained,
@@ -202,7 +202,7 @@ def _tsne(arguments):
     from jaxcnn.visualize.tsne_page import tsne_page
 
     check_positive(arguments, "count")
-    trained = Trained(arguments.workdir, arguments.checkpoint)
+    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities()
     records = trained.open(arguments.split).records
     with input_errors("tsne"), counting("images") as report:
         check_perplexity(arguments.perplexity, min(arguments.count, len(records)))
@@ -248,7 +248,7 @@ def _mistakes(arguments):
     from jaxcnn.visualize.mistakes import draw_mistakes, find_mistakes
 
     check_positive(arguments, "limit")
-    trained = Trained(arguments.workdir, arguments.checkpoint)
+    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities()
     records = trained.open(arguments.split).records
     with counting("images") as report:
         kept, wrong, seen = find_mistakes(trained, records, limit=arguments.limit, report=report)

@@ -142,7 +142,7 @@ def _seen(arguments):
     from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.seen import Seen
 
-    seen = Seen(Trained(arguments.workdir, arguments.checkpoint))
+    seen = Seen(Trained(arguments.workdir, arguments.checkpoint).needs_probabilities())
     arguments.stage = arguments.stage or seen.default_stage()
     return seen
 

@@ -64,10 +64,11 @@ def evaluate_protocols(
     Returns:
       A Table.
     Raises:
-      InputError: the runs do not go together, a network cannot be evaluated densely, or an argument is not as above.
+      InputError: the runs do not go together, one gives no class probabilities, a network cannot be evaluated densely,
+        or an argument is not as above.
     """
     workdirs = [str(workdir) for workdir in workdirs]
-    members = [Trained(workdir, checkpoint) for workdir in workdirs]
+    members = [Trained(workdir, checkpoint).needs_probabilities() for workdir in workdirs]
     _check_members(members, "" if name else split)
     crops = tuple(sorted(set(crops))) or (() if dense else (1,))
     scales = _scales(scales, members[0])

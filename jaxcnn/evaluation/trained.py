@@ -87,6 +87,21 @@ class Trained(Inference):
         outputs = self.model.apply(variables, {"image": as_float(images)}, method=self.task.infer)
         return {name: value for name, value in outputs.items() if name != "features"}
 
+    def needs_probabilities(self):
+        """This network, for a use that needs class probabilities.
+
+        Raises:
+          InputError: the task of the run gives none.
+        """
+        image = jax.ShapeDtypeStruct((1, *self.shape), np.uint8)
+        outputs = jax.eval_shape(self.infer, self.variables, image)
+        if "probabilities" not in outputs:
+            raise InputError(
+                f"task {self.config.task.name} of {self.workdir} gives {', '.join(outputs)}, no class probabilities: "
+                "this is for classifiers."
+            )
+        return self
+
     def _descriptions(self, images):
         outputs, count = self.map(self.infer, images), len(images)
         return [self.task.describe(jax.tree.map(operator.itemgetter(number), outputs)) for number in range(count)]

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import jaxcnn
+from jaxcnn.cli import main
 from jaxcnn.data import load
 from jaxcnn.errors import InputError
 from jaxcnn.population import train_population
@@ -317,6 +318,22 @@ def test_a_run_of_an_own_task_evaluates_and_predicts(config, tmp_path):
     assert said == {"file": str(tmp_path / "digit.png"), "brightness": pytest.approx(float(restored.mean()), rel=1e-4)}
     jaxcnn.write_report(tmp_path)
     assert "signal to noise" in (tmp_path / "report.html").read_text()
+
+
+def test_a_run_of_an_own_task_is_reported_and_verbs_for_classifiers_say_so(config, tmp_path, capsys):
+    run = tmp_path / "run"
+    train(config("autoencoder"), run)
+    assert main(["report", "--workdir", str(run)]) == 0
+    report = (run / "report.html").read_text()
+    assert "Held-out signal to noise" in report and "run of task my_tasks:DENOISE" in report
+    capsys.readouterr()
+    said = f"jaxcnn: task my_tasks:DENOISE of {run} gives restored, no class probabilities: this is for classifiers.\n"
+    for verb in (["evaluate", "--crops=1"], ["visualize", "mistakes"], ["visualize", "occlusion", "--index=0"]):
+        assert main([*verb, "--workdir", str(run)]) == 2
+        assert capsys.readouterr().err == said
+    assert main(["visualize", "confusion", "--workdir", str(run)]) == 2
+    assert "counts no confusion matrix" in capsys.readouterr().err
+    assert not (run / "pictures").exists() or not list((run / "pictures").iterdir())
 
 
 def test_a_run_of_boxes_is_opened_with_its_fields(config, tmp_path):
