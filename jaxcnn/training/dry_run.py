@@ -5,7 +5,7 @@ import math
 import jax
 
 from jaxcnn.analysis import summarize
-from jaxcnn.training.compilation import compiler_options, use_persistent_cache
+from jaxcnn.training.compilation import compiled, use_persistent_cache
 from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
@@ -35,9 +35,10 @@ def describe(config):
     yield f"data: {_mib(sum(x.nbytes for x in feed.data.values()))} a device" if feed.resident else "data: streamed"
     step = setup.train_step(setup.task(*image_statistics(config, feed)))
     source = feed.training(start=0, batch_size=config.batch_size)
-    lowered = setup.replicas.map(make_chunk(step, steps=1)).lower(state, feed.data, source.take(1))
+    chunk = setup.replicas.map(make_chunk(step, steps=1))
+    program = compiled(chunk, state, feed.data, source.take(1), deterministic=config.deterministic)
     source.close()
-    memory = lowered.compile(compiler_options=compiler_options(deterministic=config.deterministic)).memory_analysis()
+    memory = program.memory_analysis()
     yield f"temporary memory of a training step: {_mib(memory.temp_size_in_bytes)} a device"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import replaced
-from jaxcnn.training.compilation import compiler_options
+from jaxcnn.training.compilation import compiled
 from jaxcnn.training.step import DIVISOR, fetch, make_evaluation_step
 
 
@@ -47,7 +47,7 @@ class Evaluator:
         self.mapped = feed.replicas.map_evaluation(
             lambda variables, data, inputs: step(variables, fetch(data, jax.tree.map(lambda x: x[0], inputs)))
         )
-        self.options = compiler_options(deterministic=deterministic)
+        self.deterministic = deterministic
 
     def __call__(self, variables):
         """The Evaluations of {"params", "batch_stats"}, laid out on the devices: one for each run in them."""
@@ -55,7 +55,7 @@ class Evaluator:
         for inputs in self.feed.evaluation(batch_size=self.batch_size):
             arguments = (variables, self.feed.data, inputs)
             if self.program is None:
-                self.program = self.mapped.lower(*arguments).compile(compiler_options=self.options)
+                self.program = compiled(self.mapped, *arguments, deterministic=self.deterministic)
             sums, more = self.program(*arguments)
             total = sums if total is None else _added(total, sums)
             rows.append(more)

@@ -63,7 +63,7 @@ def zeros_batch(shape, fields, *, count=1):
     types = {name: (own, jnp.float32 if dtype == jnp.uint8 else dtype) for name, (own, dtype) in fields.items()}
     batch = {name: jnp.zeros((count, *own), dtype) for name, (own, dtype) in types.items()}
     batch["image"] = jnp.zeros((count, *shape), jnp.float32)
-    return {**batch, "mask": jnp.ones(count), "index": jnp.arange(count, dtype=jnp.int32)}
+    return {**batch, "mask": jnp.ones(count, jnp.float32), "index": jnp.arange(count, dtype=jnp.int32)}
 
 
 def abstract_variables(model, shape, *, init=init_by_image, fields=LABEL):
