@@ -17,7 +17,7 @@ from jaxcnn.files import local_path
 from jaxcnn.tasks.pixels import as_float
 from jaxcnn.training.evaluate import Evaluator, evaluation_row, printed
 from jaxcnn.training.feed import Feed
-from jaxcnn.training.learning import make_about, make_task
+from jaxcnn.training.learning import make_about, make_kind, make_task
 from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.rundir.code import warn_of_changed_code
 from jaxcnn.training.rundir.directory import log_evaluation, statistics_there
@@ -172,12 +172,12 @@ class Trained(Inference):
           An Evaluation, and the dict that is logged; its key "data" names other data than the run's.
         """
         opened, (replicas, size) = self.open(split, name=name, data_dir=data_dir), self.on_devices()
-        settings, loss = self.config.data, make_loss(self.config, len(self.classes))
-        task = make_task(self.config, self.kind, self._about()._replace(loss=loss))
+        settings, kind, loss = self.config.data, make_kind(self.config), make_loss(self.config, len(self.classes))
+        task = make_task(self.config, kind, self._about()._replace(loss=loss))
         warn_of_changed_code(self.workdir, self.config, self._said)  # of its loss too
         feed = Feed(opened.records, replicas, seed=0, resident=settings.resident, workers=settings.workers)
         options = {"batch_size": size, "deterministic": self.config.deterministic}
-        (result,) = Evaluator(self.model, self.kind, task, feed, **options)(replicas.replicate(self.variables))
+        (result,) = Evaluator(self.model, kind, task, feed, **options)(replicas.replicate(self.variables))
         row = {**evaluation_row(self.config, self.step, split, result), **opened.row}
         log_evaluation(self.workdir, {**printed(row), **row})
         return result, printed(row)

@@ -43,7 +43,7 @@ def kind_of(config):
     Raises:
       InputError: there is no such task.
     """
-    trust.allow(config.task.name)
+    trust.allow(config.task.name, *config.metrics)
     return make_kind(config)
 
 

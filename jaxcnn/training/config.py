@@ -121,6 +121,7 @@ def default_config():
             "options": Config(),  # the task's own arguments
         }
     )
+    config.metrics = ()  # package.module:attribute, ...: functions that measure more, see jaxcnn.tasks.metrics
     config.optimizer = Config(
         {
             "name": "sgd",  # sgd, adam, adamw, rmsprop, optax:<name>, package.module:attribute

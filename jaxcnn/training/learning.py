@@ -6,14 +6,22 @@ from jaxcnn import trust
 from jaxcnn.data import LABEL
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.tasks import About, kind_allowed
+from jaxcnn.tasks.metrics import with_metrics
 
 
 def make_kind(config):
-    """The Kind of config.task.
+    """The Kind of config.task, with the measures of config.metrics.
 
     Raises:
-      InputError: there is no such task, or it is code that the user has not allowed.
+      InputError: there is no such task or metric, or it is code that the user has not allowed.
     """
+    kind = task_kind(config)
+    with input_errors("config.metrics"):
+        return with_metrics(kind, config.metrics)
+
+
+def task_kind(config):
+    """The Kind of config.task alone, for whoever does not evaluate; errors as in make_kind."""
     with input_errors("config.task.name"):
         return kind_allowed(config.task.name)
 

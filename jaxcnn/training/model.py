@@ -12,7 +12,7 @@ from jaxcnn.data import LABEL
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.operators import BatchNorm
 from jaxcnn.tasks import AXIS
-from jaxcnn.training.learning import make_about, make_kind, make_task
+from jaxcnn.training.learning import make_about, make_task, task_kind
 from jaxcnn.training.state import zeros_batch
 
 
@@ -51,7 +51,7 @@ def make_model(config, shape, classes, fields=LABEL):
     with input_errors("config.model"):
         model = model.clone(**changed)
     about = make_about(classes, shape, fields)
-    _check_model(settings.name, model, make_task(config, make_kind(config), about), about)
+    _check_model(settings.name, model, make_task(config, task_kind(config), about), about)
     return model
 
 

@@ -74,7 +74,7 @@ RANGES = {
 OPEN_RANGES = ("model.dropout", "optimizer.momentum", "optimizer.second_moment", "optimizer.ema")
 
 DURATIONS = ("duration", "schedule.warmup", "evaluation.every", "checkpoint.every")
-PATTERNS = ("finetune.head", "finetune.freeze", "augment.without")  # tuples of strings
+PATTERNS = ("finetune.head", "finetune.freeze", "augment.without", "metrics")  # tuples of strings
 
 
 def validate(config):
@@ -92,6 +92,9 @@ def validate(config):
             _check_number(key, value)
         if key in PATTERNS and not all(isinstance(pattern, str) for pattern in value):
             raise InputError(f"config.{key} is {value!r}; it holds names in quotes, as ('conv1',).")
+    for name in config.metrics:
+        with input_errors("config.metrics"):
+            trust.check_name(name, {}, kind="metric")
     _validate_durations(config, flat)
     if config.optimizer.name != "sgd" and config.optimizer.nesterov:
         raise InputError(f"config.optimizer.nesterov is for sgd, not for {config.optimizer.name}.")

@@ -79,10 +79,9 @@ CLASS_PANELS = (
 
 
 def panels_of(kind, rows):
-    """CLASS_PANELS of a classifier, else a Panel for each measure of the Kind that a row holds."""
-    if classifies(kind):
-        return CLASS_PANELS
-    return tuple(panel_of(name, kind.measures[name]) for name in measures_of(rows, kind))
+    """A Panel for each measure of the Kind that a row holds; of a classifier CLASS_PANELS for those that all have."""
+    first, names = (CLASS_PANELS, CLASSIFICATION.measures) if classifies(kind) else ((), ())
+    return *first, *(panel_of(name, kind.measures[name]) for name in measures_of(rows, kind) if name not in names)
 
 
 def draw_curves(rows, *, kind=CLASSIFICATION, path=None):

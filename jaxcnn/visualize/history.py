@@ -129,8 +129,8 @@ def losses(names) -> list[str]:
 
 
 def classifies(kind) -> bool:
-    """Whether a task measures what classification does: it is then shown as one."""
-    return kind.measures == CLASSIFICATION.measures
+    """Whether a task measures what classification does, and maybe more: it is then shown as one."""
+    return CLASSIFICATION.measures.items() <= kind.measures.items()
 
 
 def measures_of(rows, kind) -> list[str]:

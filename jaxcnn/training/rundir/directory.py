@@ -284,7 +284,7 @@ def about_task(name, kind):
       {"task": name, "measures": {name: [unit, higher_is_better, log, label]}, "selects": [names]}; {} of
       classification, which a run without these keys learns.
     """
-    if name == "classification":
+    if name == "classification" and kind.measures == CLASSIFICATION.measures:
         return {}
     measures = {measure: list(about) for measure, about in kind.measures.items()}
     return {"task": name, "measures": measures, "selects": list(kind.selects)}

@@ -6,7 +6,7 @@ import jax
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
-from jaxcnn.training.learning import make_about, make_kind, make_task
+from jaxcnn.training.learning import make_about, make_task, task_kind
 from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.directory import read_config, read_data, read_fields
@@ -52,7 +52,7 @@ def read_network(workdir, checkpoint):
     with Checkpoints(local_path(workdir) / "checkpoints", read_only=True) as checkpoints:
         step = checkpoints.resolve(checkpoint)
         classes, shape = read_data(workdir)
-        kind, fields = make_kind(config), read_fields(workdir)
+        kind, fields = task_kind(config), read_fields(workdir)
         model = make_model(config, shape, classes, fields)
         task = make_task(config, kind, make_about(classes, shape, fields))
         like = abstract_variables(model, shape, init=task.init, fields=fields)
