@@ -32,13 +32,15 @@ def with_metrics(kind, names):
         if own in kind.measures or own in found:
             raise InputError(f"config.metrics: '{name}' would be a second measure '{own}': give it another name.")
         found[own] = name, metric
-    measures = {
-        own: Measure(**{field: getattr(metric, field) for field in FIELDS if hasattr(metric, field)})
-        for own, (_, metric) in found.items()
-    }
-    return kind._replace(
-        measures={**kind.measures, **measures}, create=functools.partial(_create, kind, found) if found else kind.create
-    )
+    if not found:
+        return kind
+    measures = {own: _measure(own, metric) for own, (_, metric) in found.items()}
+    return kind._replace(measures={**kind.measures, **measures}, create=functools.partial(_create, kind, found))
+
+
+def _measure(name, metric):
+    said = {field: getattr(metric, field) for field in FIELDS if hasattr(metric, field)}
+    return Measure(**{"label": name.replace("_", " "), **said})
 
 
 def _create(kind, metrics, about, **options):
@@ -55,6 +57,11 @@ def _score(task, metrics, outputs, batch):
         with trust.slips_named(f"metric {name}", name):
             values = metric(outputs, batch)
         if hasattr(metric, "finish"):
+            if values.shape[:1] != batch["mask"].shape:
+                count = len(batch["mask"])
+                raise InputError(
+                    f"metric {name} gives {values.shape} for {count} images; it has a row for each, ({count}, ...)."
+                )
             there = batch["mask"].reshape(-1, *[1] * (values.ndim - 1)) > 0
             sums[name] = jnp.where(there, values, 0).sum(axis=0)
         else:

@@ -144,7 +144,8 @@ def _check_factors(name, factors, length):
     if not callable(factors):
         raise InputError(f"config.schedule.name: {name} returns {type(factors).__name__}; it returns f(step).")
     with trust.slips_named(f"config.schedule.name: {name} of a step", name):
-        found = [jnp.asarray(factors(step)) for step in (0, length // 2, length - 1)]
+        with jax.ensure_compile_time_eval():  # a state may be made inside a traced function
+            found = [np.asarray(factors(step)) for step in (0, length // 2, length - 1)]
         found.append(jax.eval_shape(factors, jax.ShapeDtypeStruct((), jnp.int32)))
     if any(value.shape for value in found) or not all(0 <= float(value) < np.inf for value in found[:-1]):
         values = ", ".join(str(np.asarray(value).tolist()) for value in found[:-1])
