@@ -74,7 +74,7 @@ RANGES = {
 OPEN_RANGES = ("model.dropout", "optimizer.momentum", "optimizer.second_moment", "optimizer.ema")
 
 DURATIONS = ("duration", "schedule.warmup", "evaluation.every", "checkpoint.every")
-PATTERNS = ("finetune.head", "finetune.freeze", "augment.without", "metrics")  # tuples of strings
+PATTERNS = ("finetune.head", "finetune.freeze", "finetune.drop", "augment.without", "metrics")  # tuples of strings
 
 
 def validate(config):
@@ -206,6 +206,14 @@ def _validate_finetune(config):
         for entry in settings[key]:
             if not (isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)):
                 raise InputError(f"config.finetune.{key} has {entry!r}; it is written {example}.")
+    for entry in settings.rename:
+        if not (isinstance(entry, tuple) and len(entry) == 2 and all(isinstance(name, str) for name in entry)) or not (
+            entry[0].count("*") == entry[1].count("*") <= 1
+        ):
+            raise InputError(
+                f"config.finetune.rename has {entry!r}; it is (name of the source, name here) with at most one * on "
+                "both sides, as (('*', 'backbone/*'),)."
+            )
     for pattern, factor in settings.rates:
         if not (_are_numbers((factor,)) and 0 <= factor < math.inf):
             raise InputError(f"config.finetune.rates: the factor of '{pattern}' is {factor!r}; it is a number from 0.")

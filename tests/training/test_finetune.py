@@ -359,3 +359,64 @@ def test_a_run_ends_after_evaluations_without_a_lower_error(tiny_config, tmp_pat
     for _ in range(2):  # the second start finds it ended
         assert jaxcnn.train(config, tmp_path / "broken", quiet=True, devices=one_device).step == 8
         assert rows(tmp_path / "broken") == rows(tmp_path / "whole")
+
+
+WRAPPED = '''
+import flax.linen as nn
+from jaxcnn.architectures import create
+
+class Wrapped(nn.Module):
+    """A network with a head of its own on the features of another."""
+    num_classes: int = 3
+
+    def setup(self):
+        self.backbone = create("convnet", widths=(4,), convolutions=2, hidden=(8,), batch_norm=True)
+        self.judge = nn.Dense(self.num_classes)
+
+    def __call__(self, x, *, train: bool):
+        _, features = self.backbone(x, train=train)
+        return self.judge(features["fc1"]), features
+'''
+
+
+@pytest.fixture
+def wrapped_config(tuned_config, user_package):
+    user_package("wrapped_nets", WRAPPED)
+
+    def make(changes=None):
+        names = {
+            "model.name": "wrapped_nets:Wrapped",
+            "finetune.rename": (("*", "backbone/*"),),
+            "finetune.freeze": ("*",),
+        }
+        names |= {
+            "finetune.head": ("judge",),
+            "finetune.drop": ("output",),
+            "finetune.unfreeze": (),
+            "finetune.rates": (),
+        }
+        return tuned_config({**names, "duration": "1 steps", "evaluation.every": "1 steps", **(changes or {})})
+
+    return make
+
+
+def test_a_source_begins_a_part_of_another_network(wrapped_config, source, tmp_path, one_device):
+    """Every tensor of the source but its head, under the name that it has in the new network."""
+    config = wrapped_config({"finetune.head": ("judge", "backbone/output")})
+    begun = tree(jaxcnn.train(config, tmp_path, quiet=True, devices=one_device).state, "params", "batch_stats")
+    given = tree(source.state, "params", "batch_stats")
+    for name, tensor in given.items():
+        kind, _, rest = name.partition("/")
+        same = begun[f"{kind}/backbone/{rest}"].tobytes() == tensor.tobytes()
+        assert same == (not rest.startswith("output/")), name
+
+
+def test_slips_in_the_names_of_a_source_are_named(wrapped_config, tmp_path, one_device):
+    def text(**changes):
+        changes = {f"finetune.{key}": value for key, value in changes.items()}
+        return refused(jaxcnn.train, wrapped_config(changes), tmp_path, quiet=True, devices=one_device)
+
+    assert "backbone/output" in text()  # neither given nor a head
+    assert "conv1_1/kernel" in text(rename=())
+    assert "at most one *" in text(rename=(("*", "backbone"),))
+    assert "config.finetune.drop: 'outputs' matches no" in text(drop=("outputs",))

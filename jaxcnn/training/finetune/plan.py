@@ -134,9 +134,14 @@ def changes_with_classes(model, shape, **made):
     return {name for name, leaf in one.items() if leaf.shape != other[name].shape}
 
 
+def matches(name, pattern):
+    """Whether a pattern matches the name of a parameter, or of a module that it is in."""
+    return any(fnmatch.fnmatchcase(name, p) for p in (pattern, f"{pattern}/*"))
+
+
 def _matching(pattern, names, key):
     """The names that a pattern matches, themselves or a module that they are in."""
-    found = {name for name in names if any(fnmatch.fnmatchcase(name, p) for p in (pattern, f"{pattern}/*"))}
+    found = {name for name in names if matches(name, pattern)}
     if not found:
         modules = {"/".join(parts[:i]) for parts in (name.split("/") for name in names) for i in range(1, len(parts))}
         raise InputError(

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, nearest
+from jaxcnn.training.finetune.plan import matches
 from jaxcnn.training.rundir.code import warn_of_changed_code
 from jaxcnn.training.rundir.directory import read_statistics
 from jaxcnn.training.rundir.named_arrays import compare
@@ -30,8 +31,9 @@ def begin_from_source(state, config, plan, replicas):
     source = read_network(settings.source, settings.checkpoint)
     warn_of_changed_code(settings.source, source.config, set())
     ours, given = {}, {}
+    _check_dropped(settings.drop, source.variables)
     for key in ("params", "batch_stats"):
-        tensors = flatten_dict(source.variables[key], sep="/").items()
+        tensors = renamed(flatten_dict(source.variables[key], sep="/"), settings.rename, settings.drop).items()
         given |= {f"{key}/{name}": tensor for name, tensor in tensors if name not in plan.head}
         tensors = flatten_dict(getattr(state, key), sep="/").items()
         ours |= {f"{key}/{name}": tensor for name, tensor in tensors}
@@ -42,6 +44,39 @@ def begin_from_source(state, config, plan, replicas):
     network = {"params": params, "batch_stats": stats}
     average = None if state.ema is None else jax.tree.map(lambda x: x.copy(), network)
     return state.replace(**network, ema=average), source.step
+
+
+def _check_dropped(patterns, variables):
+    names = {name for tree in variables.values() for name in flatten_dict(tree, sep="/")}
+    for pattern in patterns:
+        if not any(matches(name, pattern) for name in names):
+            modules = {name.rpartition("/")[0] for name in names}
+            raise InputError(
+                f"config.finetune.drop: '{pattern}' matches no parameter of the source; {nearest(pattern, modules)}"
+            )
+
+
+def renamed(tensors, rename, drop):
+    """The tensors of a source under the names that they have in this network.
+
+    Args:
+      tensors: {name: array}.
+      rename: ((pattern, new name), ...): the first pattern that matches counts, and the text that its * stands for
+        takes the place of the * of the new name.
+      drop: patterns of names that are left out, as the source has them.
+    """
+    kept = {name: x for name, x in tensors.items() if not any(matches(name, pattern) for pattern in drop)}
+    return {_new_name(name, rename): x for name, x in kept.items()}
+
+
+def _new_name(name, rename):
+    for pattern, new in rename:
+        start, star, end = pattern.partition("*")
+        if name == pattern:
+            return new
+        if star and len(name) >= len(start) + len(end) and name.startswith(start) and name.endswith(end):
+            return new.replace("*", name[len(start) : len(name) - len(end)], 1)
+    return name
 
 
 def source_statistics(config, shape):
