@@ -58,10 +58,10 @@ def _deconvnet(arguments):
     """
     from jaxcnn.visualize.projections import draw_projections, project_units, same_for_any_image
 
-    seen, image, _ = _look(arguments)
+    inspector, image, _ = _look(arguments)
     with input_errors("deconvnet"):
-        units = project_units(seen, image, arguments.stage, channels=arguments.units, place=arguments.place)
-        if same_for_any_image(seen, image, arguments.stage, units[0].channel, units[0].place):
+        units = project_units(inspector, image, arguments.stage, channels=arguments.units, place=arguments.place)
+        if same_for_any_image(inspector, image, arguments.stage, units[0].channel, units[0].place):
             _say(arguments.stage, "look at guided backpropagation and saliency")
     return draw_projections(image, units)
 
@@ -78,12 +78,12 @@ def _top(arguments):
     from jaxcnn.visualize.top import draw_top, top_patches
 
     check_positive(arguments, "count")
-    seen = _seen(arguments)
-    records = seen.trained.open(arguments.split).records
+    inspector = _inspector(arguments)
+    records = inspector.trained.open(arguments.split).records
     options = {"channels": arguments.units, "count": arguments.count, "rule": arguments.rule}
     with input_errors("top"), counting("images") as report:
-        tops = top_patches(seen, records, arguments.stage, report=report, **options)
-    name = f"{seen.trained.config.model.name}, {arguments.stage}: the strongest of {len(records):,} images"
+        tops = top_patches(inspector, records, arguments.stage, report=report, **options)
+    name = f"{inspector.trained.config.model.name}, {arguments.stage}: the strongest of {len(records):,} images"
     if arguments.rule is None and tops[0].rule != "deconvnet":
         _say(arguments.stage, "guided backpropagation is drawn; --rule deconvnet draws the other")
     return draw_top(tops, title=f"{name} of {arguments.split}, projected by {COLUMNS[tops[0].rule]}")
@@ -109,13 +109,13 @@ def _occlusion(arguments):
     from jaxcnn.visualize.overlay import class_number
 
     check_positive(arguments, "size", "stride")
-    seen, image, label = _look(arguments)
-    classes = seen.trained.classes
+    inspector, image, label = _look(arguments)
+    classes = inspector.trained.classes
     if arguments.class_name is not None:
         label = class_number(arguments.class_name, classes)
     options = {"label": label, "size": arguments.size, "stride": arguments.stride}
     with input_errors("occlusion"), counting("places") as report:
-        found, label, size = occlude_image(seen, image, arguments.stage, report=report, **options)
+        found, label, size = occlude_image(inspector, image, arguments.stage, report=report, **options)
     return draw_occlusion(image, found, label=label, size=size, stage=arguments.stage, classes=classes)
 
 
@@ -131,26 +131,26 @@ def _receptive_field(arguments):
     """
     from jaxcnn.visualize.receptive_field import draw_fields, unit_fields
 
-    seen = _seen(arguments)
-    images = chosen(seen.trained, arguments).images
+    inspector = _inspector(arguments)
+    images = chosen(inspector.trained, arguments).images
     with input_errors("receptive_field"):
-        fields = unit_fields(seen, images, arguments.stage, channel=arguments.unit, place=arguments.place)
+        fields = unit_fields(inspector, images, arguments.stage, channel=arguments.unit, place=arguments.place)
     return draw_fields(images[0], fields)
 
 
-def _seen(arguments):
+def _inspector(arguments):
     from jaxcnn.evaluation.trained import Trained
-    from jaxcnn.visualize.seen import Seen
+    from jaxcnn.visualize.inspector import Inspector
 
-    seen = Seen(Trained(arguments.workdir, arguments.checkpoint).needs_probabilities())
-    arguments.stage = arguments.stage or seen.default_stage()
-    return seen
+    inspector = Inspector(Trained(arguments.workdir, arguments.checkpoint).needs_probabilities())
+    arguments.stage = arguments.stage or inspector.default_stage()
+    return inspector
 
 
 def _look(arguments):
     """The network, and the one image with its label, or None."""
-    seen = _seen(arguments)
-    found = chosen(seen.trained, arguments)
+    inspector = _inspector(arguments)
+    found = chosen(inspector.trained, arguments)
     if len(found.images) != 1:
         raise InputError(f"{arguments.kind} is drawn of one image, not of {len(found.images)}.")
-    return seen, found.images[0], found.labels[0]
+    return inspector, found.images[0], found.labels[0]

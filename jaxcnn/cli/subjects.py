@@ -30,8 +30,8 @@ def of_images(parser):
 
 
 def chosen(trained, arguments):
-    """The `Chosen` images that --images or --index name."""
-    from jaxcnn.visualize.chosen import choose
+    """The `Selection` images that --images or --index name."""
+    from jaxcnn.visualize.selection import choose
 
     return choose(trained, files=arguments.images, split=arguments.split, positions=arguments.index)
 

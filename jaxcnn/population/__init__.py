@@ -19,8 +19,8 @@ from jaxcnn.training.rundir.directory import full_disk_named, open_run
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.validate import validate
 
-# What the members of a population may differ in, and the value that their common program has in its place: the state
-# holds the members' own. At a rate of 1 the learning-rate scale of a member is its rate.
+# Keys that may differ between members, with the value that the shared program is built with; each member's own value is
+# in its state. At a rate of 1 the learning-rate scale of a member is its rate.
 OWN = {
     "seed": 0,
     "augment.magnitude": 1.0,
@@ -32,12 +32,12 @@ OWN = {
 
 
 def own_keys(config):
-    """OWN and the numbers of the config's task, which are 0 in the common program."""
+    """OWN and the numbers of the config's task, which are 0 in the shared program."""
     return {**OWN, **dict.fromkeys(make_kind(config).numbers.values(), 0.0)}
 
 
-def common(config):
-    """A config without what is a member's own: runs for which it is equal can be one population."""
+def shared_config(config):
+    """The config with its members' own keys reset; runs with equal results can share a population."""
     own, config, flat = own_keys(config), config.copy_and_resolve_references(), flatten(config)
     with config.unlocked():
         config.update_from_flattened_dict({key: value for key, value in own.items() if flat.get(key) is not None})
@@ -45,7 +45,7 @@ def common(config):
 
 
 def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
-    """Trains runs together, or goes on with them; each ends with a run directory as `train` alone leaves it.
+    """Trains runs together, or resumes them; each ends with a run directory as `train` alone leaves it.
 
     A member draws the same numbers and sees the same batches as the run alone on one device. Its rows of seconds and
     images/s are its share of the time of all. One that diverges is frozen and changes nothing for the others.
@@ -66,8 +66,8 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
     for config in configs:
         trust.allow_config(config)
         validate(config)
-    shared = common(configs[0])
-    if any(flatten(common(config)) != flatten(shared) for config in configs):
+    shared = shared_config(configs[0])
+    if any(flatten(shared_config(config)) != flatten(shared) for config in configs):
         raise InputError(f"the members of a population differ only in {', '.join(own_keys(configs[0]))}.")
     if shared.finetune.source or shared.evaluation.patience:
         raise InputError(

@@ -107,7 +107,7 @@ def _numbers(loop, host):
 
 def _finish(loop):
     found = None
-    if loop.setup.config.data.test and any(host.tested() is None for _, host in loop.active()):
+    if loop.setup.config.data.test and any(host.test_result() is None for _, host in loop.active()):
         evaluator = loop.setup.evaluator(loop.task, _feed(loop, "test"))
         found = evaluator(evaluation_variables(loop.keeper.best))
     return [_result(loop, number, host, found) for number, host in enumerate(loop.hosts)]
@@ -117,7 +117,7 @@ def _result(loop, number, host, found):
     if host.failure is not None:
         return Diverged(host.failure)
     loop.keeper.write(loop, number)
-    kept, test = loop.keeper.kept[number], host.tested()
+    kept, test = loop.keeper.kept[number], host.test_result()
     if test is None and found:
         test = host.test_row(kept.best["step"], found[number])
     validation = {"step": kept.best["step"], **kept.best["held_out"]}

@@ -4,7 +4,7 @@ import jax
 
 from jaxcnn.data import look_up_once
 from jaxcnn.errors import InputError
-from jaxcnn.population import common
+from jaxcnn.population import shared_config
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json
 from jaxcnn.training.setup import resolve_values, set_up
@@ -49,7 +49,7 @@ def _slip(config, known, devices):
         resolve_values(config)
     except InputError as error:
         return str(error)
-    key = to_json(common(config))
+    key = to_json(shared_config(config))
     if key not in known:
         known[key] = ""
         try:

@@ -5,7 +5,7 @@ import shutil
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import read_json, write_json
-from jaxcnn.population import common, train_population
+from jaxcnn.population import shared_config, train_population
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json
 from jaxcnn.training.divergence import Diverged
@@ -51,7 +51,7 @@ def _populations(runs, workdir, done):
     alike = {}
     for run in named.values():
         if run.id not in done and not any((workdir / run.id / "checkpoints").glob("*")):
-            alike.setdefault(to_json(common(run.config)), []).append(run)
+            alike.setdefault(to_json(shared_config(run.config)), []).append(run)
     return begun + [(_begin(members, workdir), members) for members in alike.values() if len(members) > 1]
 
 

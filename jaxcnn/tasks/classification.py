@@ -44,12 +44,12 @@ def _prepare(about, key, example, numbers):
 def _mix(about, key, batch, numbers):
     own = batch["image"], batch["targets"]
     mixed = about.mix(key, *own)
-    images, targets = (_of_whole_pairs(batch["mask"], *pair) for pair in zip(mixed, own, strict=True))
+    images, targets = (_unmix_masked(batch["mask"], *pair) for pair in zip(mixed, own, strict=True))
     return {**batch, "image": images, "targets": targets}
 
 
-def _of_whole_pairs(mask, mixed, own):
-    """The mixed rows, but its own where a row's neighbour is masked: an image that was left out is zeros."""
+def _unmix_masked(mask, mixed, own):
+    """Undoes mixing where either image of a pair is masked, since a masked image is zeros."""
     whole = jnp.repeat(mask.reshape(-1, 2).min(axis=1), 2)
     return jnp.where(whole.reshape(-1, *[1] * (own.ndim - 1)) > 0, mixed, own)
 

@@ -68,7 +68,7 @@ class HostState:
 
     def _extend(self, extension):
         """Logs that the run was made longer, once; a run that its patience had ended goes on and counts anew."""
-        if self.waited():
+        if self.patience_exhausted():
             self.patience, self.reopened = dataclasses.replace(self.patience, count=0), True
         event = {**extension.event(), "epoch": self._epoch(extension.step)}
         if event not in read_metrics(self.workdir):
@@ -128,7 +128,7 @@ class HostState:
         """{measure: value} of those that choose the best checkpoint, from a held-out row."""
         return {name: row[name] for name in self.setup.kind.selects}
 
-    def waited(self):
+    def patience_exhausted(self):
         """Whether config.evaluation.patience evaluations brought no lower held-out error: the run ends."""
         return 0 < self.config.evaluation.patience <= self.patience.count
 
@@ -137,7 +137,7 @@ class HostState:
         self.log.write({"event": "diverged", "step": first})
         return f"The last good checkpoint is step {saved[-1]} in {self.workdir}." if saved else "None was saved yet."
 
-    def tested(self):
+    def test_result(self):
         """The evaluation on test at the end of this duration, see evaluation_row; None before it was done."""
         kept = ("time", "final", "duration", "look")  # in the log alone
         begun = first_duration(self.workdir, self.config)  # rows of older runs do not say their duration

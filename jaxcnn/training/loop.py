@@ -162,7 +162,7 @@ class Loop:
         self.progress.line(held_out_line(self.setup.kind, step, list(rows.values())))
         if [host.plateau.scale for host in self.hosts] != scales:
             self._scale_rates()
-        self.ended = all(host.waited() for _, host in self.active())
+        self.ended = all(host.patience_exhausted() for _, host in self.active())
         return {number: self.hosts[number].chosen_by(row) for number, row in rows.items()}
 
     def _scale_rates(self):

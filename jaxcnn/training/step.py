@@ -12,7 +12,7 @@ from jax import lax
 
 from jaxcnn.tasks import AXIS, own_parts
 from jaxcnn.tasks.pixels import as_float
-from jaxcnn.training.finetune.freeze import frozen_statistics, keep, with_rates, without_gradient
+from jaxcnn.training.finetune.freeze import frozen_statistics, select_trained, with_rates, without_gradient
 
 WHOLE_BATCH = 2**32 - 1  # folded into a key where the images' positions are; no position is so large
 OF_THE_STEP = ("learning_rate", "gradient_norm", "parameter_norm")  # metrics that are no sums over images
@@ -114,7 +114,7 @@ def _take_turn(turn, state, batch):
     opt_state = state.opt_state[turn.player.name] if game else state.opt_state
     transformation = with_rates(turn.optimizer(state.hyperparameters), turn.factors_of("params"))
     updates, opt_state = transformation.update(grads, opt_state, params)
-    stats = keep(stats, turn.own(new_stats), turn.factors_of("batch_stats"))
+    stats = select_trained(stats, turn.own(new_stats), turn.factors_of("batch_stats"))
     metrics = {**sums, "gradient_norm": optax.tree.norm(grads)}
     if game:
         opt_state = {**state.opt_state, turn.player.name: opt_state}
@@ -212,7 +212,7 @@ def _averaged(state, ema, factors):
         return state
     averaged = average(state.ema, {"params": state.params, "batch_stats": state.batch_stats}, ema, updates=state.step)
     # an average of equal weights need not be that weight in floating point
-    return state.replace(ema=keep(state.ema, averaged, factors))
+    return state.replace(ema=select_trained(state.ema, averaged, factors))
 
 
 def average(old, new, decay, *, updates):

@@ -190,7 +190,7 @@ def _set_state(loop, resumed, memory, extension):
     like = jax.eval_shape(create)
     if resumed:
         host.restore(memory, resumed, extension)
-        loop.unlogged, loop.ended = memory["unlogged"], host.waited()
+        loop.unlogged, loop.ended = memory["unlogged"], host.patience_exhausted()
     if resumed < setup.total and not loop.ended:
         # The latest, the best and the one being written; on resuming most of them are there.
         copies = max(1, setup.config.checkpoint.keep + 2 - len(loop.keeper.checkpoints.steps()))
@@ -250,7 +250,7 @@ def _finish(loop, final_test):
         share = setup.kind.measures[name].unit == "points"
         if share and (few := few_images(validation[name], len(setup.records("validation")))):
             loop.progress.line(few)
-    test = host.tested()
+    test = host.test_result()
     if test is None and final_test and setup.config.data.test:
         test = _test(loop, best)
     return Result(loop.keeper.where, max(checkpoints.steps()), loop.state, validation, test)

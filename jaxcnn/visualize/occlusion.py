@@ -15,11 +15,11 @@ CELL = 2.5  # inches
 GREY = 0.5
 
 
-def occlude_image(seen, image, stage, *, label=None, size=None, stride=None, report=lambda done, total: None):
+def occlude_image(inspector, image, stage, *, label=None, size=None, stride=None, report=lambda done, total: None):
     """Slides a grey square over an image of a trained network.
 
     Args:
-      seen: a `Seen`.
+      inspector: an `Inspector`.
       image: uint8 (h, w, c).
       stage: whose strongest map is followed.
       label: the class whose probability is asked for; by default the predicted one.
@@ -31,13 +31,13 @@ def occlude_image(seen, image, stage, *, label=None, size=None, stride=None, rep
     Raises:
       ValueError: there is no such stage, or size or stride is not positive.
     """
-    find_unit(seen.stages, stage, 0)
+    find_unit(inspector.stages, stage, 0)
     size = max(min(image.shape[:2]) // 4, 1) if size is None else size
     stride = max(size // 4, 1) if stride is None else stride
     image = image.astype(np.float32) / 255
     if label is None:
-        label = int(seen.answers(np.stack([image] * BATCH), stage)[0][0].argmax())
-    answer = functools.partial(seen.answers, stage=stage)
+        label = int(inspector.answers(np.stack([image] * BATCH), stage)[0][0].argmax())
+    answer = functools.partial(inspector.answers, stage=stage)
     found = occlude(answer, image, label=label, size=size, stride=stride, grey=GREY, report=report)
     return found, label, size
 

@@ -83,7 +83,7 @@ def class_overlays(trained, chosen, *, classes=(), method="grad_cam", stages=())
 
     Args:
       trained: a Trained.
-      chosen: a `Chosen`.
+      chosen: a `Selection`.
       classes: names of classes, or numbers of them; by default the predicted class of each image.
       method: "cam" or "grad_cam".
       stages: of grad-CAM; by default the last convolutional one.

@@ -50,11 +50,11 @@ def shown_saliency(gradient):
     return np.clip(1 - found / scale, 0, 1)
 
 
-def project_units(seen, image, stage, *, channels=(), place=None, count=5):
+def project_units(inspector, image, stage, *, channels=(), place=None, count=5):
     """Brings units of one stage back to an image by every rule.
 
     Args:
-      seen: a `Seen`.
+      inspector: an `Inspector`.
       image: uint8 (h, w, c).
       stage: its name.
       channels: the units; by default the `count` that answer most.
@@ -64,31 +64,31 @@ def project_units(seen, image, stage, *, channels=(), place=None, count=5):
     Raises:
       ValueError: there is no such stage, unit or place.
     """
-    find_unit(seen.stages, stage, 0, place)
+    find_unit(inspector.stages, stage, 0, place)
     for channel in channels:
-        find_unit(seen.stages, stage, channel)
-    (values,), (places,) = seen.strongest(image[None], stage)
+        find_unit(inspector.stages, stage, channel)
+    (values,), (places,) = inspector.strongest(image[None], stage)
     channels = channels or np.argsort(-values, kind="stable")[:count].tolist()
     found = []
     for channel in channels:
         at = np.array(places[channel] if place is None else place, np.int32)
         projections = {
-            rule: seen.project(image[None], stage, np.array([channel]), at[None], rule=rule)[0] for rule in COLUMNS
+            rule: inspector.project(image[None], stage, np.array([channel]), at[None], rule=rule)[0] for rule in COLUMNS
         }
-        box = field_box(seen.stages[stage].field, at)
+        box = field_box(inspector.stages[stage].field, at)
         off = ", off" if place is None and values[channel] == 0 else ""
-        found.append(Projected(seen.unit_name(stage, channel, at) + off, channel, at, box, projections))
+        found.append(Projected(inspector.unit_name(stage, channel, at) + off, channel, at, box, projections))
     return found
 
 
-def same_for_any_image(seen, image, stage, channel, place):
+def same_for_any_image(inspector, image, stage, channel, place):
     """Whether the deconvnet projects a unit from another image as from this one, though the unit sees another thing.
 
     It knows an image only by the switches of the max poolings below a unit (Springenberg et al. 2014, section 3.4).
     A ResNet has one or none: strides make its maps smaller.
 
     Args:
-      seen: a `Seen`.
+      inspector: an `Inspector`.
       image: uint8 (h, w, c), in which the unit is active.
       stage, channel, place: of the unit.
     """
@@ -96,7 +96,7 @@ def same_for_any_image(seen, image, stage, channel, place):
     for other in (255 - image, image[::-1], image[:, ::-1], np.roll(image, 3, axis=(0, 1))):
         alike = {}
         for rule in ("deconvnet", "guided"):
-            one, two = (seen.project(x[None], *at, rule=rule)[0].ravel() for x in (image, other))
+            one, two = (inspector.project(x[None], *at, rule=rule)[0].ravel() for x in (image, other))
             alike[rule] = one @ two / max(np.linalg.norm(one) * np.linalg.norm(two), np.finfo(np.float32).tiny)
             if not one.any() or not two.any():  # it is off in one of them
                 break

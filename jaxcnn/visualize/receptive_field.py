@@ -14,7 +14,7 @@ CELL = 3.0  # inches
 # have none behind a stride.
 EFFECTIVE = 1 - 0.9545
 NAMES = ("theory", "gradient not zero", "effective")
-LOOKS = ((HELD_OUT, "-", 2.4), (PALETTE[5], "--", 1.6), (PALETTE[2], ":", 2.0))  # seen where they lie on each other
+LOOKS = ((HELD_OUT, "-", 2.4), (PALETTE[5], "--", 1.6), (PALETTE[2], ":", 2.0))  # visible where they lie on each other
 
 
 class Fields(NamedTuple):
@@ -43,11 +43,11 @@ class Fields(NamedTuple):
         return support(self.weights > EFFECTIVE * self.weights.max())
 
 
-def unit_fields(seen, images, stage, *, channel=None, place=None):
+def unit_fields(inspector, images, stage, *, channel=None, place=None):
     """Measures the receptive field of a unit.
 
     Args:
-      seen: a `Seen`.
+      inspector: an `Inspector`.
       images: uint8 (n, h, w, c); a relu is closed in some, a switch elsewhere in others: many show the whole field.
       stage: its name.
       channel: by default the one that answers most at that place, summed over the images.
@@ -57,12 +57,12 @@ def unit_fields(seen, images, stage, *, channel=None, place=None):
     Raises:
       ValueError: there is no such stage, unit or place.
     """
-    found = find_unit(seen.stages, stage, channel or 0, place)
+    found = find_unit(inspector.stages, stage, channel or 0, place)
     place = tuple(n // 2 for n in found.shape[:2]) if place is None else place
     if channel is None:
-        channel = int(seen.responses(images, stage, np.array(place)).sum(axis=0).argmax())
-    weights = seen.effective_field(images, stage, channel, np.array(place))
-    return Fields(seen.unit_name(stage, channel, place), field_box(found.field, place), weights, len(images))
+        channel = int(inspector.responses(images, stage, np.array(place)).sum(axis=0).argmax())
+    weights = inspector.effective_field(images, stage, channel, np.array(place))
+    return Fields(inspector.unit_name(stage, channel, place), field_box(found.field, place), weights, len(images))
 
 
 def draw_fields(image, fields):

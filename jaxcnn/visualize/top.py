@@ -32,11 +32,11 @@ class Top(NamedTuple):
     rule: str
 
 
-def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule=None, report=None):
+def top_patches(inspector, records, stage, *, channels=(), units=12, count=9, rule=None, report=None):
     """Finds the strongest images of units in one pass over a data set, an image once for each unit.
 
     Args:
-      seen: a `Seen`.
+      inspector: an `Inspector`.
       records: Records.
       stage: the name of the stage.
       channels: the units; by default `units` of those that are ever active, evenly spread.
@@ -50,22 +50,22 @@ def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule=No
       ValueError: there is no such stage or unit, or no image that can be read.
     """
     for channel in channels or (0,):
-        find_unit(seen.stages, stage, channel)
-    found = find_strongest(seen.strongest_of(records, stage, report=report), count=count)
+        find_unit(inspector.stages, stage, channel)
+    found = find_strongest(inspector.strongest_of(records, stage, report=report), count=count)
     active = np.flatnonzero(found.values[:, 0] > 0)
     channels = channels or spread(active if active.size else np.arange(len(found.values)), units)
-    field, tops = seen.stages[stage].field, []
-    rule = rule or _rule(seen, records, stage, found, channels[0])
+    field, tops = inspector.stages[stage].field, []
+    rule = rule or _rule(inspector, records, stage, found, channels[0])
     for channel in channels:
         values, images, places = found.values[channel], found.images[channel], found.places[channel]
         pixels = records.read(images)["image"]
         # Of all of them: one shape, one compilation.
-        projections = seen.project(pixels, stage, np.full(len(images), channel), places, rule=rule)
+        projections = inspector.project(pixels, stage, np.full(len(images), channel), places, rule=rule)
         kept = np.flatnonzero(values if values.any() else np.ones_like(values))  # a unit that is off sees nothing
         boxes = [_shown(field_box(field, place), pixels.shape[1:3]) for place in places]
         tops.append(
             Top(
-                seen.unit_name(stage, channel),
+                inspector.unit_name(stage, channel),
                 values[kept],
                 images[kept],
                 np.stack([patch(pixels[n], boxes[n]) for n in kept]),
@@ -76,10 +76,10 @@ def top_patches(seen, records, stage, *, channels=(), units=12, count=9, rule=No
     return tops
 
 
-def _rule(seen, records, stage, found, channel):
+def _rule(inspector, records, stage, found, channel):
     """The rule by which one unit, and so the others of its stage, can be told apart in different images."""
     image = records.read(found.images[channel][:1])["image"][0]
-    same = same_for_any_image(seen, image, stage, channel, found.places[channel][0])
+    same = same_for_any_image(inspector, image, stage, channel, found.places[channel][0])
     return "guided" if same else "deconvnet"
 
 

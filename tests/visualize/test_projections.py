@@ -15,10 +15,10 @@ from jaxcnn.data import Arrays, Records
 from jaxcnn.evaluation.inference import Inference
 from jaxcnn.operators import Conv, max_pool, relu
 from jaxcnn.visualize.figure import png_bytes
+from jaxcnn.visualize.inspector import Inspector
 from jaxcnn.visualize.occlusion import draw_occlusion
 from jaxcnn.visualize.projections import Projected, draw_projections, same_for_any_image, shown_saliency, shown_signed
 from jaxcnn.visualize.receptive_field import Fields, draw_fields
-from jaxcnn.visualize.seen import Seen
 from jaxcnn.visualize.top import draw_top, mosaic, spread, top_patches
 
 CROSS = np.eye(5) + np.eye(5)[::-1]
@@ -38,7 +38,7 @@ class Detector(nn.Module):
 
 @pytest.fixture(scope="module")
 def planted():
-    """A `Seen` detector, and Records of 80 noisy images of 20 x 20, four of which hold a cross."""
+    """An `Inspector` detector, and Records of 80 noisy images of 20 x 20, four of which hold a cross."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 60, size=(80, 20, 20, 1), dtype=np.uint8)
     for strength, (number, (row, column)) in zip((195, 180, 165, 150), PLANTED.items(), strict=True):
@@ -47,13 +47,13 @@ def planted():
     variables = {"params": {"conv": {"kernel": jnp.asarray(kernel, jnp.float32), "bias": jnp.zeros(2)}}}
     about = {"shape": (20, 20, 1), "mean": np.float32([0.0]), "std": np.float32([0.5]), "classes": ("noise", "cross")}
     trained = Inference(Detector(), variables, **about)
-    return Seen(trained), Records(Arrays("planted", {"train": (images, np.zeros(80, np.int32))}, ("a",)), "train")
+    return Inspector(trained), Records(Arrays("planted", {"train": (images, np.zeros(80, np.int32))}, ("a",)), "train")
 
 
 def test_a_planted_pattern_is_found_and_projected(planted):
-    seen, records = planted
+    inspector, records = planted
     done = []
-    (top,) = top_patches(seen, records, "pool", channels=[1], count=4, report=lambda *pair: done.append(pair))
+    (top,) = top_patches(inspector, records, "pool", channels=[1], count=4, report=lambda *pair: done.append(pair))
     assert done == [(64, 80), (80, 80)]
     assert top.title == "pool 1" and top.images.tolist() == list(PLANTED)
     for number, patch, projection in zip(top.images, top.patches, top.projections, strict=True):
@@ -66,11 +66,11 @@ def test_a_planted_pattern_is_found_and_projected(planted):
 
 
 def test_a_projection_lies_where_the_pattern_was_planted(planted):
-    seen, records = planted
+    inspector, records = planted
     images = records.read(list(PLANTED))["image"]
-    _, places = seen.strongest(images, "pool")
+    _, places = inspector.strongest(images, "pool")
     for rule in ("deconvnet", "guided", "gradient"):
-        found = seen.project(images, "pool", np.ones(4, np.int32), places[:, 1], rule=rule)
+        found = inspector.project(images, "pool", np.ones(4, np.int32), places[:, 1], rule=rule)
         for projection, (row, column) in zip(found, PLANTED.values(), strict=True):
             expected = np.zeros((20, 20))
             expected[row : row + 5, column : column + 5] = (CROSS - CROSS.mean()) / 0.5  # by the pixel on [0, 1]
@@ -78,13 +78,13 @@ def test_a_projection_lies_where_the_pattern_was_planted(planted):
 
 
 def test_a_unit_that_is_off_sees_nothing(planted):
-    seen, records = planted
+    inspector, records = planted
     black = np.zeros((1, 20, 20, 1), np.uint8)
-    found = seen.project(black, "pool", np.array([1]), np.array([[3, 3]]), rule="deconvnet")
+    found = inspector.project(black, "pool", np.array([1]), np.array([[3, 3]]), rule="deconvnet")
     assert not found.any()
     images = np.concatenate([black, records.read([3])["image"], black])
     mostly = Records(Arrays("black", {"train": (images, np.zeros(3, np.int32))}, ("a",)), "train")
-    (top,) = top_patches(seen, mostly, "pool", channels=[1], count=3)
+    (top,) = top_patches(inspector, mostly, "pool", channels=[1], count=3)
     assert top.images.tolist() == [1] and len(top.patches) == len(top.projections) == len(top.values) == 1
 
 
@@ -109,18 +109,21 @@ def test_where_the_deconvnet_shows_the_same_of_any_image_guided_backpropagation_
     variables = network.init(jax.random.key(0), jnp.zeros((1, 24, 24, 1)), train=False)
     about = {"shape": (24, 24, 1), "mean": np.float32([0.5]), "std": np.float32([0.25]), "classes": tuple("abcd")}
     trained = Inference(network, variables, **about)
-    seen, records = Seen(trained), Records(Arrays("x", {"train": (images[:2], np.zeros(2, np.int32))}, ("a",)), "train")
-    assert same_for_any_image(seen, images[0], "conv2", 1, (2, 3)) == (not pooled)
+    inspector, records = (
+        Inspector(trained),
+        Records(Arrays("x", {"train": (images[:2], np.zeros(2, np.int32))}, ("a",)), "train"),
+    )
+    assert same_for_any_image(inspector, images[0], "conv2", 1, (2, 3)) == (not pooled)
     if not pooled:
-        assert not same_for_any_image(seen, images[0], "conv1", 1, (2, 3))  # of one filter both rules show the filter
-        (top,) = top_patches(seen, records, "conv2", channels=[1], count=1)
+        assert not same_for_any_image(inspector, images[0], "conv1", 1, (2, 3))  # both rules show the filter
+        (top,) = top_patches(inspector, records, "conv2", channels=[1], count=1)
         assert top.rule == "guided"
 
 
 def test_a_field_larger_than_the_image_shows_the_image(tiny_run):
     network = jaxcnn.Trained(tiny_run)
     records = network.open("test").records
-    (top,) = top_patches(Seen(network), records, "logits", channels=[3], count=4)
+    (top,) = top_patches(Inspector(network), records, "logits", channels=[3], count=4)
     np.testing.assert_array_equal(top.patches, records.read(top.images)["image"])
 
 
@@ -145,7 +148,7 @@ def test_a_mosaic_is_square_and_white_where_nothing_is():
 
 
 def test_what_is_drawn(planted):
-    seen, records = planted
+    inspector, records = planted
     image = records[3]["image"]
     large, small = Box(-2, -2, 15, 15), Box(18, 1, 6, 6)
     projections = dict.fromkeys(("deconvnet", "guided", "gradient"), np.ones((20, 20, 1)))
@@ -172,7 +175,7 @@ def test_what_is_drawn(planted):
         assert axes.images[0].get_extent() == [-0.5, 26.5, 17.5, -0.5]
         assert (axes.get_xlim(), axes.get_ylim()) == ((-0.5, 19.5), (19.5, -0.5))
     assert "pool 5" in drawn.axes[1].get_title() and "0.90 uncovered" in drawn.axes[2].get_title()
-    tops = top_patches(seen, records, "pool", count=4)
+    tops = top_patches(inspector, records, "pool", count=4)
     assert [top.title for top in tops] == ["pool 0", "pool 1"]
     for figure in (whole, patches, dead, drawn, draw_top(tops, title="top")):
         assert png_bytes(figure).startswith(b"\x89PNG")

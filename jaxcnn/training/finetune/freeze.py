@@ -12,14 +12,14 @@ from jax import lax
 from jaxcnn.errors import InputError
 
 
-def keep(old, new, factors):
-    """`new`, but `old` where the factor is 0; factors None keeps nothing. All are pytrees of one structure."""
+def select_trained(old, new, factors):
+    """`new` where the factor is not 0, else `old`; all of `new` where factors is None. Pytrees of one structure."""
     return new if factors is None else jax.tree.map(lambda o, n, factor: n if factor else o, old, new, factors)
 
 
 def without_gradient(params, factors):
     """The parameters, constants for differentiation where their factor is 0: no pass goes back below them."""
-    return params if factors is None else keep(jax.tree.map(lax.stop_gradient, params), params, factors)
+    return params if factors is None else select_trained(jax.tree.map(lax.stop_gradient, params), params, factors)
 
 
 def with_rates(transformation, factors):
@@ -43,7 +43,7 @@ def with_rates(transformation, factors):
         moves = optax.tree.map_params(
             transformation, lambda _, factor: factor != 0, state, factors, transform_non_params=lambda _: True
         )
-        return jax.tree.map(_times, updates, factors), keep(state, new, moves)
+        return jax.tree.map(_times, updates, factors), select_trained(state, new, moves)
 
     return optax.GradientTransformation(transformation.init, update)
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxcnn.errors import InputError
 
 
-class Chosen(NamedTuple):
+class Selection(NamedTuple):
     """images uint8 (n, h, w, c); names, a text each; labels, an int each, or None if unknown."""
 
     images: np.ndarray
@@ -24,17 +24,17 @@ def choose(trained, *, files=(), split="validation", positions=()):
       split: "validation", "test" or "train".
       positions: of the records in the split.
     Returns:
-      A `Chosen`.
+      A `Selection`.
     Raises:
       InputError: no such file, not an image, no such record, or the data set is not there.
     """
     if files:
         paths, images = trained.read_images(files)
-        return Chosen(images, [path.name for path in paths], [None] * len(paths))
+        return Selection(images, [path.name for path in paths], [None] * len(paths))
     records = trained.open(split).records
     wrong = [position for position in positions if not 0 <= position < len(records)]
     if wrong:
         raise InputError(f"there is no image {wrong[0]} in {split}; they are counted from 0 to {len(records) - 1}.")
     batch = records.read(positions)
     names = [f"{split} {position}" for position in positions]
-    return Chosen(batch["image"], names, batch["label"].tolist())
+    return Selection(batch["image"], names, batch["label"].tolist())

@@ -1,4 +1,4 @@
-"""A trained network as pictures of its units look at it: from images on the [0, 1] scale to every stage."""
+"""Reads the stages of a trained network for pictures of its units: activations, projections, fields."""
 
 import functools
 
@@ -9,8 +9,8 @@ from jaxcnn.analysis import units
 from jaxcnn.tasks.pixels import as_float
 
 
-class Seen:
-    """Compiled looks into a trained network; each takes images (n, h, w, c), uint8 or float on the [0, 1] scale.
+class Inspector:
+    """Compiled reads of a trained network's stages; each takes images (n, h, w, c), uint8 or float on the [0, 1] scale.
 
     Args:
       trained: a Trained.
