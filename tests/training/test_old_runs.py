@@ -1,7 +1,7 @@
 """Run directories of version 0.1.0, before tasks (commit 0697b44, jax 0.10.2), open, evaluate and resume.
 
-`first` is a finished run of 8 steps; `second` learns without forgetting on its network, under config.forgetting, and was
-stopped at step 4 of 8; second_whole.jsonl are the rows of the same run when nobody stopped it.
+`first` is a finished run of 8 steps; `second` learns without forgetting on its network, under config.forgetting, and
+was stopped at step 4 of 8; second_whole.jsonl are the rows of the same run when nobody stopped it.
 """
 
 import json
