@@ -384,18 +384,10 @@ def wrapped_config(tuned_config, user_package):
     user_package("wrapped_nets", WRAPPED)
 
     def make(changes=None):
-        names = {
-            "model.name": "wrapped_nets:Wrapped",
-            "finetune.rename": (("*", "backbone/*"),),
-            "finetune.freeze": ("*",),
-        }
-        names |= {
-            "finetune.head": ("judge",),
-            "finetune.drop": ("output",),
-            "finetune.unfreeze": (),
-            "finetune.rates": (),
-        }
-        return tuned_config({**names, "duration": "1 steps", "evaluation.every": "1 steps", **(changes or {})})
+        settings = {"rename": (("*", "backbone/*"),), "drop": ("output",), "head": ("judge",), "freeze": ("*",)}
+        names = {f"finetune.{key}": value for key, value in {**settings, "unfreeze": (), "rates": ()}.items()}
+        names |= {"model.name": "wrapped_nets:Wrapped", "duration": "1 steps", "evaluation.every": "1 steps"}
+        return tuned_config({**names, **(changes or {})})
 
     return make
 
@@ -414,7 +406,8 @@ def test_a_source_begins_a_part_of_another_network(wrapped_config, source, tmp_p
 def test_slips_in_the_names_of_a_source_are_named(wrapped_config, tmp_path, one_device):
     def text(**changes):
         changes = {f"finetune.{key}": value for key, value in changes.items()}
-        return refused(jaxcnn.train, wrapped_config(changes), tmp_path, quiet=True, devices=one_device)
+        workdir = tmp_path / str(len(list(tmp_path.iterdir())))
+        return refused(jaxcnn.train, wrapped_config(changes), workdir, quiet=True, devices=one_device)
 
     assert "backbone/output" in text()  # neither given nor a head
     assert "conv1_1/kernel" in text(rename=())
