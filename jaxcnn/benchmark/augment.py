@@ -3,16 +3,15 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.architectures import create
 from jaxcnn.augment import OPERATIONS, horizontal_flip, pad_crop
-from jaxcnn.benchmark.steps import train_step
+from jaxcnn.benchmark.steps import chunk, examples, first_state, made_of, program_and_call
 from jaxcnn.benchmark.timing import interleaved, ratio
-from jaxcnn.training.compilation import compiler_options
+from jaxcnn.tasks.pixels import as_float
+from jaxcnn.training.compilation import compiled
 from jaxcnn.training.setup import make_normalise
-from jaxcnn.training.step import as_float
 
 BATCH, SHAPE = 128, (32, 32, 3)
 RECIPE = "pad-crop, flip, normalise"
@@ -31,8 +30,8 @@ def benchmark_augment(*, only="", rounds=7, report=print):
       such a batch, timed in the same rounds, (median, (lower quartile, upper quartile)).
     """
     images = np.random.default_rng(0).integers(0, 256, (BATCH, *SHAPE), dtype=np.uint8)
-    step, state = train_step(create("resnet20"), as_float(jnp.asarray(images)))
-    step = _compiled(step, state)
+    setup = made_of(create("resnet20"), SHAPE)
+    _, step, _ = program_and_call(chunk(setup), first_state(setup), {}, examples(setup, images))
     rows = []
     for name, function in _functions().items():
         if only in name:
@@ -62,5 +61,5 @@ def _mapped(function):
 
 
 def _compiled(function, argument):
-    program = jax.jit(function).lower(argument).compile(compiler_options=compiler_options())
+    program = compiled(jax.jit(function), argument)
     return lambda: jax.block_until_ready(program(argument))

@@ -1,18 +1,15 @@
 """Training steps of a population: many runs in one program, beside the step of a run alone."""
 
-import time
-
 import jax
 import numpy as np
 
+from jaxcnn.benchmark.steps import first_state, program_and_call
 from jaxcnn.benchmark.timing import interleaved, ratio
 from jaxcnn.population.layout import Members, MembersInputs, skip_inactive
-from jaxcnn.training.compilation import compiler_options
 from jaxcnn.training.config import default_config
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
-from jaxcnn.training.state import create_state
 from jaxcnn.training.step import make_chunk
 
 NETWORKS = {  # images in a batch, numbers of members
@@ -44,18 +41,18 @@ def benchmark_population(*, only="", rounds=7, report=print):
 
 def _measure(name, batch, numbers, rounds):
     setup = set_up(_config(name, batch), devices=jax.devices()[:1])
-    state, steps = _state(setup), setup.config.steps_per_call
+    state, steps = first_state(setup), setup.config.steps_per_call
     compiled = {"alone": _alone(setup, state)}
     for number in numbers:
         compiled[number] = _together(setup, state, number)
-    times = interleaved({which: call for which, (call, _) in compiled.items()}, rounds=rounds)
+    times = interleaved({which: call for which, (_, call, _) in compiled.items()}, rounds=rounds)
     for number in numbers:
         step = float(np.median(times[number])) / steps
         yield {
             "network": name,
             "batch": batch,
             "members": number,
-            "compile": compiled[number][1],
+            "compile": compiled[number][2],
             "step": step,
             "ratio": ratio(times[number] / number, times["alone"]),
             "images_s": batch * number / step,
@@ -68,11 +65,6 @@ def _config(name, batch):
     return config
 
 
-def _state(setup):
-    create = jax.jit(lambda: create_state(setup))
-    return jax.device_get(create().replace(key=None)).replace(key=jax.random.key(0))
-
-
 def _chunk(setup, feed):
     task = setup.task(*image_statistics(setup.config, feed))
     return make_chunk(setup.train_step(task), steps=setup.config.steps_per_call)
@@ -81,25 +73,12 @@ def _chunk(setup, feed):
 def _alone(setup, state):
     feed, replicas = Feed(setup.train, setup.replicas, seed=0), setup.replicas
     inputs = feed.training(start=0, batch_size=setup.config.batch_size).take(setup.config.steps_per_call)
-    return _compile(replicas.map(_chunk(setup, feed)), replicas.replicate(state), feed.data, inputs)
+    return program_and_call(replicas.map(_chunk(setup, feed)), replicas.replicate(state), feed.data, inputs)
 
 
 def _together(setup, state, number):
     members = Members(number, setup.replicas.devices)
     feed = Feed(setup.train, members, seed=0)
     inputs = MembersInputs(members, [feed.order] * number, start=0, batch_size=setup.config.batch_size)
-    program = members.map(skip_inactive(_chunk(setup, feed)))
-    return _compile(program, members.stack([state] * number), feed.data, inputs.take(setup.config.steps_per_call))
-
-
-def _compile(mapped, state, data, inputs):
-    """(function that makes one call and goes on from it at the next, seconds to compile)."""
-    start = time.perf_counter()
-    program = mapped.lower(state, data, inputs).compile(compiler_options=compiler_options())
-    seconds, held = time.perf_counter() - start, [state]
-
-    def call():
-        held[0], _ = program(held[0], data, inputs)
-        jax.block_until_ready(held[0])
-
-    return call, seconds
+    program, inputs = members.map(skip_inactive(_chunk(setup, feed))), inputs.take(setup.config.steps_per_call)
+    return program_and_call(program, members.stack([state] * number), feed.data, inputs)

@@ -5,14 +5,19 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jax import lax
 
 from jaxcnn.architectures import CLAIMS, create
 from jaxcnn.benchmark.timing import interleaved
-from jaxcnn.operators import multi_head, softmax_cross_entropy
-from jaxcnn.training.compilation import compiler_options
-from jaxcnn.training.step import auxiliary_logits
+from jaxcnn.data import Arrays, Records
+from jaxcnn.operators import softmax_cross_entropy
+from jaxcnn.tasks import TASKS
+from jaxcnn.training.compilation import compiled
+from jaxcnn.training.config import default_config
+from jaxcnn.training.finetune.plan import Plan
+from jaxcnn.training.parallel import Replicas
+from jaxcnn.training.setup import Setup
+from jaxcnn.training.state import create_state
+from jaxcnn.training.step import make_chunk
 
 NETWORKS = {  # images in a batch that a CPU trains in seconds
     "lenet5_common": 128,
@@ -31,7 +36,7 @@ LOOPS = 4
 
 
 def benchmark_steps(*, only="", rounds=5, report=print):
-    """Compiles and times one step of SGD with momentum for every network in whose name a text occurs.
+    """Compiles and times the training step of a run for every network in whose name a text occurs.
 
     Args:
       only: text that the name contains.
@@ -51,14 +56,12 @@ def benchmark_steps(*, only="", rounds=5, report=print):
 
 def _measure(name, batch, rounds):
     model, shape = create(name), CLAIMS[name].input
-    images = jnp.asarray(np.random.default_rng(0).standard_normal((batch, *shape), dtype=np.float32))
-    step, state = train_step(model, images)
-    programs, seconds = {}, {}
-    for kind, function in (("step", step), ("loop", _looped(step))):
-        start = time.perf_counter()
-        programs[kind] = jax.jit(function).lower(state).compile(compiler_options=compiler_options())
-        seconds[kind] = time.perf_counter() - start
-    calls = {kind: _call(program, state) for kind, program in programs.items()}
+    setup = made_of(model, shape)
+    state, images = first_state(setup), np.random.default_rng(0).standard_normal((batch, *shape), dtype=np.float32)
+    programs, calls, seconds = {}, {}, {}
+    for kind, steps in (("step", 1), ("loop", LOOPS)):
+        arguments = setup.replicas.replicate(state), {}, examples(setup, images, steps=steps)
+        programs[kind], calls[kind], seconds[kind] = program_and_call(chunk(setup, steps=steps), *arguments)
     times = {kind: float(np.median(t)) for kind, t in interleaved(calls, rounds=rounds).items()}
     return {
         "network": name,
@@ -72,37 +75,65 @@ def _measure(name, batch, rounds):
     }
 
 
-def train_step(model, images):
-    """(step, state): `step(state) -> state` of SGD with momentum on one batch, auxiliary heads at 0.3."""
-    variables = jax.jit(lambda: model.init(jax.random.key(0), images, train=False))()
-    optimizer = optax.sgd(0.01, momentum=0.9)
+def made_of(model, shape):
+    """The Setup of a run of this model with the default config, on one device: SGD with momentum.
 
-    def loss(params, stats):
-        (logits, features), changed = model.apply(
-            {"params": params, "batch_stats": stats},
-            images,
-            train=True,
-            mutable=["batch_stats"],
-            rngs={"dropout": jax.random.key(1)},
-        )
-        targets = jax.nn.one_hot(jnp.arange(len(images)) % logits.shape[1], logits.shape[1])
-        heads = [logits, *auxiliary_logits(features)]
-        weights = [1.0] + [0.3] * (len(heads) - 1)
-        return jnp.mean(multi_head(heads, targets, weights=weights, loss=softmax_cross_entropy)), changed
-
-    def step(state):
-        params, stats, momentum = state
-        gradients, changed = jax.grad(loss, has_aux=True)(params, stats)
-        updates, momentum = optimizer.update(gradients, momentum, params)
-        return optax.apply_updates(params, updates), changed.get("batch_stats", {}), momentum
-
-    params = variables["params"]
-    return step, (params, variables.get("batch_stats", {}), optimizer.init(params))
-
-
-def _looped(step):
-    return lambda state: lax.scan(lambda state, _: (step(state), None), state, length=LOOPS)[0]
+    The classes are as many as the model has; for their images, of `shape`, stands one that is black.
+    """
+    config = default_config()
+    config.optimizer.learning_rate = 0.01
+    image = jax.ShapeDtypeStruct((1, *shape), np.float32)
+    (logits, _), _ = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), image)
+    black = np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32)
+    images = Arrays("black", {"train": black}, tuple(map(str, range(logits.shape[1]))))
+    return Setup(
+        config=config,
+        train=Records(images, "train"),
+        shape=tuple(shape),
+        crop=None,
+        held_out={},
+        model=model,
+        kind=TASKS["classification"],
+        loss=softmax_cross_entropy,
+        replicas=Replicas(config.parallel, jax.devices()[:1]),
+        steps_per_epoch=1.0,
+        total=1,
+        plan=Plan(),
+    )
 
 
-def _call(program, state):
-    return lambda: jax.block_until_ready(program(state))
+def chunk(setup, *, steps=1):
+    """The mapped f(state, data, inputs) of so many training steps, of images that are normalised."""
+    return setup.replicas.map(make_chunk(setup.train_step(setup.task()), steps=steps))
+
+
+def first_state(setup):
+    """The state of a Setup before the first step, on the host."""
+    create = jax.jit(lambda: create_state(setup))
+    return jax.device_get(create().replace(key=None)).replace(key=jax.random.key(0))
+
+
+def examples(setup, images, *, steps=1):
+    """The inputs of a chunk: these images (n, h, w, c) in each of its steps, labelled in turn."""
+    n, classes = len(images), len(setup.classes)
+    batch = {
+        "image": images,
+        "label": np.arange(n, dtype=np.int32) % classes,
+        "mask": np.ones(n, np.float32),
+        "index": np.arange(n, dtype=np.int32),
+    }
+    return setup.replicas.shard({name: np.stack([x] * steps) for name, x in batch.items()})
+
+
+def program_and_call(mapped, state, data, inputs):
+    """(The program, a function that makes one call and goes on from it at the next, seconds to compile)."""
+    start = time.perf_counter()
+    program = compiled(mapped, state, data, inputs)
+    seconds = time.perf_counter() - start
+    held = [jax.tree.map(jnp.copy, state)]  # a program takes away the arrays that it is given
+
+    def call():
+        held[0], _ = program(held[0], data, inputs)
+        jax.block_until_ready(held[0])
+
+    return program, call, seconds
