@@ -7,7 +7,6 @@ import numpy as np
 from jaxcnn.visualize.examples import Example, class_name
 from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
 
-PART = 256  # images that are read at once
 COLUMNS = 6
 CELL = 1.55  # inches
 
@@ -25,18 +24,13 @@ def find_mistakes(trained, records, *, limit=24, report=None):
       many are wrong in all, of how many.
     """
     kept, wrong, seen = [], 0, 0
-    for first in range(0, len(records), PART):
-        positions = range(first, min(first + PART, len(records)))
-        batch = records.read(positions)
-        probabilities = trained.probabilities(batch["image"])
-        rows = zip(positions, batch["image"], batch["label"].tolist(), probabilities, batch["mask"], strict=True)
-        found = [(p, Example(image.copy(), label, row)) for p, image, label, row, mask in rows if mask]
+    for positions, batch, probabilities in trained.stream(trained.class_probabilities, records, report=report):
+        rows = zip(positions.tolist(), batch["image"], batch["label"].tolist(), probabilities, strict=True)
+        found = [(position, Example(image.copy(), label, row)) for position, image, label, row in rows]
         seen += len(found)
         mistakes = [(position, example) for position, example in found if example.predicted != example.label]
         wrong += len(mistakes)
         kept = heapq.nsmallest(limit, kept + mistakes, key=lambda pair: (-pair[1].confidence, pair[0]))
-        if report:
-            report(positions[-1] + 1, len(records))
     return kept, wrong, seen
 
 
