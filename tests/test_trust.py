@@ -223,6 +223,17 @@ from subprocess import Popen, getoutput
 """
 
 
+def test_how_a_run_learned_is_not_executed_to_use_it(stranger, tmp_path):
+    """Its optimizer, schedule and augmentation are of its training alone, which only the user's own config starts."""
+    places = stranger("optimizer.name", "jaxcnn_test_theirs:rule")
+    config = json.loads((places["run"] / "config.json").read_text())
+    config["schedule"]["name"] = "jaxcnn_test_theirs:course"
+    config["augment"]["operations"] = [["jaxcnn_test_theirs:stripes", 0.5, 0.5]]
+    (places["run"] / "config.json").write_text(json.dumps(config))
+    assert cli.main([word.format(**places) for word in COMMANDS["evaluate"]]) == 0
+    assert not _marks(tmp_path)
+
+
 @pytest.fixture
 def mine(user_package):
     """The name of a module of the user's own."""

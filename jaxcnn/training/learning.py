@@ -4,7 +4,7 @@ import numpy as np
 
 from jaxcnn import trust
 from jaxcnn.data import LABEL
-from jaxcnn.errors import InputError, input_errors
+from jaxcnn.errors import input_errors
 from jaxcnn.tasks import About, kind_allowed
 from jaxcnn.tasks.metrics import with_metrics
 
@@ -38,9 +38,5 @@ def make_task(config, kind, about):
     Raises:
       InputError: an option of config.task.options does not fit.
     """
-    name, options = config.task.name, {**config.task.options}
-    try:
-        with trust.slips_named("config.task.options", name):
-            return kind.create(about, **options)
-    except TypeError as error:
-        raise InputError(f"config.task.options of task {name}: {error}") from error
+    task = config.task
+    return trust.call(kind.create, about, name=task.name, where="config.task.options", options={**task.options})

@@ -123,7 +123,7 @@ def second_task(config, source, *, method="lwf", weight=1.0, warmup="0 steps"):
             config.task.name = "learning_without_forgetting"
             config.task.options = Config({"weight": weight})
         if method == "joint":
-            config.loss.name = f"{__name__}:likelihood"
+            config.loss.update({"name": f"{__name__}:likelihood", "options": Config()})
     return config
 
 
