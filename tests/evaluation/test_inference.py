@@ -63,9 +63,10 @@ def test_apply_is_a_pure_function(network, expected):
     np.testing.assert_allclose(gradient, np.broadcast_to([2, 0.5, 1], IMAGES.shape), rtol=1e-6)
 
 
-def test_all_devices_share_a_batch(network, expected):
+@pytest.mark.parametrize("method", ["shard_map", "pmap"])
+def test_all_devices_share_a_batch(network, expected, method):
     """5 images a batch are 8 on as many devices; a shape is compiled once."""
-    replicas = Replicas("shard_map")
+    replicas = Replicas(method)
     batched = Batched(lambda v, x: network.apply(v, x)[0], replicas, batch_size=5)
     variables = replicas.replicate(network.variables)
     for count in (70, 3):
