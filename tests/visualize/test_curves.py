@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxcnn.tasks import Kind, Measure
 from jaxcnn.visualize.curves import draw_comparison, draw_curves, draw_seeds
 from jaxcnn.visualize.figure import DPI, literal, png_bytes
 
@@ -146,3 +147,18 @@ def test_literal_is_short_and_no_math():
     assert literal("a\n b") == "a b"
     assert literal("$x$") == r"\$x\$"
     assert len(literal("x" * 99, limit=10)) == 10
+
+
+RESTORING = Kind({"mse": Measure(higher_is_better=False), "psnr": Measure("dB", label="PSNR")}, ("psnr",), None)
+
+
+def test_cells_are_compared_by_the_measures_of_their_task(rows_of):
+    """Of a task without a loss and an accuracy: numbers as they are, under their own names."""
+    rows = [{**row, "psnr": 30 + row.get("loss", 0), "mse": row.get("loss")} for row in rows_of()]
+    held_out, train = draw_comparison({"a": [rows]}, kind=RESTORING, names=("psnr", "mse")).axes
+    np.testing.assert_array_equal(held_out.lines[0].get_ydata(), column(rows, "validation", "psnr"))
+    np.testing.assert_array_equal(train.lines[0].get_ydata(), column(rows, "train", "mse"))
+    titles = [axes.get_title(loc="left") for axes in (held_out, train)]
+    assert titles == ["Validation PSNR (dB)", "Train mse (lower is better)"]
+    dots = draw_seeds({"a": [29.5, 31]}, measure=RESTORING.measures["psnr"]).axes[0]
+    assert dots.lines[0].get_xdata().tolist() == [29.5, 31] and dots.get_xlabel() == "PSNR (dB)"

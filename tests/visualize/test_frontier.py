@@ -1,6 +1,7 @@
 """Error against operations: which points there are, and that a picture comes out."""
 
 import json
+import shutil
 
 import pytest
 
@@ -68,6 +69,31 @@ def test_of_ones_own_runs(tiny_run, tmp_path, capsys):
     assert capsys.readouterr().out == f"{path}\n"
     with pytest.raises(InputError, match="not a run directory"):
         run_points([tmp_path])
+
+
+def test_the_error_is_that_of_the_runs_task(tiny_run, tmp_path):
+    """By data.json alone, without the code of the task."""
+
+    def run(name, selects, **scores):
+        folder = shutil.copytree(tiny_run, tmp_path / name, ignore=shutil.ignore_patterns("checkpoints"))
+        measures = {"mse": ["", False, False, "squared error"], "psnr": ["dB", True, False, ""]}
+        measures["map"] = ["points", True, False, "mAP"]
+        about = {**json.loads((folder / "data.json").read_text()), "task": "a.b:C", "measures": measures}
+        (folder / "data.json").write_text(json.dumps({**about, "selects": selects}))
+        row = {**json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1]), **scores}
+        (folder / "evaluations.jsonl").write_text(json.dumps(row) + "\n")
+        return folder
+
+    found = [(["mse"], "Squared error (lower is better)", 0.25), (["psnr"], "Minus psnr (dB)", -30.0)]
+    for selects, what, error in [*found, (["map"], "100 % minus mAP (%)", 40.0)]:
+        (point,) = run_points([run(selects[0], selects, mse=0.25, psnr=30.0, map=0.6)])
+        assert (point.what, point.error) == (what, pytest.approx(error))
+        axes = draw_frontier([point], tmp_path / "a.png").axes[0]
+        assert axes.get_ylabel() == what
+    with pytest.raises(InputError, match=r"share no axis: their errors are top-1 error \(%\), Squared error"):
+        run_points([tiny_run, tmp_path / "mse"])
+    with pytest.raises(InputError, match="lacks has no squared error on test"):
+        run_points([run("lacks", ["mse"], mse=None)])
 
 
 def test_mistakes(tmp_path, capsys):
