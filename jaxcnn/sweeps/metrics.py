@@ -56,8 +56,8 @@ def metrics_of(kind):
     """{name: Metric} of every run of a Kind.
 
     They are test_NAME and validation_NAME of each of its measures, of the checkpoint that was tested; train_NAME, of
-    the last training images, which a run lacks where training does not log the measure; and the time, the throughput
-    and the number of steps of its training.
+    the last training images; and the time, the throughput and the number of steps of its training. A run has no value
+    where it does not log the measure: training no score of whole splits, evaluation no player's loss.
     """
     splits = ((ON_TEST, "test {}", _of_test), (HELD_OUT, "held-out {}", _of_held_out))
     found, names = {}, dict.fromkeys((*kind.selects, *kind.measures))

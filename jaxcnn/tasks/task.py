@@ -203,8 +203,9 @@ class Kind(NamedTuple):
 
     @property
     def main(self):
-        """The name of the measure by which runs are compared: the first that selects, else the first of all."""
-        return next(iter((*self.selects, *self.measures)))
+        """The name of the measure by which runs are compared: the first that selects, else the first of no player."""
+        common = (name for name in self.measures if "/" not in name)
+        return next(iter((*self.selects, *common, *self.measures)))
 
     def rank(self, values):
         """A tuple that is larger for the better of two evaluations, {measure: float}."""

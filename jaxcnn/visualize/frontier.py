@@ -16,7 +16,7 @@ from jaxcnn.analysis.summary import summarize
 from jaxcnn.architectures import CLAIMS
 from jaxcnn.errors import InputError
 from jaxcnn.quantity import heading, multiple
-from jaxcnn.tasks import CLASSIFICATION
+from jaxcnn.tasks import CLASSIFICATION, Kind
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes, save_figure
 
 DRAWN = {  # which of the ledger's errors of single networks: of one crop where its paper or its authors print one
@@ -81,7 +81,7 @@ def run_points(workdirs):
         classes, shape = read_data(workdir)
         totals = summarize(make_model(config, shape, classes), shape)
         _, measures, selects = measures_there(workdir)
-        measure = next(iter((*selects, *measures)))
+        measure = Kind(measures, selects, create=None).main
         found.append(
             Point(
                 f"{row['architecture']} ({pathlib.Path(workdir).name})",

@@ -9,7 +9,7 @@ from jaxcnn.tasks import Kind
 from jaxcnn.visualize import page
 from jaxcnn.visualize.curves import draw_comparison, draw_seeds
 from jaxcnn.visualize.effects import draw_effects
-from jaxcnn.visualize.history import finite_values, read_history
+from jaxcnn.visualize.history import finite_values, losses, read_history
 
 VERDICTS = (
     "A claim is supported or refuted where the two-sided p of the paired t test over the seeds, adjusted by Holm's "
@@ -94,8 +94,8 @@ class StudyReport:
 
     @property
     def moved(self):
-        """The name of the measure that training moves: the loss, where a run has one number of that name."""
-        return "loss" if "loss" in self.kind.measures else self.kind.main
+        """The name of the measure that training moves: the loss, of a game its first player's."""
+        return next(iter(losses(self.kind.measures)), self.kind.main)
 
 
 def study_report(study: StudyReport) -> str:
