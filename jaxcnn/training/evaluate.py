@@ -19,7 +19,7 @@ class Evaluation:
     Attributes:
       n: images seen; those that could not be read are not among them.
       values: {measure: float}, None where it has no value on these data; in the order of the Kind's measures.
-      details: JSON that the task keeps beside them, for classification per_class, confusion and wrong.
+      details: JSON that the task keeps beside them.
       rows: {name: (records, ...)} of the task, in the order of the records.
     """
 
@@ -102,5 +102,5 @@ def keep_rows(workdir, step, split, evaluation, names):
 
 
 def printed(row):
-    """A row without its lists: a confusion matrix and the numbers of images are for the log."""
+    """A row without its lists, which are for the log alone: matrices, the numbers of images."""
     return {name: value for name, value in row.items() if not isinstance(value, list)}

@@ -184,7 +184,7 @@ def headline(kind):
 
 
 def said(kind, row):
-    """ "loss 0.1234  top1 0.9000" of a row with measures."""
+    """ "loss 0.1234  NAME 0.9000" of a row with measures."""
     return "  ".join(f"{name} {row[name]:.4f}" for name in headline(kind) if row.get(name) is not None)
 
 
