@@ -13,7 +13,7 @@ import argparse
 import csv
 
 from jaxcnn.sweeps import scale_config
-from jaxcnn.training.check import teacher_checks
+from jaxcnn.training.preflight.checks import teacher_checks
 
 NETWORKS = {
     "lenet5": {},

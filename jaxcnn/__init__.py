@@ -25,7 +25,7 @@ _HOME = {
     "create": "jaxcnn.architectures",
     "default_config": "jaxcnn.training.config",
     "summarize": "jaxcnn.analysis",
-    "teacher_checks": "jaxcnn.training.check",
+    "teacher_checks": "jaxcnn.training.preflight.checks",
     "train": "jaxcnn.training.train",
     "write_report": "jaxcnn.visualize.collect",
 }

@@ -15,7 +15,7 @@ from PIL import Image
 
 import jaxcnn
 from jaxcnn import InputError, cli, trust
-from jaxcnn.training.check import teacher_checks
+from jaxcnn.training.preflight.checks import teacher_checks
 
 # A module that leaves a mark when it is imported and another when what is in it is called.
 MARKING = """

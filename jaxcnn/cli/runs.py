@@ -136,13 +136,13 @@ def _train_joined(arguments):
 
 
 def _check(config):
-    from jaxcnn.training.check import teacher_checks
+    from jaxcnn.training.preflight.checks import teacher_checks
 
     return int(any(row["passed"] is False for row in teacher_checks(config)))
 
 
 def _dry_run(config):
-    from jaxcnn.training.dry_run import describe
+    from jaxcnn.training.preflight.dry_run import describe
 
     for line in describe(config):
         print(line)

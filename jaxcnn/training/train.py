@@ -16,6 +16,7 @@ from jaxcnn.training.finetune.start import begin_from_source, source_statistics
 from jaxcnn.training.host import HostState, headline, said
 from jaxcnn.training.loop import Loop, evaluation_variables
 from jaxcnn.training.normalise import image_statistics
+from jaxcnn.training.preflight.trace import Trace
 from jaxcnn.training.processes.distributed import hold_together
 from jaxcnn.training.processes.preemption import Preempted, Termination
 from jaxcnn.training.rundir.checkpoint import Checkpoints
@@ -36,7 +37,6 @@ from jaxcnn.training.rundir.log import Progress
 from jaxcnn.training.selection import few_images
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
-from jaxcnn.training.trace import Trace
 
 __all__ = ["Diverged", "Preempted", "Result", "train"]
 

@@ -13,7 +13,7 @@ from jaxcnn.data import load
 from jaxcnn.data.equal_files import equal_files, say_equal_files
 from jaxcnn.data.prepare_folder import prepare_folder
 from jaxcnn.errors import InputError
-from jaxcnn.training.dry_run import describe
+from jaxcnn.training.preflight.dry_run import describe
 from jaxcnn.training.setup import set_up
 
 LEAVINGS = ("__MACOSX", ".ipynb_checkpoints", ".git", "@eaDir", "lost+found")

@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from jaxcnn.training.trace import WARM, Trace
+from jaxcnn.training.preflight.trace import WARM, Trace
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 20])
