@@ -3,7 +3,7 @@
 | file | subject |
 |---|---|
 | config, validate, bounds, duration | every key of a run, the limits of its values, how a duration is written |
-| setup, model, learning, check_task | from a config to a Setup: data, network, task, devices; every mistake is found here |
+| setup, model, learning, check_task | from a config to a Setup: data, network, task, devices; mistakes are found here |
 | normalise | mean and std of the training images |
 | feed, parallel | batches on the devices, functions mapped over them |
 | state, optimizer, schedule | everything that a step reads and writes, and the update rule |
@@ -11,7 +11,7 @@
 | train, loop, compilation | one run; the loop over chunks of steps, evaluations and checkpoints |
 | host, divergence, selection | the host's side of a run: log rows, plateau, patience; the best checkpoint |
 | evaluate, before | masked sums over exactly the N images of a split; answers recorded before the first step |
-| rundir/ | the files of a run directory: config, checkpoints, log, code |
+| rundir/ | the files of a run directory: config, checkpoints, the network at one, log, code |
 | finetune/ | beginning from another network: what is loaded, frozen, slowed |
 | processes/ | several processes, signals |
 | preflight/ | before a long run: the teacher's checks, shapes and memory, a profile |
