@@ -146,4 +146,5 @@ CLASSIFICATION = Kind(
     selects=("top1", "loss"),
     create=create,
     numbers={"label_smoothing": "loss.label_smoothing"},
+    tells_apart=True,
 )

@@ -194,12 +194,14 @@ class Kind(NamedTuple):
       create: f(about, **options) -> Task; options are config.task.options.
       numbers: {name: config key}: numbers that the objective and prepare read as traced values of `numbers`; changing
         one never recompiles, and the runs of a population may differ in it.
+      tells_apart: whether it tells classes apart, for which a set of one class is refused.
     """
 
     measures: dict
     selects: tuple
     create: Callable
     numbers: dict = {}
+    tells_apart: bool = False
 
     @property
     def main(self):

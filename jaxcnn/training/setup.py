@@ -246,8 +246,9 @@ def resolve_data(config):
         for split, expression in splits.items():
             config.data[split] = config.data[split] or expression or ""
         train = load_records(config, "train")
-        with input_errors("config.data.name"):
-            data.check_classes(config.data.name, train.classes)
+        if make_kind(config).tells_apart:
+            with input_errors("config.data.name"):
+                data.check_classes(config.data.name, train.classes)
         config.data.image_size, config.data.channels = tuple(train.shape[:2]), train.shape[2]
     return config, train
 
