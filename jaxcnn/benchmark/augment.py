@@ -9,9 +9,8 @@ from jaxcnn.architectures import create
 from jaxcnn.augment import OPERATIONS, horizontal_flip, pad_crop
 from jaxcnn.benchmark.steps import chunk, examples, first_state, made_of, program_and_call
 from jaxcnn.benchmark.timing import interleaved, ratio
-from jaxcnn.tasks.pixels import as_float
+from jaxcnn.tasks.pixels import as_float, normalise
 from jaxcnn.training.compilation import compiled
-from jaxcnn.training.setup import make_normalise
 
 BATCH, SHAPE = 128, (32, 32, 3)
 RECIPE = "pad-crop, flip, normalise"
@@ -48,8 +47,7 @@ def _functions():
         crop_key, flip_key = jax.random.split(key)
         return horizontal_flip(flip_key, pad_crop(crop_key, image, padding=4))
 
-    normalise = make_normalise(np.full(3, 0.5), np.full(3, 0.25))
-    found = {RECIPE: lambda images: normalise(_mapped(recipe)(images))}
+    found = {RECIPE: lambda images: normalise(_mapped(recipe)(images), np.full(3, 0.5), np.full(3, 0.25))}
     for name, operation in OPERATIONS.items():
         found[name] = _mapped(functools.partial(operation.function, magnitude=operation.magnitudes[1]))
     return found

@@ -12,7 +12,6 @@ from jaxcnn import data, trust
 from jaxcnn.augment import RECIPES, make_augment, make_mix
 from jaxcnn.errors import InputError, input_errors, look_up
 from jaxcnn.operators import LOSSES
-from jaxcnn.tasks.pixels import normalise
 from jaxcnn.training.bounds import check_images, check_steps
 from jaxcnn.training.check_task import check_task
 from jaxcnn.training.config import default_config
@@ -147,11 +146,6 @@ class Setup:
             factors=self.plan.factors[phase],
             skips=self.config.data.on_error == "skip",
         )
-
-
-def make_normalise(mean, std):
-    """f(images on the [0, 1] scale) -> (images - mean) / std."""
-    return lambda images: normalise(images, mean, std)
 
 
 def load_records(config, split, *, stored_size=None):
