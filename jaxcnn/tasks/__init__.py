@@ -44,10 +44,14 @@ def kind_allowed(name):
     """The Kind of a name of TASKS, or of `package.module:attribute` where the user has allowed it.
 
     Raises:
-      InputError: the name is not allowed, or names something else.
+      InputError: the name is not allowed, or names something else; the Kind has no measures, or selects by others.
       ValueError: no such name; the nearest is named.
     """
     found = trust.resolve(name, TASKS, kind="task")
     if not isinstance(found, Kind):
         raise InputError(f"task {name} is an object of type {type(found).__name__}; it is {trust.WANTED['task']}.")
+    if not found.measures:
+        raise InputError(f"task {name} has no measures; a jaxcnn.tasks.Kind has one at least, its loss for example.")
+    if unknown := sorted(set(found.selects) - set(found.measures)):
+        raise InputError(f"task {name}: selects names {', '.join(unknown)}, which is not among its measures.")
     return found

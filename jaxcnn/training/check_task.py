@@ -17,8 +17,6 @@ COUNT = 2  # images of the traced batch
 def check_task(config, kind, task, model, about):
     """Raises InputError for the first function of a task that fails on its network or returns something else."""
     name = config.task.name
-    if unknown := sorted(set(kind.selects) - set(kind.measures)):
-        raise InputError(f"task {name}: selects names {', '.join(unknown)}, which is not among its measures.")
     if not kind.selects and (config.evaluation.patience or config.schedule.name == "plateau"):
         raise InputError(
             f"task {name} names no measure that chooses the best checkpoint (its selects are empty): "

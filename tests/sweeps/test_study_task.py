@@ -32,6 +32,8 @@ measures = {
 }
 KIND = CLASSIFICATION._replace(measures=measures, selects=("mse",))
 PLAIN = KIND._replace(measures={"first/loss": Measure(higher_is_better=False), **measures}, selects=())
+EMPTY = PLAIN._replace(measures={})
+ASTRAY = KIND._replace(selects=("psn",))
 """
 COLUMNS = [f"{split}_{name}" for split in ("test", "validation", "train") for name in ("mse", "ssim", "psnr")]
 LABELS = {
@@ -131,6 +133,14 @@ def test_of_classification_are_what_they_were_and_a_claim_may_be_on_any_measure(
 def test_a_metric_that_the_task_lacks_is_refused_at_once(study_of, metrics, options, words):
     with pytest.raises(InputError, match=words):
         study_of(metrics, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("EMPTY", "has no measures"), ("ASTRAY", "selects names psn, which is not among its measures")]
+)
+def test_a_task_without_what_it_is_compared_by_is_refused_at_once(config_of, name, words):
+    with pytest.raises(InputError, match=f"task jaxcnn_test_restoring:{name}:? {words}"):
+        Study(config_of(name), {}, (0,))
 
 
 def test_an_unknown_task_is_refused_at_once(tiny_config):
