@@ -249,12 +249,11 @@ def _unknown_key(arguments, error):
     for key in given:
         if key not in known and not is_option(key):
             return f"unknown config key '{key}'; {nearest(key, known)}"
-    hint = (
-        """ An option that the config file does not list is given as """
-        """--config.model.options="{'shortcut': 'B'}"."""
-        if any(map(is_option, given))
-        else ""
-    )
+    hint, option = "", next(filter(is_option, given), "")
+    if option:
+        section = next(section for section in OPTIONS if option.startswith(f"{section}."))
+        example = f"""--config.{section}="{{'{option.removeprefix(f"{section}.")}': ...}}\""""
+        hint = f" An option that the config file does not list is given as {example}."
     return f"the config could not be read: {_reason(error)}{hint}"
 
 

@@ -28,13 +28,14 @@ def _rmsprop(numbers, settings):
 
 
 OURS = {"adam": _adam, "adamw": _adam, "rmsprop": _rmsprop, "sgd": _sgd}  # f(numbers, settings, **options)
-# lbfgs searches along the loss, which an update does not see; fromage is not linear in its rate; noisy_sgd has one key
-LEFT_OUT = ("fromage", "lbfgs", "noisy_sgd")
+# lbfgs searches along the loss, which an update does not see; fromage is not linear in its rate; noisy_sgd has one key;
+# the state of sm3 has not the parameters' tree, which frozen layers need; optimistic_adam is deprecated
+LEFT_OUT = ("fromage", "lbfgs", "noisy_sgd", "optimistic_adam", "sm3")
 OPTAX = {
     f"optax:{name}": function
     for name, function in inspect.getmembers(optax, inspect.isfunction)
     if next(iter(inspect.signature(function).parameters), "") == "learning_rate"
-    and not name.startswith("scale_by")
+    and not name.startswith(("_", "scale_by"))
     and name not in LEFT_OUT
 }
 OPTIMIZERS = {**OURS, **OPTAX}

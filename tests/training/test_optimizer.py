@@ -8,7 +8,8 @@ import pytest
 
 from jaxcnn import InputError, default_config, trust
 from jaxcnn.tasks import CLASSIFICATION
-from jaxcnn.training.optimizer import make_optimizer, make_optimizers
+from jaxcnn.training.finetune.freeze import with_rates
+from jaxcnn.training.optimizer import OPTIMIZERS, make_optimizer, make_optimizers
 from jaxcnn.training.state import hyperparameters
 
 GRADIENTS = np.array([[0.5, -2.0], [1.0, 0.1], [-0.7, 0.3], [0.2, 0.0], [1.5, -1.0]], np.float64)
@@ -182,6 +183,21 @@ def test_our_clipping_and_decay_are_around_an_optimizer_of_optax(decay):
     np.testing.assert_array_equal(plain, descend({**around, "name": "optax:sgd"}, START, GRADIENTS, constant(0.1)))
 
 
+def test_every_optimizer_of_optax_knows_what_is_frozen():
+    """Its state has the parameters' tree, by which the parts of frozen layers are told."""
+    weights = {"moves": jnp.ones((2, 2)), "stays": jnp.ones(2)}
+
+    def step(name):
+        make, numbers = optimizer_of({"name": name}, constant(0.1))
+        rule = with_rates(make(numbers), {"moves": 1.0, "stays": 0.0})
+        return jax.eval_shape(lambda w: (rule.init(w), *rule.update(w, rule.init(w), w)), weights)
+
+    named = [name for name in OPTIMIZERS if ":" in name]
+    for old, updates, new in map(step, named):
+        assert old == new and updates == jax.eval_shape(lambda: weights)
+    assert {"optax:lion", "optax:lamb", "optax:adafactor"} < set(named) and "optax:sm3" not in named
+
+
 def test_adamw_is_adam_with_decoupled_decay():
     decoupled = {"name": "adam", "decay": "decoupled", "weight_decay": 0.1}
     expected = descend(decoupled, START, GRADIENTS, constant(0.1))
@@ -236,6 +252,7 @@ def test_an_optimizer_of_the_users_own_gives_a_direction(own):
     ("optax:lin", {}, "unknown optimizer 'optax:lin'; did you mean 'optax:lion'"),
     ("optax:apply_updates", {}, "unknown optimizer"),
     ("optax:_src", {}, "unknown optimizer"),
+    ("optax:_deprecated_dpsgd", {}, "unknown optimizer"),
     ("optax:lbfgs", {}, "unknown optimizer"),
     ("optax:lion", {"b3": 0.9}, "config.optimizer.options: optax:lion takes no option 'b3'; known: b1, b2"),
     ("adam", {"b1": 0.9}, "config.optimizer.options: adam takes no option 'b1'; known: none"),
