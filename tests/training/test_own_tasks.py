@@ -11,7 +11,7 @@ import jaxcnn
 from jaxcnn.cli import main
 from jaxcnn.data import load
 from jaxcnn.errors import InputError
-from jaxcnn.population import train_population
+from jaxcnn.sweeps import Claim, Study, run_study
 from jaxcnn.training.train import Preempted
 
 PACKAGE = '''
@@ -262,14 +262,22 @@ def test_eight_devices_give_what_one_does(kind, config, tmp_path):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_member_of_a_population_is_the_run_alone(kind, config, tmp_path):
-    configs = [config(kind, {"seed": seed, "optimizer.learning_rate": rate}) for seed, rate in ((0, 0.1), (1, 0.02))]
-    found = train_population(configs, [tmp_path / "a", tmp_path / "b"], tmp_path / "both", quiet=True)
-    for own, member in zip(configs, found, strict=True):
-        alone = train(own, tmp_path / f"alone{own.seed}")
-        assert_close(member, alone)
-        assert member.test["step"] == alone.test["step"] and member.test.keys() == alone.test.keys()
+@pytest.mark.parametrize(("kind", "metric"), [("autoencoder", "psnr"), ("boxes", "loss"), ("game", "distance")])
+def test_a_study_in_one_program_judges_a_claim_and_a_member_is_the_run_alone(kind, metric, config, tmp_path):
+    rate = "optimizer.learning_rate"
+    claim = Claim("A higher rate is farther away.", {rate: 0.1}, {rate: 0.02}, f"test_{metric}")
+    study = Study(config(kind), {rate: (0.1, 0.02)}, seeds=(0, 1), claims=(claim,))
+    cells, failed = run_study(study, tmp_path, title="", quiet=True, population=True)
+    assert not failed and [len(cell.values[f"test_{metric}"]) for cell in cells] == [2, 2]
+    assert "A higher rate is farther away." in (tmp_path / "summary.md").read_text()
+    run = study.runs()[3]
+    alone = train(run.config, tmp_path / "alone")
+    starts = json.loads((tmp_path / run.id / "environment.json").read_text())["starts"]
+    assert starts[-1]["members"] == 4
+    member = jaxcnn.Trained(tmp_path / run.id, "latest").variables
+    own = jaxcnn.Trained(tmp_path / "alone", "latest").variables
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), member, own)
+    assert cells[1].values[f"test_{metric}"][1] == pytest.approx(alone.test[metric], rel=1e-3)
 
 
 def test_a_game_comes_to_its_equilibrium(config, tmp_path):

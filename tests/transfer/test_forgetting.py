@@ -12,6 +12,7 @@ import jaxcnn
 from jaxcnn.data import Arrays, Records, load, read_all
 from jaxcnn.errors import InputError
 from jaxcnn.operators import softmax_cross_entropy
+from jaxcnn.population import train_population
 from jaxcnn.tasks import TASKS, About
 from jaxcnn.training.finetune.plan import changes_with_classes
 from jaxcnn.transfer.forgetting import TwoHeads, likelihood, predictions, second_task
@@ -203,6 +204,8 @@ def test_what_does_not_fit_is_refused(recipe, old, tmp_path, one_device):
     assert "temprature" in refused(recipe("new", {**task, "task.options": {"temprature": 1.0}}))
     config = second_task(recipe("new", {"data.resident": "no"}), old.workdir)
     assert "streamed" in refused(config)
+    with pytest.raises(InputError, match="for runs alone"):
+        train_population([config], [tmp_path / "member"], tmp_path / "all", quiet=True)
 
 
 def test_the_new_head_reads_no_map_of_the_old_classes():
