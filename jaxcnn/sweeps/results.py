@@ -20,7 +20,14 @@ from jaxcnn.sweeps.metrics import with_label
 from jaxcnn.sweeps.summary import summary
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.model import make_model
-from jaxcnn.training.rundir.directory import environment, last_start, read_config, read_data, read_evaluations
+from jaxcnn.training.rundir.directory import (
+    environment,
+    last_start,
+    read_config,
+    read_data,
+    read_evaluations,
+    read_fields,
+)
 from jaxcnn.training.rundir.extension import EVENT
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.effects import draw_cells
@@ -41,7 +48,7 @@ class Result(NamedTuple):
       images: which test images they were, to be compared for equality.
       wrong: positions of those it has wrong; None in a run that did not keep them, or of a task that has none.
       rows: of metrics.jsonl.
-      network: (its config, the classes, the shape of the images).
+      network: (its config, the classes, the shape of the images, the fields of the examples).
     """
 
     values: dict
@@ -72,7 +79,7 @@ def read_result(folder, metrics):
             raise Damaged(f"{folder / 'metrics.jsonl'} is damaged: it has no row of the training.")
         every = [*rows, test]
         found = {name: _finite(metric.function(every)) for name, metric in metrics.items() if not metric.own}
-        network = read_config(folder), *read_data(folder)
+        network = read_config(folder), *read_data(folder), read_fields(folder)
         images = (*(network[0].data[key] for key in ("name", "data_dir", "test")), test["n"])
         step = test["step"]
     found |= {name: _measured(name, metric, rows, folder) for name, metric in metrics.items() if metric.own}
@@ -183,11 +190,11 @@ def gather(study, results, failed):
     return list(cells.values())
 
 
-def _cost(config, classes, shape, known):
+def _cost(config, classes, shape, fields, known):
     """{"parameters", "macs"} of a run's network; `known` keeps those of other runs."""
     key = config.model.to_json(), classes, shape
     if key not in known:
-        totals = summarize(make_model(config, shape, classes), shape)
+        totals = summarize(make_model(config, shape, classes, fields), shape)
         known[key] = {"parameters": totals["parameters"], "macs": totals["macs"]}
     return known[key]
 

@@ -70,7 +70,7 @@ def run_points(workdirs):
       InputError: a directory is not a run's, nothing was evaluated in it, or two runs are compared by other measures.
     """
     from jaxcnn.training.model import make_model
-    from jaxcnn.training.rundir.directory import measures_there, read_config, read_data, read_evaluations
+    from jaxcnn.training.rundir.directory import measures_there, read_config, read_data, read_evaluations, read_fields
 
     found = []
     for workdir in workdirs:
@@ -79,7 +79,7 @@ def run_points(workdirs):
             raise InputError(f"{workdir} has no evaluation: python -m jaxcnn evaluate --workdir={workdir}")
         row = next((row for row in reversed(rows) if row["split"] == "test"), rows[-1])
         classes, shape = read_data(workdir)
-        totals = summarize(make_model(config, shape, classes), shape)
+        totals = summarize(make_model(config, shape, classes, read_fields(workdir)), shape)
         _, measures, selects = measures_there(workdir)
         measure = Kind(measures, selects, create=None).main
         found.append(
