@@ -78,7 +78,7 @@ def probability(p):
 
 
 def heading(metric):
-    """What a metric's column or axis is called: "test accuracy (%)"; "test loss (lower is better)"."""
+    """The title of a metric's column or axis: "test accuracy (%)"; "test loss (lower is better)"."""
     unit = "%" if metric["unit"] == "points" else metric["unit"]
     words = ", ".join(filter(None, (unit, "" if metric["higher_is_better"] else "lower is better")))
     label = metric["label"][:1].upper() + metric["label"][1:]

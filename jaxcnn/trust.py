@@ -114,7 +114,7 @@ def check(name):
 
 
 def resolve(name, table, *, kind):
-    """What a name of a config stands for: `table[name]`, or the user's own as `package.module:attribute`.
+    """The object that a name of a config stands for: `table[name]`, or the user's own as `package.module:attribute`.
 
     Args:
       name: the name.

@@ -82,7 +82,7 @@ def _groups(records):
 def _stages(records):
     """Functions that bring STAGE_IMAGES images through one stage."""
     positions = np.arange(STAGE_IMAGES) % len(records)
-    paths = [pathlib.Path(records.where(i)) for i in positions]
+    paths = [pathlib.Path(records.describe_record(i)) for i in positions]
     files = [path.read_bytes() for path in paths]
     full, target = Target(channels=3), Target(IMAGE_SIZE, 3)
     cuts = [cut_at(CROP, 0, position) for position in range(STAGE_IMAGES)]
@@ -100,7 +100,7 @@ def _stages(records):
 @contextlib.contextmanager
 def _loaders(records, workers):
     """{contender: function that takes BATCHES batches}, of loaders that go on without an end."""
-    paths, labels = [records.where(i) for i in range(len(records))], [0] * len(records)
+    paths, labels = [records.describe_record(i) for i in range(len(records))], [0] * len(records)
     with contextlib.ExitStack() as stack:
         order = data.Order(len(records), seed=0)
         stream = data.stream(records, order, batch_size=BATCH, crop=CROP, num_workers=workers)

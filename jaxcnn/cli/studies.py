@@ -66,7 +66,7 @@ def _sweep(arguments):
 
     --runner population trains runs that differ only in their seed and in numbers in one program; the others as local.
     A file with analyse(study, workdir) as well says more when every run is done: of ensembles, for example.
-    The same command goes on where it was broken off. A file with search() instead is a search by Optuna: the same
+    The same command resumes where it was interrupted. A file with search() instead is a search by Optuna: the same
     command started again, here or on a machine that shares the directory, joins in.
     """
     from jaxcnn.sweeps.study import load_module

@@ -70,5 +70,5 @@ class Arrays:
             raise InputError(f"{self.name} has no labels: its fields are {', '.join(values)}.")
         return values["label"]
 
-    def where(self, split, record):
+    def describe_record(self, split, record):
         return f"{self.name} {split} record {record}"

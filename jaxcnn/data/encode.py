@@ -1,4 +1,4 @@
-"""What is stored of an image file: its own bytes where any reader understands them, else a PNG or a smaller JPEG."""
+"""The stored form of an image file: its own bytes where any reader understands them, else a PNG or a smaller JPEG."""
 
 import io
 

@@ -25,7 +25,7 @@ DTYPES = tuple(map(np.dtype, ("bool", "int8", "uint8", "int16", "uint16", "int32
 
 
 def declared(source, shape):
-    """What a source declares.
+    """The declared fields of a source.
 
     Args:
       source: a Source.

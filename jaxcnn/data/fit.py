@@ -37,7 +37,7 @@ class Decoded(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """What every image of a data set becomes; the fields are those of `decode_image`.
+    """The form that every image of a data set is given; the fields are those of `decode_image`.
 
     Raises:
       ValueError: an option is not allowed, or two do not fit together.

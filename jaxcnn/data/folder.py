@@ -59,19 +59,19 @@ class Folder:
 
     def fetch(self, split, ids):
         listing = self._listing(split)
-        return [(read_file(self.where(split, record)), int(listing.labels[record])) for record in ids]
+        return [(read_file(self.describe_record(split, record)), int(listing.labels[record])) for record in ids]
 
     def labels(self, split):
         return self._listing(split).labels
 
-    def where(self, split, record):
+    def describe_record(self, split, record):
         listing = self._listing(split)
         return os.path.join(self._roots[split], self._names[listing.labels[record]], listing.path(record))
 
     def files(self, split, start, stop):
         """Returns [(class, path)] of the records start to stop of a split."""
         labels = self._listing(split).labels
-        return [(self.classes[labels[record]], self.where(split, record)) for record in range(start, stop)]
+        return [(self.classes[labels[record]], self.describe_record(split, record)) for record in range(start, stop)]
 
     def class_digests(self):
         """Returns {class: digest of its files in all splits}: of all paths, and of what a few of them begin with.
@@ -89,7 +89,7 @@ class Folder:
                     paths = b"\0".join(os.fsencode(listing.path(record)) for record in records)
                     digests[name].update(split.encode() + b"\0" + paths)
                     for record in records[:sampled]:
-                        digests[name].update(_beginning(self.where(split, record)))
+                        digests[name].update(_beginning(self.describe_record(split, record)))
         return {name: digest.hexdigest() for name, digest in digests.items()}
 
     def notes(self, splits):

@@ -105,7 +105,7 @@ def say_left_out(left_out):
 
 
 def _entries(folder):
-    """What lies in a folder, without leavings, sorted by name."""
+    """The entries of a folder, without leavings, sorted by name."""
     try:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if not is_leaving(e.name)), key=lambda entry: entry.name)

@@ -41,7 +41,7 @@ def prepare_folder(
     It is an ordinary set of tensorflow-datasets, `data_dir/NAME/1.0.0`, which `tfds.builder_from_directory` opens too.
     JPEG and PNG files are stored byte by byte, others without loss as PNG (`stored_image`).
 
-    A preparation that was killed goes on with the missing shards, and ends with the same bytes as an unbroken one. The
+    A preparation that was killed resumes with the missing shards, and ends with the same bytes as an unbroken one. The
     metadata come last: what is not complete cannot be loaded.
 
     Args:
@@ -83,7 +83,7 @@ def prepare_folder(
         if disk_is_full(error):
             raise InputError(
                 f"the disk of {directory} is full. Complete shards are kept: free some space, and the same command "
-                "goes on."
+                "resumes."
             ) from error
         raise InputError(f"{directory} cannot be written: {error}") from error
     return os.fspath(directory)
@@ -215,7 +215,7 @@ class _Writer:
                 raise data
             return serialize(self.features, stored_image(data, size=self.size), label)
         except DataError as error:
-            return DataError(f"{self.source.where(split, record)}: {error}")
+            return DataError(f"{self.source.describe_record(split, record)}: {error}")
 
     def _show(self, line=None):
         rate = (self.done - self.progress.start) / (time.monotonic() - self.begin)
@@ -236,11 +236,11 @@ def _name(name, root):
 
 
 def _plan(source, root, directory, name, *, size, shard_bytes):
-    """Returns the shards, and a dict that is another one where the folder or an option has changed."""
+    """Returns the shards, and a fingerprint (a dict) of the folder and the options."""
     digest, images, shards = blake2b(digest_size=16), {}, []
     for split in source.split_names:
         (images[split],) = source.shard_lengths(split)
-        files = [source.where(split, record) for record in range(images[split])]
+        files = [source.describe_record(split, record) for record in range(images[split])]
         sizes = [_size(file) for file in files]
         for file, count in zip(files, sizes, strict=True):
             digest.update(os.fsencode(f"{split} {file[len(root) :]} {count}\n"))

@@ -51,8 +51,8 @@ class Source(Protocol):
         """
         ...
 
-    def where(self, split: str, record: int) -> str:
-        """Returns what a person calls the record: a path, or `tfds:cifar10 train record 17`."""
+    def describe_record(self, split: str, record: int) -> str:
+        """Returns a human-readable name of the record: a path, or `tfds:cifar10 train record 17`."""
         ...
 
 
@@ -230,9 +230,9 @@ class Records:
             found.append(own[start:stop])
         return np.concatenate(found).astype(np.int64)
 
-    def where(self, i):
-        """Returns what a person calls record i: a file path, or `tfds:cifar10 train record 17`."""
-        return self._source.where(*self._locate(int(i)))
+    def describe_record(self, i):
+        """Returns a human-readable name of record i: a file path, or `tfds:cifar10 train record 17`."""
+        return self._source.describe_record(*self._locate(int(i)))
 
     def _locate(self, i):
         if not 0 <= i < len(self):
@@ -255,7 +255,7 @@ class Records:
         try:
             values = checked(values, self._fetched, self._images, of=self.name, part=part)
         except ValueError as error:
-            raise InputError(f"{self._source.where(split, record)}: {error}.") from None
+            raise InputError(f"{self._source.describe_record(split, record)}: {error}.") from None
         images = {"image": stored, **{name: values.pop(name) for name in self._images if name in values}}
         try:
             shown = _shown(images, target, cut, rooms, self._geometry)
@@ -266,7 +266,7 @@ class Records:
 
     def _skip(self, error, split, record):
         """Raises a DataError that names the record, or says once that it is skipped."""
-        message = f"{self._source.where(split, record)}: {error}"
+        message = f"{self._source.describe_record(split, record)}: {error}"
         if self._on_error == "raise":
             raise DataError(f"{message}. Remove the record or set data.on_error='skip'") from error
         if (split, record) not in self._reported:

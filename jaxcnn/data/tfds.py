@@ -68,7 +68,7 @@ class TFDS:
             self._labels[split] = np.array(found, np.int32)
         return self._labels[split]
 
-    def where(self, split, record):
+    def describe_record(self, split, record):
         return f"{self.name} {split} record {record}"
 
     def _fetch_one(self, reader, record):

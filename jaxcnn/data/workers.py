@@ -14,7 +14,7 @@ SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 def prepare(number, count):
-    """What Grain calls in each worker before it reads: the worker ends with its parent, by SIGKILL too."""
+    """Called by Grain in each worker before it reads: the worker ends with its parent, by SIGKILL too."""
     at_end_of(multiprocessing.parent_process().sentinel, lambda: os._exit(1))
 
 

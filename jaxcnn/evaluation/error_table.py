@@ -15,7 +15,7 @@ MOST_MEMBERS = 6  # of which every subset is counted: 63 of them
 
 
 class Row(NamedTuple):
-    """The error of a protocol, over subsets of the members that are alike.
+    """The error of one protocol, averaged over all subsets of the members of one size.
 
     Attributes:
       protocol: "10 crops, scale 256".

@@ -1,4 +1,4 @@
-"""What a network makes of images: the one place where stored images are normalised and meet a network in use."""
+"""Inference: the one place where stored images are normalised and meet a network in use."""
 
 import functools
 import operator

@@ -22,13 +22,13 @@ BLOCK_BYTES = 2**28  # of views that lie in memory at once
 
 
 class Table(NamedTuple):
-    """What a pass found.
+    """The results of a pass.
 
     Attributes:
       split: "validation", "test" or "train".
       steps: {run directory: the step of its checkpoint}.
       rows: [Row], by protocol.
-      subsets: [{"protocol", "members": [run directory], "top1_error", "top5_error"}], every subset by itself.
+      subsets: [{"protocol", "members": [run directory], "top1_error", "top5_error"}], every subset separately.
       views: most distinct crops of an image.
       compilations: programs that were compiled.
     """

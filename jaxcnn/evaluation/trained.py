@@ -1,4 +1,4 @@
-"""A trained network as it comes out of a run directory: what it makes of images, without the training."""
+"""The trained network of a run directory: predictions and evaluations, without the training."""
 
 import logging
 import math

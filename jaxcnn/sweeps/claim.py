@@ -1,4 +1,4 @@
-"""What a study claims about its cells: as data, checked before anything runs."""
+"""The claims of a study about its cells: as data, checked before anything runs."""
 
 import dataclasses
 

@@ -130,7 +130,7 @@ def _start(command, run, workdir, environment):
 
 
 def _verdict(code, folder):
-    """What went wrong with a worker that ended with this exit code; "" for nothing."""
+    """The failure of a worker that ended with this exit code, as text; "" for none."""
     if code == 0:
         return ""
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

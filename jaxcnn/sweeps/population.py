@@ -18,7 +18,7 @@ MEMBERS = "members.json"
 def run_populations(runs, workdir, *, done=(), quiet=False):
     """Trains those runs together that differ only in their seed and in numbers; the others are left to train alone.
 
-    A population that was broken off goes on with the members that it had. A run that was begun alone, or that has no
+    A population that was interrupted resumes with the members that it had. A run that was begun alone, or that has no
     other like it, is left.
 
     Args:

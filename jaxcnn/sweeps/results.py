@@ -1,4 +1,4 @@
-"""What the finished runs of a study say: read from their directories, gathered by cell, written as a table."""
+"""The results of the finished runs of a study: read from their directories, gathered by cell, written as a table."""
 
 import contextlib
 import csv
@@ -40,7 +40,7 @@ class Damaged(InputError):
 
 
 class Result(NamedTuple):
-    """What one finished run came to.
+    """The result of one finished run.
 
     Attributes:
       values: {metric: float}, None for what it does not have or what is not finite.
@@ -160,7 +160,7 @@ def _start(folder):
 
 
 def how_to_repeat():
-    """What is to be typed to do this again, wherever its runs are trained."""
+    """The command that does this again, wherever its runs are trained."""
     program = "-m jaxcnn" if pathlib.Path(sys.argv[0]).parent.name == "jaxcnn" else shlex.quote(sys.argv[0])
     return f"python {program} {shlex.join(word for word in sys.argv[1:] if word != '--collect')}"
 

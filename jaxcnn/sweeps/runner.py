@@ -65,7 +65,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
             for run in left:
                 tell(run, run_one(run, workdir))
         elif signal := run_workers(left, workdir, workers, done=tell):
-            raise Preempted(f"told to end ({signal.name}); the same command goes on", signal)
+            raise Preempted(f"told to end ({signal.name}); the same command resumes", signal)
         return collect(study, workdir, title=title, docstring=docstring)
 
 

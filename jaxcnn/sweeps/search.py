@@ -39,7 +39,7 @@ NARROW = 0.25  # share of a range that coarse_to_fine keeps
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What `search()` of a file in experiments/ returns: it looks for the best of the measure that its task selects by.
+    """A search, as `search()` in a file of experiments/ returns it: for the best of what its task selects by.
 
     Attributes:
       base: a config.

@@ -141,7 +141,7 @@ def _sbatch(script):
 
 
 def worker_command(arguments):
-    """What a task runs: launch.sh where it made the environment that we run in, else this Python."""
+    """The command of a task: launch.sh where it made the environment that we run in, else this Python."""
     by_launch = LAUNCH.exists() and (pathlib.Path(sys.prefix) / STAMP).exists()
     start = [str(LAUNCH)] if by_launch else [sys.executable, "-m", "jaxcnn"]
     return [*start, *arguments]

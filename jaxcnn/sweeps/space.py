@@ -1,4 +1,4 @@
-"""What a search draws from: ranges of numbers and choices."""
+"""The space of a search: ranges of numbers and choices."""
 
 import dataclasses
 import math

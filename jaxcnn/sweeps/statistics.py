@@ -1,4 +1,4 @@
-"""What few seeds can say: intervals, paired tests, corrections for many questions, and what a number of seeds detects.
+"""Statistics of few seeds: intervals, paired tests, corrections for many questions, and what a number of seeds detects.
 
 The observation is a run, never an image: images of one run share its weights, so that a test over pooled images would
 take one lucky initialisation for thousands of independent successes. Only `mcnemar` counts images, and it speaks of two
@@ -211,7 +211,7 @@ def smallest_detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
 
 
 def decide(difference, p, *, alpha=ALPHA):
-    """What a claim that `difference` is positive has come to: supported or refuted where p is below alpha.
+    """The verdict on a claim that `difference` is positive: supported or refuted where p is below alpha.
 
     Args:
       difference: mean of the pairs.

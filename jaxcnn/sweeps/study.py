@@ -48,7 +48,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What `study()` of a file in experiments/ returns.
+    """The study that `study()` of a file in experiments/ returns.
 
     Attributes:
       base: a config.

@@ -64,7 +64,7 @@ def _cells(cells, name, metric, main):
 
 
 def _origin(starts):
-    """What the runs say of themselves, each fact with how many runs have it."""
+    """Where the runs were trained, each fact with how many runs have it."""
     facts = {name: collections.Counter() for name in ("command", "commit", "device", "versions", "day")}
     for start in starts:
         facts["command"][_command(start["command"])] += 1

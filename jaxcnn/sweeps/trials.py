@@ -1,4 +1,4 @@
-"""What a search came to: its trials as rows, its best trial on the test split, its report."""
+"""The results of a search: its trials as rows, its best trial on the test split, its report."""
 
 import csv
 

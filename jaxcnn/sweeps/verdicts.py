@@ -1,4 +1,4 @@
-"""What a study has found, as plain data: its cells, its claims with their verdicts, its comparisons and effects."""
+"""The findings of a study, as plain data: its cells, its claims with their verdicts, its comparisons and effects."""
 
 import math
 
@@ -96,9 +96,9 @@ def _claims(study, cells):
 
 
 def _verdict(row, metric):
-    """The verdict by the pairs, but not against seeds at which the better side would be without a value.
+    """The verdict from paired seeds, withheld where it contradicts seeds with a value on one side only.
 
-    Where a side has none its value is the worst there is: it never got that far, or diverged.
+    A missing value means that the run diverged or never got there, the worst outcome.
     """
     verdict = _by_pairs(row, metric)
     return statistics.NOT_DECIDED if verdict != statistics.NOT_DECIDED and _lacking(row, metric)[1] else verdict

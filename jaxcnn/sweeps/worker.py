@@ -50,7 +50,7 @@ def run_one(run, workdir, *, quiet=True):
             write_error(folder, "")
             error = _train(run.config, folder, quiet)
             write_error(folder, error)
-    except InputError as held:  # by a process that was started for this run alone: the others go on
+    except InputError as held:  # by a process that was started for this run alone: the others continue
         return str(held)
     return error
 
@@ -66,7 +66,7 @@ def _train(config, folder, quiet):
 
 
 def in_words(error):
-    """What went wrong with a run; what is no InputError is a fault, and its traceback is printed."""
+    """The error of a run as text; one that is no InputError is a fault, and its traceback is printed."""
     if isinstance(error, InputError):
         return str(error)
     traceback.print_exception(error)
@@ -74,7 +74,7 @@ def in_words(error):
 
 
 def write_error(folder, error):
-    """Keeps what went wrong with a run, or that nothing did ("")."""
+    """Keeps the error of a run as text; "" removes it."""
     if error:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / ERROR, error + "\n")
@@ -83,7 +83,7 @@ def write_error(folder, error):
 
 
 def read_error(folder):
-    """What went wrong with the last start of a run, "" for nothing."""
+    """The error of the last start of a run as text, "" for none."""
     path = folder / ERROR
     return shown(path.read_text(encoding="utf-8", errors="replace").strip()) if path.exists() else ""
 

@@ -42,7 +42,7 @@ class Measure(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What an objective returns for a batch of n images.
+    """The result of an objective on a batch of n images.
 
     Attributes:
       loss: (n,) float32. Its sum over the images that are there, divided by their number, is minimised.
@@ -58,7 +58,7 @@ class Terms(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What evaluation reads of a batch of n images.
+    """The scores of a batch of n images, for evaluation.
 
     Attributes:
       means: as those of Terms.
@@ -72,7 +72,7 @@ class Scores(NamedTuple):
 
 
 class Player(NamedTuple):
-    """Whoever moves parameters in a step. A game has several, which move in their order.
+    """One that moves parameters in a step. A game has several, which move in their order.
 
     Attributes:
       name: the prefix of its metrics where there are several players, and its key in config.optimizers.
@@ -93,7 +93,7 @@ def own_parts(tree, parts):
 
 
 class About(NamedTuple):
-    """What a task is made from: the data, as a run directory keeps them, and the functions of the config.
+    """The material of a task: the data, as a run directory keeps them, and the functions of the config.
 
     Attributes:
       classes: names in the order of the labels; may be empty.

@@ -9,7 +9,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.files import replaced
 from jaxcnn.tasks import AXIS
 from jaxcnn.tasks.pixels import as_float
-from jaxcnn.training.step import fetch
+from jaxcnn.training.step import assemble_batch
 
 RECORDED = "responses.safetensors"
 
@@ -52,7 +52,7 @@ def recorded_before(setup, task, feed, state, workdir, *, resumed):
 
 def _record(setup, task, feed, state):
     def record(variables, data, inputs):
-        batch = fetch(data, jax.tree.map(lambda x: x[0], inputs))
+        batch = assemble_batch(data, jax.tree.map(lambda x: x[0], inputs))
         batch = {name: as_float(x) if x.dtype == np.uint8 else x for name, x in batch.items()}
         found = setup.model.apply(variables, batch, method=task.before)
         return (), lax.all_gather(found, AXIS, tiled=True)

@@ -50,7 +50,7 @@ def check_task(config, kind, task, model, about):
 
 
 def _slips_of(config, function):
-    """What the user's own code raises, under the name of their task or else of their network."""
+    """Names the errors of the user's own code, under the name of their task or else of their network."""
     task, network = config.task.name, config.model.name
     if trust.is_code(task) or not trust.is_code(network):
         return trust.slips_named(f"task {task}: {function}", task)

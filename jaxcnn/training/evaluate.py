@@ -9,7 +9,7 @@ import numpy as np
 from jaxcnn.errors import InputError
 from jaxcnn.files import replaced
 from jaxcnn.training.compilation import compiled
-from jaxcnn.training.step import DIVISOR, fetch, make_evaluation_step
+from jaxcnn.training.step import DIVISOR, assemble_batch, make_evaluation_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Evaluator:
         self.kind, self.task, self.feed, self.batch_size, self.program = kind, task, feed, batch_size, None
         step = make_evaluation_step(model, task)
         self.mapped = feed.replicas.map_evaluation(
-            lambda variables, data, inputs: step(variables, fetch(data, jax.tree.map(lambda x: x[0], inputs)))
+            lambda variables, data, inputs: step(variables, assemble_batch(data, jax.tree.map(lambda x: x[0], inputs)))
         )
         self.deterministic = deterministic
 

@@ -46,8 +46,8 @@ class Feed:
     def training(self, *, start, batch_size):
         """An iterator object of training inputs from step `start`: take(steps) gives the next steps' inputs.
 
-        They are on their way to the devices when it returns: take the next before waiting for a result, and the
-        transfer meets the computation.
+        The transfer is asynchronous: call take() for the next chunk before blocking on a result, and it overlaps with
+        the computation.
         """
         local_size(batch_size, self.replicas)
         if self.resident:

@@ -67,7 +67,7 @@ class HostState:
             self._extend(extension)
 
     def _extend(self, extension):
-        """Logs that the run was made longer, once; a run that its patience had ended goes on and counts anew."""
+        """Logs that the run was made longer, once; a run that its patience had ended resumes and counts anew."""
         if self.patience_exhausted():
             self.patience, self.reopened = dataclasses.replace(self.patience, count=0), True
         event = {**extension.event(), "epoch": self._epoch(extension.step)}

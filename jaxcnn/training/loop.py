@@ -16,8 +16,8 @@ from jaxcnn.training.step import make_chunk
 class Loop:
     """Trains from event to event: a log row, an evaluation, a checkpoint, the end.
 
-    How runs lie on the devices is the layout's affair (`Replicas` of one run, `Members` of a population); what their
-    checkpoints are made of, and what becomes of one that diverged, is the keeper's. A keeper has
+    The layout says how runs lie on the devices (`Replicas` of one run, `Members` of a population); the keeper says what
+    their checkpoints are made of and what follows a divergence. A keeper has
 
       checkpoints, where: the Checkpoints that a start resumes from, and the folder that the same command resumes
       scale(host): the learning-rate scale that the state of a run holds
@@ -31,7 +31,7 @@ class Loop:
       progress: a Progress.
       task, data, state, validation: the Task, the resident split, the State on the devices and the Evaluator of the
         held-out slice; set before `run`.
-      unlogged: seconds that the steps took which no row of the log holds, when an earlier start ended.
+      unlogged: training seconds since the last log row of an interrupted start.
       ended: whether the runs have come to their end before their last step.
     """
 

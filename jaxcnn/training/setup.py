@@ -74,7 +74,7 @@ class Setup:
 
     @functools.cached_property
     def about_data(self):
-        """What a run keeps of its data, see `about_data`."""
+        """The record that a run keeps of its data and task, see `about_data`."""
         about = about_data({"train": self.train, **self.held_out}, shape=self.shape)
         return {**about, **about_task(self.config.task.name, self.kind)}
 

@@ -13,7 +13,7 @@ from jaxcnn.training.config import flatten
 
 @struct.dataclass
 class State:
-    """What `train_step(state, batch) -> (state, metrics)` maps.
+    """All that `train_step(state, batch) -> (state, metrics)` reads and writes.
 
     Attributes:
       step: int32 scalar, optimizer updates done.

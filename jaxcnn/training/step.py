@@ -19,7 +19,7 @@ OF_THE_STEP = ("learning_rate", "gradient_norm", "parameter_norm")  # metrics th
 DIVISOR = "/divisor"  # behind a metric's name: the sum that divides it, where it is not the number of images
 
 
-def fetch(data, inputs):
+def assemble_batch(data, inputs):
     """Returns a streamed batch unchanged; gathers a resident one by record number."""
     if "record" not in inputs:
         return inputs
@@ -255,7 +255,7 @@ def make_chunk(train_step, *, steps):
 
     def chunk(state, data, inputs):
         def one(state, inputs):
-            return train_step(state, fetch(data, inputs))
+            return train_step(state, assemble_batch(data, inputs))
 
         if steps > 1:
             return lax.scan(one, state, inputs)

@@ -43,7 +43,7 @@ __all__ = ["Diverged", "Preempted", "Result", "train"]
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a finished run came to.
+    """The result of a finished run.
 
     Attributes:
       workdir: the run directory.

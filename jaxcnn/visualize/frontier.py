@@ -161,7 +161,7 @@ def frontier(points):
 
 
 def _key(axes, points):
-    """What the area and the filling mean."""
+    """The meaning of the area and the filling."""
     handles = []
     largest = max(p.parameters for p in points)
     for number in KEY if largest > KEY[0] else (largest,):

@@ -66,7 +66,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StudyReport:
-    """What the report of a study is made of.
+    """The content of the report of a study.
 
     `docstring` states claim and protocol, `command` runs it again, `found` is what jaxcnn.sweeps.verdicts.findings says
     of the cells, `kind` is the Kind of the runs' task and `metrics` {name: Measure, with a label} of all values of the

@@ -55,7 +55,7 @@ class Boxes:
         boxes[:count] = random.random((count, 4)) * 20
         return file.getvalue(), {"boxes": boxes, "box_mask": mask, "kind": int(record % 5)}
 
-    def where(self, split, record):
+    def describe_record(self, split, record):
         return f"boxes/{record}.png"
 
 def load(split, *, data_dir, **options):
@@ -142,7 +142,7 @@ class Stored:
     def fetch(self, split, ids):
         return [(self.stored, self.values)] * len(ids)
 
-    def where(self, split, record):
+    def describe_record(self, split, record):
         return f"record {record} of the shelf"
 
 

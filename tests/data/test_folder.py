@@ -27,7 +27,7 @@ def open_folder(root, split="train", **options):
 
 
 def paths(records):
-    return [records.where(i) for i in range(len(records))]
+    return [records.describe_record(i) for i in range(len(records))]
 
 
 def test_split_folders(image_folder):
@@ -38,7 +38,7 @@ def test_split_folders(image_folder):
     assert train.shape == train[0]["image"].shape == (8, 8, 3)
     for records in (train, val):
         for i in range(len(records)):
-            assert f"/{records.classes[records[i]['label']]}/" in records.where(i)
+            assert f"/{records.classes[records[i]['label']]}/" in records.describe_record(i)
     data = (root / "val" / "dog" / "000.png").read_bytes()
     (dog,) = [val[i] for i in range(3) if val[i]["label"] == 1]
     np.testing.assert_array_equal(dog["image"], decode_image(data, image_size=(8, 8)))
@@ -88,7 +88,7 @@ def test_the_global_id_does_not_depend_on_the_slice(image_folder):
     whole, part = open_folder(root), open_folder(root, "train[75%:]")
     for i in range(len(part)):
         record = part[i]["index"]
-        assert whole.where(record) == part.where(i)
+        assert whole.describe_record(record) == part.describe_record(i)
         np.testing.assert_array_equal(whole[record]["image"], part[i]["image"])
 
 
@@ -152,7 +152,7 @@ def test_a_damaged_file_is_named_with_the_damage_and_the_remedy(damaged):
     records = open_folder(damaged)
     reasons = {"cut": "truncated", "empty": "0 bytes", "text": "not an image", "broken": "cannot be read"}
     for i in range(len(records)):
-        stem = os.path.basename(records.where(i)).split(".")[0]
+        stem = os.path.basename(records.describe_record(i)).split(".")[0]
         if stem in reasons:
             with pytest.raises(DataError, match=rf"{stem}.jpg: .*{reasons[stem]}.*data.on_error='skip'"):
                 records[i]

@@ -41,11 +41,13 @@ def litter(root):
 
 def test_leavings_are_passed_over(image_folder, config_of, tmp_path):
     root = image_folder({"photos/train/cat/more": 3, "photos/train/dog": 9, "photos/val/cat": 4}) / "photos"
-    before = [open_folder(root, split).where(i) for split, n in (("train", 12), ("val", 4)) for i in range(n)]
+    before = [open_folder(root, split).describe_record(i) for split, n in (("train", 12), ("val", 4)) for i in range(n)]
     litter(root)
     setup = set_up(config_of(root), devices=jax.devices()[:1])
     assert setup.classes == ("cat", "dog")
-    assert [open_folder(root, split).where(i) for split, n in (("train", 12), ("val", 4)) for i in range(n)] == before
+    assert [
+        open_folder(root, split).describe_record(i) for split, n in (("train", 12), ("val", 4)) for i in range(n)
+    ] == before
     assert setup.notes() == ["val has no images of dog"]
     prepare_folder(root, data_dir=tmp_path / "tfds", quiet=True)
     assert load("tfds:photos", "train+val", data_dir=tmp_path / "tfds", image_size=(8, 8)).classes == ("cat", "dog")
@@ -98,7 +100,7 @@ def test_a_split_may_lack_classes_and_must_not_add_some(image_folder, config_of)
     assert val.classes == test.classes == ("a", "b", "c")
     for records in (val, test):
         for i, name in ((i, records.classes[records[i]["label"]]) for i in range(len(records))):
-            assert f"/{name}/" in records.where(i)
+            assert f"/{name}/" in records.describe_record(i)
     notes = set_up(config_of(root)).notes()
     assert notes == ["val has no images of a, b", "test has no images of b"]
     image_folder({"val/C": 1, "val/d": 1}, root=root)

@@ -1,4 +1,4 @@
-"""Image folders as sets of tensorflow-datasets: what is read from them, and how a preparation stops and goes on."""
+"""Image folders as sets of tensorflow-datasets: what is read from them, and how a preparation stops and resumes."""
 
 import io
 import json
@@ -98,7 +98,7 @@ def test_plain_tfds_reads_every_kind_of_image(every_kind, tmp_path):
     folder = load(f"folder:{every_kind}", "train", image_size=(8, 8))
     decoded = tfds.builder_from_directory(directory).as_data_source(split="train")
     for i, data in enumerate(stored(directory)):
-        path = pathlib.Path(folder.where(i))
+        path = pathlib.Path(folder.describe_record(i))
         expected = decode_image(path.read_bytes(), channels=3)
         np.testing.assert_array_equal(decode_image(data, channels=3), expected, err_msg=path.name)
         if path.parent.name == "other":
@@ -119,7 +119,7 @@ def test_size_shrinks_larger_images_only(tmp_path):
     small = save(root / "a" / "small.jpg", size=(80, 30), quality=30)
     directory = prepare_folder(root, data_dir=tmp_path / "data", size=30, quiet=True)
     folder = load(f"folder:{root}", "train", image_size=(8, 8))
-    found = {folder.where(i): data for i, data in enumerate(stored(directory))}
+    found = {folder.describe_record(i): data for i, data in enumerate(stored(directory))}
     assert found[str(small)] == small.read_bytes()
     like_95 = Image.open(io.BytesIO(save(tmp_path / "like.jpg", quality=95).read_bytes()))
     for path, size in ((large, (40, 30)), (grey, (45, 30)), (on_its_side, (30, 40))):
@@ -238,7 +238,7 @@ def test_a_full_disk_says_so_and_the_same_command_goes_on(several, tmp_path):
     directory.mkdir(parents=True)
     full = directory / "several-train.array_record-00002-of-00003.tmp"
     full.symlink_to("/dev/full")
-    with pytest.raises(InputError, match=r"the disk of .* is full.*goes on"):
+    with pytest.raises(InputError, match=r"the disk of .* is full.*resumes"):
         prepare_folder(several, **options)
     assert len(list(directory.glob("*array_record*"))) == 2 and not os.path.lexists(full)
     prepare_folder(several, **options)

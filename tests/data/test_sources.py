@@ -44,7 +44,7 @@ def test_digits_record():
     assert record["label"].shape == record["mask"].shape == record["index"].shape == ()
     assert (record["mask"], record["index"]) == (1.0, 5)
     assert records.classes == tuple("0123456789")
-    assert (records.name, records.split, records.where(5)) == ("digits", "train", "digits train record 5")
+    assert (records.name, records.split, records.describe_record(5)) == ("digits", "train", "digits train record 5")
     assert load("digits", "train", channels=3).shape == (32, 32, 3)
     with pytest.raises(IndexError):
         records[1437]
@@ -138,7 +138,7 @@ def test_tfds_records_equal_tfds_own_decoding(shared, name, size, channels):
         np.testing.assert_array_equal(records[i]["image"], expected[i + 10]["image"])
         assert records[i]["label"] == expected[i + 10]["label"]
         assert records[i]["index"] == i + 10
-    assert records.where(7) == f"tfds:{name} test record 17"
+    assert records.describe_record(7) == f"tfds:{name} test record 17"
     assert len(records.classes) == 10
 
 

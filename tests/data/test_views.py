@@ -161,7 +161,7 @@ def test_photographs_come_whole_and_in_order(image_folder):
     records = load(f"folder:{root}", "train", image_size=(8, 8))
     for i in range(5):
         whole, small = records.whole(i), records[i]
-        np.testing.assert_array_equal(whole["image"], np.asarray(Image.open(records.where(i))))
+        np.testing.assert_array_equal(whole["image"], np.asarray(Image.open(records.describe_record(i))))
         assert (whole["label"], whole["index"], whole["mask"]) == (small["label"], small["index"], 1)
     with epoch(ViewedRecords(records, [(10, 9)], dense_scales=(9, 20), unit=2), batch_size=1) as images:
         found = list(images)

@@ -165,7 +165,7 @@ def test_ended_by_ctrl_c_and_then_by_the_death_of_its_parent_a_sweep_goes_on(sta
     wait_for(has_checkpoint(tmp_path / "runs"), sweep)
     sweep.send_signal(signal.SIGINT)
     code, _, err = end(sweep)
-    assert code == 130 and "the same command goes on" in err
+    assert code == 130 and "the same command resumes" in err
     sweep = start("--jobs", "2")
     wait_for(has_checkpoint(tmp_path / "runs"), sweep)
     orphans = workers(sweep)

@@ -73,7 +73,7 @@ def join_processes(coordinator=None, processes=None, process=None):
         jax.distributed.initialize(coordinator, processes, process)
     elif _cluster():
         jax.distributed.initialize()
-        if _owns_what_it_sees():  # of which JAX has taken one GPU, that of the number of the process on its node
+        if _owns_what_it_sees():  # JAX claims only the GPU of the local rank; take all of them
             for platform in ("cuda", "rocm"):
                 jax.config.update(f"jax_{platform}_visible_devices", "all")
 
