@@ -13,7 +13,7 @@ import pytest
 import jaxcnn
 
 # A checkpoint after every step: most kills fall into the writing of one.
-EVERY_STEP = {"duration": "24 steps", "checkpoint.every": "1 steps", "log_every": 1, "evaluation.every": "5 steps"}
+EVERY_STEP = {"duration": "16 steps", "checkpoint.every": "1 steps", "log_every": 1, "evaluation.every": "5 steps"}
 ONE_DEVICE = "--xla_force_host_platform_device_count=1"
 
 
@@ -46,7 +46,7 @@ def kill_at(process, step, reached, workdir):
     assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
 
 
-@pytest.mark.parametrize(("resident", "kills"), [("yes", 5), ("no", 1)])
+@pytest.mark.parametrize(("resident", "kills"), [("yes", 3), ("no", 1)])
 def test_a_killed_run_ends_with_the_same_bits_and_rows(
     resident, kills, stateful_config, tmp_path, one_device, cli, rows, assert_same_bits
 ):
@@ -73,4 +73,4 @@ def test_a_killed_run_ends_with_the_same_bits_and_rows(
     starts = [start["from_step"] for start in json.loads((broken.workdir / "environment.json").read_text())["starts"]]
     assert len(starts) == kills + 2
     assert starts == sorted(starts)
-    assert starts[kills] < starts[-1] == 24
+    assert starts[kills] < starts[-1] == 16
