@@ -1,4 +1,4 @@
-"""What augmentation costs: every operation, and the recipe of CIFAR, beside the training step that it is part of."""
+"""The cost of augmentation: every operation, and the recipe of CIFAR, beside the training step that it is part of."""
 
 import functools
 

@@ -22,7 +22,7 @@ def line(row):
 
 
 def totals_line(totals):
-    """What `summarize` returns, in one line."""
+    """The result of `summarize` in one line."""
     means = ", ".join(f"{key} {totals[key]:.2f}" for key in RATIOS if totals[key])
     return f"geometric means over {totals['n']} rows: {means}"
 
@@ -56,7 +56,7 @@ def input_line(row):
 
 
 def needed_line(needed, found):
-    """What `workers_needed` returns, in one line."""
+    """The result of `workers_needed` in one line."""
     workers, one = found
     return f"{needed:,} images/s take {workers} workers, at {one:,.0f} images/s each"
 

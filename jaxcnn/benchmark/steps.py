@@ -126,7 +126,7 @@ def examples(setup, images, *, steps=1):
 
 
 def program_and_call(mapped, state, data, inputs):
-    """(The program, a function that makes one call and goes on from it at the next, seconds to compile)."""
+    """(The program, a function of which each call continues from the one before, seconds to compile)."""
     start = time.perf_counter()
     program = compiled(mapped, state, data, inputs)
     seconds = time.perf_counter() - start

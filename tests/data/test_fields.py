@@ -1,4 +1,4 @@
-"""What an example holds beside its image: declared, checked, and carried on every way that images take."""
+"""Fields of an example beside its image: declared, checked, and carried on every way that images take."""
 
 import io
 import logging

@@ -240,7 +240,7 @@ def own(user_package):
 
 
 def test_an_optimizer_of_the_users_own_gives_a_direction(own):
-    """What is subtracted, times the rate; its numbers are the state's, its options the config's."""
+    """The direction that is subtracted, times the rate; its numbers are the state's, its options the config's."""
     changes = {"name": f"{own}:signs", "options": {"share": 2.0}, "momentum": 0.25}
     (found,) = descend(changes, START, GRADIENTS[:1], constant(0.1))
     np.testing.assert_allclose(found, START - 0.1 * 0.5 * np.sign(GRADIENTS[0]), rtol=1e-6)
