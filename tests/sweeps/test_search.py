@@ -32,7 +32,7 @@ def search():
     config.duration = "200 steps"
     config.evaluation.every = config.checkpoint.every = "20 steps"
     space = {"optimizer.learning_rate": Range(0.01, 0.3, log=True)}
-    return Search(config, space, trials=5, sampler="random", pruner="none")
+    return Search(config, space, trials=3, sampler="random", pruner="none")
 '''
 RATE = {"optimizer.learning_rate": Range(1e-3, 1.0, log=True)}
 
@@ -320,12 +320,12 @@ def test_of_two_workers_one_is_killed_and_no_trial_is_lost_or_done_twice(worker,
     assert third.returncode == 0, err
     study = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path / 'search' / 'search.db'}")
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    assert sorted(trial.user_attrs["folder"] for trial in done) == [f"trial-{n:04}" for n in range(5)]
-    assert len({trial.params["optimizer.learning_rate"] for trial in done}) == 5
+    assert sorted(trial.user_attrs["folder"] for trial in done) == [f"trial-{n:04}" for n in range(3)]
+    assert len({trial.params["optimizer.learning_rate"] for trial in done}) == 3
     assert [t.state.name for t in study.trials if t.state.name != "COMPLETE"] in ([], ["FAIL"])
     with (tmp_path / "search" / "trials.csv").open() as file:
         table = list(csv.DictReader(file))
-    assert len(table) == 5 and (tmp_path / "search" / "report.html").exists()
+    assert len(table) == 3 and (tmp_path / "search" / "report.html").exists()
     best = max(table, key=lambda row: float(row["validation_top1"]))["trial"]
     looks = [
         path.parent.name
