@@ -107,9 +107,9 @@ def slide(view, axis, *, length, kernel=1, stride=1, before=0, dilation=1):
     factors = view.axes[axis]
     if (kernel, stride, before) == (1, 1, 0) and length == prod(f.length for f in factors):
         return view
-    if len(factors) > 1:  # the positions of a flattened axis do not move evenly
-        view = collapse(view, [axis])
-        factors = flat(length)
+    if len(factors) > 1:
+        view = even(view, axis)
+        factors = view.axes[axis]
     steps = factors[0].steps
     start, size = list(view.start), list(view.size)
     for a in IMAGE_AXES:
@@ -118,6 +118,48 @@ def slide(view, axis, *, length, kernel=1, stride=1, before=0, dilation=1):
         size[a] += abs(reach)
     moved = Factor(length, tuple(step * stride for step in steps))
     return View(tuple(start), tuple(size), (*view.axes[:axis], (moved,), *view.axes[axis + 1 :]))
+
+
+def spread(view, axis, *, length, kernel=1, stride=1, before=0, dilation=1):
+    """The way back of `slide`: position i sees every j with i = j * stride - before + u * dilation, u < kernel.
+
+    Neighbours see boxes that move by turns; here is one that holds them all and moves evenly.
+    """
+    view = even(view, axis)
+    steps, start, size = view.axes[axis][0].steps, list(view.start), list(view.size)
+    if any(step % stride for step in steps):  # less than a pixel from one position to the next
+        return _with_axis(collapse(view, [axis]), axis, flat(length))
+    seen = [
+        (i, (i + before - u * dilation) // stride)
+        for i in range(stride)
+        for u in range(kernel)
+        if (i + before - u * dilation) % stride == 0
+    ]
+    for a in IMAGE_AXES:
+        places = [steps[a] * j - steps[a] // stride * i for i, j in seen]
+        start[a] += min(places)
+        size[a] += max(places) - min(places)
+    moved = Factor(length, tuple(step // stride for step in steps))
+    return _with_axis(view._replace(start=tuple(start), size=tuple(size)), axis, (moved,))
+
+
+def even(view, axis):
+    """An axis as one factor: a box that holds those of its positions and moves evenly, or all where none does."""
+    factors = view.axes[axis]
+    if len(factors) == 1:
+        return view
+    length, start, size = prod(f.length for f in factors), list(view.start), list(view.size)
+    within = length // factors[0].length
+    if any(step % within for step in factors[0].steps):
+        return _with_axis(collapse(view, [axis]), axis, flat(length))
+    steps = tuple(step // within for step in factors[0].steps)
+    for f in factors[1:]:
+        within //= f.length
+        for a in IMAGE_AXES:
+            ahead = (f.length - 1) * (f.steps[a] - within * steps[a])
+            start[a] += min(0, ahead)
+            size[a] += abs(ahead)
+    return _with_axis(view._replace(start=tuple(start), size=tuple(size)), axis, (Factor(length, steps),))
 
 
 def reshape(view, shape):

@@ -5,7 +5,7 @@ A primitive that is not listed may move values anywhere: its result sees everyth
 
 from math import prod
 
-from jaxcnn.analysis.field import View, collapse, flat, reshape, slide, union
+from jaxcnn.analysis.field import View, collapse, flat, reshape, slide, spread, union
 
 # One value from the values at the same position.
 ELEMENTWISE_NAMES = """
@@ -67,6 +67,18 @@ def _window(views, inputs, outputs, params):
         view = collapse(view, [3])
         view = view._replace(axes=(*view.axes[:3], flat(outputs[0][3])))
     return [view] * len(outputs)
+
+
+def _transposed(views, inputs, outputs, params):
+    """The gradient of a convolution in its image, which is also the transposed convolution."""
+    window = params["window"]
+    if views[0] is None or views[1] is not None:
+        return None
+    view = collapse(views[0], [3])
+    for a, axis in enumerate((1, 2)):
+        options = {"kernel": window.kernel[a], "stride": window.stride[a], "dilation": window.dilation[a]}
+        view = spread(view, axis, length=window.image[a], before=window.padding[a][0], **options)
+    return [view._replace(axes=(*view.axes[:3], flat(outputs[0][3])))]
 
 
 def _convolution(views, inputs, outputs, params):
@@ -231,6 +243,7 @@ RULES = {
     **dict.fromkeys((*(f"reduce_{name}" for name in _REDUCTIONS), "argmax", "argmin"), _reduce),
     "broadcast_in_dim": _broadcast,
     "concatenate": _concatenate,
+    "conv2d_input": _transposed,
     "conv_general_dilated": _convolution,
     "dot_general": _product,
     "expand_dims": _expand,

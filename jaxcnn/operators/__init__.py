@@ -52,9 +52,11 @@ from jaxcnn.operators.pooling import (
 )
 from jaxcnn.operators.pyramid import spatial_pyramid_pool
 from jaxcnn.operators.regularization import Dropout, dropout
+from jaxcnn.operators.resize import resize_nearest
 from jaxcnn.operators.response import local_contrast_norm, local_response_norm
 from jaxcnn.operators.separable import DepthwiseConv, FactorizedConv, SeparableConv, depthwise_conv2d
 from jaxcnn.operators.switches import max_pool_with_switches, unpool
+from jaxcnn.operators.transposed import ConvTranspose, conv2d_transpose
 
 __all__ = [
     "ACTIVATIONS",
@@ -64,6 +66,7 @@ __all__ = [
     "LOSSES",
     "BatchNorm",
     "Conv",
+    "ConvTranspose",
     "Dense",
     "DepthwiseConv",
     "Dropout",
@@ -80,6 +83,7 @@ __all__ = [
     "batch_statistics",
     "conv2d",
     "conv2d_as_product",
+    "conv2d_transpose",
     "conv_macs",
     "conv_parameters",
     "dense",
@@ -112,6 +116,7 @@ __all__ = [
     "prelu",
     "rbf_loss",
     "relu",
+    "resize_nearest",
     "scaled_tanh",
     "sigmoid",
     "smooth_labels",

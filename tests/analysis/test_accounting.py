@@ -12,6 +12,7 @@ from jaxcnn.architectures.resnet_cifar import ResNetCIFAR
 from jaxcnn.operators import (
     BatchNorm,
     Conv,
+    ConvTranspose,
     DepthwiseConv,
     LocallyConnected,
     conv2d,
@@ -156,6 +157,7 @@ def test_what_counts_as_a_multiply_add():
             lambda x: jax.lax.conv_general_dilated(x, jnp.ones((3, 3, 4, 5)), (1, 1), ((2, 2), (2, 2)), **dilated),
             48 * 9 * 4 * 5,
         ),
+        "way back": (ConvTranspose(6, 4, stride=2, groups=2), 48 * 16 * 4 * 3),
         "attention": (lambda x: jnp.einsum("nabc,nijc->nabij", x, x), 48 * 48 * 4),
         "padding": (lambda x: conv2d(x, jnp.ones((1, 1, 4, 1)), padding=3), 14 * 12 * 4),
         "norm": (BatchNorm(), 0),

@@ -13,6 +13,7 @@ from jaxcnn.architectures import create
 from jaxcnn.architectures.resnet_cifar import ResNetCIFAR
 from jaxcnn.operators import (
     Conv,
+    ConvTranspose,
     DepthwiseConv,
     FactorizedConv,
     LocallyConnected,
@@ -24,6 +25,7 @@ from jaxcnn.operators import (
     local_response_norm,
     max_pool,
     relu,
+    resize_nearest,
     spatial_pyramid_pool,
 )
 
@@ -187,6 +189,35 @@ def test_the_pixels_that_can_move_a_maximum_are_the_box(name):
 @pytest.mark.parametrize(("shortcut", "stages"), [("A", ["stage3"]), ("B", ["stage2", "pool"])])
 def test_of_a_residual_network(shortcut, stages):
     check(ResNetCIFAR(depth=8, shortcut=shortcut), stages, image=(40, 36))
+
+
+back = functools.partial(ConvTranspose, kernel_init=nn.initializers.constant(0.1))
+wide = functools.partial(resize_nearest, factor=(2, 1))
+DECODERS = {
+    "transposed": (conv(2, 3, stride=2), conv(2, 3, stride=2), back(2, 4, stride=2, padding=1), back(1, 3, stride=2)),
+    "cut and dilated": (conv(2, 2, stride=6, padding=0), back(1, 3, stride=(2, 3), padding=(1, 2), dilation=(1, 2))),
+    "resized": (conv(2, 3, stride=4), resize_nearest, conv(1, 3), wide, conv(1, 3)),
+}
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_decoder_sees_the_smallest_box_that_moves_evenly(name):
+    """Its positions see boxes that move by turns: all lie within, and some reach each side."""
+    model = Net(DECODERS[name])
+    _, _, field = analyse(model, (*SIZE, 1)).stages["logits"]
+    variables, x = positive(model, SIZE, 1)
+    y, pull = jax.vjp(lambda x: model.apply(variables, x, train=False)[0][0, :, :, 0], x)
+    pixels = np.asarray(jax.jit(jax.vmap(pull))(jnp.eye(y.size).reshape(-1, *y.shape))[0])[:, 0, :, :, 0] != 0
+    reached = []
+    for number, seen in enumerate(pixels):
+        at = divmod(number, y.shape[1])
+        assert not (seen & ~box(field, at, SIZE)).any(), at
+        starts = [s * i - before for s, i, (before, _) in zip(field.stride, at, field.padding, strict=True)]
+        sides = [np.flatnonzero(seen.any(axis=1 - a))[[0, -1]] - starts[a] for a in (0, 1) if seen.any()]
+        reached.extend(sides and [np.ravel(sides)])
+    lowest, highest = np.min(reached, axis=0), np.max(reached, axis=0)
+    assert (lowest[0], lowest[2]) == (0, 0) and (highest[1] + 1, highest[3] + 1) == field.size
+    assert max(field.size) < min(SIZE), "the box says something"
 
 
 def test_stacks_of_small_kernels_see_what_a_large_one_sees():

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
-from jaxcnn.operators import average_pool, conv2d, l2_pool, max_pool
+from jaxcnn.operators import average_pool, conv2d, conv2d_transpose, l2_pool, max_pool
 
 OPERATORS = {  # f(images, kernel (2, 2, 3, 3))
     "convolution": lambda x, kernel: conv2d(x, kernel, padding=1),
     "strided convolution": lambda x, kernel: conv2d(x, kernel, stride=2),
+    "transposed convolution": lambda x, kernel: conv2d_transpose(x, kernel, stride=2),
     "max_pool": lambda x, kernel: max_pool(x * kernel[0, 0, 0, 0], window=3, stride=2),
     "average_pool of few taps": lambda x, kernel: average_pool(x * kernel[0, 0, 0, 0], window=2),
     "average_pool of many taps": lambda x, kernel: average_pool(x * kernel[0, 0, 0, 0], window=5, stride=3),

@@ -65,6 +65,22 @@ def test_convolution(options):
     same(lambda *a: ours.conv2d(*a, **options), lambda *a: F.conv2d(*a, **options), *arrays, kernels=[1], atol=1e-4)
 
 
+TRANSPOSED = [
+    {},
+    {"stride": 2, "padding": 1, "output_padding": 1},
+    {"stride": (2, 3), "padding": (2, 1), "output_padding": (0, 2)},
+    {"stride": 2, "dilation": (1, 2), "padding": 1, "groups": 2},
+]
+
+
+@pytest.mark.parametrize("options", TRANSPOSED, ids=str)
+def test_transposed_convolution(options):
+    groups = options.get("groups", 1)
+    arrays = normal(2, 5, 4, 4), normal(3, 3, 6 // groups, 4), normal(6)
+    ours_of, theirs = (functools.partial(f, **options) for f in (ours.conv2d_transpose, F.conv_transpose2d))
+    same(ours_of, theirs, *arrays, kernels=[1], atol=1e-4)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("window", [1, 3, 5])
 def test_same_torch_is_half_the_kernel_on_both_sides(stride, window):

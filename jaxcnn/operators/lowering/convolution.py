@@ -33,6 +33,20 @@ def convolve(x, kernel, *, stride, padding, dilation, groups):
     return _bind(conv2d_p, x, kernel, Window(x.shape[1:3], kernel.shape[:2], stride, padding, dilation, groups))
 
 
+def convolve_back(dy, kernel, *, size, stride, padding, dilation, groups):
+    """Binds the gradient of `convolve` in its image; conv2d_transpose checks the arguments.
+
+    Args:
+      dy: (n, oh, ow, f).
+      kernel: (kh, kw, c // groups, f), the dtype of dy.
+      size: (h, w) of the image, of which a convolution with these arguments makes (oh, ow).
+      stride, padding, dilation, groups: as in `convolve`.
+    Returns:
+      (n, h, w, c), the dtype of dy.
+    """
+    return _bind(conv2d_input_p, dy, kernel, Window(size, kernel.shape[:2], stride, padding, dilation, groups))
+
+
 def _bind(primitive, a, b, window):
     return primitive.bind(vary(a, like=b), vary(b, like=a), window=window)
 
