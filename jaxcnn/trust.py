@@ -107,9 +107,13 @@ def check(name):
         return
     where = _read_in.get(name, f"'{name}'")
     _refuse_standard(name.partition(":")[0], where)
+    file = where.partition(": ")[0]
+    others = [other for other, there in _read_in.items() if there.partition(": ")[0] == file and other not in _allowed]
+    asked = list(dict.fromkeys((name, *(other for other in others if other not in OURS))))
     raise Untrusted(
         f"{where}, which names code. Nothing that a file names is imported unless you allow it: if you know whose code "
-        f"it is, give --trust-code {name} (in Python: jaxcnn.trust.allow('{name}'))."
+        f"it is, give {' '.join(f'--trust-code {one}' for one in asked)} (in Python: "
+        f"jaxcnn.trust.allow({', '.join(map(repr, asked))}))."
     )
 
 

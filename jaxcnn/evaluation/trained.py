@@ -15,6 +15,7 @@ from jaxcnn.evaluation.inference import Inference
 from jaxcnn.evaluation.opened import open_data
 from jaxcnn.files import local_path
 from jaxcnn.tasks.pixels import as_float
+from jaxcnn.training.config import plain
 from jaxcnn.training.evaluate import Evaluator, evaluation_row, printed
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.learning import make_about, make_kind, make_task
@@ -69,7 +70,10 @@ class Trained(Inference):
           InputError: a path is not there, a folder has no image, or the task does not describe images.
         """
         if self.task.describe is None:
-            raise InputError(f"task {self.config.task.name} of {self.workdir} does not describe images.")
+            raise InputError(
+                f"task {self.config.task.name} of {self.workdir} does not describe images: predict needs the function "
+                "`describe` of its jaxcnn.tasks.Task."
+            )
         files = _image_files(paths)
         found = []
         for first in range(0, len(files), 256):
@@ -104,7 +108,8 @@ class Trained(Inference):
 
     def _descriptions(self, images):
         outputs, count = self.map(self.infer, images), len(images)
-        return [self.task.describe(jax.tree.map(operator.itemgetter(number), outputs)) for number in range(count)]
+        rows = (jax.tree.map(operator.itemgetter(number), outputs) for number in range(count))
+        return [plain(self.task.describe(row)) for row in rows]
 
     def _about(self):
         return make_about(self.classes, self.shape, self.fields, self.mean, self.std)

@@ -18,6 +18,7 @@ from jaxcnn.tasks.task import (
     Terms,
     gathered,
     init_by_image,
+    means_alone,
     own_parts,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "gathered",
     "init_by_image",
     "kind_allowed",
+    "means_alone",
     "own_parts",
 ]
 
@@ -52,6 +54,10 @@ def kind_allowed(name):
         raise InputError(f"task {name} is an object of type {type(found).__name__}; it is {trust.WANTED['task']}.")
     if not found.measures:
         raise InputError(f"task {name} has no measures; a jaxcnn.tasks.Kind has one at least, its loss for example.")
+    if wrong := [key for key, measure in found.measures.items() if not isinstance(measure, Measure)]:
+        raise InputError(f"task {name}: measures['{wrong[0]}'] is no jaxcnn.tasks.Measure; Measure() is one.")
+    if isinstance(found.selects, str):
+        raise InputError(f"task {name}: selects is {found.selects!r}; it is a tuple, ('{found.selects}',).")
     if unknown := sorted(set(found.selects) - set(found.measures)):
         raise InputError(f"task {name}: selects names {', '.join(unknown)}, which is not among its measures.")
     return found

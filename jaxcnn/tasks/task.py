@@ -78,7 +78,7 @@ class Player(NamedTuple):
       name: the prefix of its metrics where there are several players, and its key in config.optimizers.
       objective: f(module, batch, numbers) -> Terms; numbers are the state's hyperparameters.
       parts: the top-level names of its parameters; () for all. The others are constants in its turn.
-      turns: updates in a step; the batch is cut into so many parts, one for each.
+      turns: updates in a step, each on its part of the batch: every turns-th image.
     """
 
     name: str
@@ -129,7 +129,8 @@ def _batch_as_it_is(batch):
     return batch
 
 
-def _means_alone(n, means, sums, rows):
+def means_alone(n, means, sums, rows):
+    """The means of a split as its measures: the default of `Task.finish`."""
     return means
 
 
@@ -173,7 +174,7 @@ class Task(NamedTuple):
     prepare: Callable = _example_as_it_is
     mix: Callable | None = None
     inputs: Callable = _batch_as_it_is
-    finish: Callable = _means_alone
+    finish: Callable = means_alone
     details: Callable = _no_details
     describe: Callable | None = None
     init: Callable = init_by_image

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError
-from jaxcnn.tasks import AXIS, Scores, Terms
+from jaxcnn.tasks import AXIS, Scores, Terms, means_alone
+from jaxcnn.training.evaluate import check_measures
 from jaxcnn.training.model import dropout_checked
 from jaxcnn.training.state import hyperparameters, zeros_batch
 
@@ -44,6 +45,12 @@ def check_task(config, kind, task, model, about):
         raise InputError(f"task {name}: score returns {type(scores).__name__}; it returns Scores(means, sums, rows).")
     for key, values in scores.means.items():
         _check_shapes(name, f"mean '{key}' of score", values)
+    if task.finish is means_alone:
+        check_measures(kind, (*scores.means, *task.undefined))
+    if task.describe is not None:
+        with _slips_of(config, "infer, of images alone, as predict calls it"):
+            images = {"image": batch["image"]}
+            jax.eval_shape(lambda v: model.apply(v, images, method=task.infer), variables)
     for key, values in scores.rows.items():
         if values.shape[:1] != (COUNT,):
             raise InputError(f"task {name}: row {key!r} of score has shape {values.shape}, not ({COUNT}, ...).")
@@ -67,7 +74,10 @@ def _objective(task, player, model, numbers, batch, variables):
     keys, position = jax.random.split(jax.random.key(0), COUNT), jnp.arange(COUNT)
     if task.before is not None:
         batch = {**batch, **model.apply(variables, batch, method=task.before)}
-    batch = jax.vmap(task.prepare, (0, 0, None))(keys, {**batch, "position": position}, numbers)
+    given = {**batch, "position": position}
+    batch = jax.vmap(task.prepare, (0, 0, None))(keys, given, numbers)
+    if lost := [name for name in ("image", "mask", "index") if name not in batch]:
+        raise ValueError(f"prepare drops {', '.join(lost)} of its example; return {{**example, ...}}")
     batch = batch | {"key": keys}
     batch = batch if task.mix is None else task.mix(keys[0], batch, numbers)
     cloned = model.clone(dropout_rate=numbers["dropout"]) if "dropout" in numbers else model

@@ -12,6 +12,20 @@ from jaxcnn.training.compilation import compiled
 from jaxcnn.training.step import DIVISOR, assemble_batch, make_evaluation_step
 
 
+def check_measures(kind, measured):
+    """Raises InputError where what a task measures on a split is not named by its Kind, or lacks what selects."""
+    if unknown := [key for key in measured if key not in kind.measures]:
+        raise InputError(
+            f"the task measures {', '.join(unknown)}, but the measures of its Kind are {', '.join(kind.measures)}: add "
+            f"{'it' if len(unknown) == 1 else 'them'} to these."
+        )
+    if missing := [key for key in kind.selects if key not in measured]:
+        raise InputError(
+            f"the task selects by {', '.join(missing)}, which its score and finish do not measure: they give "
+            f"{', '.join(measured)}."
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """The result on one split.
@@ -72,8 +86,7 @@ class Evaluator:
         means |= dict.fromkeys(self.task.undefined)
         arguments = (int(seen), means, total["sums"], rows)
         values = self.task.finish(*arguments)
-        if unknown := sorted(values.keys() - self.kind.measures.keys()):
-            raise InputError(f"the task measures {', '.join(unknown)}, which are not among the measures of its Kind.")
+        check_measures(self.kind, tuple(values))
         values = {name: values[name] for name in self.kind.measures if name in values}
         return Evaluation(int(seen), values, self.task.details(*arguments), rows)
 

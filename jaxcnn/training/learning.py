@@ -4,8 +4,8 @@ import numpy as np
 
 from jaxcnn import trust
 from jaxcnn.data import LABEL
-from jaxcnn.errors import input_errors
-from jaxcnn.tasks import About, kind_allowed
+from jaxcnn.errors import InputError, input_errors
+from jaxcnn.tasks import About, Player, Task, kind_allowed
 from jaxcnn.tasks.metrics import with_metrics
 
 
@@ -38,5 +38,10 @@ def make_task(config, kind, about):
     Raises:
       InputError: an option of config.task.options does not fit.
     """
-    task = config.task
-    return trust.call(kind.create, about, name=task.name, where="config.task.options", options={**task.options})
+    name, options = config.task.name, {**config.task.options}
+    task = trust.call(kind.create, about, name=name, where="config.task.options", options=options)
+    if not isinstance(task, Task):
+        raise InputError(f"task {name}: create returns {type(task).__name__}; it returns a jaxcnn.tasks.Task.")
+    if not (isinstance(task.players, tuple) and all(type(player) is Player for player in task.players)):
+        raise InputError(f"task {name}: players is {task.players!r}; it is a tuple of Players, (Player(...),).")
+    return task

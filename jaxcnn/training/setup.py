@@ -213,6 +213,7 @@ def set_up_allowed(config, *, devices=None):
     kind, loss = make_kind(config), make_loss(config, len(train.classes))
     setup = Setup(config, train, shape, crop, held_out, model, kind, loss, replicas, steps_per_epoch, total, Plan())
     task = setup.task()
+    _check_turns(config, task, replicas)
     check_task(config, kind, task, model, setup.about())
     setup.optimizers()  # which names schedules and optimizers of the user's own: a slip in one is found now
     plan = make_plan(config, model, shape, steps, init=task.init, fields=setup.fields)
@@ -321,6 +322,17 @@ def _check_batch(config, replicas):
             raise InputError(
                 f"config.{key} is {size}, which does not divide over {replicas.count} devices{parts}; "
                 f"{_round_up(size, unit)} would."
+            )
+
+
+def _check_turns(config, task, replicas):
+    for player in task.players:
+        unit = replicas.count * config.optimizer.accumulate * player.turns
+        if config.batch_size % unit:
+            raise InputError(
+                f"config.batch_size is {config.batch_size}, which does not divide into {unit} parts: {player.turns} "
+                f"turns of player {player.name} on {replicas.count} devices, in {config.optimizer.accumulate} parts "
+                f"each; {_round_up(config.batch_size, unit)} would."
             )
 
 

@@ -108,7 +108,8 @@ class _Turn(NamedTuple):
 
 def _take_turn(turn, state, batch):
     """(The state after one player's update, its metrics)."""
-    batch = {name: _parts(x, turn.player.turns)[turn.part] for name, x in batch.items()}
+    # every turns-th image, so that the images of a turn are the same on any number of devices
+    batch = {name: x[turn.part :: turn.player.turns] for name, x in batch.items()}
     params, stats, game = turn.own(state.params), turn.own(state.batch_stats), len(turn.task.players) > 1
     grads, new_stats, sums = _gradient(turn, params, state, batch)
     opt_state = state.opt_state[turn.player.name] if game else state.opt_state

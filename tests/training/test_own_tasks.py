@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.data import Arrays, Records, load, read_all
-from jaxcnn.tasks import Kind, Measure, Player, Scores, Task, Terms, gathered
+from jaxcnn.tasks import Kind, Measure, Player, Scores, Task, Terms, gathered, means_alone
 
 
 class Autoencoder(nn.Module):
@@ -66,8 +66,8 @@ def denoise(about, *, sigma=0.1):
         return {**means, "psnr": float(np.mean(-10 * np.log10(squared)))}
 
     return Task(
-        (Player("autoencoder", objective),), infer, score, prepare=prepare, inputs=inputs, finish=finish,
-        stored=("squared",), describe=lambda outputs: {"brightness": float(outputs["restored"].mean())},
+        (Player("autoencoder", objective, turns=2),), infer, score, prepare=prepare, inputs=inputs, finish=finish,
+        stored=("squared",), describe=lambda outputs: {"brightness": outputs["restored"].mean()},
     )
 
 
@@ -132,6 +132,27 @@ def alike(about):
 
 
 ALIKE = DENOISE._replace(create=alike)
+
+
+def changed(**changes):
+    """denoise with other parts."""
+    return lambda about: denoise(about)._replace(**changes)
+
+
+def without_mask(key, example, numbers):
+    return {name: x for name, x in example.items() if name != "mask"} | {"target": example["image"]}
+
+
+def with_labels(module, batch):
+    return {"restored": module(batch["image"], train=False)[0], "label": batch["label"]}
+
+
+UNMEASURED = DENOISE._replace(create=changed(finish=means_alone))
+UNNAMED = Kind({"psnr": Measure()}, (), lambda about: denoise(about)._replace(players=(), finish=means_alone))
+TEXT = DENOISE._replace(selects="psnr")
+FORGETFUL = DENOISE._replace(create=changed(prepare=without_mask))
+LONE = DENOISE._replace(create=lambda about: denoise(about)._replace(players=denoise(about).players[0]))
+LABELLED = DENOISE._replace(create=changed(infer=with_labels))
 
 
 def boxed(split, *, data_dir, **options):
@@ -371,6 +392,16 @@ def test_a_loss_across_the_batch_sees_all_of_it(config, tmp_path):
         ({"task.name": "clasification"}, "classification"),
         ({"task.options": {"sigm": 1.0}}, "sigm"),
         ({"task.name": "my_tasks:GAME"}, "player first moves a, but the network has the parameters decoder, encoder"),
+        ({"batch_size": 31}, "31, which does not divide into 2 parts: 2 turns of player autoencoder on 1 devices"),
+        (
+            {"task.name": "my_tasks:UNMEASURED"},
+            "selects by psnr, which its score and finish do not measure",
+        ),
+        ({"task.name": "my_tasks:UNNAMED"}, "measures loss, but the measures of its Kind are psnr: add it"),
+        ({"task.name": "my_tasks:TEXT"}, r"selects is 'psnr'; it is a tuple, \('psnr',\)"),
+        ({"task.name": "my_tasks:FORGETFUL"}, "prepare drops mask of its example"),
+        ({"task.name": "my_tasks:LONE"}, r"it is a tuple of Players, \(Player"),
+        ({"task.name": "my_tasks:LABELLED"}, "infer, of images alone, as predict calls it: KeyError: 'label'"),
         ({"optimizers": {"judge": {"rate": 1.0}}}, "autoencoder"),
         ({"optimizers": {"autoencoder": {"rat": 1.0}}}, "rate"),
     ],
