@@ -247,6 +247,17 @@ def test_augmentation_depends_on_the_step_and_the_position_and_on_nothing_else(t
     assert (drawn(tiny_config, seed=1) != found[:1]).all()
 
 
+def test_a_masked_image_counts_nowhere_even_where_its_loss_is_not_a_number(tiny_config):
+    def loss(logits, _):
+        return jnp.where(logits[:, 0] == 0, jnp.nan, logits[:, 0])
+
+    bench, batch = Bench(tiny_config(), model=First(), loss=loss), make_batch(4, mask=(1, 1, 1, 0))
+    batch["image"] = np.where(batch["mask"][:, None, None, None] > 0, batch["image"] | 1, np.uint8(0))
+    state, metrics = bench.step(batch)
+    assert metrics["loss"] == pytest.approx(batch["image"][:3, 0, 0, 0].sum() / 255, rel=1e-6)
+    assert np.isfinite(metrics["gradient_norm"]) and all(map(np.all, map(np.isfinite, jax.tree.leaves(state.params))))
+
+
 def test_a_hyperparameter_changes_the_result_and_never_recompiles(tiny_config):
     brighter = (("brightness", 1.0, 0.5),)
     changes = {"optimizer.weight_decay": 0.1, "loss.label_smoothing": 0.1, "augment.operations": brighter}
