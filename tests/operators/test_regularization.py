@@ -80,6 +80,19 @@ def test_the_mask_depends_on_the_position_in_the_global_batch():
     assert (halves[0] != halves[1]).any()
 
 
+def test_the_rows_of_an_image_have_masks_of_their_own_wherever_it_lies():
+    """Three regions an image, in one batch of four images or in two of two."""
+    model, x = Dropout(0.5), jnp.ones((12, 64))
+
+    def drop(first, stop):
+        variables = {"batch": {"position": jnp.arange(first, stop)}}
+        return np.asarray(model.apply(variables, x[3 * first : 3 * stop], train=True, rngs=RUN))
+
+    whole = drop(0, 4)
+    np.testing.assert_array_equal(np.concatenate([drop(0, 2), drop(2, 4)]), whole)
+    assert len(np.unique(whole, axis=0)) == 12
+
+
 def test_layers_and_keys_differ():
     x = jnp.ones((2, 40))
     first, second = Two(0.5).apply({}, x, train=True, rngs=RUN)

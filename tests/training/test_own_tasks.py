@@ -409,3 +409,14 @@ def test_a_loss_across_the_batch_sees_all_of_it(config, tmp_path):
 def test_slips_are_named(changes, words, config, tmp_path):
     with pytest.raises(InputError, match=words):
         train(config("autoencoder", changes), tmp_path)
+
+
+def test_a_sum_over_boxes_is_divided_by_their_number_in_the_whole_batch(config, tmp_path):
+    """Cut into parts with unequal numbers of boxes, a batch moves the parameters as it does in one piece."""
+    whole, parts = (
+        train(config("boxes", {"optimizer.accumulate": count, "duration": "2 steps"}), tmp_path / str(count))
+        for count in (1, 4)
+    )
+    assert_close(whole, parts)
+    one, other = (read(result.workdir, "train")[-1] for result in (whole, parts))
+    assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
