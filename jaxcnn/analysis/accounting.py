@@ -56,7 +56,7 @@ class Analysis:
       forward_bytes: the largest set of them that is alive at once, see `memory.largest_live`.
       training_bytes: what waits for the backward pass, see `memory.kept_for_training`; auxiliary heads included.
       layers: in the order of the network, the images first.
-      stages: {name: (shape, bytes, Field)} of the network's features in its order, "logits" last.
+      stages: {name: (shape, bytes, Field)} of the network's features in its order, its result last, see `result_name`.
       notes: what was approximated, a sentence each.
     """
 
@@ -98,7 +98,7 @@ def analyse(model, shape, *, batch=1, variables=None):
     """
     images = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
     function, variables, root = _as_function(model, images, variables)
-    closed, leaves, names = _trace(function, variables, images)
+    closed, leaves, names = _trace(function, variables, images, result_name(model))
     program = Program(closed)
     image = len(program.inputs) - 1
     if root:
@@ -118,6 +118,11 @@ def analyse(model, shape, *, batch=1, variables=None):
     return _analysis(program, walk, names)
 
 
+def result_name(model):
+    """The stage that a network's result is: "logits", or what its attribute `result` says, "image"."""
+    return getattr(model, "result", "logits")
+
+
 def _as_function(model, images, variables):
     """(f(variables, images), abstract variables, whether its name stacks begin with the module's own name)."""
     if not isinstance(model, nn.Module):
@@ -131,7 +136,7 @@ def _as_function(model, images, variables):
     return (lambda v, x: model.apply(v, x, **train)), variables, True
 
 
-def _trace(function, variables, images):
+def _trace(function, variables, images, last):
     """(jaxpr, {position among its inputs: path of the parameter}, names of its results, the main one last)."""
     names = []
 
@@ -142,7 +147,7 @@ def _trace(function, variables, images):
         features = {name: value for name, value in features.items() if hasattr(value, "shape")}
         names.extend(features)
         results = jax.tree.leaves(result)
-        names.extend("logits" if n == len(results) - 1 else f"result{n}" for n in range(len(results)))
+        names.extend(last if n == len(results) - 1 else f"result{n}" for n in range(len(results)))
         return [*features.values(), *results]
 
     closed = jax.make_jaxpr(run)(variables, images)

@@ -18,6 +18,7 @@ import rich.console
 import rich.markup
 import rich.table
 
+from jaxcnn.analysis.accounting import result_name
 from jaxcnn.analysis.ledger import LEDGER, Entry
 from jaxcnn.analysis.summary import summarize
 from jaxcnn.architectures import CLAIMS, create
@@ -72,7 +73,7 @@ class Network:
         return sum(macs for _, macs in self._below(rows, parts))
 
     def shape(self, stage):
-        """(h, w, c) or (c,) that a stage of the features, or "logits", puts out for an image."""
+        """(h, w, c) or (c,) that a stage of the features, or the result, "logits", puts out for an image."""
         if stage not in self._stages:
             raise Missing(f"{self.name} has no stage {stage}")
         return self._stages[stage]
@@ -101,8 +102,8 @@ class Network:
         model = create(self.name, **self.options)
 
         def run(x):
-            (logits, features), variables = model.init_with_output(jax.random.key(0), x, train=False)
-            return {**features, "logits": logits}, variables["params"]
+            (result, features), variables = model.init_with_output(jax.random.key(0), x, train=False)
+            return {**features, result_name(model): result}, variables["params"]
 
         return jax.eval_shape(run, images)
 

@@ -7,7 +7,7 @@ def summarize(model, shape, *, batch=1):
     """Traces a model on images of a shape, without compiling or allocating.
 
     Args:
-      model: a Linen module that returns (logits, features), or what else `analyse` takes.
+      model: a Linen module that returns (logits, features) or (image, features), or what else `analyse` takes.
       shape: (h, w, c) of an image.
       batch: images in the batch.
     Returns:
@@ -18,7 +18,7 @@ def summarize(model, shape, *, batch=1):
         activations: {"values", "bytes"} of the images and every layer's output on that path, summed; "forward_bytes",
           the most that is alive at once; "training_bytes", what waits for the backward pass. All for the batch.
         receptive_field: {stage: {"size", "stride", "padding", "offset", "whole_image"}}, see `field.Field`.
-        stages: [{"stage", "shape", "bytes"}] in the order in which the network names them, the logits last.
+        stages: [{"stage", "shape", "bytes"}] in the order in which the network names them, its result last.
         layers: [{"layer", "kind", "stage", "inputs", "shape", "bytes", "parameters", "macs", "auxiliary",
           "receptive_field"}], the images first.
         notes: what was approximated, a sentence each; mostly none.
@@ -90,11 +90,16 @@ def totals_lines(totals, *, flops=False):
     memory, per = totals["activations"], f"a batch of {totals['input'][0]}" if totals["input"][0] > 1 else "an image"
     return [
         f"input {times(totals['input'])}: {totals['parameters']:,} parameters, {size(totals['parameter_bytes'])}",
-        f"{totals['macs'] * (1 + flops):,} {_unit(flops)} for an image, to the main logits",
+        f"{totals['macs'] * (1 + flops):,} {_unit(flops)} for an image, to the {_result(totals)}",
         f"activations of {per}: {memory['values']:,} values, {size(memory['bytes'])}; at most "
         f"{size(memory['forward_bytes'])} at once in a forward pass, {size(memory['training_bytes'])} kept to train",
         *(f"note: {note}" for note in totals["notes"]),
     ]
+
+
+def _result(totals):
+    name = totals["stages"][-1]["stage"]
+    return "main logits" if name == "logits" else f"{name} that comes out"
 
 
 def comparison_table(several, *, flops=False):

@@ -41,7 +41,7 @@ def network_stages(model, variables, shape):
       variables: its variables, or their shapes.
       shape: (h, w, c) of an image.
     Returns:
-      {name: `Stage`} in the order of the network, "logits" last.
+      {name: `Stage`} in the order of the network, its result ("logits") last.
     """
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), variables)
     found = analyse(model, shape, variables=shapes).stages

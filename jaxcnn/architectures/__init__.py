@@ -1,4 +1,7 @@
-"""Architectures by name: a Linen module each, `model.apply(variables, x, train=...)` -> (logits, features)."""
+"""Architectures by name: a Linen module each, `model.apply(variables, x, train=...)` -> (logits, features).
+
+Of those with an attribute `result` of "image" it is (image, features): they have no classes.
+"""
 
 import functools
 import inspect
@@ -6,8 +9,11 @@ import inspect
 from jaxcnn import trust
 from jaxcnn.architectures import (
     alexnet,
+    autoencoder_conv,
+    autoencoder_mlp,
     convnet,
     densenet,
+    dncnn,
     googlenet,
     inception_resnet,
     inception_v3,
@@ -17,6 +23,7 @@ from jaxcnn.architectures import (
     nin,
     resnet,
     resnet_cifar,
+    unet,
     vgg,
     zfnet,
 )
@@ -25,7 +32,7 @@ from jaxcnn.errors import nearest
 
 __all__ = ["ARCHITECTURES", "CLAIMS", "Claim", "create"]
 
-PAPERS = (  # in the order of their years
+PAPERS = (  # in the order of their years, those that return an image behind those that return logits
     lenet,
     mlp,
     convnet,
@@ -40,6 +47,10 @@ PAPERS = (  # in the order of their years
     resnet,
     resnet_cifar,
     densenet,
+    autoencoder_mlp,
+    autoencoder_conv,
+    unet,
+    dncnn,
 )
 ARCHITECTURES = {name: model for paper in PAPERS for name, model in paper.MODELS.items()}
 CLAIMS = {name: claim for paper in PAPERS for name, claim in paper.CLAIMS.items()}

@@ -9,7 +9,8 @@ class Claim(NamedTuple):
     Attributes:
       input: (h, w, c) of the images that the count is for.
       parameters: number of trainable parameters with the default options, auxiliary heads included.
-      macs: multiply-adds of one image from the input to the main logits, of convolutions and linear layers only.
+      macs: multiply-adds of one image from the input to the main logits, or to the image that is returned, of
+        convolutions and linear layers only.
       source: where the counts are printed or what they follow from.
     """
 

@@ -129,6 +129,11 @@ def check_logits(name, result, about):
             "features a dict from stage names to arrays."
         )
     classes = len(about.classes)
+    if len(result[0].shape) != 2:
+        raise InputError(
+            f"architecture {name} returns arrays of shape {result[0].shape} for 2 images, no logits: it cannot "
+            f"learn to tell {classes} classes apart. config.task.name names the kind of learning that it is for."
+        )
     if result[0].shape != (2, classes):
         raise InputError(
             f"architecture {name} gives logits of shape {result[0].shape} for 2 images, but the data set has "

@@ -5,6 +5,7 @@ import difflib
 import jax
 import jax.numpy as jnp
 
+from jaxcnn.analysis.accounting import result_name
 from jaxcnn.errors import MANY
 
 
@@ -16,9 +17,9 @@ def stage_names(model, variables, shape):
       variables: its variables, or their shapes and dtypes.
       shape: (h, w, c) of an image.
     Returns:
-      {name: shape of an image's activations}: the stages in the order of `features`, "logits", then the layers by
-      name, as "stage2_block1/conv1". A layer whose path is a stage's name too has a slash in front: AlexNet's stage
-      "conv1" is after the relu, its layer "/conv1" before. Of a layer that is called more than once, each call:
+      {name: shape of an image's activations}: the stages in the order of `features`, the result ("logits"), then the
+      layers by name, as "stage2_block1/conv1". A layer whose path is a stage's name too has a slash in front: AlexNet's
+      stage "conv1" is after the relu, its layer "/conv1" before. Of a layer that is called more than once, each call:
       "conv[0]", "conv[1]".
     """
     found = {}
@@ -52,10 +53,11 @@ def read_stage(model, variables, images, stage):
 
 def _outputs(model, variables, images):
     """({stage: activations}, {layer: activations}); the stages in the network's order, the layers by name."""
-    (logits, features), state = model.apply(
+    (result, features), state = model.apply(
         variables, images, train=False, capture_intermediates=True, mutable=["intermediates"]
     )
-    stages = {"logits": logits, **features} if "logits" in features else {**features, "logits": logits}
+    name = result_name(model)
+    stages = {name: result, **features} if name in features else {**features, name: result}
     calls = jax.tree.flatten_with_path(state["intermediates"], is_leaf=lambda x: isinstance(x, tuple))[0]
     layers = {}
     for path, outputs in calls:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcnn.analysis import units
+from jaxcnn.analysis.accounting import result_name
 from jaxcnn.tasks.pixels import as_float
 
 
@@ -78,7 +79,7 @@ class Inspector:
 
         def network(images):
             logits, features = self.trained.apply(variables, images)
-            return {**features, "logits": logits}
+            return {**features, result_name(self.trained.model): logits}
 
         return network
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxcnn import create, summarize
+from jaxcnn.analysis.summary import layer_table
 from jaxcnn.architectures import CLAIMS
 
 KEYS = {"input", "parameters", "parameter_bytes", "macs", "activations", "receptive_field", "stages", "layers", "notes"}
@@ -44,9 +45,18 @@ def test_stages_come_in_the_order_of_the_network():
     assert stages == ["C1", "S2", "C3", "S4", "C5", "F6", "logits"]
 
 
+def test_a_network_that_returns_an_image_ends_with_it():
+    found = summarize(create("dncnn", depth=3, width=4), (8, 6, 1))
+    assert [stage["stage"] for stage in found["stages"]] == ["conv1", "conv2", "conv3", "image"]
+    assert found["stages"][-1]["shape"] == (1, 8, 6, 1) and found["layers"][-1]["layer"] == "image"
+    lines = layer_table(found)
+    assert f"{found['macs']:,} MACs for an image, to the image that comes out" in lines
+    assert "logits" not in "".join(lines)
+
+
 QUICK = (
     "convnet", "lenet5", "lenet5_common", "mlp", "resnet20", "plain20", "alexnet", "zfnet", "vgg_a", "nin_cifar",
-    "googlenet_small", "resnet18",
+    "googlenet_small", "resnet18", "autoencoder_mlp", "autoencoder_conv", "unet_small", "dncnn",
 )  # fmt: skip
 
 

@@ -32,26 +32,60 @@ FAMILIES = (  # one member of each that is quick to trace
     "resnet20",
     "plain20",
     "densenet_40_12",
+    "autoencoder_mlp",
+    "autoencoder_conv",
+    "unet_small",
+    "dncnn",
 )
+RESTORING = [name for name in ARCHITECTURES if getattr(create(name), "result", "") == "image"]
 
 
 @pytest.mark.parametrize(
     "name", [name if name in FAMILIES else pytest.param(name, marks=pytest.mark.long) for name in ARCHITECTURES]
 )
 def test_exact_parameters_and_contract(name):
-    (logits, features), variables = shapes(create(name), CLAIMS[name].input)
+    (result, features), variables = shapes(create(name), CLAIMS[name].input)
     assert count(variables["params"]) == CLAIMS[name].parameters
-    assert (logits.ndim, logits.shape[0], logits.dtype) == (2, 2, jnp.float32)
+    image = (2, *CLAIMS[name].input)
+    assert result.shape == (image if name in RESTORING else (2, result.size // 2)) and result.dtype == jnp.float32
     assert all(feature.shape[0] == 2 for feature in features.values())
     assert set(variables) <= {"params", "batch_stats"}
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "lenet5"])  # which knows ten digits only
+@pytest.mark.parametrize(
+    "name", [name for name in FAMILIES if name not in ("lenet5", *RESTORING)]
+)  # it knows ten digits
 def test_any_number_of_classes(name):
     (logits, features), variables = shapes(create(name, num_classes=37), CLAIMS[name].input)
     assert logits.shape == (2, 37)
     assert {features[key].shape for key in features if key in ("aux1", "aux2")} <= {(2, 37)}
     assert count(variables["params"]) != CLAIMS[name].parameters
+
+
+@pytest.mark.parametrize("name", RESTORING)
+def test_an_image_of_other_channels_and_of_any_size_comes_back_at_its_size(name):
+    options = {"residual": False} if name == "dncnn" else {}
+    (image, _), _ = shapes(create(name, channels=2, **options), (13, 22, 1))
+    assert image.shape == (2, 13, 22, 2)
+    assert not hasattr(create(name), "num_classes")
+
+
+@pytest.mark.parametrize("name", RESTORING)
+def test_the_output_is_linear_or_from_0_to_1(name, draw):
+    small = {
+        "autoencoder_mlp": {"hidden": (5,)},
+        "autoencoder_conv": {"widths": (4,)},
+        "unet_small": {"width": 3, "depth": 1},
+        "dncnn": {"width": 3, "depth": 2, "residual": False},
+    }[name]
+    models = {output: create(name, output=output, **small) for output in ("linear", "sigmoid")}
+    x = np.random.default_rng(1).normal(size=(2, 8, 8, 1)).astype(np.float32)
+    variables = draw(models["linear"], (8, 8, 1))
+    linear, logistic = (m.apply(variables, x, train=False)[0] for m in models.values())
+    assert linear.min() < 0
+    np.testing.assert_allclose(logistic, 1 / (1 + np.exp(-np.asarray(linear))), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="unknown output 'tanh'; known: linear, sigmoid"):
+        create(name, output="tanh")
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -60,8 +94,8 @@ def test_bfloat16_computes_in_bfloat16_only(name, dtype="bfloat16"):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     assert logits.dtype == jnp.float32
     for key, feature in features.items():
-        of_classes = key in ("aux1", "aux2") or (name, key) == ("nin_cifar", "cccp6")
-        assert feature.dtype == jnp.dtype("float32" if of_classes else "bfloat16"), key
+        last = key in ("aux1", "aux2") or (name, key) in (("nin_cifar", "cccp6"), ("dncnn", "conv17"))
+        assert feature.dtype == jnp.dtype("float32" if last else "bfloat16"), key
 
 
 SMALL = {  # the code of every architecture, at a size that compiles fast
@@ -72,6 +106,15 @@ SMALL = {  # the code of every architecture, at a size that compiles fast
     "resnet": (ResNetCIFAR(depth=8), (8, 8, 3)),
     "resnet_B": (ResNetCIFAR(depth=8, shortcut="B"), (8, 8, 3)),
     "plain": (ResNetCIFAR(depth=8, residual=False), (8, 8, 3)),
+    "autoencoder_mlp": (create("autoencoder_mlp", hidden=(7, 6), code=3), (4, 4, 1)),
+    "autoencoder_resize": (create("autoencoder_conv", widths=(5,), code=4), (7, 8, 3)),
+    "autoencoder_transposed": (
+        create("autoencoder_conv", widths=(4, 6), code=5, decoder="transposed", output="linear"),
+        (8, 8, 3),
+    ),
+    "unet": (create("unet_small", width=3, depth=1, residual=True), (7, 8, 3)),
+    "unet_norm": (create("unet_small", width=3, depth=1, batch_norm=True), (8, 8, 3)),
+    "dncnn": (create("dncnn", depth=4, width=5), (6, 7, 1)),
 }
 
 
@@ -80,11 +123,13 @@ def trial(request, draw):
     """(params, loss_and_gradient(params) on a batch) of a small model that trains."""
     model, size = SMALL[request.param]
     x = np.random.default_rng(1).normal(size=(6, *size)).astype(np.float32)
-    variables, targets = draw(model, size), jnp.eye(10)[:6]
+    variables, targets, clean = draw(model, size), jnp.eye(10)[:6], np.random.default_rng(2).uniform(size=x.shape)
 
     def loss(params):
-        (logits, _), _ = model.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
-        return jnp.mean((rbf_loss if request.param == "lenet5" else softmax_cross_entropy)(logits, targets))
+        (result, _), _ = model.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
+        if hasattr(model, "result"):
+            return jnp.mean(jnp.square(result - clean))
+        return jnp.mean((rbf_loss if request.param == "lenet5" else softmax_cross_entropy)(result, targets))
 
     return variables["params"], jax.jit(jax.value_and_grad(loss))
 
@@ -105,7 +150,7 @@ def test_without_any_of_its_parameters_the_output_is_another(trial):
         assert abs(loss_and_gradient(without)[0] - before) > 1e-5, jax.tree_util.keystr(path)
 
 
-@pytest.mark.parametrize("name", ["convnet_norm", "resnet_B"])
+@pytest.mark.parametrize("name", ["convnet_norm", "resnet_B", "autoencoder_resize", "unet_norm", "dncnn"])
 def test_training_can_synchronise_every_norm(name):
     model, size = SMALL[name]
     model = model.clone(norm=functools.partial(BatchNorm, axis_name="batch"))

@@ -13,6 +13,8 @@ def multiply_adds(jaxpr):
     for equation in jaxpr.eqns:
         if equation.primitive.name == "conv2d":
             total += equation.outvars[0].aval.size * math.prod(equation.invars[1].aval.shape[:3])
+        elif equation.primitive.name == "conv2d_input":  # a transposed convolution
+            total += equation.invars[0].aval.size * math.prod(equation.invars[1].aval.shape[:3])
         elif equation.primitive.name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
             shape = equation.invars[0].aval.shape

@@ -93,6 +93,12 @@ def test_slices_that_lie_apart(tiny_config, one_device):
     }
 
 
+def test_a_network_that_returns_an_image_has_no_logits(refused):
+    text = refused({"model.name": "dncnn", "model.options": {"depth": 2, "width": 1}})
+    assert "architecture dncnn returns arrays of shape (2, 8, 8, 1) for 2 images, no logits" in text
+    assert "10 classes" in text and "config.task.name" in text
+
+
 def test_a_loss_has_a_value_for_each_image(refused, own):
     assert f"{own}:kept gives (2, 1) for logits and targets (2, 10)" in refused({"loss.name": f"{own}:kept"})
     assert f"{own}:mean gives ()" in refused({"loss.name": f"{own}:mean"})

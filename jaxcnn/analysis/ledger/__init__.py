@@ -5,7 +5,9 @@ One paper or family a file. What is not in a table that we could check is left o
 
 from jaxcnn.analysis.ledger import (
     alexnet,
+    autoencoder,
     densenet,
+    dncnn,
     googlenet,
     inception,
     lectures,
@@ -19,13 +21,14 @@ from jaxcnn.analysis.ledger.entry import ILSVRC, QUANTITIES, STATUSES, Entry
 
 __all__ = ["ILSVRC", "LEDGER", "QUANTITIES", "STATUSES", "UNPRINTED", "Entry"]
 
-_FILES = (lenet, alexnet, zfnet, vgg, nin, googlenet, inception, resnet, densenet, lectures)
+_FILES = (lenet, alexnet, zfnet, vgg, nin, googlenet, inception, resnet, densenet, autoencoder, dncnn, lectures)
 
 LEDGER = tuple(entry for file in _FILES for entry in file.ENTRIES)
 
 UNPRINTED = {  # architectures without a printed number; a name that ends in _small is one too
     "convnet": "a family of the lectures' notes, without numbers",
     "mlp": "no paper's",
+    "autoencoder_conv": "no paper's: its parts are of several",
     "lenet5_common": "not the network of the paper",
     "googlenet_naive": "the paper draws the module only; the lectures' example of it is under googlenet",
     "googlenet_bn": "a library's",

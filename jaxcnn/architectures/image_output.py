@@ -1,0 +1,58 @@
+"""The common part of networks that return an image: sizes that halvings do not fit, and the last step."""
+
+import jax
+import jax.numpy as jnp
+
+OUTPUTS = ("linear", "sigmoid")
+
+
+def pad_to_multiple(x, multiple):
+    """Repeats the last row and the last column until both sides divide.
+
+    Args:
+      x: (n, h, w, c).
+      multiple: int.
+    Returns:
+      (n, h', w', c), sides rounded up to the multiple; x itself where nothing is missing.
+    """
+    rows, columns = (-side % multiple for side in x.shape[1:3])
+    return jnp.pad(x, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="edge") if rows or columns else x
+
+
+def check_output(output, *, residual=False):
+    """Refuses an unknown activation of the output, or a sigmoid of what is subtracted from the input.
+
+    Args:
+      output: "linear" or "sigmoid".
+      residual: whether the network returns its input less what it computes.
+    Raises:
+      ValueError: as above.
+    """
+    if output not in OUTPUTS:
+        raise ValueError(f"unknown output {output!r}; known: {', '.join(OUTPUTS)}")
+    if residual and output != "linear":
+        raise ValueError(f"a residual network returns its input less the noise: output is 'linear', not {output!r}")
+
+
+def finish(y, x, *, output, residual=False):
+    """The image that a network returns, of the size of its input.
+
+    Args:
+      y: (n, h', w', c'), float32, what the last layer computes; h' and w' are those of x or larger.
+      x: (n, h, w, c), the input.
+      output: "linear" or "sigmoid".
+      residual: returns x - y.
+    Returns:
+      (n, h, w, c'), float32.
+    Raises:
+      ValueError: residual, and y has other channels than x.
+    """
+    y = y[:, : x.shape[1], : x.shape[2]]
+    if not residual:
+        return jax.nn.sigmoid(y) if output == "sigmoid" else y
+    if y.shape != x.shape:
+        raise ValueError(
+            f"a residual network returns its input less the noise: {x.shape[3]} channels in, so channels is 0 or "
+            f"{x.shape[3]}, not {y.shape[3]}; residual=False returns any number"
+        )
+    return x.astype(jnp.float32) - y
