@@ -4,6 +4,7 @@ import pytest
 from tracing import count, macs, order, shapes
 
 from jaxcnn.architectures import CLAIMS, create
+from jaxcnn.operators import conv2d
 
 
 def layers(width, depth, channels):
@@ -45,11 +46,22 @@ def test_stages():
 
 @pytest.fixture(scope="module")
 def trial(draw):
-    """(run(params), params) of an image in a small U-Net."""
+    """(run(params), params, images) of a small U-Net; run gives (images, features)."""
     model = create("unet_small", width=4, depth=2, residual=True)
     x = np.random.default_rng(0).uniform(size=(2, 6, 9, 1)).astype(np.float32)
-    run = jax.jit(lambda params: model.apply({"params": params}, x, train=False)[0])
+    run = jax.jit(lambda params: model.apply({"params": params}, x, train=False))
     return run, draw(model, (6, 9, 1))["params"], x
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_level_sees_its_skip_and_what_lies_below_it(level, trial):
+    run, params, _ = trial
+    _, features = run(params)
+    y = np.concatenate([features[f"encoder{level}"], features[f"up{level}"]], axis=-1)
+    for layer in (1, 2):
+        convolution = params[f"decoder{level}_conv{layer}"]
+        y = np.maximum(conv2d(y, convolution["kernel"], convolution["bias"], padding=1), 0)
+    np.testing.assert_allclose(features[f"decoder{level}"], y, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("level", [1, 2])
@@ -61,13 +73,14 @@ def test_without_a_skip_or_what_lies_below_it_the_image_is_another(level, part, 
     half = kernel.shape[2] // 2
     kernel[:, :, :half] *= part != "skip"
     kernel[:, :, half:] *= part == "skip"
-    without = run({**params, name: {**params[name], "kernel": kernel}})
-    assert np.abs(without - run(params)).max() > 1e-3
+    without, _ = run({**params, name: {**params[name], "kernel": kernel}})
+    assert np.abs(without - run(params)[0]).max() > 1e-3
 
 
 def test_a_residual_network_whose_output_is_zero_returns_its_input(trial):
     run, params, x = trial
-    np.testing.assert_array_equal(run({**params, "output": jax.tree.map(np.zeros_like, params["output"])}), x)
+    image, _ = run({**params, "output": jax.tree.map(np.zeros_like, params["output"])})
+    np.testing.assert_array_equal(image, x)
 
 
 def test_dropout_at_the_end_of_the_way_down(draw):
