@@ -41,7 +41,7 @@ WANTED = {
     "sampler": "a function or class of yours that takes (labels, *, seed, batch_size, **options) and has "
     "records(start, stop)",
 }
-SCHEMES = ("tfds", "folder")  # data sets that are files: tfds:mnist names no module
+SCHEMES = ("tfds", "folder", "images", "pairs")  # data sets that are files: tfds:mnist names no module
 
 _allowed = set()
 _read_in = {}  # {name: where a file of data gave it}

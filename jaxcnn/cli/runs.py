@@ -17,6 +17,7 @@ def add(verb):
     add = verb(_predict, "predict", "label images with a trained network, or describe them as its task does")
     _add_run(add)
     add.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of images")
+    add.add_argument("--output", default=None, metavar="DIR", help="write restored images there, as PNG")
     add = trusting(verb(_report, "report", "write report.html and curves.png of a run"))
     add.add_argument("--workdir", required=True, help="the run directory")
 
@@ -77,6 +78,7 @@ def _add_evaluate(parser):
         **several,
     )
     parser.add_argument("--dense", action="store_true", help="evaluate the whole image, and its mirror image")
+    parser.add_argument("--whole", action="store_true", help="of restored images: each at its own size; not logged")
     parser.add_argument("--output", default=None, metavar="FILE.csv", help="write the table there too")
 
 
@@ -153,7 +155,8 @@ def _evaluate(arguments):
 
       python -m jaxcnn evaluate --workdir RUN --split test
 
-    With --data it is that of another data set, or of the run's where it lies now.
+    With --data it is that of another data set, or of the run's where it lies now. With --whole a network that restores
+    images of any size is measured on each at its own size, as papers do; that is printed alone.
 
     With any of --crops, --scales, --dense, or several runs, all of which must give class probabilities, these are
     averaged: over the views of an image, its scales, and the members of an ensemble. One pass gives the errors of every
@@ -164,9 +167,14 @@ def _evaluate(arguments):
     """
     from jaxcnn.evaluation.trained import Trained
 
-    if len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.output:
+    several = len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.output
+    if several and arguments.whole:
+        raise InputError("--whole is of one run whose network restores images, without crops, scales or a table.")
+    if several:
         return _evaluate_protocols(arguments)
     trained = Trained(arguments.workdir[0], arguments.checkpoint)
+    if arguments.whole:
+        return _evaluate_whole(trained, arguments)
     _, row = trained.evaluate(arguments.split, name=arguments.data, data_dir=arguments.data_dir)
     if arguments.json:
         print(json.dumps(row))
@@ -179,6 +187,20 @@ def _evaluate(arguments):
             ("class", "accuracy"),
             [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
         )
+
+
+def _evaluate_whole(trained, arguments):
+    from jaxcnn.evaluation.whole import evaluate_whole
+
+    with counting("images") as report:
+        options = {"name": arguments.data, "data_dir": arguments.data_dir, "report": report}
+        n, values, images = evaluate_whole(trained, arguments.split, **options)
+    row = {"architecture": trained.config.model.name, "step": trained.step, "split": arguments.split, "n": n, **values}
+    if arguments.json:
+        print(json.dumps({**row, "images": images}))
+        return
+    scores = ", ".join((f"n {n}", *_scores(row, arguments.workdir[0])))
+    print(f"{row['architecture']}, step {row['step']}, {row['split']}, whole images: {scores}")
 
 
 def _scores(row, workdir):
@@ -237,11 +259,20 @@ def _percent(mean, deviation):
 def _predict(arguments):
     """Says what a trained network makes of image files, or of all images below folders: a classifier labels them.
 
+    A network that restores images writes them with --output, at their full size and upright, under their names:
+
+      python -m jaxcnn predict --workdir RUN photographs --output restored
+
     A file that cannot be read is named in its row; the exit code is 1 then, and 2 where none can be read.
     """
+    from jaxcnn.evaluation.restored import restore_files
     from jaxcnn.evaluation.trained import Trained
 
-    predictions = Trained(arguments.workdir, arguments.checkpoint).predict(arguments.images)
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    if arguments.output is None:
+        predictions = trained.predict(arguments.images)
+    else:
+        predictions = restore_files(trained, arguments.images, arguments.output)
     failed = [row for row in predictions if "error" in row]
     if len(failed) == len(predictions):
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""

@@ -28,6 +28,7 @@ from jaxcnn.data.sources import (
     load_allowed,
     located,
     look_up_once,
+    path_of,
     splits_of_allowed,
 )
 
@@ -53,6 +54,7 @@ __all__ = [
     "located",
     "look_up_once",
     "make_order",
+    "path_of",
     "principal_components",
     "read_all",
     "splits_of_allowed",

@@ -89,7 +89,7 @@ class Folder:
                     paths = b"\0".join(os.fsencode(listing.path(record)) for record in records)
                     digests[name].update(split.encode() + b"\0" + paths)
                     for record in records[:sampled]:
-                        digests[name].update(_beginning(self.describe_record(split, record)))
+                        digests[name].update(beginning(self.describe_record(split, record)))
         return {name: digest.hexdigest() for name, digest in digests.items()}
 
     def notes(self, splits):
@@ -172,6 +172,7 @@ def _hash(path):
     return blake2b(os.fsencode(path.replace(os.sep, "/")), digest_size=8).digest(), path
 
 
-def _beginning(path):
+def beginning(path):
+    """What a file begins with, for a digest; nothing of one that cannot be read."""
     found = read_file(path)
     return b"" if isinstance(found, DataError) else found[:SAMPLED_BYTES]

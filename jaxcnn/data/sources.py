@@ -1,4 +1,4 @@
-"""Names of data sets: `digits`, `tfds:<name>`, `folder:<path>`, or `package.module:attribute` of the user's own."""
+"""Names of data sets: `digits`, `tfds:<name>`, folders of FILES, or `package.module:attribute` of the user's own."""
 
 import contextlib
 import contextvars
@@ -9,14 +9,17 @@ import os
 from jaxcnn import trust
 from jaxcnn.data.digits import IMAGE_SIZE as DIGITS_SIZE
 from jaxcnn.data.digits import digits
+from jaxcnn.data.flat import Flat
 from jaxcnn.data.folder import Folder
+from jaxcnn.data.pairs import Pairs
 from jaxcnn.data.records import Records
 from jaxcnn.data.split_folders import nested
 from jaxcnn.data.tfds import TFDS
 from jaxcnn.errors import InputError
 
 WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "imagenette")  # offered for a slip
-NAMES = "digits, tfds:<name>, folder:<path>, or package.module:attribute of your own"
+NAMES = "digits, tfds:<name>, folder:<path>, images:<path>, pairs:<path>, or package.module:attribute of your own"
+FILES = {"folder": Folder, "images": Flat, "pairs": Pairs}  # sets that are folders of files: KIND:PATH
 
 
 _kept = contextvars.ContextVar("kept", default=None)
@@ -53,13 +56,14 @@ def load(
 
     Args:
       name: `digits` (embedded; 32x32 unless image_size says otherwise), `tfds:<name>` (also `tfds:<name>/<config>` and
-        `tfds:<name>:<version>`), `folder:<path>`, or `package.module:attribute`: a callable of your own that takes
-        (split, *, data_dir, image_size, channels, fit, on_error) and returns Records; resize and interpolation too,
-        where they are set.
+        `tfds:<name>:<version>`), `folder:<path>` of class folders, `images:<path>` of images without classes,
+        `pairs:<path>` of two folders of images with the same names, or `package.module:attribute`: a callable of your
+        own that takes (split, *, data_dir, image_size, channels, fit, on_error) and returns Records; resize and
+        interpolation too, where they are set.
       split: a TFDS split expression: `train`, `train[:90%]`, `train[10:20]`, `train[:50%]+test`.
       data_dir: where the sets of tensorflow-datasets are prepared.
-      image_size: (height, width), or None for the stored size; `folder:` needs one.
-      channels: 1, 3, or None for the stored number (3 for `folder:`).
+      image_size: (height, width), or None for the stored size; folders of files need one.
+      channels: 1, 3, or None for the stored number (3 for folders of files).
       fit: "crop" scales the short side to the size and crops the centre, "stretch" resizes both sides, "pad" centres
         the unscaled image on zeros.
       resize: with fit "crop", the short side in pixels before the centre of image_size is cut out: 256 for 224 in most
@@ -102,7 +106,7 @@ def default_splits(name, *, data_dir=None):
     Args:
       name, data_dir: as in `load`.
     Returns:
-      `{"train": expression, "validation": expression, "test": expression}`.
+      `{"train": expression, "validation": expression, "test": expression}`; {} of images: and pairs: without `train`.
     Raises:
       ValueError: the name is wrong, the data is not there, or it has no split `train`.
     """
@@ -117,6 +121,8 @@ def splits_of_allowed(name, *, data_dir):
     source = _source(name, data_dir)
     splits = source.split_names
     validation = next((split for split in ("validation", "val", "valid") if split in splits), None)
+    if "train" not in splits and isinstance(source, Flat):
+        return {}  # folders of any names are its splits
     if "train" not in splits:
         raise ValueError(f"{name} has no split `train`, only {', '.join(splits)}: name the splits of the run yourself")
     if validation and "test" in splits:
@@ -130,9 +136,15 @@ def splits_of_allowed(name, *, data_dir):
 
 
 def located(name):
-    """Returns the name of a data set that means the same in any current folder: `folder:` with an absolute path."""
+    """Returns the name of a data set that means the same in any current folder: KIND:PATH with an absolute path."""
     kind, _, path = name.partition(":")
-    return f"folder:{os.path.abspath(os.path.expanduser(path))}" if kind == "folder" and path else name
+    return f"{kind}:{os.path.abspath(os.path.expanduser(path))}" if kind in FILES and path else name
+
+
+def path_of(name):
+    """Returns the path of a data set that is a folder of files, of the kinds of FILES; None of another."""
+    kind, _, path = name.partition(":")
+    return path if kind in FILES and path else None
 
 
 def check_classes(name, classes):
@@ -160,8 +172,8 @@ def _open(name, data_dir):
         return digits()
     if kind == "tfds" and rest:
         return TFDS(rest, data_dir)
-    if kind == "folder" and rest:
-        return Folder(rest)
+    if kind in FILES and rest:
+        return FILES[kind](rest)
     raise ValueError(_unknown(name))
 
 
@@ -172,7 +184,7 @@ def _own(name):
     kind = name.partition(":")[0]
     if not trust.is_code(name):
         return None
-    slip = "." not in kind and difflib.get_close_matches(kind, ("tfds", "folder"), 1)
+    slip = "." not in kind and difflib.get_close_matches(kind, ("tfds", *FILES), 1)
     if slip and importlib.util.find_spec(kind) is None:
         raise ValueError(_unknown(name))
     return trust.import_code(name, kind="data set")
@@ -183,7 +195,7 @@ def _unknown(name):
     known = {"digits": "digits", **{short: f"tfds:{short}" for short in WELL_KNOWN}}
     if os.path.isdir(os.path.expanduser(name)):
         hint = f" Did you mean folder:{name}?"
-    elif rest and (nearest := difflib.get_close_matches(kind, ("tfds", "folder"), 1)):
+    elif rest and (nearest := difflib.get_close_matches(kind, ("tfds", *FILES), 1)):
         hint = f" Did you mean {nearest[0]}:{rest}?"
     elif nearest := difflib.get_close_matches(rest or kind, known, 1):
         hint = f" Did you mean {known[nearest[0]]}?"

@@ -91,11 +91,13 @@ def _load(config, kept):
     try:
         sets = {split: load_records(config, split) for split in SPLITS if split == "train" or config.data[split]}
     except InputError as error:
-        if not config.data.name.startswith("folder:") or os.path.isdir(config.data.name.removeprefix("folder:")):
+        path = data.path_of(config.data.name)
+        if path is None or os.path.isdir(path):
             raise
+        kind = config.data.name.partition(":")[0]
         raise InputError(
-            f"{error}. Where the data lie now is said by evaluate --data folder:PATH, and once for all by the "
-            "command that trained with --config.data.name=folder:PATH."
+            f"{error}. Where the data lie now is said by evaluate --data {kind}:PATH, and once for all by "
+            f"the command that trained with --config.data.name={kind}:PATH."
         ) from error
     return sets, data_changes(kept, about_data(sets, shape=kept["shape"]))
 

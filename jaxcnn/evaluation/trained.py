@@ -91,6 +91,10 @@ class Trained(Inference):
         outputs = self.model.apply(variables, {"image": as_float(images)}, method=self.task.infer)
         return {name: value for name, value in outputs.items() if name != "features"}
 
+    def restored(self, variables, images):
+        """The images (n, h, w, c) in [0, 1] that a task which restores images gives: a function for `map`."""
+        return self.infer(variables, images)["restored"]
+
     def needs_probabilities(self):
         """This network, for a use that needs class probabilities.
 

@@ -7,6 +7,7 @@ from jaxcnn import trust
 from jaxcnn.errors import InputError
 from jaxcnn.tasks.classification import CLASSIFICATION
 from jaxcnn.tasks.forgetting import FORGETTING
+from jaxcnn.tasks.reconstruction import RECONSTRUCTION
 from jaxcnn.tasks.task import (
     AXIS,
     About,
@@ -24,6 +25,7 @@ from jaxcnn.tasks.task import (
 
 __all__ = [
     "AXIS",
+    "RECONSTRUCTION",
     "TASKS",
     "About",
     "Kind",
@@ -39,7 +41,11 @@ __all__ = [
     "own_parts",
 ]
 
-TASKS = {"classification": CLASSIFICATION, "learning_without_forgetting": FORGETTING}
+TASKS = {
+    "classification": CLASSIFICATION,
+    "learning_without_forgetting": FORGETTING,
+    "reconstruction": RECONSTRUCTION,
+}
 
 
 def kind_allowed(name):

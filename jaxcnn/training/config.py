@@ -56,7 +56,7 @@ def default_config():
     config.batch_size = 128  # over all devices and processes
     config.data = Config(
         {
-            "name": "digits",  # digits, tfds:<name>, folder:<path>, package.module:attribute
+            "name": "digits",  # digits, tfds:<name>, folder:, images: or pairs:<path>, package.module:attribute
             "data_dir": "",  # where TFDS sets lie; empty: TFDS's default
             "train": "",
             "validation": "",

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from jaxcnn.tasks import CLASSIFICATION
+from jaxcnn.tasks import CLASSIFICATION, RECONSTRUCTION
 from jaxcnn.training.rundir.extension import EVENT
 
 
@@ -131,6 +131,11 @@ def losses(names) -> list[str]:
 def classifies(kind) -> bool:
     """Whether a task measures what classification does, and maybe more: it is then shown as one."""
     return CLASSIFICATION.measures.items() <= kind.measures.items()
+
+
+def restores(kind) -> bool:
+    """Whether a task measures what reconstruction does, and maybe more: it then has images to show."""
+    return RECONSTRUCTION.measures.items() <= kind.measures.items()
 
 
 def measures_of(rows, kind) -> list[str]:

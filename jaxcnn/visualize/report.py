@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxcnn.evaluation.restored import Restored
 from jaxcnn.tasks import CLASSIFICATION, Kind
 from jaxcnn.training.selection import few_images
-from jaxcnn.visualize import class_sections, page
+from jaxcnn.visualize import class_sections, page, restorations
 from jaxcnn.visualize.curves import draw_curves, panels_of
 from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.history import (
@@ -19,6 +20,7 @@ from jaxcnn.visualize.history import (
     measures_of,
     number,
     read_history,
+    restores,
     series,
     train_at_evaluations,
 )
@@ -55,6 +57,7 @@ class RunReport:
       left_out: sentences that say which parts are missing and why.
       task: config.task.name.
       kind: its Kind, of which the measures and the selection are read.
+      restored: a jaxcnn.evaluation.restored.Restored, of a network that restores images, or None.
     """
 
     name: str
@@ -72,6 +75,7 @@ class RunReport:
     left_out: tuple[str, ...] = ()
     task: str = "classification"
     kind: Kind = CLASSIFICATION
+    restored: Restored | None = None
 
 
 def run_report(run: RunReport) -> str:
@@ -96,7 +100,9 @@ def run_report(run: RunReport) -> str:
 
 def _sections_of(kind):
     """((heading, f(RunReport) -> Html or None), ...) that only runs of this kind have."""
-    return class_sections.SECTIONS if classifies(kind) else ()
+    if classifies(kind):
+        return class_sections.SECTIONS
+    return restorations.SECTIONS if restores(kind) else ()
 
 
 def _task_words(run):

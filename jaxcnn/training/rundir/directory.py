@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from jaxcnn import trust
-from jaxcnn.data import LABEL, located
+from jaxcnn.data import LABEL, located, path_of
 from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.files import local_path, read_json, replaced, write_json, write_text
 from jaxcnn.names import shown
@@ -103,7 +103,8 @@ def open_run(workdir, config, about=None, *, extend=False):
 
 
 def _is_folder(key, *names):
-    return key == "data.name" and all(name.startswith("folder:") for name in names)
+    kinds = {name.partition(":")[0] if path_of(name) else None for name in names}
+    return key == "data.name" and len(kinds) == 1 and None not in kinds
 
 
 def _config_there(workdir):

@@ -1,0 +1,171 @@
+"""Images that a trained network restores: files at their full size, and examples of a split beside their targets."""
+
+import logging
+import math
+import os
+import pathlib
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from PIL import Image
+
+from jaxcnn import data
+from jaxcnn.data.fit import DataError, Target, fit_array
+from jaxcnn.data.image_files import files_below, read_file, say_left_out
+from jaxcnn.errors import InputError
+from jaxcnn.files import replaced
+from jaxcnn.tasks.pixels import as_float
+
+logger = logging.getLogger(__name__)
+
+MULTIPLE = 32  # sides are padded to multiples: few programs, and what strided networks take
+PROBED = (3 * MULTIPLE, 4 * MULTIPLE)  # a size at which a network of any size is recognised
+
+
+class Restored(NamedTuple):
+    """Examples of a split: uint8 (n, h, w, c) each. `given` is the network's input, cut to [0, 1]."""
+
+    split: str
+    given: np.ndarray
+    restored: np.ndarray
+    target: np.ndarray
+
+
+def restore_files(trained, paths, folder):
+    """Writes what a network makes of image files, and of the images below folders, as PNG files of their own size.
+
+    A network of any size gets a file as it is, mirrored at its lower and right border to a multiple of 32 pixels, which
+    are cut off again. To a network of one size it is scaled, and back.
+
+    Args:
+      trained: a Trained, of a task that restores images.
+      paths: files and folders.
+      folder: where they go, under their names; made where it is not there.
+    Returns:
+      [{"file", "output", "change"}] in the order of the files: the root of the mean squared change, in units of 1/255;
+      {"file", "error"} of one that cannot be read.
+    Raises:
+      InputError: the task restores no images, a path is not there, or two results, or a result and a file that is read,
+        would have one name.
+    """
+    any_size = takes_any_size(trained)
+    if not any_size:
+        logger.warning(
+            "%s takes images of %dx%d alone: files are scaled to that and back, which costs detail",
+            *(trained.config.model.name, *trained.shape[:2]),
+        )
+    outputs = _outputs(paths, pathlib.Path(folder))
+    rows = []
+    for file, output in outputs.items():
+        try:
+            image = _decoded(file, trained.shape[2])
+        except DataError as error:
+            rows.append({"file": str(file), "error": str(error)})
+            continue
+        restored = (_at_its_size if any_size else _at_one_size)(trained, image)
+        _write(output, restored)
+        change = math.sqrt(np.mean(np.square(restored.astype(np.float64) - image)))
+        rows.append({"file": str(file), "output": str(output), "change": change})
+    return rows
+
+
+def restored_examples(trained, split, *, count):
+    """The first images of a split as evaluation sees them, corrupted by their numbers, and restored.
+
+    Args:
+      trained: a Trained, of a task that restores images.
+      split: "validation", "test" or "train".
+      count: how many at most; those that cannot be read are left out.
+    Raises:
+      InputError: the data set is not there.
+    """
+    records = trained.open(split).records
+    batch = records.read(range(min(count, len(records))))
+
+    def restore(variables, batch):
+        batch = {name: as_float(x) if x.dtype == np.uint8 else x for name, x in batch.items()}
+        batch = trained.task.inputs(batch)
+        outputs = trained.model.apply(variables, batch, method=trained.task.infer)
+        return batch["image"], outputs["restored"], batch["target"]
+
+    there = batch["mask"] > 0
+    found = jax.device_get(jax.jit(restore)(trained.variables, batch))
+    return Restored(split, *(_pixels(images[there]) for images in found))
+
+
+def check_restores(trained):
+    """Raises InputError where the task of a run restores no images."""
+    outputs = _traced(trained, trained.shape[:2])
+    if "restored" not in outputs:
+        raise InputError(
+            f"task {trained.config.task.name} of {trained.workdir} gives {', '.join(outputs)}, no restored images."
+        )
+
+
+def _traced(trained, size):
+    image = jax.ShapeDtypeStruct((1, *size, trained.shape[2]), np.uint8)
+    return jax.eval_shape(trained.infer, trained.variables, image)
+
+
+def takes_any_size(trained):
+    """Whether a network gives an image of the size of its input, whatever that is.
+
+    Raises:
+      InputError: its task restores no images.
+    """
+    check_restores(trained)
+    try:
+        found = _traced(trained, PROBED)["restored"].shape
+    except Exception:  # a network of one size fails in its own way: Flax, a reshape, a check of its own
+        return False
+    return found == (1, *PROBED, trained.shape[2])
+
+
+def _outputs(paths, folder):
+    """{file: where its result goes}; nothing is written yet."""
+    found, taken = {}, {}
+    for path in map(pathlib.Path, paths):
+        files, left_out = files_below([path])
+        if left_out:
+            logger.warning("left out: %s", say_left_out(left_out))
+        for file in files:
+            output = folder / (file.relative_to(path) if path.is_dir() else file.name)
+            found[file] = output = output.with_suffix(".png")
+            if taken.setdefault(output, file) != file:
+                raise InputError(f"{taken[output]} and {file} would both be written to {output}: restore them apart.")
+    read = {os.path.realpath(file): file for file in found}
+    for output in found.values():
+        if (file := read.get(os.path.realpath(output))) is not None:
+            raise InputError(f"{file} would be overwritten by its result or another's: name another folder.")
+    return found
+
+
+def _decoded(file, channels):
+    stored = read_file(file)
+    if isinstance(stored, DataError):
+        raise stored
+    return data.decode_image(stored, channels=channels)
+
+
+def _at_its_size(trained, image):
+    height, width = image.shape[:2]
+    room = [(0, -side % MULTIPLE) for side in (height, width)]
+    padded = np.pad(image, (*room, (0, 0)), mode="symmetric")
+    return _pixels(trained.map(trained.restored, padded[None], batch_size=1)[0, :height, :width])
+
+
+def _at_one_size(trained, image):
+    scaled = fit_array(image, Target(trained.shape[:2], fit="stretch"))
+    restored = _pixels(trained.map(trained.restored, scaled[None], batch_size=1)[0])
+    return fit_array(restored, Target(image.shape[:2], fit="stretch", interpolation="bicubic"))
+
+
+def _pixels(images):
+    return np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
+
+
+def _write(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replaced(path) as temporary:
+        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary, format="PNG")

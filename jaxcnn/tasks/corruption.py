@@ -1,0 +1,169 @@
+"""What is done to an image before a network restores it: pure functions of a key, on the device.
+
+A corruption is f(key, image, **options) -> (image, mark) on a float image (h, w, c) in [0, 1]. The mark is (h, w, 1),
+1 where something was laid over the image; None of a corruption that is everywhere. The same key gives the same
+corruption: training draws it from the image's key, evaluation from its number, both through one function.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jaxcnn import trust
+from jaxcnn.augment.box import random_box
+from jaxcnn.errors import look_up
+from jaxcnn.tasks.glyphs import GLYPHS, HEIGHT, WIDTH
+
+LONGEST = 6  # glyphs of a watermark
+TILED = 0.25  # share of the watermarks that are repeated over the whole image
+
+
+def identity(key, image):
+    """The image as it is."""
+    return image, None
+
+
+def noise(key, image, *, sigma=25.0, clip=False):
+    """Adds to each value an independent N(0, (sigma / 255)**2).
+
+    Args:
+      key, image: see above.
+      sigma: in units of 1/255, as the literature counts it.
+      clip: whether the result is cut to [0, 1]. The papers do not clip (Zhang et al. 2017, arXiv:1608.03981): clipped
+        noise has another mean where an image is dark or bright.
+    Raises:
+      ValueError: sigma is negative.
+    """
+    if not sigma >= 0:
+        raise ValueError(f"sigma is {sigma}; it is a number from 0, in units of 1/255")
+    noisy = image + sigma / 255 * jax.random.normal(key, image.shape)
+    return (jnp.clip(noisy, 0, 1) if clip else noisy), None
+
+
+def salt_and_pepper(key, image, *, share=0.1):
+    """Sets a share of the pixels, each drawn by itself, to black or to white, with equal chances."""
+    _check_share("share", share)
+    drawn = jax.random.uniform(key, (*image.shape[:2], 1))
+    return jnp.where(drawn < share / 2, 0.0, jnp.where(drawn < share, 1.0, image)), None
+
+
+def mask(key, image, *, squares=1, side=0.25, fill=0.5):
+    """Fills squares around uniformly random pixels; they may reach over the border and over one another.
+
+    Args:
+      key, image: see above.
+      squares: how many.
+      side: of a square, a share of the short side of the image.
+      fill: the value inside.
+    Raises:
+      ValueError: a number is out of range.
+    """
+    _check_share("side", side)
+    if squares < 1:
+        raise ValueError(f"squares is {squares}; it is a whole number from 1")
+    pixels = max(1, round(side * min(image.shape[:2])))
+    keys = jax.random.split(key, squares)
+    inside = [random_box(own, image.shape[:2], sides=(pixels, pixels)) for own in keys]
+    inside = functools.reduce(jnp.logical_or, inside)[..., None]
+    return jnp.where(inside, fill, image), inside.astype(image.dtype)
+
+
+def watermark(key, image, *, strength=(0.3, 0.8), size=(0.15, 0.4), angle=45.0):
+    """Lays a text or a sign over the image: image * (1 - a) + colour * a inside it.
+
+    Of 1 to 6 glyphs (letters, digits, signs), drawn as are their height, place, turn, colour and strength a; a quarter
+    of the watermarks is repeated over the whole image. Half of them are white, the others of any colour.
+
+    Args:
+      key, image: see above.
+      strength: (least, most) of a; 1 hides the image.
+      size: (least, most) height of a glyph, a share of the short side of the image.
+      angle: the largest turn to either side, in degrees.
+    Raises:
+      ValueError: a range is not one within (0, 1].
+    """
+    for name, bounds in (("strength", strength), ("size", size)):
+        if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] <= 1:
+            raise ValueError(f"{name} is {bounds}; it is (least, most) within (0, 1]")
+    text_key, place_key, look_key = jax.random.split(key, 3)
+    inside = _text(text_key, place_key, image.shape[:2], size, angle)[..., None]
+    white_key, colour_key, strength_key = jax.random.split(look_key, 3)
+    colour = jax.random.uniform(colour_key, (1, 1, image.shape[2]))
+    colour = jnp.where(jax.random.bernoulli(white_key), 1.0, colour)
+    alpha = inside * jax.random.uniform(strength_key, minval=strength[0], maxval=strength[1])
+    return image * (1 - alpha) + colour * alpha, (inside > 0).astype(image.dtype)
+
+
+CORRUPTIONS = {
+    "identity": identity,
+    "noise": noise,
+    "salt_and_pepper": salt_and_pepper,
+    "mask": mask,
+    "watermark": watermark,
+}
+
+
+def corruption(name, shape, options):
+    """f(key, image) -> (image, mark) of a name of CORRUPTIONS with its options.
+
+    Args:
+      name: of CORRUPTIONS.
+      shape: (h, w, c) of the images.
+      options: {option: value}.
+    Raises:
+      ValueError: no such name or option, the nearest is named; or a value that cannot be.
+    """
+    function = look_up(name, table=CORRUPTIONS, kind="corruption")
+    trust.check_options(f"corruption {name}", function, options, given=2)
+    corrupt = functools.partial(function, **options)
+    try:
+        jax.eval_shape(corrupt, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
+    except TypeError as error:
+        raise ValueError(
+            f"an option of corruption {name} is of the wrong kind: {' '.join(str(error).split())}"
+        ) from error
+    return corrupt
+
+
+def _check_share(name, share):
+    if not 0 < share <= 1:
+        raise ValueError(f"{name} is {share}; it is a share within (0, 1]")
+
+
+def _text(key, place_key, shape, size, angle):
+    """The part of every pixel (h, w) that a drawn text covers, from 0 to 1: of four points in each."""
+    count_key, glyph_key = jax.random.split(key)
+    count = jax.random.randint(count_key, (), 1, LONGEST + 1)
+    glyphs = jax.random.randint(glyph_key, (LONGEST,), 0, len(GLYPHS))
+    keys = jax.random.split(place_key, 4)
+    height = jax.random.uniform(keys[0], minval=size[0], maxval=size[1]) * min(shape)
+    turn = jnp.deg2rad(jax.random.uniform(keys[1], minval=-angle, maxval=angle))
+    # the middle of the text lies in the middle of the image: some of it is always seen
+    middle = jax.random.uniform(keys[2], (2,), minval=0.2, maxval=0.8) * jnp.array(shape, jnp.float32)
+    tiled = jax.random.bernoulli(keys[3], TILED)
+    quarters = ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75))
+    points = [_points(shape, middle, turn, height, *offset) for offset in quarters]
+    return sum(_covered(*point, glyphs, count, tiled) for point in points) / len(points)
+
+
+def _points(shape, middle, turn, height, down, right):
+    """Every pixel's point as (row, column) of a text around its middle, in heights of a glyph."""
+    y = (jnp.arange(shape[0])[:, None] + down - middle[0]) / height
+    x = (jnp.arange(shape[1])[None] + right - middle[1]) / height
+    return y * jnp.cos(turn) - x * jnp.sin(turn), y * jnp.sin(turn) + x * jnp.cos(turn)
+
+
+def _covered(row, column, glyphs, count, tiled):
+    """1.0 where a point is on a glyph of the text, or of its repetitions two lines and a glyph apart."""
+    advance = 1.2 * WIDTH / HEIGHT  # from glyph to glyph
+    row, column = row + 0.5, column + count * advance / 2
+    row = jnp.where(tiled, row % 3, row)
+    column = jnp.where(tiled, column % ((count + 1) * advance), column)
+    place = jnp.floor(column / advance).astype(jnp.int32)
+    down = jnp.floor(row * HEIGHT).astype(jnp.int32)
+    right = jnp.floor((column - place * advance) * HEIGHT).astype(jnp.int32)
+    there = (place >= 0) & (place < count) & (down >= 0) & (down < HEIGHT) & (right < WIDTH)
+    glyph = glyphs[jnp.clip(place, 0, LONGEST - 1)]
+    ink = jnp.asarray(GLYPHS)[glyph, jnp.clip(down, 0, HEIGHT - 1), jnp.clip(right, 0, WIDTH - 1)]
+    return jnp.where(there, ink, 0.0)

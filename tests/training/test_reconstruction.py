@@ -1,0 +1,289 @@
+"""The task of restoring images: its measures against scikit-image, its corruptions through training and evaluation."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from skimage.color import rgb2lab
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+import jaxcnn
+from jaxcnn.cli import main
+from jaxcnn.data import LABEL
+from jaxcnn.errors import InputError
+from jaxcnn.population import train_population
+from jaxcnn.tasks import RECONSTRUCTION, About
+from jaxcnn.tasks.colour import lab_to_rgb, rgb_to_lab
+from jaxcnn.training.train import Preempted
+
+PACKAGE = '''
+import flax.linen as nn
+import numpy as np
+
+from jaxcnn.data import Arrays, Records, load, read_all
+
+
+class Restorer(nn.Module):
+    """Two convolutions around which the image passes where it has as many channels."""
+
+    channels: int = 0
+    width: int = 4
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        hidden = nn.relu(nn.Conv(self.width, (3, 3), name="conv1")(x))
+        channels = self.channels or x.shape[-1]
+        output = nn.Conv(channels, (3, 3), name="conv2", kernel_init=nn.initializers.normal(0.01))(hidden)
+        return (output + x if channels == x.shape[-1] else output), {"hidden": hidden}
+
+
+class Same(nn.Module):
+    """The image as it is, with a parameter that training cannot move."""
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        return x + 0 * self.param("nothing", nn.initializers.zeros, ()), {}
+
+
+def pairs(split, *, data_dir, change=lambda images: 255 - images, **options):
+    """Digits and their negatives."""
+    splits = {}
+    for name in ("train", "test"):
+        images = read_all(load("digits", f"{name}[:120]", image_size=(16, 16)))["image"]
+        splits[name] = change(images), {"target": images}
+    return Records(Arrays("pairs", splits, fields={"target": "image"}), split, **options)
+
+
+def equal_pairs(split, **options):
+    """Digits and themselves."""
+    return pairs(split, change=lambda images: images, **options)
+
+
+def colours(split, *, data_dir, **options):
+    """Flat colours."""
+    random = np.random.default_rng(0)
+    splits = {name: random.integers(0, 256, (n, 1, 1, 3), np.uint8).repeat(16, 1).repeat(16, 2) for name, n in
+              (("train", 120), ("test", 60))}
+    return Records(Arrays("colours", {key: (x, np.zeros(len(x), int)) for key, x in splits.items()}), split, **options)
+'''
+CONFIG = {
+    "data.image_size": (16, 16),
+    "data.train": "train[:90]",
+    "data.validation": "train[90:120]",
+    "data.test": "test[:40]",
+    "model.name": "jaxcnn_test_restorers:Restorer",
+    "model.options": {},
+    "task.name": "reconstruction",
+    "task.options": {"corrupt": "noise", "sigma": 50.0},
+    "optimizer.name": "adam",
+    "optimizer.learning_rate": 0.01,
+    "optimizer.ema": 0.5,
+    "batch_size": 16,
+    "evaluation.batch_size": 16,
+    "duration": "6 steps",
+    "evaluation.every": "2 steps",
+    "checkpoint.every": "2 steps",
+    "log_every": 2,
+}
+
+
+@pytest.fixture
+def config(tiny_config, user_package):
+    """config({"task.options": {...}}) is the config of a run of 6 steps."""
+    user_package("jaxcnn_test_restorers", PACKAGE)
+
+    def make(changes=None):
+        with (made := tiny_config()).unlocked():
+            made.update_from_flattened_dict({**CONFIG, **(changes or {})})
+        return made
+
+    return make
+
+
+def run(config, workdir, devices=1):
+    return jaxcnn.train(config, workdir, quiet=True, devices=jax.devices()[:devices])
+
+
+def about(shape=(16, 16, 3), **changes):
+    channels = shape[2]
+    return About((), shape, dict(LABEL), np.zeros(channels, np.float32), np.ones(channels, np.float32))._replace(
+        **changes
+    )
+
+
+def scored(task, images, restored):
+    """{measure: float} of images that a network restores so, by the evaluation of the task."""
+    n = len(images)
+    batch = task.inputs({"image": images, "mask": jnp.ones(n), "index": jnp.arange(n)})
+    means = task.score({"restored": restored, "output": restored}, batch).means
+    weighted = {key: x if isinstance(x, tuple) else (x, jnp.ones(n)) for key, x in means.items()}
+    return batch, {key: float(x.sum() / weight.sum()) for key, (x, weight) in weighted.items()}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_psnr_and_ssim_are_those_of_scikit_image(channels):
+    random = np.random.default_rng(channels)
+    images = random.random((3, 24, 17, channels), np.float32)
+    restored = np.clip(images + random.normal(0, [[[[0.02]]], [[[0.1]]], [[[0.4]]]], images.shape), 0, 1)
+    restored = restored.astype(np.float32)
+    task = RECONSTRUCTION.create(about(images.shape[1:]), corrupt="noise", sigma=30.0)
+    batch, found = scored(task, images, restored)
+    wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1, "channel_axis": -1}
+    for name, shown in (("", restored), ("_input", np.asarray(batch["image"]))):
+        pairs = [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(images, shown, strict=True)]
+        psnr = np.mean([peak_signal_noise_ratio(a, b, data_range=1) for a, b in pairs])
+        ssim = np.mean([structural_similarity(a, b, **wang) for a, b in pairs])
+        assert found["psnr" + name] == pytest.approx(psnr, rel=1e-5)
+        assert found["ssim" + name] == pytest.approx(ssim, abs=2e-5)
+    square = np.square(restored.astype(np.float64) - images)
+    assert found["mse"] == found["loss"] == pytest.approx(square.mean(), rel=1e-5)
+    assert found["sse"] == pytest.approx(square.sum(axis=(1, 2, 3)).mean(), rel=1e-5)
+    assert found.keys() == RECONSTRUCTION.measures.keys() - {"psnr_mark", "psnr_mark_input"}
+
+
+def test_psnr_inside_a_mark_is_of_the_marked_pixels_alone():
+    images = np.random.default_rng(0).random((4, 32, 32, 3), np.float32)
+    task = RECONSTRUCTION.create(about(images.shape[1:]), corrupt="watermark", strength=(0.5, 0.5))
+    batch, found = scored(task, images, np.clip(images + 0.1, 0, None))
+    marked = np.asarray(batch["mark"])[..., 0] > 0
+    given = [np.square(a - b)[m].mean() for a, b, m in zip(images, np.asarray(batch["image"]), marked, strict=True)]
+    assert found["psnr_mark_input"] == pytest.approx(np.mean(-10 * np.log10(given)), rel=1e-5)
+    assert found["psnr_mark"] == pytest.approx(20, rel=1e-5) and found["psnr_input"] > found["psnr_mark_input"]
+
+
+def test_equal_images_have_a_psnr_of_100_dB_and_small_ones_no_ssim():
+    images = np.random.default_rng(0).random((2, 8, 8, 1), np.float32)
+    task = RECONSTRUCTION.create(about((8, 8, 1)))
+    _, found = scored(task, images, images)
+    assert found == {"loss": 0, "mse": 0, "sse": 0, "psnr": pytest.approx(100)}
+    assert set(task.undefined) == RECONSTRUCTION.measures.keys() - found.keys()
+
+
+def test_lab_is_that_of_scikit_image_and_comes_back():
+    images = np.random.default_rng(0).random((5, 7, 3), np.float32)
+    np.testing.assert_allclose(rgb_to_lab(images), rgb2lab(images), atol=2e-3)
+    np.testing.assert_allclose(lab_to_rgb(rgb_to_lab(images)), images, atol=2e-5)
+
+
+def test_colours_are_learned_from_luminance(config, tmp_path):
+    """Grey in; of Lab the lightness of the output is the input's own, whatever the network says."""
+    data = {"data.name": "jaxcnn_test_restorers:colours"}
+    for space, channels in (("rgb", 3), ("lab", 2)):
+        options = {"task.options": {"corrupt": "gray", "space": space}, "model.options": {"channels": channels}}
+        result = run(config({**data, **options}), tmp_path / space)
+        assert result.state.params["conv1"]["kernel"].shape[2] == 1
+        assert result.test["psnr_input"] > 5 and result.test["psnr_mark"] is None
+        trained = jaxcnn.Trained(tmp_path / space)
+        images = trained.open("test").records.read(range(8))["image"]
+        grey = images.mean(axis=-1, keepdims=True).round().astype(np.uint8).repeat(3, axis=-1)
+        found = trained.map(trained.restored, grey)
+        assert found.shape == images.shape
+        if space == "lab":
+            wanted = rgb2lab(grey / 255)[..., 0]
+            inside = (found > 0.01).all(axis=-1) & (found < 0.99).all(axis=-1)
+            np.testing.assert_allclose(rgb2lab(found)[..., 0][inside], wanted[inside], atol=0.05)
+
+
+def test_killed_and_resumed_it_ends_with_the_same_bits(
+    config, tmp_path, terminate_at, rows, assert_same_bits, one_device
+):
+    changes = {"augment.flip": True, "augment.pad_crop": 1, "task.options": {"corrupt": "watermark"}}
+    whole = run(config(changes), tmp_path / "whole")
+    terminate_at(3 * 16)
+    with pytest.raises(Preempted):
+        run(config(changes), tmp_path / "broken")
+    resumed = run(config(changes), tmp_path / "broken")
+    assert_same_bits(whole.state, resumed.state)
+    assert rows(whole.workdir) == rows(resumed.workdir) and whole.test == resumed.test
+
+
+@pytest.mark.parametrize("corrupt", ["noise", "watermark", "pair"])
+def test_eight_devices_give_what_one_does(corrupt, config, tmp_path):
+    changes = {"task.options": {"corrupt": corrupt}, "augment.flip": True}
+    if corrupt == "pair":
+        changes["data.name"] = "jaxcnn_test_restorers:pairs"
+    one, eight = (run(config(changes), tmp_path / str(count), count) for count in (1, 8))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one.state.params, eight.state.params
+    )
+    for name, value in one.test.items():
+        assert eight.test[name] == (None if value is None else pytest.approx(value, rel=1e-4)), name
+    assert one.test["n"] == 40 and one.test["psnr_input"] is not None and one.test["ssim_input"] is not None
+
+
+def test_every_evaluation_corrupts_an_image_alike(config, tmp_path):
+    """The input's own PSNR moves by no bit, over the evaluations of a run and of another seed's."""
+    found = set()
+    for seed in (0, 1):
+        run(config({"seed": seed}), tmp_path / str(seed))
+        lines = map(json.loads, (tmp_path / str(seed) / "metrics.jsonl").read_text().splitlines())
+        found |= {row["psnr_input"] for row in lines if row.get("split") == "validation"}
+    (psnr,) = found
+    assert psnr == pytest.approx(20 * np.log10(255 / 50), abs=0.05)
+
+
+@pytest.mark.parametrize("resident", ["yes", "no"])
+def test_pairs_are_cut_and_turned_alike(resident, config, tmp_path):
+    """The two images of a pair are equal and the network gives its input: so is every output its target."""
+    changes = {
+        "data.name": "jaxcnn_test_restorers:equal_pairs",
+        "data.resident": resident,
+        "model.name": "jaxcnn_test_restorers:Same",
+        "task.options": {"corrupt": "pair"},
+        "augment.flip": True,
+        "augment.crop": "resized",
+        "augment.crop_area": (0.3, 0.9),
+        "augment.operations": (("rotate", 1.0, 20.0),),
+    }
+    run(config(changes), tmp_path)
+    lines = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert [row["psnr"] for row in lines if row.get("split") == "train"] == [pytest.approx(100)] * 3
+
+
+def test_a_member_of_a_population_is_the_run_alone(config, tmp_path):
+    configs = [config({"seed": seed, "optimizer.learning_rate": rate}) for seed, rate in ((0, 0.01), (1, 0.02))]
+    folders = [tmp_path / str(number) for number in range(2)]
+    members = train_population(configs, folders, tmp_path / "all", quiet=True)
+    alone = run(configs[1], tmp_path / "alone")
+    assert members[1].test["psnr"] == pytest.approx(alone.test["psnr"], rel=1e-4)
+    assert members[1].test["psnr_input"] == pytest.approx(alone.test["psnr_input"], rel=1e-6)
+
+
+def test_cross_entropy_takes_logits_and_restores_probabilities(config, tmp_path):
+    changes = {"task.options": {"loss": "cross_entropy"}, "model.name": "jaxcnn_test_restorers:Same"}
+    run(config(changes), tmp_path)
+    trained = jaxcnn.Trained(tmp_path)
+    images = trained.open("test").records.read(range(8))["image"] / np.float32(255)
+    np.testing.assert_allclose(trained.map(trained.restored, images), 1 / (1 + np.exp(-images)), rtol=1e-5)
+    _, row = trained.evaluate("test")
+    images = trained.open("test").records.read(range(40))["image"].astype(np.float64) / 255
+    p = 1 / (1 + np.exp(-images))
+    assert row["loss"] == pytest.approx(-np.mean(images * np.log(p) + (1 - images) * np.log(1 - p)), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"task.options": {"corrupt": "nois"}}, "did you mean 'noise'"),
+        ({"task.options": {"corrupt": "noise", "share": 0.5}}, "takes no option 'share'"),
+        ({"task.options": {"corrupt": "pair"}}, "data.name 'pairs:PATH' has"),
+        ({"task.options": {"corrupt": "gray"}}, "is of colour images; these have 1 channel"),
+        ({"task.options": {"loss": "cross_entropy", "output": "linear"}}, "output 'sigmoid' fits"),
+        ({"augment.mixup": 0.2}, "mixup and cutmix mix labels"),
+        ({"model.options": {"channels": 2}}, r"gives \(2, 16, 16, 2\) .* wants images, \(2, 16, 16, 1\)"),
+        ({"model.name": "convnet"}, "wants images"),
+    ],
+)
+def test_what_does_not_fit_is_named(changes, words, config, tmp_path):
+    with pytest.raises(InputError, match=words):
+        run(config(changes), tmp_path)
+
+
+def test_the_report_shows_restored_images(config, tmp_path, capsys):
+    run(config(), tmp_path)
+    assert main(["report", "--workdir", str(tmp_path)]) == 0
+    report = (tmp_path / "report.html").read_text()
+    assert "Restored images" in report and "Held-out PSNR" in report and "Images of test." in report
+    assert report.count('class="drawn photographs"') == 1
