@@ -1,4 +1,4 @@
-"""A network that restores images, measured on whole images: each at its own size, not cut or scaled to that of training.
+"""A network that restores images, measured on whole images: each at its own size, not cut to that of training.
 
 Papers report so: Set12 has images of 256x256 and 512x512, of which a network of patches restores all.
 """

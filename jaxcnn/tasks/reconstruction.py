@@ -1,8 +1,8 @@
 """Reconstruction: the target is an image, the input the same image corrupted (or itself, for an autoencoder).
 
-The network gets images in [0, 1] and returns (output, features), the output on the same scale: residuals are of pixels,
-noise levels mean the same for every data set, and a restored photograph needs no statistics. The option `normalise`
-changes the input alone.
+The network gets images in [0, 1] and returns (image, features), on the same scale: residuals are of pixels, noise
+levels mean the same for every data set, and a restored photograph needs no statistics. The option `normalise` changes
+the input alone.
 
 Everything that is measured is so on the restored image cut to [0, 1], as a file holds it; the loss is of the output as
 it is.
@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import dm_pix
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
 from jaxcnn.errors import InputError, look_up
@@ -27,12 +26,19 @@ TARGET = "target"  # the field of a second image, as pairs:PATH has it, and of e
 SSIM_WINDOW = 11  # pixels of a side; smaller images have no SSIM
 EQUAL = 1e-10  # mean squared error below which images count as equal: their PSNR would be infinite and is 100 dB
 
+LEAST = 1e-7  # of a pixel as a probability: float32 rounds what is nearer to 1
+
+
+def _cross_entropy(output, aim):
+    output = jnp.clip(output, LEAST, 1 - LEAST)
+    return -aim * jnp.log(output) - (1 - aim) * jnp.log1p(-output)
+
+
 LOSSES = {
     "squared": lambda output, aim: jnp.square(output - aim),
     "absolute": lambda output, aim: jnp.abs(output - aim),
-    "cross_entropy": optax.sigmoid_binary_cross_entropy,
+    "cross_entropy": _cross_entropy,
 }
-OUTPUTS = {"linear": lambda output: output, "sigmoid": jax.nn.sigmoid}
 
 
 class _Parts(NamedTuple):
@@ -44,7 +50,6 @@ class _Parts(NamedTuple):
       draw: f(key, {"image", ...}) -> {"image", "target"}, and "mark" where something is laid over the image.
       view: the View.
       loss: of LOSSES.
-      output: of OUTPUTS.
     """
 
     about: Any
@@ -52,10 +57,9 @@ class _Parts(NamedTuple):
     draw: Callable
     view: View
     loss: str
-    output: str
 
 
-def create(about, *, corrupt="identity", loss="squared", output="", normalise=False, **options):
+def create(about, *, corrupt="identity", loss="squared", normalise=False, **options):
     """The Task of restoring the images of `about`.
 
     Outputs of `infer`: "restored" (n, h, w, c), cut to [0, 1]; "output", as the network gives it; "change" (n,), the
@@ -66,21 +70,18 @@ def create(about, *, corrupt="identity", loss="squared", output="", normalise=Fa
       corrupt: the network gets an image after one of CORRUPTIONS; "gray", its luminance, of which colours are learned;
         or "pair", the image of a source whose field `target` is another one.
       loss: "squared", "absolute" or "cross_entropy" (pixels as probabilities), the mean over the values of an image.
-      output: "linear", or "sigmoid" of what the network returns; empty: sigmoid for cross_entropy, else linear.
       normalise: whether the network gets (image - mean) / std of config.data in place of images in [0, 1].
       **options: of the corruption; of "gray" `space`: "rgb", or "lab", where a and b alone are learned.
     Raises:
       ValueError: a name or an option does not fit, or not to these data.
     """
     look_up(loss, table=LOSSES, kind="loss")
-    output = output or ("sigmoid" if loss == "cross_entropy" else "linear")
-    look_up(output, table=OUTPUTS, kind="output")
-    if loss == "cross_entropy" and output != "sigmoid":
-        raise ValueError("loss is 'cross_entropy', which is of probabilities: output 'sigmoid' fits")
     if about.mix is not None:
         raise ValueError("mixup and cutmix mix labels, which a reconstruction is without")
-    view, draw = _ways(about, corrupt, output, normalise, options)
-    parts = _Parts(about, corrupt, draw, view, loss, output)
+    view, draw = _ways(about, corrupt, normalise, options)
+    if view.signed and loss == "cross_entropy":
+        raise ValueError("loss is 'cross_entropy', which is of probabilities, but a and b of Lab have both signs")
+    parts = _Parts(about, corrupt, draw, view, loss)
     return Task(
         players=(Player("network", functools.partial(_objective, parts)),),
         infer=functools.partial(_infer, parts),
@@ -94,12 +95,12 @@ def create(about, *, corrupt="identity", loss="squared", output="", normalise=Fa
     )
 
 
-def _ways(about, corrupt, output, normalise, options):
+def _ways(about, corrupt, normalise, options):
     """(The View, what draws a corrupted image) of the options."""
     if corrupt == "gray":
         if unknown := sorted(set(options) - {"space"}):
             raise ValueError(f"corruption gray takes no option {unknown[0]!r}; known: space")
-        view = coloured(about, output=output, normalise=normalise, **options)
+        view = coloured(about, normalise=normalise, **options)
         return view, lambda key, example: {"image": view.hide(example["image"]), TARGET: example["image"]}
     view = plain(about, normalise=normalise)
     if corrupt == "pair":
@@ -155,6 +156,7 @@ def _inputs(parts, batch):
 
 
 def _objective(parts, module, batch, numbers):
+    _check_output(parts, module)
     output, _ = module(parts.view.enter(batch["image"]), train=True)
     restored = lax.stop_gradient(_restored(parts, batch["image"], output))
     mse = _mean_square(restored - batch[TARGET])
@@ -194,15 +196,27 @@ def _psnr_inside(mark, difference):
 
 
 def _restored(parts, images, output):
-    output = OUTPUTS[parts.output](output.astype(jnp.float32))
-    return jnp.clip(parts.view.leave(images, output), 0, 1)
+    return jnp.clip(parts.view.leave(images, output.astype(jnp.float32)), 0, 1)
 
 
 def _loss(parts, output, batch):
-    output, aim = output.astype(jnp.float32), parts.view.aim(batch[TARGET])
-    if parts.loss != "cross_entropy":  # which takes the logits of probabilities
-        output = OUTPUTS[parts.output](output)
-    return jnp.mean(LOSSES[parts.loss](output, aim), axis=(1, 2, 3))
+    values = LOSSES[parts.loss](output.astype(jnp.float32), parts.view.aim(batch[TARGET]))
+    return jnp.mean(values, axis=(1, 2, 3))
+
+
+def _check_output(parts, module):
+    """Raises InputError where the last step of a network of ours does not fit what it learns."""
+    output = getattr(module, "output", None)
+    if parts.loss == "cross_entropy" and output == "linear":
+        raise InputError(
+            "config.task.options: loss is 'cross_entropy', of pixels as probabilities, but config.model.options.output "
+            "is 'linear'; 'sigmoid' fits."
+        )
+    if parts.view.signed and output == "sigmoid":
+        raise InputError(
+            "config.task.options: space is 'lab', whose a and b have both signs, but config.model.options.output is "
+            "'sigmoid'; 'linear' fits."
+        )
 
 
 def _mean_square(difference):
@@ -238,7 +252,8 @@ def _check(view, name, result, about):
     if result[0].shape != wanted:
         raise InputError(
             f"architecture {name} gives {result[0].shape} for 2 images of {tuple(about.shape)}, but reconstruction "
-            f"wants images, {wanted}: an autoencoder, a U-Net or another network from image to image."
+            f"wants images, {wanted}: an autoencoder, a U-Net or another network from image to image, with channels "
+            f"{view.channels} (config.model.options.channels)."
         )
 
 

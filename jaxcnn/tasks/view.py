@@ -19,6 +19,7 @@ class View(NamedTuple):
       aim: f(images) -> what its output is compared with.
       leave: f(images, output) -> restored images, not cut to [0, 1].
       channels: of its output.
+      signed: whether the output has both signs, as a and b of Lab.
       hide: f(images) -> the images without what is to be learned.
     """
 
@@ -26,6 +27,7 @@ class View(NamedTuple):
     aim: Callable
     leave: Callable
     channels: int
+    signed: bool
     hide: Callable
 
 
@@ -39,15 +41,14 @@ def _output(images, output):
 
 def plain(about, *, normalise):
     """The View of a network that gets and gives images; normalised by the statistics of `about` if so asked."""
-    return View(about.normalise if normalise else _same, _same, _output, about.shape[2], _same)
+    return View(about.normalise if normalise else _same, _same, _output, about.shape[2], False, _same)
 
 
-def coloured(about, *, output, normalise, space="rgb"):
+def coloured(about, *, normalise, space="rgb"):
     """The View of a network that gets luminance and gives colours.
 
     Args:
       about: an About.
-      output: "linear" or "sigmoid", of the network.
       normalise: as asked for; it cannot be.
       space: "rgb": it gives red, green and blue; "lab": a and b, and L stays that of the input.
     Raises:
@@ -59,10 +60,12 @@ def coloured(about, *, output, normalise, space="rgb"):
     if normalise:
         raise ValueError("corrupt is 'gray', whose one channel cannot be normalised by the statistics of three")
     if space == "rgb":
-        return View(luminance, _same, _output, 3, lambda images: jnp.broadcast_to(luminance(images), images.shape))
-    if output != "linear":
-        raise ValueError("space is 'lab', whose a and b have both signs: output 'linear' fits")
-    return View(_lightness, _ab, _with_ab, 2, _without_ab)
+        return View(luminance, _same, _output, 3, False, _grey)
+    return View(_lightness, _ab, _with_ab, 2, True, _without_ab)
+
+
+def _grey(images):
+    return jnp.broadcast_to(luminance(images), images.shape)
 
 
 def _lightness(images):
