@@ -17,6 +17,8 @@ from jaxcnn.tasks.glyphs import GLYPHS, HEIGHT, WIDTH
 
 LONGEST = 6  # glyphs of a watermark
 TILED = 0.25  # share of the watermarks that are repeated over the whole image
+WHITE = 0.5  # share of them that are white, the others are of any colour
+DRAWN = 11  # numbers that are drawn for one, beside its glyphs
 
 
 def identity(key, image):
@@ -73,7 +75,7 @@ def watermark(key, image, *, strength=(0.3, 0.8), size=(0.15, 0.4), angle=45.0):
     """Lays a text or a sign over the image: image * (1 - a) + colour * a inside it.
 
     Of 1 to 6 glyphs (letters, digits, signs), drawn as are their height, place, turn, colour and strength a; a quarter
-    of the watermarks is repeated over the whole image. Half of them are white, the others of any colour.
+    of the watermarks is repeated over the whole image, and half of them are white, the others of any colour.
 
     Args:
       key, image: see above.
@@ -86,12 +88,18 @@ def watermark(key, image, *, strength=(0.3, 0.8), size=(0.15, 0.4), angle=45.0):
     for name, bounds in (("strength", strength), ("size", size)):
         if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] <= 1:
             raise ValueError(f"{name} is {bounds}; it is (least, most) within (0, 1]")
-    text_key, place_key, look_key = jax.random.split(key, 3)
-    inside = _text(text_key, place_key, image.shape[:2], size, angle)[..., None]
-    white_key, colour_key, strength_key = jax.random.split(look_key, 3)
-    colour = jax.random.uniform(colour_key, (1, 1, image.shape[2]))
-    colour = jnp.where(jax.random.bernoulli(white_key), 1.0, colour)
-    alpha = inside * jax.random.uniform(strength_key, minval=strength[0], maxval=strength[1])
+    # one draw for all: a compiler takes seconds for each use of a key
+    drawn = jax.random.uniform(key, (DRAWN + LONGEST,))
+    number, tall, turn, tiled, white, alpha, *colour = drawn[: DRAWN - 2]
+    count = 1 + jnp.floor(number * LONGEST).astype(jnp.int32)
+    glyphs = jnp.floor(drawn[DRAWN:] * len(GLYPHS)).astype(jnp.int32)
+    height = (size[0] + tall * (size[1] - size[0])) * min(image.shape[:2])
+    # the middle of the text lies in the middle of the image: some of it is always seen
+    middle = (0.2 + 0.6 * drawn[DRAWN - 2 : DRAWN]) * jnp.array(image.shape[:2], jnp.float32)
+    turn = jnp.deg2rad(angle) * (2 * turn - 1)
+    inside = _text(image.shape[:2], middle, turn, height, glyphs, count, tiled < TILED)[..., None]
+    colour = jnp.where(white < WHITE, 1.0, jnp.stack(colour)[: image.shape[2]]).reshape(1, 1, -1)
+    alpha = inside * (strength[0] + alpha * (strength[1] - strength[0]))
     return image * (1 - alpha) + colour * alpha, (inside > 0).astype(image.dtype)
 
 
@@ -131,20 +139,11 @@ def _check_share(name, share):
         raise ValueError(f"{name} is {share}; it is a share within (0, 1]")
 
 
-def _text(key, place_key, shape, size, angle):
-    """The part of every pixel (h, w) that a drawn text covers, from 0 to 1: of four points in each."""
-    count_key, glyph_key = jax.random.split(key)
-    count = jax.random.randint(count_key, (), 1, LONGEST + 1)
-    glyphs = jax.random.randint(glyph_key, (LONGEST,), 0, len(GLYPHS))
-    keys = jax.random.split(place_key, 4)
-    height = jax.random.uniform(keys[0], minval=size[0], maxval=size[1]) * min(shape)
-    turn = jnp.deg2rad(jax.random.uniform(keys[1], minval=-angle, maxval=angle))
-    # the middle of the text lies in the middle of the image: some of it is always seen
-    middle = jax.random.uniform(keys[2], (2,), minval=0.2, maxval=0.8) * jnp.array(shape, jnp.float32)
-    tiled = jax.random.bernoulli(keys[3], TILED)
-    quarters = ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75))
-    points = [_points(shape, middle, turn, height, *offset) for offset in quarters]
-    return sum(_covered(*point, glyphs, count, tiled) for point in points) / len(points)
+def _text(shape, middle, turn, height, *text):
+    """The part of every pixel (h, w) that a text covers, from 0 to 1: of four points in each."""
+    quarters = jnp.array([(0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)])
+    covered = jax.vmap(lambda offset: _covered(*_points(shape, middle, turn, height, *offset), *text))(quarters)
+    return covered.mean(axis=0)
 
 
 def _points(shape, middle, turn, height, down, right):

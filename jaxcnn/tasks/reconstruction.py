@@ -181,7 +181,7 @@ def _score(parts, outputs, batch):
         "psnr_input": psnr(_mean_square(given - target)),
     }
     if min(target.shape[1:3]) >= SSIM_WINDOW:
-        means |= {"ssim": similarity(restored, target), "ssim_input": similarity(given, target)}
+        means["ssim"], means["ssim_input"] = similarity(jnp.stack([restored, given]), jnp.stack([target, target]))
     if "mark" in batch:
         mark = batch["mark"]
         there = (mark.sum(axis=(1, 2, 3)) > 0).astype(jnp.float32)
@@ -229,12 +229,13 @@ def psnr(mse):
 
 
 def similarity(images, target):
-    """Structural similarity (n,) of images in [0, 1], by the Gaussian windows of Wang et al. 2004.
+    """Structural similarity (...,) of images (..., h, w, c) in [0, 1], by the Gaussian windows of Wang et al. 2004.
 
     dm_pix and scikit-image agree there (gaussian_weights, sigma 1.5, use_sample_covariance False): the mean over the
     windows of 11x11 that lie inside the image, and over channels.
     """
-    return dm_pix.ssim(images, target)
+    before, shape = images.shape[:-3], (-1, *images.shape[-3:])
+    return dm_pix.ssim(images.reshape(shape), target.reshape(shape)).reshape(before)
 
 
 def _describe(outputs):

@@ -163,18 +163,18 @@ def test_without_output_it_says_by_how_much_a_photograph_changes(restorer, photo
 
 
 def test_whole_images_are_measured_at_their_own_size(restorer, tmp_path, capsys):
-    """The network gives its input, so that the PSNR of the output is that of the noise, and sse grows with the size."""
+    """The network gives its input, so that the PSNR of the output is that of the noise; sse grows with the size."""
     run = restorer("Plain", task={"corrupt": "noise", "sigma": 10.0})
     folder = tmp_path / "others" / "test"
     folder.mkdir(parents=True)
-    for number, size in enumerate(((50, 70), (100, 31))):
+    sizes = 5 * [(50, 70)] + 5 * [(100, 31)]
+    for number, size in enumerate(sizes):
         Image.fromarray(np.full((*size, 3), 128, np.uint8)).save(folder / f"{number}.png")
     options = ("--split", "test", "--data", f"images:{folder}", "--whole", "--json")
     assert main(["evaluate", "--workdir", str(run), *options]) == 0
     row = json.loads(capsys.readouterr().out)
-    first, second = row["images"]
-    assert row["n"] == 2 and row["psnr"] == pytest.approx((first["psnr"] + second["psnr"]) / 2)
-    for image, size in ((first, 50 * 70), (second, 100 * 31)):
+    assert row["n"] == 10 and row["psnr"] == pytest.approx(np.mean([image["psnr"] for image in row["images"]]))
+    for image, size in zip(row["images"], map(np.prod, sizes), strict=True):
         assert image["psnr"] == pytest.approx(20 * np.log10(255 / 10), abs=0.2)
         assert image["sse"] == pytest.approx(3 * size * image["mse"], rel=1e-5)
         assert image["psnr_input"] == pytest.approx(image["psnr"], abs=1e-4) and 0 < image["ssim"] < 1

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -65,9 +66,11 @@ def equal_pairs(split, **options):
 def colours(split, *, data_dir, **options):
     """Flat colours."""
     random = np.random.default_rng(0)
-    splits = {name: random.integers(0, 256, (n, 1, 1, 3), np.uint8).repeat(16, 1).repeat(16, 2) for name, n in
-              (("train", 120), ("test", 60))}
-    return Records(Arrays("colours", {key: (x, np.zeros(len(x), int)) for key, x in splits.items()}), split, **options)
+    splits = {}
+    for name in ("train", "test"):
+        images = random.integers(0, 256, (120, 1, 1, 3), np.uint8).repeat(16, 1).repeat(16, 2)
+        splits[name] = images, np.zeros(120, int)
+    return Records(Arrays("colours", splits, ("any",)), split, **options)
 '''
 CONFIG = {
     "data.image_size": (16, 16),
@@ -117,8 +120,8 @@ def about(shape=(16, 16, 3), **changes):
 def scored(task, images, restored):
     """{measure: float} of images that a network restores so, by the evaluation of the task."""
     n = len(images)
-    batch = task.inputs({"image": images, "mask": jnp.ones(n), "index": jnp.arange(n)})
-    means = task.score({"restored": restored, "output": restored}, batch).means
+    batch = jax.jit(task.inputs)({"image": images, "mask": jnp.ones(n), "index": jnp.arange(n)})
+    means = jax.jit(task.score)({"restored": restored, "output": restored}, batch).means
     weighted = {key: x if isinstance(x, tuple) else (x, jnp.ones(n)) for key, x in means.items()}
     return batch, {key: float(x.sum() / weight.sum()) for key, (x, weight) in weighted.items()}
 
@@ -168,29 +171,36 @@ def test_lab_is_that_of_scikit_image_and_comes_back():
     np.testing.assert_allclose(lab_to_rgb(rgb_to_lab(images)), images, atol=2e-5)
 
 
-def test_colours_are_learned_from_luminance(config, tmp_path):
-    """Grey in; of Lab the lightness of the output is the input's own, whatever the network says."""
-    data = {"data.name": "jaxcnn_test_restorers:colours"}
-    for space, channels in (("rgb", 3), ("lab", 2)):
-        options = {"task.options": {"corrupt": "gray", "space": space}, "model.options": {"channels": channels}}
-        result = run(config({**data, **options}), tmp_path / space)
-        assert result.state.params["conv1"]["kernel"].shape[2] == 1
-        assert result.test["psnr_input"] > 5 and result.test["psnr_mark"] is None
-        trained = jaxcnn.Trained(tmp_path / space)
-        images = trained.open("test").records.read(range(8))["image"]
-        grey = images.mean(axis=-1, keepdims=True).round().astype(np.uint8).repeat(3, axis=-1)
-        found = trained.map(trained.restored, grey)
-        assert found.shape == images.shape
-        if space == "lab":
-            wanted = rgb2lab(grey / 255)[..., 0]
-            inside = (found > 0.01).all(axis=-1) & (found < 0.99).all(axis=-1)
-            np.testing.assert_allclose(rgb2lab(found)[..., 0][inside], wanted[inside], atol=0.05)
+def test_colours_are_learned_from_luminance():
+    """Luminance as Pillow has it goes in, three colours come out; the input that is measured is grey."""
+    images = np.random.default_rng(0).random((2, 12, 12, 3), np.float32)
+    task = RECONSTRUCTION.create(about((12, 12, 3)), corrupt="gray")
+    batch, found = scored(task, images, images)
+    grey = (
+        np.stack([Image.fromarray(np.uint8(np.round(255 * image))).convert("L") for image in images])[..., None] / 255
+    )
+    np.testing.assert_allclose(batch["image"], grey.repeat(3, axis=-1), atol=1.01 / 255)
+    outputs = task.infer(lambda x, train: (x.repeat(3, axis=-1), {}), {"image": images})
+    np.testing.assert_allclose(outputs["restored"], batch["image"], atol=1e-6)
+    assert found["psnr"] == pytest.approx(100) and 5 < found["psnr_input"] < 20
 
 
-def test_killed_and_resumed_it_ends_with_the_same_bits(
+def test_of_lab_a_and_b_are_learned_and_the_lightness_stays(config, tmp_path):
+    options = {"task.options": {"corrupt": "gray", "space": "lab"}, "model.options": {"channels": 2}}
+    result = run(config({**options, "data.name": "jaxcnn_test_restorers:colours"}), tmp_path)
+    assert result.state.params["conv1"]["kernel"].shape[2] == 1 and result.test["psnr_input"] > 5
+    trained = jaxcnn.Trained(tmp_path)
+    grey = np.linspace(40, 200, 8).astype(np.uint8)[:, None, None, None] * np.ones((1, 16, 16, 3), np.uint8)
+    found = trained.map(trained.restored, grey)
+    inside = (found > 0.01).all(axis=-1) & (found < 0.99).all(axis=-1)
+    assert inside.any() and np.ptp(found, axis=-1).max() > 0.01
+    np.testing.assert_allclose(rgb2lab(found)[..., 0][inside], rgb2lab(grey / 255)[..., 0][inside], atol=0.05)
+
+
+def test_killed_and_resumed_it_ends_with_the_same_bits_and_its_report_shows_images(
     config, tmp_path, terminate_at, rows, assert_same_bits, one_device
 ):
-    changes = {"augment.flip": True, "augment.pad_crop": 1, "task.options": {"corrupt": "watermark"}}
+    changes = {"augment.flip": True, "augment.pad_crop": 1}
     whole = run(config(changes), tmp_path / "whole")
     terminate_at(3 * 16)
     with pytest.raises(Preempted):
@@ -198,31 +208,28 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(
     resumed = run(config(changes), tmp_path / "broken")
     assert_same_bits(whole.state, resumed.state)
     assert rows(whole.workdir) == rows(resumed.workdir) and whole.test == resumed.test
+    (psnr,) = {row["psnr_input"] for row in rows(whole.workdir) if row["split"] == "validation"}
+    assert psnr == pytest.approx(20 * np.log10(255 / 50), abs=0.2)  # of 30 images of 256 pixels, to 3 deviations
+    assert main(["report", "--workdir", str(whole.workdir)]) == 0
+    report = (whole.workdir / "report.html").read_text()
+    assert "Restored images" in report and "Held-out PSNR" in report and "Images of test." in report
+    assert report.count('class="drawn photographs"') == 1
 
 
-@pytest.mark.parametrize("corrupt", ["noise", "watermark", "pair"])
+@pytest.mark.parametrize("corrupt", ["mask", "pair"])
 def test_eight_devices_give_what_one_does(corrupt, config, tmp_path):
-    changes = {"task.options": {"corrupt": corrupt}, "augment.flip": True}
+    changes = {"task.options": {"corrupt": corrupt}, "augment.flip": True, "evaluation.every": "6 steps"}
     if corrupt == "pair":
         changes["data.name"] = "jaxcnn_test_restorers:pairs"
     one, eight = (run(config(changes), tmp_path / str(count), count) for count in (1, 8))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one.state.params, eight.state.params
     )
-    for name, value in one.test.items():
+    assert one.test.keys() == eight.test.keys() and one.test["n"] == 40
+    assert (one.test["psnr_mark"] is None) == (corrupt == "pair") and one.test["ssim_input"] < 1
+    for name in RECONSTRUCTION.measures:
+        value = one.test[name]
         assert eight.test[name] == (None if value is None else pytest.approx(value, rel=1e-4)), name
-    assert one.test["n"] == 40 and one.test["psnr_input"] is not None and one.test["ssim_input"] is not None
-
-
-def test_every_evaluation_corrupts_an_image_alike(config, tmp_path):
-    """The input's own PSNR moves by no bit, over the evaluations of a run and of another seed's."""
-    found = set()
-    for seed in (0, 1):
-        run(config({"seed": seed}), tmp_path / str(seed))
-        lines = map(json.loads, (tmp_path / str(seed) / "metrics.jsonl").read_text().splitlines())
-        found |= {row["psnr_input"] for row in lines if row.get("split") == "validation"}
-    (psnr,) = found
-    assert psnr == pytest.approx(20 * np.log10(255 / 50), abs=0.05)
 
 
 @pytest.mark.parametrize("resident", ["yes", "no"])
@@ -236,7 +243,6 @@ def test_pairs_are_cut_and_turned_alike(resident, config, tmp_path):
         "augment.flip": True,
         "augment.crop": "resized",
         "augment.crop_area": (0.3, 0.9),
-        "augment.operations": (("rotate", 1.0, 20.0),),
     }
     run(config(changes), tmp_path)
     lines = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
@@ -244,12 +250,16 @@ def test_pairs_are_cut_and_turned_alike(resident, config, tmp_path):
 
 
 def test_a_member_of_a_population_is_the_run_alone(config, tmp_path):
-    configs = [config({"seed": seed, "optimizer.learning_rate": rate}) for seed, rate in ((0, 0.01), (1, 0.02))]
+    """Its own corruptions in training, those of every other member in evaluation."""
+    once = {"duration": "3 steps", "evaluation.every": "3 steps", "checkpoint.every": "3 steps"}
+    rates = ((0, 0.01), (1, 0.02))
+    configs = [config({**once, "seed": seed, "optimizer.learning_rate": rate}) for seed, rate in rates]
     folders = [tmp_path / str(number) for number in range(2)]
     members = train_population(configs, folders, tmp_path / "all", quiet=True)
     alone = run(configs[1], tmp_path / "alone")
     assert members[1].test["psnr"] == pytest.approx(alone.test["psnr"], rel=1e-4)
-    assert members[1].test["psnr_input"] == pytest.approx(alone.test["psnr_input"], rel=1e-6)
+    assert members[0].test["psnr_input"] == members[1].test["psnr_input"] == pytest.approx(alone.test["psnr_input"])
+    assert members[0].test["psnr"] != members[1].test["psnr"]
 
 
 def test_cross_entropy_is_of_pixels_as_probabilities():
@@ -278,11 +288,3 @@ def test_cross_entropy_is_of_pixels_as_probabilities():
 def test_what_does_not_fit_is_named(changes, words, config, tmp_path):
     with pytest.raises(InputError, match=words):
         run(config(changes), tmp_path)
-
-
-def test_the_report_shows_restored_images(config, tmp_path, capsys):
-    run(config(), tmp_path)
-    assert main(["report", "--workdir", str(tmp_path)]) == 0
-    report = (tmp_path / "report.html").read_text()
-    assert "Restored images" in report and "Held-out PSNR" in report and "Images of test." in report
-    assert report.count('class="drawn photographs"') == 1
