@@ -103,8 +103,9 @@ def open_run(workdir, config, about=None, *, extend=False):
 
 
 def _is_folder(key, *names):
-    kinds = {name.partition(":")[0] if path_of(name) else None for name in names}
-    return key == "data.name" and len(kinds) == 1 and None not in kinds
+    if key != "data.name" or None in map(path_of, names):
+        return False
+    return len({name.partition(":")[0] for name in names}) == 1
 
 
 def _config_there(workdir):
