@@ -281,6 +281,8 @@ def _predict(arguments):
         print(json.dumps({"predictions": predictions}))
     elif any(row.keys() == {"file", "label", "probabilities"} for row in predictions):
         table(("file", "label", "probability"), [_labelled(row) for row in predictions])
+    elif arguments.output is not None:
+        table(("file", "written to", "change (rms, of 255)"), [_restored(row) for row in predictions])
     else:
         table(("file", "prediction"), [_described(row) for row in predictions])
     return int(bool(failed))
@@ -290,6 +292,12 @@ def _labelled(row):
     if "error" in row:
         return row["file"], f"not read: {row['error']}", ""
     return row["file"], row["label"], f"{row['probabilities'][row['label']]:.4f}"
+
+
+def _restored(row):
+    if "error" in row:
+        return row["file"], f"not read: {row['error']}", ""
+    return row["file"], row["output"], f"{row['change']:.2f}"
 
 
 def _described(row):

@@ -102,9 +102,10 @@ def test_a_photograph_comes_back_upright_at_its_size_under_its_name(restorer, ph
     assert sorted(path.name for path in out.rglob("*.*")) == ["beach.png"]
 
 
-def test_inside_it_is_what_the_network_makes_of_the_whole_photograph(restorer, photograph, tmp_path):
+def test_inside_it_is_what_the_network_makes_of_the_whole_photograph(restorer, photograph, tmp_path, capsys):
     run = restorer("Plain", scale=0.3)
     assert predict(run, photograph, "--output", tmp_path / "out") == 0
+    assert "written to" in capsys.readouterr().out
     network, upright = jaxcnn.Trained(run), decode_image(photograph.read_bytes())
     whole, _ = network.model.apply(network.variables, upright[None] / np.float32(255), train=False)
     wanted = np.round(255 * np.clip(whole[0], 0, 1))
