@@ -155,8 +155,8 @@ class HostState:
         """Keeps the Evaluation on test at the end, of the checkpoint of a step; returns its row."""
         row = evaluation_row(self.config, step, "test", result)
         more = {"final": True, "duration": self.config.duration, "look": self.looks() + 1}
+        keep_rows(self.workdir, step, "test", result, self.stored)  # first: the row below says that all is there
         append_evaluation(self.workdir, {**printed(row), **more, **row})
-        keep_rows(self.workdir, step, "test", result, self.stored)
         return printed(row)
 
     def _epoch(self, step):
