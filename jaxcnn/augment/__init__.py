@@ -18,7 +18,7 @@ from jaxcnn.augment.geometry import horizontal_flip, vertical_flip
 from jaxcnn.augment.lighting import lighting
 from jaxcnn.augment.mixing import cutmix, mixup
 from jaxcnn.augment.noise import additive_gaussian_noise, coarse_dropout, coarse_salt
-from jaxcnn.augment.operations import OPERATIONS, Operation, operation
+from jaxcnn.augment.operations import OPERATIONS, Operation, make_operation
 from jaxcnn.augment.policy import make_augment, make_mix
 from jaxcnn.augment.recipes import RECIPES
 from jaxcnn.augment.superpixels import superpixels
@@ -51,8 +51,8 @@ __all__ = [
     "lighting",
     "make_augment",
     "make_mix",
+    "make_operation",
     "mixup",
-    "operation",
     "pad_crop",
     "perspective",
     "random_crop",

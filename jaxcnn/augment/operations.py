@@ -66,7 +66,7 @@ OPERATIONS = {
 }
 
 
-def operation(name, **options):
+def make_operation(name, **options):
     """The function f(key, image, *, magnitude) of a name in a config, with options of its own.
 
     Args:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxcnn.augment.crop import pad_crop, random_resized_crop, random_scaled_crop
 from jaxcnn.augment.geometry import horizontal_flip, vertical_flip
 from jaxcnn.augment.mixing import cutmix, mixup
-from jaxcnn.augment.operations import operation
+from jaxcnn.augment.operations import make_operation
 from jaxcnn.errors import input_errors
 
 
@@ -58,7 +58,7 @@ def _operation(config, name, options=()):
         values, vectors = config.pca[:3], jnp.reshape(jnp.asarray(config.pca[3:]), (3, 3))
         options = {"values": values, "vectors": vectors, **options}
     with input_errors("config.augment.operations"):
-        return operation(name, **options)
+        return make_operation(name, **options)
 
 
 def _maybe(key, image, entry, magnitude):

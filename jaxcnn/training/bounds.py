@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcnn import trust
-from jaxcnn.augment import operation
+from jaxcnn.augment import make_operation
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.training.validate import LARGEST
 
@@ -49,7 +49,7 @@ def _check_operations(entries, shape):
         if not (trust.is_code(name) or options):  # ours, as tested
             continue
         with input_errors("config.augment.operations"):
-            function = operation(name, **dict(*options))
+            function = make_operation(name, **dict(*options))
         where = f"config.augment.operations: {name} of an image {shape}"
         with trust.slips_named(where, name):
             found = jax.eval_shape(lambda k, i, m: function(k, i, magnitude=m), key, image, magnitude)  # noqa: B023
