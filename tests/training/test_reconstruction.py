@@ -222,6 +222,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits_and_its_report_shows_imag
     assert report.count('class="drawn photographs"') == 1
 
 
+@pytest.mark.long  # test_own_tasks shows it for any task
 def test_eight_devices_give_what_one_does(config, tmp_path):
     changes = {"task.options": {"corrupt": "mask"}, "augment.flip": True, "evaluation.every": "6 steps"}
     one, eight = (run(config(changes), tmp_path / str(count), count) for count in (1, 8))
@@ -250,6 +251,7 @@ def test_pairs_are_cut_and_turned_alike(resident, config, tmp_path):
     assert [row["psnr"] for row in lines if row.get("split") == "train"] == [pytest.approx(100)] * 3
 
 
+@pytest.mark.long  # test_own_tasks shows it for any task
 def test_a_member_of_a_population_is_the_run_alone(config, tmp_path):
     """Its own corruptions in training, those of every other member in evaluation."""
     once = {"duration": "3 steps", "evaluation.every": "3 steps", "checkpoint.every": "3 steps"}
