@@ -104,7 +104,7 @@ def made_of(model, shape):
 
 def chunk(setup, *, steps=1):
     """The mapped f(state, data, inputs) of so many training steps, of images that are normalised."""
-    return setup.replicas.map(make_chunk(setup.train_step(setup.task()), steps=steps))
+    return setup.replicas.map(make_chunk(setup.train_step(setup.bare_task), steps=steps))
 
 
 def first_state(setup):

@@ -51,6 +51,7 @@ class _Parts(NamedTuple):
       draw: f(key, {"image", ...}) -> {"image", "target"}, and "mark" where something is laid over the image.
       view: the View.
       loss: of LOSSES.
+      undefined: the measures without a value on these data.
     """
 
     about: Any
@@ -58,6 +59,7 @@ class _Parts(NamedTuple):
     draw: Callable
     view: View
     loss: str
+    undefined: tuple
 
 
 def create(about, *, corrupt="identity", loss="squared", normalise=False, **options):
@@ -82,7 +84,7 @@ def create(about, *, corrupt="identity", loss="squared", normalise=False, **opti
     view, draw = _ways(about, corrupt, normalise, options)
     if view.signed and loss == "cross_entropy":
         raise ValueError("loss is 'cross_entropy', which is of probabilities, but a and b of Lab have both signs")
-    parts = _Parts(about, corrupt, draw, view, loss)
+    parts = _Parts(about, corrupt, draw, view, loss, _undefined(about, corrupt, draw))
     return Task(
         players=(Player("network", functools.partial(_objective, parts)),),
         infer=functools.partial(_infer, parts),
@@ -92,7 +94,7 @@ def create(about, *, corrupt="identity", loss="squared", normalise=False, **opti
         describe=_describe,
         init=lambda module, batch: module(view.enter(batch["image"]), train=False),
         check=functools.partial(_check, view),
-        undefined=_undefined(parts),
+        undefined=parts.undefined,
     )
 
 
@@ -126,13 +128,13 @@ def _check_pair(about, options):
         )
 
 
-def _undefined(parts):
+def _undefined(about, corrupt, draw):
     """The measures without a value: SSIM of small images, the input's where it is the target, a mark's without one."""
-    image = jax.ShapeDtypeStruct(tuple(parts.about.shape), jnp.float32)
-    drawn = jax.eval_shape(parts.draw, jax.random.key(0), {"image": image, TARGET: image})
+    image = jax.ShapeDtypeStruct(tuple(about.shape), jnp.float32)
+    drawn = jax.eval_shape(draw, jax.random.key(0), {"image": image, TARGET: image})
     without = {
-        "ssim": min(parts.about.shape[:2]) < SSIM_WINDOW,
-        "input": parts.corrupt == "identity",
+        "ssim": min(about.shape[:2]) < SSIM_WINDOW,
+        "input": corrupt == "identity",
         "mark": "mark" not in drawn,
     }
     words = [word for word, missing in without.items() if missing]
@@ -188,7 +190,7 @@ def _score(parts, outputs, batch):
         there = (mark.sum(axis=(1, 2, 3)) > 0).astype(jnp.float32)
         inside = {"psnr_mark": restored, "psnr_mark_input": given}
         means |= {name: (there * _psnr_inside(mark, image - target), there) for name, image in inside.items()}
-    return Scores({name: value for name, value in means.items() if name not in _undefined(parts)})
+    return Scores({name: value for name, value in means.items() if name not in parts.undefined})
 
 
 def _psnr_inside(mark, difference):

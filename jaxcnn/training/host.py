@@ -44,8 +44,7 @@ class HostState:
         self.log = MetricsLog(workdir, step=step, active=jax.process_index() == 0)
         self.plateau, self.patience, self.seconds, self.rows = Plateau(), Plateau(), 0.0, {}
         self.reopened, self.failure = False, None
-        task = setup.task()
-        self.undefined, self.stored = task.undefined, task.stored
+        self.undefined, self.stored = setup.bare_task.undefined, setup.bare_task.stored
 
     def memory(self, step, *, unlogged):
         """The JSON that a checkpoint holds beside the state; `unlogged` are the seconds that the rows below took."""

@@ -113,7 +113,7 @@ class Setup:
 
     def optimizers(self):
         """{player: the update rule as a function of the hyperparameters}."""
-        return make_optimizers(self.config, [player.name for player in self.task().players], self.schedule())
+        return make_optimizers(self.config, [player.name for player in self.bare_task.players], self.schedule())
 
     def about(self, mean=None, std=None):
         """The About of the task, for these statistics of the images; None where no image is looked at."""
@@ -124,9 +124,14 @@ class Setup:
             auxiliary_weight=self.config.loss.auxiliary_weight,
         )
 
-    def task(self, mean=None, std=None):
-        """The Task of the step, see `about`."""
+    def task(self, mean, std):
+        """The Task of the step, for these statistics of the images."""
         return make_task(self.config, self.kind, self.about(mean, std))
+
+    @functools.cached_property
+    def bare_task(self):
+        """The Task without statistics, for its players, names and parameters; made once: some tasks trace draws."""
+        return make_task(self.config, self.kind, self.about())
 
     def evaluator(self, task, feed):
         """The Evaluator of the task on a split."""
@@ -212,7 +217,7 @@ def set_up_allowed(config, *, devices=None):
     training_order(config, train, seed=config.seed)
     kind, loss = make_kind(config), make_loss(config, len(train.classes))
     setup = Setup(config, train, shape, crop, held_out, model, kind, loss, replicas, steps_per_epoch, total, Plan())
-    task = setup.task()
+    task = setup.bare_task
     _check_turns(config, task, replicas)
     check_task(config, kind, task, model, setup.about())
     setup.optimizers()  # which names schedules and optimizers of the user's own: a slip in one is found now

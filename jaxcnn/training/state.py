@@ -92,7 +92,7 @@ def create_state(setup, optimizers=None):
 
 def initial_state(key, numbers, setup, optimizers=None):
     """`create_state` from traced values: a run's key and its hyperparameters."""
-    task, optimizers = setup.task(), optimizers or setup.optimizers()
+    task, optimizers = setup.bare_task, optimizers or setup.optimizers()
     batch = zeros_batch(setup.shape, setup.fields)
     variables = setup.model.init(jax.random.fold_in(key, 0), batch, method=task.init)
     network = {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}

@@ -119,7 +119,7 @@ def test_a_run_with_crops_learns_and_its_network_opens(resident, colours, tmp_pa
 
 def first_step(setup, batch):
     """The metrics of one step on a batch, from the initial state."""
-    chunk = setup.replicas.map(make_chunk(setup.train_step(setup.task()), steps=1))
+    chunk = setup.replicas.map(make_chunk(setup.train_step(setup.bare_task), steps=1))
     state = setup.replicas.replicate(create_state(setup))
     return chunk(state, {}, setup.replicas.shard({key: value[None] for key, value in batch.items()}))[1]
 

@@ -87,7 +87,7 @@ def test_equals_numpy_on_exactly_n_images(tiny_config, images, records, devices,
 def test_one_evaluator_serves_many_networks(tiny_config, records):
     config = tiny_config({"evaluation.batch_size": 10})
     setup = set_up(config, devices=jax.devices()[:1])
-    evaluator = setup.evaluator(setup.task(), Feed(records, setup.replicas, seed=0))
+    evaluator = setup.evaluator(setup.bare_task, Feed(records, setup.replicas, seed=0))
     results = []
     for seed in (0, 1, 0):
         state = create_state(set_up(tiny_config({"seed": seed}), devices=jax.devices()[:1]))
