@@ -140,7 +140,7 @@ def check_name(name, table, *, kind):
         raise ValueError(f"unknown {kind} {name!r}; {nearest(name, table)}; one of your own: package.module:attribute")
 
 
-def check_options(name, function, options, *, given=0):
+def check_options(name, function, options, *, given=0, without=()):
     """Raises ValueError for an option that a function takes no keyword argument for.
 
     Args:
@@ -148,11 +148,12 @@ def check_options(name, function, options, *, given=0):
       function: whose arguments they become.
       options: their names.
       given: how many of its first arguments are not the user's.
+      without: names of others that are not.
     """
     parameters = inspect.signature(function).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    known = list(parameters)[given:]
+    known = [parameter for parameter in list(parameters)[given:] if parameter not in without]
     for option in options:
         if option not in known:
             raise ValueError(f"{name} takes no option {option!r}; {nearest(option, known)}")

@@ -4,7 +4,6 @@ Of those with an attribute `result` of "image" it is (image, features): they hav
 """
 
 import functools
-import inspect
 
 from jaxcnn import trust
 from jaxcnn.architectures import (
@@ -28,7 +27,6 @@ from jaxcnn.architectures import (
     zfnet,
 )
 from jaxcnn.architectures.claim import Claim
-from jaxcnn.errors import nearest
 
 __all__ = ["ARCHITECTURES", "CLAIMS", "Claim", "create"]
 
@@ -79,17 +77,6 @@ def create(name, **options):
 def create_allowed(name, **options):
     """`create` for a name that stands in a config, which may come from a file: the user must have allowed it before."""
     constructor = trust.resolve(name, ARCHITECTURES, kind="architecture")
-    known = _options(constructor)
-    for option in options:
-        if known is not None and option not in known:
-            raise ValueError(f"{name} takes no option {option!r}; {nearest(option, known)}")
+    fixed = constructor.keywords if isinstance(constructor, functools.partial) else ()
+    trust.check_options(name, constructor, options, without={"parent", "name", *fixed})  # Linen's own two
     return constructor(**options)
-
-
-def _options(constructor):
-    """The names of the keyword arguments that a constructor leaves open; None where it takes any."""
-    fixed = set(constructor.keywords) if isinstance(constructor, functools.partial) else set()
-    parameters = inspect.signature(constructor).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    return {parameter.name for parameter in parameters} - fixed - {"parent", "name"}  # Linen's own two
