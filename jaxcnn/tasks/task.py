@@ -92,6 +92,23 @@ def own_parts(tree, parts):
     return {name: tree[name] for name in tree if name in parts} if parts else tree
 
 
+class Sample(NamedTuple):
+    """How images are drawn from the network of a task that generates.
+
+    Labels are int32 (n,), the classes to show; a network that is not conditional ignores them. An image depends on
+    its own key and label alone, so that it is the same in a batch of any size.
+
+    Attributes:
+      codes: f(module, keys (n,), labels) -> (n, ...) float32, the network's random input; keys are typed PRNG keys.
+      images: f(module, codes, labels) -> (n, h, w, c) float32 in [0, 1], without labels or images of the data set.
+      conditional: whether an image shows the class of its label.
+    """
+
+    codes: Callable
+    images: Callable
+    conditional: bool = False
+
+
 class About(NamedTuple):
     """The material of a task: the data, as a run directory keeps them, and the functions of the config.
 
@@ -162,6 +179,7 @@ class Task(NamedTuple):
         this name returns for two images, does not fit the task; or None.
       before: f(module, batch) -> {field: (n, ...)}, recorded once over the training images with the network that the
         run begins with; fields of every training batch from then on. Or None.
+      sample: a Sample, or None where the network generates no images.
       undefined: names of measures that have no value on these data.
       stored: names of rows that are kept in evaluations/SPLIT-STEP.npz.
       whole_batch: the loss of an image depends on the others of the batch, see `gathered`: the batch cannot be cut into
@@ -180,6 +198,7 @@ class Task(NamedTuple):
     init: Callable = init_by_image
     check: Callable | None = None
     before: Callable | None = None
+    sample: Sample | None = None
     undefined: tuple = ()
     stored: tuple = ()
     whole_batch: bool = False
