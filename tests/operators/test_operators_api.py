@@ -7,19 +7,24 @@ import jax
 import pytest
 
 from jaxcnn import operators
+from jaxcnn.operators import regions
 
-PUBLIC = {name: getattr(operators, name) for name in operators.__all__}
+PUBLIC = {name: getattr(room, name) for room in (operators, regions) for name in room.__all__}
 FUNCTIONS = {name: f for name, f in PUBLIC.items() if inspect.isfunction(f) and f.__module__.startswith("jaxcnn")}
 MODULES = {name: m for name, m in PUBLIC.items() if inspect.isclass(m) and m.__module__.startswith("jaxcnn")}
+RESULTS = {name: MODULES.pop(name) for name in list(MODULES) if issubclass(MODULES[name], tuple)}
 LOOK_UPS = {"activation", "initializer"}
 ARRAYS = {"x", "kernel", "bias", "slopes", "keys", "mean", "variance", "scale", "coefficient"}
 ARRAYS |= {"logits", "teacher_logits", "heads", "targets", "pooled", "switches"}
-OF_ONE_AXIS = {"output_size", "fitting_padding"}  # arithmetic on a size, which comes first like an array
+ARRAYS |= {"boxes", "others", "anchors", "offsets", "difference", "scores", "key", "labels"}
+ARRAYS |= {"objects", "object_mask"}
+OF_A_SIZE = {"output_size": "size", "fitting_padding": "size", "anchors": "shape"}  # which comes first like an array
 
 
 def test_all_is_everything():
-    here = {name for name, value in vars(operators).items() if not name.startswith("_") and not inspect.ismodule(value)}
-    assert set(operators.__all__) == here
+    for room in (operators, regions):
+        here = {name for name, value in vars(room).items() if not name.startswith("_") and not inspect.ismodule(value)}
+        assert set(room.__all__) == here - {"regions"}
     assert {"conv2d", "max_pool", "dropout", "rbf_loss"} <= set(FUNCTIONS)
     assert {"Conv", "BatchNorm", "Dropout"} <= set(MODULES)
 
@@ -29,7 +34,7 @@ def test_functions_take_arrays_first_and_options_by_keyword(name):
     for parameter in inspect.signature(FUNCTIONS[name]).parameters.values():
         if name in LOOK_UPS:
             assert parameter.name == "name"
-        elif parameter.name in ({"size"} if name in OF_ONE_AXIS else ARRAYS):
+        elif parameter.name in ({OF_A_SIZE[name]} if name in OF_A_SIZE else ARRAYS):
             assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         else:
             assert parameter.kind is parameter.KEYWORD_ONLY, f"option {parameter.name} of {name} can be positional"
@@ -43,7 +48,7 @@ def test_functions_state_arguments_shapes_and_results(name):
     for parameter in inspect.signature(FUNCTIONS[name]).parameters:
         assert parameter in text[arguments:returns], f"{parameter} of {name} is not described"
     if name not in LOOK_UPS:
-        assert "(n" in text or "(..." in text or "shape" in text, f"{name} states no shape"
+        assert any(word in text for word in ("(n", "(m", "(...", "shape")), f"{name} states no shape"
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -53,6 +58,12 @@ def test_modules_are_linen_and_describe_their_attributes(name):
     for attribute in module.__dataclass_fields__:
         if attribute not in ("parent", "name", "bias_init", "scale_init", "use_bias", "groups"):
             assert attribute in text[text.index("Attributes:") :], f"{attribute} of {name} is not described"
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_describe_their_fields(name):
+    text = inspect.getdoc(RESULTS[name])
+    assert all(field in text[text.index("Attributes:") :] for field in RESULTS[name]._fields)
 
 
 def test_walk_catches_a_positional_option():

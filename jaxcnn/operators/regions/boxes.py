@@ -1,0 +1,97 @@
+"""Areas of boxes, their overlap, and the border of the image."""
+
+import jax.numpy as jnp
+
+
+def sides(boxes):
+    """Widths and heights, (..., 2); 0 where an edge lies beyond its opposite."""
+    return jnp.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+
+
+def areas(boxes):
+    """Areas in pixels.
+
+    A = max(x2 - x1, 0) * max(y2 - y1, 0)
+
+    Args:
+      boxes: (..., 4).
+    Returns:
+      (...), the dtype of boxes.
+    """
+    return jnp.prod(sides(boxes), axis=-1)
+
+
+def clip(boxes, *, size):
+    """Cuts boxes at the border of the image; one that lies outside becomes a line or a point on it.
+
+    Args:
+      boxes: (..., 4).
+      size: (height, width) of the image, numbers or traced scalars.
+    Returns:
+      (..., 4), the dtype of boxes.
+    """
+    height, width = (jnp.asarray(side, boxes.dtype) for side in size)
+    x, y = jnp.clip(boxes[..., 0::2], 0, width), jnp.clip(boxes[..., 1::2], 0, height)
+    return jnp.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], axis=-1)
+
+
+def inside(boxes, *, size, margin=0.0):
+    """Whether boxes lie within the image; anchors that cross its border are left out of training (Ren et al. 2015).
+
+    Args:
+      boxes: (..., 4).
+      size: (height, width) of the image, numbers or traced scalars.
+      margin: pixels by which a box may reach over the border.
+    Returns:
+      (...), bool.
+    """
+    height, width = size
+    first = (boxes[..., 0] >= -margin) & (boxes[..., 1] >= -margin)
+    return first & (boxes[..., 2] <= width + margin) & (boxes[..., 3] <= height + margin)
+
+
+def _intersections(boxes, others):
+    if boxes.ndim != 2 or others.ndim != 2:
+        raise ValueError(
+            f"expected boxes (n, 4) and (m, 4) of one image, got {boxes.shape} and {others.shape}: jax.vmap maps images"
+        )
+    first = jnp.maximum(boxes[:, None, :2], others[None, :, :2])
+    last = jnp.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return jnp.prod(jnp.maximum(last - first, 0), axis=-1)
+
+
+def iou(boxes, others):
+    """The overlap of every box with every other: intersection over union.
+
+    IoU = A(a & b) / (A(a) + A(b) - A(a & b)), 0 where both are empty
+
+    An empty box overlaps nothing, itself included.
+
+    Args:
+      boxes: (n, 4).
+      others: (m, 4).
+    Returns:
+      (n, m), the dtype of boxes, from 0 to 1.
+    Raises:
+      ValueError: another number of axes.
+    """
+    shared = _intersections(boxes, others)
+    union = areas(boxes)[:, None] + areas(others)[None] - shared
+    return jnp.where(shared > 0, shared / jnp.where(shared > 0, union, 1), 0)
+
+
+def covered(boxes, others):
+    """The share of every box that lies inside each other one: intersection over the area of the first.
+
+    COCO measures so how far a detection lies in a crowd.
+
+    Args:
+      boxes: (n, 4).
+      others: (m, 4).
+    Returns:
+      (n, m), the dtype of boxes, from 0 to 1; 0 of an empty box.
+    Raises:
+      ValueError: another number of axes.
+    """
+    shared = _intersections(boxes, others)
+    return jnp.where(shared > 0, shared / jnp.where(shared > 0, areas(boxes)[:, None], 1), 0)
