@@ -16,6 +16,7 @@ from jaxcnn.data.crop import ResizedCrop, ScaledCrop
 from jaxcnn.data.decode import decode_image
 from jaxcnn.data.fields import GEOMETRY, LABEL
 from jaxcnn.data.fit import DataError
+from jaxcnn.data.joined import Joined
 from jaxcnn.data.moments import channel_statistics, principal_components, statistics
 from jaxcnn.data.order import Order
 from jaxcnn.data.records import Records, Source
@@ -39,6 +40,7 @@ __all__ = [
     "Arrays",
     "Batches",
     "DataError",
+    "Joined",
     "Order",
     "Records",
     "ResizedCrop",

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+STREAMS = {"classes": 2, "images": 3, "places": 4, "kept": 5}  # spawn keys of a seed; the random crops have 1
+
 
 class Order:
     """The endless stream of record numbers of a training run: each epoch of n positions is a permutation of its own.
@@ -58,3 +60,9 @@ class Order:
         permutation = np.argsort(draws, kind="stable")
         self._recent = ((epoch, permutation), *recent[:1])
         return permutation
+
+
+def derived_seed(seed, stream, number=0):
+    """A seed for one of STREAMS, derived from another: a non-negative integer."""
+    words = np.random.SeedSequence(seed, spawn_key=(STREAMS[stream], number)).generate_state(4)
+    return int.from_bytes(words.astype("<u4").tobytes(), "little")

@@ -216,8 +216,9 @@ class Records:
         labels = getattr(self._source, "labels", None)
         if labels is None:
             raise InputError(
-                f"{self.name} cannot tell its labels without reading its images, which a sampler by class needs: give "
-                "its source a method labels(split), the class of each record."
+                f"{self.name} cannot tell its labels without reading its images, which a sampler by class, "
+                "config.data.keep and balanced class weights need: give its source a method labels(split), the class "
+                "of each record."
             )
         found = []
         for split, start, stop in self.parts:

@@ -11,10 +11,8 @@ import math
 import numpy as np
 
 from jaxcnn import trust
-from jaxcnn.data.order import Order
+from jaxcnn.data.order import Order, derived_seed
 from jaxcnn.errors import InputError, input_errors, nearest
-
-STREAMS = {"classes": 2, "images": 3, "places": 4}  # spawn keys of a seed; the random crops have 1
 
 
 def shuffle(labels, *, seed, batch_size):
@@ -37,9 +35,9 @@ class Balanced:
     def __init__(self, labels, *, seed, batch_size):
         self._batch_size, self._images = batch_size, _by_class(labels)
         self._each, extra = divmod(batch_size, len(self._images))
-        self._extra = _Groups(len(self._images), extra, seed=_seed(seed, "classes"))
-        self._orders = [Order(len(own), seed=_seed(seed, "images", c)) for c, own in enumerate(self._images)]
-        self._places = Order(batch_size, seed=_seed(seed, "places"))
+        self._extra = _Groups(len(self._images), extra, seed=derived_seed(seed, "classes"))
+        self._orders = [Order(len(own), seed=derived_seed(seed, "images", c)) for c, own in enumerate(self._images)]
+        self._places = Order(batch_size, seed=derived_seed(seed, "places"))
 
     def records(self, start, stop):
         """The image numbers at stream positions start .. stop - 1, int64 (stop - start,)."""
@@ -83,8 +81,9 @@ class Identities:
         self._batch_size, self._images = batch_size, _by_class(labels)
         if len(self._images) < identities:
             raise InputError(f"identities is {identities}, but the training images are of {len(self._images)} classes.")
-        self._classes = _Groups(len(self._images), identities, seed=_seed(seed, "classes"))
-        self._groups = [_Groups(len(own), images, seed=_seed(seed, "images", c)) for c, own in enumerate(self._images)]
+        self._classes = _Groups(len(self._images), identities, seed=derived_seed(seed, "classes"))
+        seeds = (derived_seed(seed, "images", c) for c in range(len(self._images)))
+        self._groups = [_Groups(len(own), images, seed=of) for own, of in zip(self._images, seeds, strict=True)]
 
     def records(self, start, stop):
         """The image numbers at stream positions start .. stop - 1, int64 (stop - start,)."""
@@ -216,9 +215,3 @@ def _of_batches(batch, size, start, stop):
     first = start // size
     parts = [np.zeros(0, np.int64), *(batch(number) for number in range(first, -(-stop // size)))]
     return np.concatenate(parts)[start - first * size : stop - first * size]
-
-
-def _seed(seed, stream, number=0):
-    """A seed of one of STREAMS, derived from the run's."""
-    words = np.random.SeedSequence(seed, spawn_key=(STREAMS[stream], number)).generate_state(4)
-    return int.from_bytes(words.astype("<u4").tobytes(), "little")

@@ -9,7 +9,7 @@ from jaxcnn import data, trust
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.training.rundir.data_changes import about_data, data_changes
 from jaxcnn.training.rundir.directory import read_about
-from jaxcnn.training.setup import load_records
+from jaxcnn.training.setup import load_records, load_training_records
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ class Opened(NamedTuple):
 def open_data(trained, split, *, name="", data_dir=""):
     """The `Opened` split of a run's data set or of another; see `Trained.open`."""
     config, kept = config_on(trained, name=name, data_dir=data_dir), read_about(trained.workdir)
+    if split != "train":  # added images may be gone
+        with config.unlocked():
+            config.data.add = ""
     _say_looked_up(trained.config, name)
     found = _same_elsewhere(config, kept) if name and "records" in kept else None
     if found is None:
@@ -77,6 +80,7 @@ def take_default_splits(config, name):
     with config.unlocked(), input_errors("--data"):
         splits = data.splits_of_allowed(name, data_dir=config.data.data_dir or None)
         config.data.update({split: splits.get(split) or "" for split in SPLITS})
+        config.data.keep, config.data.add = {}, ""
 
 
 def _same_elsewhere(config, kept):
@@ -89,7 +93,8 @@ def _same_elsewhere(config, kept):
 def _load(config, kept):
     """({split: Records}, how they differ from the data that the run kept a record of)."""
     try:
-        sets = {split: load_records(config, split) for split in SPLITS if split == "train" or config.data[split]}
+        sets = {"train": load_training_records(config)}
+        sets |= {split: load_records(config, split) for split in SPLITS[1:] if config.data[split]}
     except InputError as error:
         path = data.path_of(config.data.name)
         if path is None or os.path.isdir(path):

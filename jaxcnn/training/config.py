@@ -20,6 +20,7 @@ FREE_KEYS = ("data.data_dir", "data.workers", "checkpoint.keep")
 # Sections whose keys are the arguments of what is named beside them.
 OPTIONS = (
     *(f"{section}.options" for section in ("loss", "model", "optimizer", "sampler", "schedule", "task")),
+    "data.keep",
     "optimizers",
 )
 
@@ -27,9 +28,13 @@ OPTIONS = (
 class Config(ml_collections.ConfigDict):
     """A ConfigDict that takes NumPy's and JAX's numbers and arrays as Python's own: np.int64(32) is 32."""
 
+    def __init__(self, *args, **options):
+        super().__init__(*args, **{"allow_dotted_keys": True, **options})  # names of classes are keys of data.keep
+
     def __setitem__(self, key, value):
-        foreign = isinstance(value, ml_collections.ConfigDict) and not isinstance(value, Config)
-        super().__setitem__(key, Config(value) if foreign else plain(value))
+        value = value if isinstance(value, ml_collections.ConfigDict) else plain(value)
+        foreign = isinstance(value, ml_collections.ConfigDict | dict) and not isinstance(value, Config)
+        super().__setitem__(key, Config(value) if foreign else value)
 
 
 def plain(value):
@@ -61,6 +66,9 @@ def default_config():
             "train": "",
             "validation": "",
             "test": "",  # TFDS split expressions
+            "keep": Config(),  # of a class in train, so many images or a share of them: {"3": 0.05}
+            "keep_seed": 0,  # which images those are
+            "add": "",  # folder:<path> of class folders: more images for train
             "image_size": (),
             "channels": 0,
             "fit": "",  # crop: short side, then centre crop (the default); stretch; pad: centred on zeros

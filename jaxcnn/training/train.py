@@ -170,8 +170,7 @@ def _train(setup, keeper, *, quiet, profile, final_test, moved):
 
 
 def _say_moved(loop, moved, step):
-    if moved:
-        there, here = moved
+    for there, here in moved:
         loop.note({"event": "moved", "step": step, "from": there, "to": here})
         loop.progress.line(f"the data lie in {here} now, before in {there}")
 

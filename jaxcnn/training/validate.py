@@ -45,6 +45,7 @@ RANGES = {
     "steps_per_call": (0, None),
     "log_every": (1, None),
     "data.channels": (0, 4),
+    "data.keep_seed": (0, 2**32 - 1),
     "data.resize": (0, None),
     "data.workers": (0, 1024),  # each is a process of 200 MiB; check_workers asks this machine too
     "augment.pad_crop": (0, None),

@@ -11,18 +11,31 @@ def about_data(records, *, shape):
       shape: (h, w, c) of the images that the network gets.
     Returns:
       {"classes": names in the order of the labels, "shape": [h, w, c], "records": {split: number of images}}; of a
-      folder "files" too: {class: digest of its files}; and where an example holds anything but a label, "fields":
-      {name: [shape, dtype]}.
+      folder "files" too: {class: digest of its files}; where an example holds anything but a label, "fields":
+      {name: [shape, dtype]}; where classes were thinned "kept": {class: [images that stayed, images that there were]};
+      and of a folder of more images to train on, which "records" leave out, "added": {"name", "records", "files"}.
     """
     train = records["train"]
     files, fields = train.class_digests(), train.fields_at(shape)
+    counts, more = {split: len(found) for split, found in records.items()}, {}
+    if isinstance(train, data.Joined):
+        counts["train"], more = train.own_count, _about_joined(train)
     return {
         "classes": list(train.classes),
         "shape": list(shape),
-        "records": {split: len(found) for split, found in records.items()},
+        "records": counts,
         **({"files": files} if files else {}),
         **({} if fields == data.LABEL else {"fields": _as_json(fields)}),
+        **more,
     }
+
+
+def _about_joined(train):
+    kept, added = {name: list(counts) for name, counts in train.kept.items()}, train.added
+    if added is None:
+        return {"kept": kept}
+    about = {"name": added.name, "records": len(added), "files": added.class_digests()}
+    return {"added": about, **({"kept": kept} if kept else {})}
 
 
 def data_changes(then, now):
@@ -43,7 +56,19 @@ def data_changes(then, now):
     changes += _moved_files(then.get("files", {}), now.get("files", {}))
     if then.get("records") and then["records"] != now["records"]:
         changes.append(f"its numbers of images were {_counts(then['records'])} and are {_counts(now['records'])}")
-    return changes
+    return changes + _changes_of_added(then.get("added"), now.get("added"))
+
+
+def _changes_of_added(then, now):
+    if not (then and now):  # whether a run adds images its config says
+        return []
+    changes = _moved_files(then["files"], now["files"])
+    if set(then["files"]) != set(now["files"]):
+        names = (", ".join(about["files"]) for about in (then, now))
+        changes.append("their classes were {} and are {}".format(*names))
+    if then["records"] != now["records"]:
+        changes.append(f"there were {then['records']:,} of them and are {now['records']:,}")
+    return [f"of the images that config.data.add adds {change}" for change in changes]
 
 
 def _as_json(fields):

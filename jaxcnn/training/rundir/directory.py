@@ -56,7 +56,7 @@ def open_run(workdir, config, about=None, *, extend=False):
       about: what `about_data` says of the data, None where nothing is trained.
       extend: config.duration may be another; config.json is given the new one.
     Returns:
-      (where the data lay, where they lie) of a folder that was moved since the last start, else None.
+      [(where the data lay, where they lie)] of the folders that were moved since the last start.
     Raises:
       InputError: the directory holds a run of another config (shows the differences) or of data that have changed
         (says how), or cannot be written.
@@ -65,14 +65,13 @@ def open_run(workdir, config, about=None, *, extend=False):
         raise InputError(
             f"the run directory {path} has a name that is not UTF-8, which checkpoints need: give another."
         )
-    path, moved = workdir / "config.json", None
+    path, moved = workdir / "config.json", []
     if there := _config_there(workdir):
         changed = differences(there, config)
         changed = [row for row in changed if not (extend and row[0] == "duration")]
-        if about and (folder := [row for row in changed if _is_folder(*row)]):
-            changed.remove(folder[0])  # the same files may lie elsewhere now; whether they are the same comes next
-            _, there, here = folder[0]
-            moved = (there, here) if located(there) != here else None
+        for row in [row for row in changed if about and _is_folder(*row)]:
+            changed.remove(row)  # the same files may lie elsewhere now; whether they are the same comes next
+            moved += [row[1:]] if located(row[1]) != row[2] else []
         if changed:
             longer = (
                 " A longer duration, and nothing else: --extend." if "duration" in {key for key, *_ in changed} else ""
@@ -84,11 +83,12 @@ def open_run(workdir, config, about=None, *, extend=False):
             )
     begun = read_about(workdir) if about and (workdir / DATA).exists() else None
     if begun and (changes := data_changes(begun, about)):
-        what = f"has changed since the run in {workdir} began"
+        what = f"{config.data.name} has changed since the run in {workdir} began"
         if moved:
-            what = f"holds other data than {moved[0]}, on which the run in {workdir} began"
+            there, here = (" and ".join(paths) for paths in zip(*moved, strict=True))
+            what = f"{here} holds other data than {there}, on which the run in {workdir} began"
         raise InputError(
-            f"{config.data.name} {what}: {'; '.join(changes)}. The labels, the order and the held-out images would be "
+            f"{what}: {'; '.join(changes)}. The labels, the order and the held-out images would be "
             "others. Restore the data, or give another --workdir."
         )
     try:
@@ -103,7 +103,7 @@ def open_run(workdir, config, about=None, *, extend=False):
 
 
 def _is_folder(key, *names):
-    if key != "data.name" or None in map(path_of, names):
+    if key not in ("data.name", "data.add") or None in map(path_of, names):
         return False
     return len({name.partition(":")[0] for name in names}) == 1
 
