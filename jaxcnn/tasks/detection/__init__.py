@@ -1,0 +1,1 @@
+"""Detection: where the objects of an image are, and of which class."""

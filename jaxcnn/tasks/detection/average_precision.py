@@ -1,0 +1,90 @@
+"""Average precision of detections as PASCAL VOC defines it (Everingham et al. 2010, section 4.2)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+POINTS = 10  # recalls 0, 0.1, ..., 1 of VOC 2007
+
+
+class Curve(NamedTuple):
+    """The detections of a class, surest first, without those of ignored objects.
+
+    Attributes:
+      right: (m,) bool, whether each found an object first.
+      objects: how many there are to find.
+    """
+
+    right: np.ndarray
+    objects: int
+
+
+def average_precisions(objects, found, *, classes, threshold=0.5):
+    """AP of each class, by VOC's two definitions.
+
+    A detection goes to the object of its class that it overlaps most. It is right where IoU >= threshold and no surer
+    detection had that object; one more of an object is a mistake. An ignored object is neither missed nor a mistake.
+
+    Args:
+      objects: Objects.
+      found: Detections.
+      classes: their number, K.
+      threshold: the least IoU, of edges: VOC's own corners, which name pixels, give the same numbers.
+    Returns:
+      {"eleven": (K,), "area": (K,)} float64: `eleven_points` and `area_under` of each; NaN of a class without objects.
+    """
+    curves = [_curve(objects, found, number, threshold) for number in range(classes)]
+    return {
+        name: np.array([f(curve) for curve in curves]) for name, f in (("eleven", eleven_points), ("area", area_under))
+    }
+
+
+def eleven_points(curve):
+    """AP of VOC 2007: the mean, over recalls r of 0, 0.1, ..., 1, of the highest precision at a recall of r or more."""
+    if not curve.objects:
+        return np.nan
+    hits, precision = _precision(curve)
+    # whole numbers: 3 of 10 are at 0.3, which floats may miss
+    reached = [precision[hits * POINTS >= point * curve.objects] for point in range(POINTS + 1)]
+    return float(np.mean([values.max(initial=0) for values in reached]))
+
+
+def area_under(curve):
+    """AP from VOC 2010 on: the area under the curve of the highest precision at each recall or more."""
+    if not curve.objects:
+        return np.nan
+    hits, precision = _precision(curve)
+    highest = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.sum(highest * np.diff(hits, prepend=0)) / curve.objects)
+
+
+def _precision(curve):
+    """(hits so far, precision) after each detection."""
+    hits = np.cumsum(curve.right)
+    return hits, hits / np.arange(1, len(hits) + 1)
+
+
+def _curve(objects, found, number, threshold):
+    own = objects.there & (objects.classes == number)
+    taken = own & objects.ignored  # an ignored object is never found first
+    images, places = np.nonzero(found.there & (found.classes == number))
+    order = np.argsort(-found.scores[images, places], kind="stable")
+    right = []
+    for image, place in zip(images[order], places[order], strict=True):
+        overlaps = np.where(own[image], _overlaps(found.boxes[image, place], objects.boxes[image]), -1)
+        best = overlaps.argmax()
+        matched = overlaps[best] >= threshold
+        if matched and objects.ignored[image, best]:
+            continue
+        right.append(matched and not taken[image, best])
+        taken[image, best] |= matched
+    return Curve(np.array(right, bool), int((own & ~objects.ignored).sum()))
+
+
+def _overlaps(box, boxes):
+    """IoU of a box (4,) with boxes (k, 4), in float64, in which a threshold of 0.5 is met exactly."""
+    box, boxes = np.asarray(box, np.float64), np.asarray(boxes, np.float64)
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    shared = np.prod(np.maximum(sides, 0), axis=1)
+    union = np.prod(box[2:] - box[:2]) + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)

@@ -1,0 +1,48 @@
+"""True boxes and found ones of the images of a split, as the measures read them: NumPy arrays, padded."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Objects(NamedTuple):
+    """The truth of n images, at most k objects each.
+
+    Attributes:
+      boxes: (n, k, 4), edges (x1, y1, x2, y2) in pixels of the original image; see jaxcnn.operators.regions.
+      classes: (n, k) integers.
+      there: (n, k) bool, False where nothing is.
+      ignored: (n, k) bool: `difficult` of VOC, a crowd of COCO. It counts neither as missed nor, where it is found, as
+        a mistake.
+      areas: (n, k), by which COCO calls objects small, medium and large: of their outlines where a set has these. None
+        for those of the boxes.
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    there: np.ndarray
+    ignored: np.ndarray
+    areas: np.ndarray | None = None
+
+
+class Detections(NamedTuple):
+    """What was found in n images, at most d boxes each.
+
+    Attributes:
+      boxes: (n, d, 4), as those of Objects.
+      classes: (n, d) integers.
+      scores: (n, d), larger is surer.
+      there: (n, d) bool, False where nothing is.
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    there: np.ndarray
+
+
+def mean_of(values):
+    """The mean of the numbers of a sequence that are not NaN, or None without any."""
+    values = np.asarray(values, np.float64)
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else None
