@@ -14,13 +14,13 @@ the kernel; Odena et al. 2016 ("Deconvolution and checkerboard artifacts") compa
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
-from jaxcnn.architectures.image_output import check_output, finish, pad_to_multiple
+from jaxcnn.architectures.image_output import Autoencoder, check_output, finish, pad_to_multiple
 from jaxcnn.operators.activation import relu
 from jaxcnn.operators.convolution import Conv
 from jaxcnn.operators.normalization import BatchNorm
@@ -39,7 +39,7 @@ CLAIMS = {
 }
 
 
-class AutoencoderConv(nn.Module):
+class AutoencoderConv(Autoencoder):
     """A convolutional autoencoder for images of any size; other sizes than multiples of 2**K are padded inside.
 
     Attributes:
@@ -62,8 +62,6 @@ class AutoencoderConv(nn.Module):
     norm: Callable = BatchNorm
     dtype: Any = jnp.float32
 
-    result: ClassVar[str] = "image"
-
     def __post_init__(self):
         super().__post_init__()
         check_output(self.output)
@@ -71,13 +69,16 @@ class AutoencoderConv(nn.Module):
             raise ValueError(f"unknown decoder {self.decoder!r}; known: {', '.join(DECODERS)}")
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+    def __call__(self, x, *, train: bool, code=None):  # (n, h, w, c)
         hidden = {"use_bias": False, "dtype": self.dtype}
-        features, y = {}, pad_to_multiple(x, 2 ** len(self.widths))
-        for layer, width in enumerate(self.widths, start=1):
-            y = Conv(width, 3, stride=2, padding=1, name=f"conv{layer}", **hidden)(y)
-            y = features[f"conv{layer}"] = self._activated(y, f"norm{layer}", train)  # (n, h / 2**layer, ..., width)
-        y = features["code"] = Conv(self.code, 1, name="code", **hidden)(y)  # the norm to come would lose a bias
+        features = {}
+        if code is None:
+            y = pad_to_multiple(x, 2 ** len(self.widths))
+            for layer, width in enumerate(self.widths, start=1):
+                y = Conv(width, 3, stride=2, padding=1, name=f"conv{layer}", **hidden)(y)
+                y = features[f"conv{layer}"] = self._activated(y, f"norm{layer}", train)  # (n, h / 2**layer, ...)
+            code = Conv(self.code, 1, name="code", **hidden)(y)  # the norm to come would lose a bias
+        y = features["code"] = code
         y = Conv(self.widths[-1], 1, name="expand", **hidden)(y)
         y = features["expand"] = self._activated(y, "expand_norm", train)
         for layer in range(len(self.widths), 1, -1):

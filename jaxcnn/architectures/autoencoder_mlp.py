@@ -17,14 +17,14 @@ network from scratch.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
-from jaxcnn.architectures.image_output import check_output, finish
+from jaxcnn.architectures.image_output import Autoencoder, check_output, finish
 from jaxcnn.errors import look_up
 from jaxcnn.operators.activation import activation, initializer
 
@@ -58,7 +58,7 @@ def sparse_normal(key, shape, dtype=jnp.float32):
 INITIALISATIONS = {"suited": initializer, "sparse": lambda name: sparse_normal}  # f(activation) -> initializer
 
 
-class AutoencoderMLP(nn.Module):
+class AutoencoderMLP(Autoencoder):
     """An autoencoder of full connections for images of any one size: (n, h, w, c) -> the same, through a short code.
 
     Attributes:
@@ -81,23 +81,23 @@ class AutoencoderMLP(nn.Module):
     channels: int = 0
     dtype: Any = jnp.float32
 
-    result: ClassVar[str] = "image"
-
     def __post_init__(self):
         super().__post_init__()
         check_output(self.output)
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+    def __call__(self, x, *, train: bool, code=None):  # (n, h, w, c)
         act = activation(self.activation)
         init = look_up(self.initialisation, table=INITIALISATIONS, kind="initialisation")
         curved, straight = ({"kernel_init": init(name)} for name in (self.activation, "identity"))
         features, (n, h, w, c) = {}, x.shape
-        y = x.reshape(n, -1)
-        for layer, width in enumerate(self.hidden, start=1):
-            stage = f"encoder{layer}"
-            y = features[stage] = act(nn.Dense(width, dtype=self.dtype, name=stage, **curved)(y))  # (n, width)
-        y = features["code"] = nn.Dense(self.code, dtype=self.dtype, name="code", **straight)(y)  # (n, code)
+        if code is None:
+            y = x.reshape(n, -1)
+            for layer, width in enumerate(self.hidden, start=1):
+                stage = f"encoder{layer}"
+                y = features[stage] = act(nn.Dense(width, dtype=self.dtype, name=stage, **curved)(y))  # (n, width)
+            code = nn.Dense(self.code, dtype=self.dtype, name="code", **straight)(y)
+        y = features["code"] = code  # (n, code)
         for layer, width in reversed(list(enumerate(self.hidden, start=1))):
             stage = f"decoder{layer}"
             y = features[stage] = act(nn.Dense(width, dtype=self.dtype, name=stage, **curved)(y))

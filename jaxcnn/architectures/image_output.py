@@ -1,9 +1,38 @@
-"""The common part of networks that return an image: sizes that halvings do not fit, and the last step."""
+"""The common part of networks that return an image: sizes that halvings do not fit, a code, and the last step."""
 
+from typing import ClassVar
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 OUTPUTS = ("linear", "sigmoid")
+
+
+class Autoencoder(nn.Module):
+    """A network from image to image through a code, which can be used in halves.
+
+    `__call__(x, *, train, code=None)` returns (image, features), the code among the features as "code". With a code
+    given it decodes that: of x the shape alone counts then, and the features of the encoder are left out.
+    """
+
+    result: ClassVar[str] = "image"
+
+    def encode(self, x, *, train: bool = False):
+        """The codes (n, ...) of images (n, h, w, c)."""
+        return self(x, train=train)[1]["code"]
+
+    def decode(self, code, shape, *, train: bool = False):
+        """The images of codes.
+
+        Args:
+          code: (n, ...), as `encode` returns it for images of this shape.
+          shape: (h, w, c) of an image that the network gets.
+          train: as in a call.
+        Returns:
+          (n, h, w, c'), float32.
+        """
+        return self(jnp.zeros((len(code), *shape)), train=train, code=code)[0]
 
 
 def pad_to_multiple(x, multiple):
