@@ -2,7 +2,7 @@
 
 A row is "match", "erratum" or "protocol" as the ledger says; "drift" where the recomputed value no longer rounds to
 what is printed, or the true value of an erratum is no longer found; "missing" where the architecture, or the layer or
-stage that the number is of, does not exist.
+stage that the number is of, does not exist; "absent" where it is recomputed from a data set that is not here.
 """
 
 import functools
@@ -18,6 +18,7 @@ import rich.console
 import rich.markup
 import rich.table
 
+from jaxcnn import data
 from jaxcnn.analysis.accounting import result_name
 from jaxcnn.analysis.ledger import LEDGER, Entry
 from jaxcnn.analysis.summary import summarize
@@ -26,15 +27,26 @@ from jaxcnn.errors import InputError, nearest
 
 FAULTS = ("drift", "missing")
 WIDTH = 200  # columns of a table that goes into a file or a pipe
-STYLES = {"match": "green", "erratum": "yellow", "protocol": "dim", "drift": "bold red", "missing": "bold red"}
+STYLES = {
+    "match": "green",
+    "erratum": "yellow",
+    "protocol": "dim",
+    "absent": "dim",
+    "drift": "bold red",
+    "missing": "bold red",
+}
 
 
 class Missing(Exception):
     """An architecture, a layer or a stage that a number is of does not exist."""
 
 
+class Absent(Exception):
+    """A data set that a number is recomputed from is not here."""
+
+
 class Row(NamedTuple):
-    """An entry, its recomputed value (None where nothing recomputes it) and the verdict; detail says what is gone."""
+    """An entry, its recomputed value (None where nothing recomputes it) and the verdict; detail says what lacks."""
 
     entry: Entry
     recomputed: Any
@@ -125,12 +137,13 @@ def _is_below(path, parts):
     return any(path == part or path.startswith(f"{part}/") for part in parts)
 
 
-def audit(names=None, *, ledger=LEDGER, report=lambda done, total: None):
+def audit(names=None, *, ledger=LEDGER, data_dir="", report=lambda done, total: None):
     """Recomputes the ledger.
 
     Args:
       names: the architectures, or "lectures", whose numbers to recompute; None or empty for all.
       ledger: sequence of Entry.
+      data_dir: where sets of tensorflow-datasets lie, from which some numbers are recomputed; empty for TFDS's own.
       report: called with how many of the numbers are recomputed, and of how many.
     Returns:
       A list of Row, in the order of the ledger.
@@ -141,30 +154,43 @@ def audit(names=None, *, ledger=LEDGER, report=lambda done, total: None):
     for name in names or ():
         if name not in subjects:
             raise InputError(f"no printed numbers of {name!r}; {nearest(name, subjects)}")
-    networks, rows = {}, []
+    made, rows = {}, []
     chosen = [entry for entry in ledger if not names or entry.subject in names]
     for entry in chosen:
-        rows.append(_row(entry, networks))
+        rows.append(_row(entry, made, data_dir))
         report(len(rows), len(chosen))
     return rows
 
 
-def _row(entry, networks):
+def _row(entry, made, data_dir):
+    """The Row of an entry; `made` keeps the networks and images that several entries are of."""
     if entry.subject != "lectures" and entry.subject not in CLAIMS:
         return Row(entry, None, "missing", f"there is no architecture {entry.subject}")
-    if entry.measure is None and entry.formula is None:
-        return Row(entry, None, entry.status)
-    if entry.formula:
-        recomputed = entry.formula()
-        return Row(entry, recomputed, entry.verdict(recomputed))
-    key = entry.subject, json.dumps(dict(entry.options), sort_keys=True)
     try:
-        if key not in networks:
-            networks[key] = Network(entry.subject, entry.options)
-        recomputed = entry.measure(networks[key])
+        if entry.formula:
+            recomputed = entry.formula()
+        elif entry.measure:
+            key = entry.subject, json.dumps(dict(entry.options), sort_keys=True)
+            made[key] = made.get(key) or Network(entry.subject, entry.options)
+            recomputed = entry.measure(made[key])
+        elif entry.from_images:
+            made[entry.data] = made.get(entry.data) or _images(entry.data, data_dir)
+            recomputed = entry.from_images(*made[entry.data])
+        else:
+            return Row(entry, None, entry.status)
     except Missing as error:
         return Row(entry, None, "missing", str(error))
+    except Absent as error:
+        return Row(entry, None, "absent", str(error))
     return Row(entry, recomputed, entry.verdict(recomputed))
+
+
+def _images(name, data_dir):
+    """The images of train and test of a data set."""
+    try:
+        return tuple(data.read_all(data.load(name, split, data_dir=data_dir))["image"] for split in ("train", "test"))
+    except ValueError as error:
+        raise Absent(f"{name} cannot be read: {error}") from error
 
 
 def show(rows, *, as_json=False):
@@ -181,7 +207,7 @@ def show(rows, *, as_json=False):
     console = rich.console.Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     console.print(table)
     for row in rows:
-        if row.verdict in ("erratum", *FAULTS):
+        if row.verdict in ("erratum", "absent", *FAULTS):
             console.print(rich.markup.escape(explanation(row)), soft_wrap=True)
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in STYLES}
     console.print(", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n or verdict in ("match", "drift")))

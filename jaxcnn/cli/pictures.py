@@ -33,6 +33,7 @@ def add(verb):
     activations.add_argument("--channels", type=int, default=16, metavar="N", help="of a stage, at most; default: 16")
     _add_cam(of_images(kind(_cam, "cam", "where in an image the network sees a class")))
     _add_tsne(of_split(kind(_tsne, "tsne", "a map of images by what a stage makes of them")))
+    _add_latent(of_split(kind(_latent, "latent", "the code of an autoencoder, and walks between two images in it")))
     of_split(kind(_confusion, "confusion", "which class is taken for which"))
     mistakes = of_split(kind(_mistakes, "mistakes", "the wrong predictions that the network was surest of"))
     mistakes.add_argument("--limit", type=int, default=24, metavar="N", help="how many at most; default: 24")
@@ -56,11 +57,23 @@ def _add_cam(parser):
 
 def _add_tsne(parser):
     parser.add_argument("--stage", required=True, help="a stage, or the module path of a layer")
+    _add_map(parser)
+    parser.add_argument("--thumbnails", action="store_true", help="the images instead of points")
+    parser.add_argument("--html", default=None, metavar="FILE.html", help="write an interactive page too")
+
+
+def _add_map(parser):
     parser.add_argument("--count", type=int, default=500, metavar="N", help="images, drawn at random; default: 500")
     parser.add_argument("--perplexity", type=float, default=30.0, help="about how many neighbours; default: 30")
     parser.add_argument("--seed", type=int, default=0, help="of the draw and of t-SNE; default: 0")
-    parser.add_argument("--thumbnails", action="store_true", help="the images instead of points")
-    parser.add_argument("--html", default=None, metavar="FILE.html", help="write an interactive page too")
+
+
+def _add_latent(parser):
+    parser.add_argument("--data", default="", metavar="NAME", help="another data set than the run's, of its classes")
+    parser.add_argument("--data_dir", default="", metavar="DIR", help="where TFDS sets lie; default: as the run had it")
+    _add_map(parser)
+    parser.add_argument("--pairs", type=int, default=6, metavar="N", help="walks; default: 6")
+    parser.add_argument("--steps", type=int, default=9, metavar="N", help="images of a walk; default: 9")
 
 
 def _visualize(arguments):
@@ -217,6 +230,32 @@ def _tsne(arguments):
         write_text(arguments.html, page)
         print(arguments.html)
     return draw_tsne(places, sample, trained.classes, title=title, thumbnails=arguments.thumbnails)
+
+
+def _latent(arguments):
+    """Draws the code of an autoencoder: images where their codes lie, and walks from one image to another:
+
+      python -m jaxcnn visualize latent --workdir RUN --split test --output latent.png
+
+    A code of two numbers is drawn as it is, a longer one by t-SNE. A walk decodes codes on the straight line between
+    those of two images, of two classes where there are classes; the images themselves stand at its ends.
+    """
+    from jaxcnn.evaluation.latent import choose_pairs, latent_of, walk
+    from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.latent import draw_latent, lay_out, read_codes
+
+    check_positive(arguments, "count", "pairs", "steps")
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    latent = latent_of(trained)
+    records = trained.open(arguments.split, name=arguments.data, data_dir=arguments.data_dir).records
+    with input_errors("latent"), counting("images") as report:
+        coded = read_codes(trained, latent, records, count=arguments.count, seed=arguments.seed, report=report)
+        places = lay_out(coded.codes, perplexity=arguments.perplexity, seed=arguments.seed)
+    pairs = choose_pairs(coded.labels, arguments.pairs, seed=arguments.seed)
+    walks = walk(trained, latent.decode, coded.codes, pairs, steps=arguments.steps)
+    how = "" if coded.codes[0].size == 2 else "t-SNE of "
+    title = f"{trained.config.model.name}, code: {how}{len(places)} images of {arguments.split}"
+    return draw_latent(coded, walks, trained.classes, places=places, title=title)
 
 
 def _confusion(arguments):

@@ -5,6 +5,7 @@ from PIL import Image, UnidentifiedImageError
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError
+from jaxcnn.evaluation.latent import choose_pairs, latent_of, pca_beside, walk
 from jaxcnn.evaluation.restored import restored_examples
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.files import local_path, write_text
@@ -16,10 +17,12 @@ from jaxcnn.training.setup import load_records
 from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.history import classifies, restores
+from jaxcnn.visualize.latent import read_codes
 from jaxcnn.visualize.report import Picture, RunReport, run_report
 
 EXAMPLE_IMAGES = 512
 RESTORED_IMAGES = 6
+WALKED_IMAGES, WALKS, WALK_STEPS = 100, 6, 9
 PICTURES = "pictures"  # the folder of a run whose PNGs its report shows
 
 
@@ -27,10 +30,10 @@ def write_report(workdir):
     """Writes report.html, one self-contained page, and curves.png into a run directory.
 
     Of a classifier the examples are held-out images, of a network that restores images the first ones of the test split
-    (of validation without one); they are left out where the data set is not there any more. Code
-    that the run names and the user has not allowed is not executed; a sentence says what is left out for it. Of a task
-    the report reads the measures that the run directory holds. Pictures are the PNGs of the run's folder `pictures`,
-    by name.
+    (of validation without one), of an autoencoder walks between codes of that split too, and the error of PCA; they are
+    left out where the data set is not there any more. Code that the run names and the user has not allowed is not
+    executed; a sentence says what is left out for it. Of a task the report reads the measures that the run directory
+    holds. Pictures are the PNGs of the run's folder `pictures`, by name.
 
     Returns:
       The path of report.html.
@@ -55,14 +58,13 @@ def write_report(workdir):
         classes=classes,
         confusion=np.array(counted["confusion"]) if counted else None,
         confusion_split=counted["split"] if counted else "",
-        examples=shown if classifies(kind) and shown else [],
         checkpoint_step=step,
         parameters=parameters,
         pictures=tuple(_picture(file) for file in sorted((workdir / PICTURES).glob("*.png"))),
         left_out=left_out,
         task=task,
         kind=kind,
-        restored=shown if restores(kind) else None,
+        **{"examples": [], **shown},
     )
     path = workdir / "report.html"
     write_text(path, run_report(report))
@@ -81,24 +83,24 @@ def _picture(file):
 
 
 def _of_network(workdir, kind):
-    """(step of the best checkpoint, number of parameters, what is shown of it, sentences about what was left out)."""
+    """(step of the best checkpoint, number of parameters, parts of the RunReport, sentences about what is left out)."""
     shows = _shows(kind)
     try:
         trained = Trained(workdir)
     except trust.Untrusted as error:
         with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
             missed = f"Parameters and {shows[0].lower()}" if shows else "The parameters"
-            return checkpoints.resolve("best"), None, None, (f"{missed} are left out. {error}",)
+            return checkpoints.resolve("best"), None, {}, (f"{missed} are left out. {error}",)
     if not shows:
-        return trained.step, trained.parameters(), None, ()
+        return trained.step, trained.parameters(), {}, ()
     try:
         return trained.step, trained.parameters(), shows[1](trained), ()
     except trust.Untrusted as error:
-        return trained.step, trained.parameters(), None, (f"{shows[0]} are left out. {error}",)
+        return trained.step, trained.parameters(), {}, (f"{shows[0]} are left out. {error}",)
 
 
 def _shows(kind):
-    """(What a report shows of a network of this kind, f(trained) that makes it), or None."""
+    """(What a report shows of a network of this kind, f(trained) -> parts of the RunReport), or None."""
     if classifies(kind):
         return "Predictions", _examples
     return ("Restored images", _restored) if restores(kind) else None
@@ -107,11 +109,23 @@ def _shows(kind):
 def _restored(trained):
     split = "test" if trained.config.data.test else "validation"
     try:
-        return restored_examples(trained, split, count=RESTORED_IMAGES)
+        return {"restored": restored_examples(trained, split, count=RESTORED_IMAGES), **_code(trained, split)}
     except trust.Untrusted:
         raise
     except (InputError, OSError):  # a loader of the user's own may say so by any OSError
-        return None
+        return {}
+
+
+def _code(trained, split):
+    """What is shown of a network's code, {} where it has none or there are no two images."""
+    records = trained.open(split).records
+    try:
+        latent = latent_of(trained)
+        coded = read_codes(trained, latent, records, count=WALKED_IMAGES)
+    except ValueError:
+        return {}
+    walks = walk(trained, latent.decode, coded.codes, choose_pairs(coded.labels, WALKS), steps=WALK_STEPS)
+    return {"code": (coded, walks), "pca": pca_beside(trained, split) if split == "test" else None}
 
 
 def _examples(trained):
@@ -120,12 +134,13 @@ def _examples(trained):
     except trust.Untrusted:
         raise
     except (InputError, OSError):  # a loader of the user's own may say so by any OSError
-        return []
+        return {}
     chosen = np.random.default_rng(0).permutation(len(records))[:EXAMPLE_IMAGES]
     batch = records.read(np.sort(chosen))
     probabilities = trained.probabilities(batch["image"])
-    return [
+    examples = [
         Example(image, int(label), row)
         for image, label, row, mask in zip(batch["image"], batch["label"], probabilities, batch["mask"], strict=True)
         if mask
     ]
+    return {"examples": examples}

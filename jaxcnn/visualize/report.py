@@ -9,7 +9,7 @@ import numpy as np
 from jaxcnn.evaluation.restored import Restored
 from jaxcnn.tasks import CLASSIFICATION, Kind
 from jaxcnn.training.selection import few_images
-from jaxcnn.visualize import class_sections, page, restorations
+from jaxcnn.visualize import class_sections, latent, page, restorations
 from jaxcnn.visualize.curves import draw_curves, panels_of
 from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.history import (
@@ -58,6 +58,8 @@ class RunReport:
       task: config.task.name.
       kind: its Kind, of which the measures and the selection are read.
       restored: a jaxcnn.evaluation.restored.Restored, of a network that restores images, or None.
+      code: (jaxcnn.visualize.latent.Coded, jaxcnn.evaluation.latent.Walks) of an autoencoder, or None.
+      pca: (components, summed squared error of a test image), of PCA with as many as the code has numbers, or None.
     """
 
     name: str
@@ -76,6 +78,8 @@ class RunReport:
     task: str = "classification"
     kind: Kind = CLASSIFICATION
     restored: Restored | None = None
+    code: tuple | None = None
+    pca: tuple[int, float] | None = None
 
 
 def run_report(run: RunReport) -> str:
@@ -102,7 +106,7 @@ def _sections_of(kind):
     """((heading, f(RunReport) -> Html or None), ...) that only runs of this kind have."""
     if classifies(kind):
         return class_sections.SECTIONS
-    return restorations.SECTIONS if restores(kind) else ()
+    return (*restorations.SECTIONS, *latent.SECTIONS) if restores(kind) else ()
 
 
 def _task_words(run):

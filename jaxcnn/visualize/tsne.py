@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import sklearn.decomposition
 import sklearn.manifold
@@ -57,13 +58,23 @@ def sample_stage(trained, records, stage, *, count, seed=0, report=None):
         values = read_stage(trained.model, variables, trained.normalise(images), stage)
         return values.mean(axis=(1, 2)) if values.ndim == 4 else values.reshape(len(values), -1)
 
+    positions, batch, vectors = draw_images(trained, records, read, count=count, seed=seed, report=report)
+    images = batch["image"]
+    return Sample(images, batch["label"], positions, vectors.astype(np.float32), trained.probabilities(images))
+
+
+def draw_images(trained, records, function, *, count, seed, report=None):
+    """Draws images without replacement and applies a function to them.
+
+    Args:
+      trained, records, function: as in `Inference.stream`.
+      count, seed, report: as in `sample_stage`.
+    Returns:
+      (positions (n,), the batch as Records.read returns it, the function's pytree), of all images that can be read.
+    """
     drawn = np.sort(np.random.default_rng(seed).permutation(len(records))[:count])
-    found = [
-        (batch["image"], batch["label"], positions, vectors.astype(np.float32))
-        for positions, batch, vectors in trained.stream(read, records, positions=drawn, report=report)
-    ]
-    images, labels, positions, vectors = map(np.concatenate, zip(*found, strict=True))
-    return Sample(images, labels, positions, vectors, trained.probabilities(images))
+    found = trained.stream(function, records, positions=drawn, report=report)
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
 def check_perplexity(perplexity, count):
@@ -118,26 +129,32 @@ def draw_tsne(places, sample, classes, *, title="", thumbnails=False):
     figure = new_figure(10.5, max(8.4 * (places[:, 1].max() + 2 * margin) + 0.4, 4))
     axes = figure.subplots()
     axes.set_title(literal(title, limit=110), loc="left", fontsize=11)
+    wrong = sample.predicted != sample.labels
     if thumbnails:
         _draw_thumbnails(axes, places, sample)
     else:
-        _draw_points(axes, places, sample)
+        draw_points(axes, places, sample.labels, wrong)
     axes.set_xlim(-margin, places[:, 0].max() + margin)
     axes.set_ylim(-margin, places[:, 1].max() + margin)
     axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_color("#e5e7eb")
-    _explain(axes, sample, classes, thumbnails)
+    hide_scales(axes)
+    explain_classes(axes, sample.labels, classes, rings=not thumbnails and wrong.any(), frames=thumbnails)
     return figure
 
 
-def _draw_points(axes, places, sample):
-    wrong = sample.predicted != sample.labels
-    for label in np.unique(sample.labels):
+def hide_scales(axes):
+    """Leaves a light frame of axes whose numbers say nothing."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_color("#e5e7eb")
+
+
+def draw_points(axes, places, labels, ringed):
+    """Draws a point (n, 2) in the colour and shape of its class; those that are ringed (n,) bool lie above."""
+    for label in np.unique(labels):
         color, marker = look(label)
-        for chosen, ring, width, above in ((~wrong, "white", 0.4, 2), (wrong, "#111827", 1.3, 3)):
-            x, y = places[chosen & (sample.labels == label)].T
+        for chosen, ring, width, above in ((~ringed, "white", 0.4, 2), (ringed, "#111827", 1.3, 3)):
+            x, y = places[chosen & (labels == label)].T
             edge = {"edgecolors": ring, "linewidths": width, "zorder": above}
             axes.scatter(x, y, s=30, color=color, marker=marker, gid=f"class {label}", **edge)
 
@@ -150,14 +167,15 @@ def _draw_thumbnails(axes, places, sample):
         axes.plot(*frame, linewidth=1.6, zorder=2, **style(label))
 
 
-def _explain(axes, sample, classes, thumbnails):
+def explain_classes(axes, labels, classes, *, rings=False, frames=False):
+    """Names beside a map the classes of its points, or of its frames, and what a ring says."""
     handles, names = [], []
-    for label in np.unique(sample.labels):
+    for label in np.unique(labels):
         color, marker = look(label)
         point = {"color": color, "marker": marker, "linestyle": "", "markersize": 7}
-        handles.append(Line2D([], [], **({"linewidth": 2, **style(label)} if thumbnails else point)))
+        handles.append(Line2D([], [], **({"linewidth": 2, **style(label)} if frames else point)))
         names.append(literal(classes[label], limit=24))
-    if not thumbnails and (sample.predicted != sample.labels).any():
+    if rings:
         handles.append(Line2D([], [], color="white", marker="o", linestyle="", markeredgecolor="#111827"))
         names.append("predicted wrong")
     place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}

@@ -31,7 +31,8 @@ def test_no_number_drifts(subject):
     rows = audit([subject])
     assert rows
     assert [(row.entry.name, row.recomputed, row.detail) for row in rows if row.verdict in FAULTS] == []
-    assert all(row.verdict == row.entry.status for row in rows)
+    assert all(row.verdict == ("absent" if row.detail else row.entry.status) for row in rows)
+    assert all(row.entry.from_images for row in rows if row.detail)
     recomputable = [row for row in rows if row.entry.measure or row.entry.formula]
     assert all(row.recomputed is not None for row in recomputable)
 
@@ -50,11 +51,12 @@ def test_every_entry_says_what_it_is():
         assert entry.name.startswith(f"{entry.subject}/")
         assert entry.quantity in QUANTITIES and entry.status in STATUSES, entry.name
         assert entry.source and entry.printed, entry.name
-        assert not (entry.measure and entry.formula), entry.name
+        recomputed = [way for way in (entry.measure, entry.formula, entry.from_images) if way]
+        assert len(recomputed) <= 1 and bool(entry.from_images) <= bool(entry.data), entry.name
         if entry.status == "match":
-            assert (entry.measure or entry.formula) and not entry.reason, entry.name
+            assert recomputed and not entry.reason, entry.name
         if entry.status == "protocol":
-            assert not (entry.measure or entry.formula) and entry.protocol, entry.name
+            assert not recomputed and entry.protocol, entry.name
         if entry.quantity == "error":
             assert entry.data and entry.protocol and entry.images, entry.name
             assert all(part is None or 0 < part < 100 for part in entry.value), entry.name
@@ -150,6 +152,26 @@ def test_what_does_not_exist_is_missing_by_name(capsys):
     assert show(audit(ledger=[gone, layer, stage])) == 1
     out = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert "no architecture lenet6" in out and "no layer C4" in out and "no stage S3" in out
+
+
+def test_a_number_of_a_data_set_is_absent_where_that_is_not(tmp_path, capsys):
+    options = {"from_images": lambda train, test: len(train) + len(test)}
+    here, away = (dataclasses.replace(_entry("1,797"), data=name, **options) for name in ("digits", "tfds:mnist"))
+    rows = audit(ledger=[here, away], data_dir=str(tmp_path))
+    assert [(row.verdict, row.recomputed) for row in rows] == [("match", 1797), ("absent", None)]
+    assert show(rows) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        f"absent: lectures/x: printed 1,797, tfds:mnist cannot be read: tfds:mnist is not prepared in {tmp_path}" in out
+    )
+    assert "1 match, 1 absent, 0 drift" in out
+    assert audit(ledger=[dataclasses.replace(here, printed="1,798")])[0].verdict == "drift"
+
+
+@pytest.mark.long  # 70,000 images are decoded
+def test_pca_on_mnist_is_the_number_of_the_paper(shared):
+    (row,) = audit(ledger=_of("autoencoder_mlp/pca/error"), data_dir=str(shared / "tfds"))
+    assert row.verdict == "match" and row.recomputed == pytest.approx(13.8663, abs=1e-4)
 
 
 def test_names_choose_and_an_unknown_one_is_refused():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 QUANTITIES = (
-    "parameters", "macs", "shape", "receptive_field", "error", "recipe", "activations", "connections",
+    "parameters", "macs", "shape", "receptive_field", "error", "squared error", "recipe", "activations", "connections",
 )  # fmt: skip
 STATUSES = ("match", "erratum", "protocol")
 
@@ -29,13 +29,16 @@ class Entry:
       status: "match", the recomputed value rounds to the printed one; "erratum", it does not, and `true` is right;
         "protocol", it cannot be recomputed here.
       measure: what recomputes it from an `audit.Network` of the subject.
-      formula: what recomputes it from nothing; only one of the two.
+      formula: what recomputes it from nothing.
+      from_images: what recomputes it from the images of `data`, f(train, test), uint8 (n, h, w, c) each; only one of
+        the three.
       true: the right value of an erratum.
       reason: why an erratum is one, or why a number is of this architecture, where that can be asked.
       to: what it is rounded to, where that is not the last digit that is printed: 10e6 for the "60M" of AlexNet.
       kilo: 1000, or 1024 where the K of the source is that.
       options: of the architecture, where the number is of another variant than the default.
-      data, protocol, images: of an error: data set and split, how it is tested, on how many images.
+      data, protocol, images: of an error: data set and split, how it is tested, on how many images; data of a number
+        that is recomputed from images: the name under which they are loaded.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Entry:
     status: str
     measure: Callable | None = None
     formula: Callable | None = None
+    from_images: Callable | None = None
     true: Any = None
     reason: str = ""
     to: float | None = None

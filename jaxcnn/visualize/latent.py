@@ -1,0 +1,142 @@
+"""The code of an autoencoder: where images lie in it, and walks between two of them, decoded on the way."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxcnn.visualize import page
+from jaxcnn.visualize.figure import literal, new_figure, plain_axes, png_bytes, show_image
+from jaxcnn.visualize.tsne import draw_images, draw_points, embed, explain_classes, hide_scales
+
+WIDTH, MAP = 9.0, 6.4  # inches of a picture, and the height of the map in it
+GAP = 0.08  # of an image's side, between the images of a strip
+
+
+class Coded(NamedTuple):
+    """Images of a split: uint8 (n, h, w, c); their labels (n,) int, all 0 without classes; their codes (n, ...)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    codes: np.ndarray
+
+
+def read_codes(trained, latent, records, *, count, seed=0, report=None):
+    """The `Coded` of images that are drawn without replacement; count, seed and report as in `sample_stage`.
+
+    Raises:
+      ValueError: fewer than two images can be read.
+    """
+    _, batch, codes = draw_images(trained, records, latent.encode, count=count, seed=seed, report=report)
+    if len(codes) < 2:
+        raise ValueError("a walk is between two images; fewer can be read")
+    return Coded(batch["image"], batch.get("label", np.zeros(len(codes), np.int32)), codes)
+
+
+def lay_out(codes, *, perplexity=30.0, seed=0):
+    """Places (n, 2) of codes (n, ...): a code of two numbers itself, else by t-SNE, see `embed`."""
+    flat = codes.reshape(len(codes), -1)
+    return flat if flat.shape[1] == 2 else embed(flat, perplexity=perplexity, seed=seed)
+
+
+def draw_latent(coded, walks, classes, *, places=None, title=""):
+    """Draws the places of images, a point each in the colour of its class, and below them the walks.
+
+    Of a code of two numbers the axes are these, and the walks are arrows.
+
+    Args:
+      coded: a `Coded`.
+      walks: a `Walks` between its images.
+      classes: names of the classes; may be empty.
+      places: (n, 2), of `lay_out`; None for the walks alone.
+      title: text above the places.
+    Returns:
+      A matplotlib Figure.
+    """
+    sheet = _strips(coded.images, walks)
+    height = (WIDTH - 1) * sheet.shape[0] / sheet.shape[1] + 0.6
+    if places is None:
+        figure = new_figure(WIDTH, height)
+        below = figure
+    else:
+        figure = new_figure(WIDTH, MAP + height)
+        above, below = figure.subfigures(2, 1, height_ratios=(MAP, height))
+        _draw_places(above.subplots(), coded, places, walks.pairs, classes, title)
+    _draw_walks(below.subplots(), sheet, coded.labels[walks.pairs], classes)
+    return figure
+
+
+def _draw_places(axes, coded, places, pairs, classes, title):
+    if coded.codes[0].size == 2:
+        plain_axes(axes, title=title, xlabel="first number of the code", ylabel="second number of the code")
+        _draw_arrows(axes, places[pairs])
+    else:
+        axes.set_title(title, loc="left", fontsize=12, fontweight="bold", parse_math=False)
+        hide_scales(axes)
+        axes.set_aspect("equal")
+    draw_points(axes, places, coded.labels, np.zeros(len(places), bool))
+    if classes:
+        explain_classes(axes, coded.labels, classes)
+
+
+def _draw_arrows(axes, ends):
+    arrow = {"arrowstyle": "->", "color": "#111827", "linewidth": 1.1}
+    plate = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "#111827", "linewidth": 0.8}
+    for number, (start, end) in enumerate(ends, start=1):
+        axes.annotate("", end, start, arrowprops=arrow, zorder=4)
+        axes.annotate(str(number), start, fontsize=8, zorder=5, ha="center", va="center", bbox=plate)
+
+
+def _strips(images, walks):
+    """Float (h', w', c): a row a walk, between the images that it joins."""
+    ends = images[walks.pairs] / np.float32(255)
+    gap = max(1, round(GAP * min(images.shape[1:3])))
+    rows = []
+    for (first, last), way in zip(ends, walks.images, strict=True):
+        parts = [np.pad(image, ((0, gap), (0, gap), (0, 0)), constant_values=1) for image in (first, *way, last)]
+        between = np.ones((parts[0].shape[0], 2 * gap, first.shape[2]), np.float32)
+        rows.append(np.concatenate([parts[0], between, *parts[1:-1], between, parts[-1]], axis=1))
+    return np.concatenate(rows)[:-gap, :-gap]
+
+
+def _draw_walks(axes, sheet, labels, classes):
+    """Draws the strips, each with its number and the classes of its ends."""
+    show_image(axes, sheet)
+    axes.set_title(
+        "From image to image: what the codes on the straight line between theirs are decoded to", fontsize=10
+    )
+    row = len(sheet) / len(labels)
+    names = [
+        f": {literal(classes[a], limit=12)} to {literal(classes[b], limit=12)}" if classes else "" for a, b in labels
+    ]
+    texts = [f"{number}{name}" for number, name in enumerate(names, start=1)]
+    axes.set_yticks([row * (number + 0.5) for number in range(len(labels))], texts, fontsize=8.5)
+    axes.tick_params(length=0)
+
+
+def code_section(run):
+    """The walks of a report's run and, where it was found, the error of PCA; None of a network without a code."""
+    if run.code is None:
+        return None
+    walks = page.plate(
+        png_bytes(draw_latent(*run.code, run.classes)),
+        "walks between the codes of two images",
+        caption="The images themselves stand at the ends. `visualize latent` also draws where images lie.",
+        class_="drawn photographs",
+    )
+    return page.join(walks, _beside_pca(run))
+
+
+def _beside_pca(run):
+    """A table of the summed squared error on test, of the network and of PCA."""
+    rows = [row for row in run.evaluations if (row.get("split"), row.get("step")) == ("test", run.checkpoint_step)]
+    if run.pca is None or not rows:
+        return None
+    components, error = run.pca
+    lines = [
+        (rows[-1]["architecture"], components, page.compact(rows[-1].get("sse"))),
+        ("principal components of the training images", components, page.compact(error)),
+    ]
+    return page.table(("code", "numbers", "summed squared error of a test image"), lines, numeric=(1, 2))
+
+
+SECTIONS = (("Latent code", code_section),)
