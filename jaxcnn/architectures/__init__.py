@@ -1,6 +1,7 @@
 """Architectures by name: a Linen module each, `model.apply(variables, x, train=...)` -> (logits, features).
 
-Of those with an attribute `result` of "image" it is (image, features): they have no classes.
+An attribute `result` names another first value: "image" of autoencoders and restoring networks, or "source", the
+logit of being real, of a discriminator. Generative networks have methods besides, see jaxcnn.tasks.adversarial.
 """
 
 import functools
@@ -10,7 +11,9 @@ from jaxcnn.architectures import (
     alexnet,
     autoencoder_conv,
     autoencoder_mlp,
+    bagan,
     convnet,
+    dcgan,
     densenet,
     dncnn,
     googlenet,
@@ -30,7 +33,7 @@ from jaxcnn.architectures.claim import Claim
 
 __all__ = ["ARCHITECTURES", "CLAIMS", "Claim", "create"]
 
-PAPERS = (  # in the order of their years, those that return an image behind those that return logits
+PAPERS = (  # in the order of their years, behind those that return logits
     lenet,
     mlp,
     convnet,
@@ -49,6 +52,8 @@ PAPERS = (  # in the order of their years, those that return an image behind tho
     autoencoder_conv,
     unet,
     dncnn,
+    dcgan,
+    bagan,
 )
 ARCHITECTURES = {name: model for paper in PAPERS for name, model in paper.MODELS.items()}
 CLAIMS = {name: claim for paper in PAPERS for name, claim in paper.CLAIMS.items()}

@@ -78,7 +78,7 @@ def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
         raise InputError("a population trains in one process.")
     members = Members(len(configs), devices)
     setup = set_up(shared, devices=list(members.mesh.devices.flat)[:1])
-    if setup.bare_task.before is not None:
+    if setup.bare_task.before is not None or setup.bare_task.begin is not None:
         raise InputError(
             f"task {shared.task.name} records answers of the network that a run begins with: it is for runs alone (a "
             "study of them: --runner local)."

@@ -5,12 +5,15 @@ A run names its kind in config.task.name: a key of TASKS, or `package.module:att
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError
+from jaxcnn.tasks.adversarial import ACGAN, GAN
+from jaxcnn.tasks.bagan import BAGAN
 from jaxcnn.tasks.classification import CLASSIFICATION
 from jaxcnn.tasks.forgetting import FORGETTING
 from jaxcnn.tasks.reconstruction import RECONSTRUCTION
 from jaxcnn.tasks.task import (
     AXIS,
     About,
+    Beginning,
     Kind,
     Measure,
     Player,
@@ -29,6 +32,7 @@ __all__ = [
     "RECONSTRUCTION",
     "TASKS",
     "About",
+    "Beginning",
     "Kind",
     "Measure",
     "Player",
@@ -44,7 +48,10 @@ __all__ = [
 ]
 
 TASKS = {
+    "acgan": ACGAN,
+    "bagan": BAGAN,
     "classification": CLASSIFICATION,
+    "gan": GAN,
     "learning_without_forgetting": FORGETTING,
     "reconstruction": RECONSTRUCTION,
 }

@@ -109,6 +109,19 @@ class Sample(NamedTuple):
     conditional: bool = False
 
 
+class Beginning(NamedTuple):
+    """How a run changes the network that it begins with, once, by all training images.
+
+    Attributes:
+      record: f(module, batch) -> {name: (n, ...)}, of that network; the batch has the images as they are stored.
+      change: f(variables, recorded) -> variables of the same shapes, {"params", "batch_stats"}, on the host from NumPy
+        arrays; recorded are those of all images.
+    """
+
+    record: Callable
+    change: Callable
+
+
 class About(NamedTuple):
     """The material of a task: the data, as a run directory keeps them, and the functions of the config.
 
@@ -179,6 +192,7 @@ class Task(NamedTuple):
         this name returns for two images, does not fit the task; or None.
       before: f(module, batch) -> {field: (n, ...)}, recorded once over the training images with the network that the
         run begins with; fields of every training batch from then on. Or None.
+      begin: a Beginning, or None where a run begins with the network as it was drawn or as config.finetune has it.
       sample: a Sample, or None where the network generates no images.
       undefined: names of measures that have no value on these data.
       stored: names of rows that are kept in evaluations/SPLIT-STEP.npz.
@@ -198,6 +212,7 @@ class Task(NamedTuple):
     init: Callable = init_by_image
     check: Callable | None = None
     before: Callable | None = None
+    begin: Beginning | None = None
     sample: Sample | None = None
     undefined: tuple = ()
     stored: tuple = ()

@@ -1,4 +1,7 @@
-"""Answers of the network that a run begins with to the training images, recorded once: fields of every batch then."""
+"""Answers of the network that a run begins with to the training images, recorded once.
+
+They become fields of every batch (Task.before), or the network is changed by them (Task.begin).
+"""
 
 import jax
 import numpy as np
@@ -35,14 +38,10 @@ def recorded_before(setup, task, feed, state, workdir, *, resumed):
             f"task {name} records what the network says of images that lie on the device, but these are streamed. "
             "config.data.resident='yes' puts them there."
         )
-    if setup.config.augment.crop != "none":
-        raise InputError(
-            f"task {name} records what the network says of whole images, once; config.augment.crop would ask for other "
-            "ones."
-        )
+    _check_whole(setup)
     path = workdir / RECORDED
     if not resumed:
-        found = _record(setup, task, feed, state)
+        found = _record(setup, task.before, feed, state)
         if jax.process_index() == 0:
             with replaced(path) as temporary:
                 safetensors.save_file(found, temporary)
@@ -50,11 +49,39 @@ def recorded_before(setup, task, feed, state, workdir, *, resumed):
     return safetensors.load_file(path)
 
 
-def _record(setup, task, feed, state):
+def begun(setup, task, feed, state):
+    """The State before the first step with the network changed by task.begin.
+
+    A run that is resumed has it in its checkpoint.
+
+    Args:
+      setup, task, feed, state: as in `recorded_before`; the images may be streamed.
+    Raises:
+      InputError: the training images are cut at random, or do not suffice.
+    """
+    _check_whole(setup)
+    recorded = _record(setup, task.begin.record, feed, state)
+    variables = jax.device_get({"params": state.params, "batch_stats": state.batch_stats})
+    network = setup.replicas.replicate(task.begin.change(variables, recorded))
+    average = None if state.ema is None else jax.tree.map(lambda x: x.copy(), network)
+    return state.replace(**network, ema=average)
+
+
+def _check_whole(setup):
+    if setup.config.augment.crop != "none":
+        raise InputError(
+            f"task {setup.config.task.name} records what the network says of whole images, once; config.augment.crop "
+            "would ask for other ones."
+        )
+
+
+def _record(setup, function, feed, state):
+    """{name: (n, ...)} of f(module, batch) on the training images as they are stored."""
+
     def record(variables, data, inputs):
         batch = assemble_batch(data, jax.tree.map(lambda x: x[0], inputs))
         batch = {name: as_float(x) if x.dtype == np.uint8 else x for name, x in batch.items()}
-        found = setup.model.apply(variables, batch, method=task.before)
+        found = setup.model.apply(variables, batch, method=function)
         return (), lax.all_gather(found, AXIS, tiled=True)
 
     program = setup.replicas.map_evaluation(record)

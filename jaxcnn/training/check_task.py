@@ -39,6 +39,9 @@ def check_task(config, kind, task, model, about):
             with dropout_checked(model, config.model.name) if own else contextlib.nullcontext():
                 terms = _on_an_axis(lambda v: _objective(task, player, model, numbers, batch, v), variables)  # noqa: B023
         _check_terms(name, kind, player.name, terms, game=len(task.players) > 1)
+    if task.begin is not None:
+        with _slips_of(config, "record of begin"):
+            jax.eval_shape(lambda v: model.apply(v, batch, method=task.begin.record), variables)
     with _slips_of(config, "score of infer"):
         scores = _on_an_axis(lambda v: _scores(task, model, batch, v), variables)
     if not isinstance(scores, Scores):

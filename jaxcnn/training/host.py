@@ -177,9 +177,12 @@ def memory_of(config, step, *, seconds=0.0, unlogged=0.0, rows=None, plateau=UNS
 
 
 def headline(kind):
-    """The measures of a Kind that a line of progress shows: losses, then what chooses the best checkpoint."""
+    """The measures of a Kind that a line of progress shows: losses, then what chooses the best checkpoint.
+
+    Where nothing chooses, all that are of no player.
+    """
     losses = [name for name in kind.measures if name.rpartition("/")[2] == "loss"]
-    return tuple(dict.fromkeys((*losses, *kind.selects)))
+    return tuple(dict.fromkeys((*losses, *(kind.selects or (name for name in kind.measures if "/" not in name)))))
 
 
 def said(kind, row):

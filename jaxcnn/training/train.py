@@ -8,7 +8,7 @@ import jax
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
-from jaxcnn.training.before import recorded_before
+from jaxcnn.training.before import begun, recorded_before
 from jaxcnn.training.bounds import check_workers
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.divergence import Diverged
@@ -155,6 +155,8 @@ def _train(setup, keeper, *, quiet, profile, final_test, moved):
         feed = _feed(loop, "train")
         loop.data, loop.task = feed.data, setup.task(*statistics_of(setup, feed, workdir))
         _set_state(loop, resumed, memory, extension)
+        if loop.task.begin is not None and not resumed:
+            loop.state = begun(setup, loop.task, feed, loop.state)
         if loop.task.before is not None:
             recorded = recorded_before(setup, loop.task, feed, loop.state, workdir, resumed=resumed > 0)
             loop.data = {**loop.data, **setup.replicas.replicate(recorded)}

@@ -95,19 +95,25 @@ def make_plan(config, model, shape, steps, **made):
     factors = []
     for begin in (0, *boundaries):
         still = {name for name in frozen if starts.get(name, float("inf")) > begin}
-        factors.append(_factors(shapes, {**rates, **dict.fromkeys(still, 0.0)}))
+        now = _factors(shapes, {**rates, **dict.fromkeys(still, 0.0)})
+        factors.append({key: by_name(tree, now[key]) for key, tree in variables.items()})
     return Plan(frozenset(head), tuple(boundaries), tuple(factors))
 
 
 def _factors(shapes, rates):
-    """{"params", "batch_stats"} as Plan.factors; statistics stay where they or all parameters of their module do."""
+    """{"params", "batch_stats"} of {name: factor}; statistics stay where they or all parameters of their module do."""
     params = {name: rates.get(name, 1.0) for name in shapes["params"]}
     stats = {}
     for name in shapes["batch_stats"]:
         module = name.rpartition("/")[0]
         own = [factor for other, factor in params.items() if other.rpartition("/")[0] == module]
         stats[name] = float(rates.get(name) != 0 and (not own or any(own)))
-    return {"params": unflatten_dict(params, sep="/"), "batch_stats": unflatten_dict(stats, sep="/")}
+    return {"params": params, "batch_stats": stats}
+
+
+def by_name(tree, values):
+    """A nested dict like `tree` with the leaves of {name: value}; a key may hold a "/", as those of nn.SpectralNorm."""
+    return unflatten_dict({path: values["/".join(path)] for path in flatten_dict(tree)})
 
 
 def _head(patterns, model, shape, shapes, made):

@@ -4,10 +4,10 @@ import pathlib
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 
 from jaxcnn.errors import InputError, nearest
-from jaxcnn.training.finetune.plan import matches
+from jaxcnn.training.finetune.plan import by_name, matches
 from jaxcnn.training.rundir.code import warn_of_changed_code
 from jaxcnn.training.rundir.directory import read_statistics
 from jaxcnn.training.rundir.named_arrays import compare
@@ -39,9 +39,9 @@ def begin_from_source(state, config, plan, replicas):
         ours |= {f"{key}/{name}": tensor for name, tensor in tensors}
     kept = {name: tensor for name, tensor in ours.items() if name.partition("/")[2] not in plan.head}
     compare(given, kept, f"{settings.source}, checkpoint {source.step}, under the new head {', '.join(plan.head)},")
-    made = unflatten_dict({**ours, **replicas.replicate(jax.tree.map(np.asarray, given))}, sep="/")
-    params, stats = made["params"], made.get("batch_stats", {})
-    network = {"params": params, "batch_stats": stats}
+    made = {**ours, **replicas.replicate(jax.tree.map(np.asarray, given))}
+    network = by_name({"params": state.params, "batch_stats": state.batch_stats}, made)
+    network = {"batch_stats": {}, **network}
     average = None if state.ema is None else jax.tree.map(lambda x: x.copy(), network)
     return state.replace(**network, ema=average), source.step
 
