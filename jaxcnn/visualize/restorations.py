@@ -16,15 +16,26 @@ def restorations(run):
     """A row for each example: input, output, target, and four times output - target around grey."""
     if run.restored is None or not len(run.restored.given):
         return None
-    rows = [_row(*images) for images in zip(*run.restored[1:], strict=True)]
-    sheet = np.concatenate([part for row in rows for part in (row, np.full((GAP, *row.shape[1:]), 255, np.uint8))])
     words = f"Images of {run.restored.split}. From the left: input, output, target, and {GAIN} times the difference "
     return page.plate(
-        _png(sheet[:-GAP]),
+        _png(contact_sheet(run.restored)),
         "input, output, target and difference of restored images",
         caption=f"{words}of output and target (grey: none).",
         class_="drawn photographs",
     )
+
+
+def contact_sheet(restored):
+    """The same rows as one picture.
+
+    Args:
+      restored: a Restored of one image or more.
+    Returns:
+      uint8 (height, width, c), or (height, width) of grey images.
+    """
+    rows = [_row(*images) for images in zip(*restored[1:], strict=True)]
+    sheet = np.concatenate([part for row in rows for part in (row, np.full((GAP, *row.shape[1:]), 255, np.uint8))])
+    return sheet[:-GAP, :, 0] if sheet.shape[-1] == 1 else sheet[:-GAP]
 
 
 def _row(given, restored, target):
@@ -43,7 +54,7 @@ def _enlarged(image):
 
 def _png(image):
     buffer = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(buffer, format="PNG")
+    Image.fromarray(image).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
