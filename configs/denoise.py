@@ -12,7 +12,7 @@ from jaxcnn import default_config
 
 
 def get_config():
-    """Adam on the squared error, batch 16, rate 0.002 with cosine decay over 4,000 steps."""
+    """Adam on the squared error, batch 16, rate 0.002 with cosine decay over 3,000 steps."""
     config = default_config()
     config.data.name = "images:photos"
     config.data.image_size, config.data.resize = (64, 64), 256
@@ -21,7 +21,7 @@ def get_config():
     config.model.name, config.model.options = "unet_small", {"width": 16, "residual": True}
     config.task.name, config.task.options = "reconstruction", {"corrupt": "noise", "sigma": 25.0}
     config.batch_size = 16
-    config.duration = "4000 steps"
+    config.duration = "3000 steps"
     config.optimizer.name, config.optimizer.learning_rate = "adam", 2e-3
     config.schedule.name, config.schedule.warmup = "cosine", "5%"
     config.evaluation.every = config.checkpoint.every = "10%"

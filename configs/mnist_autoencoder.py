@@ -11,7 +11,7 @@ from jaxcnn import default_config
 
 
 def get_config():
-    """Relu, Adam on the squared error, batch 256, rate 0.002 with cosine decay over 80 epochs; no pretraining."""
+    """Relu, Adam on the squared error, batch 256, rate 0.002 with cosine decay over 60 epochs; no pretraining."""
     config = default_config()
     config.data.name = "tfds:mnist"
     config.data.train, config.data.validation, config.data.test = "train[:98%]", "train[98%:]", "test"
@@ -19,7 +19,7 @@ def get_config():
     config.model.options.activation = "relu"
     config.task.name, config.task.options = "reconstruction", {"corrupt": "identity", "loss": "squared"}
     config.batch_size = 256
-    config.duration = "80 epochs"
+    config.duration = "60 epochs"
     config.optimizer.name, config.optimizer.learning_rate = "adam", 2e-3
     config.schedule.name, config.schedule.warmup = "cosine", "5%"
     config.evaluation.every = config.checkpoint.every = "10%"

@@ -39,7 +39,7 @@ def study():
     config.augment.flip = config.augment.vertical_flip = True
     config.model.name, config.model.options = "unet_small", {"width": 16, "residual": True}
     config.task.name, config.task.options = "reconstruction", {"corrupt": "pair"}
-    config.batch_size, config.duration = 8, "600 steps"
+    config.batch_size, config.duration = 8, "400 steps"
     config.optimizer.name, config.optimizer.learning_rate = "adam", 2e-3
     config.schedule.name, config.schedule.warmup = "cosine", "5%"
     config.evaluation.every = config.checkpoint.every = "10%"

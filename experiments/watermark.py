@@ -9,7 +9,7 @@ Protocol: texts and signs of 1 to 6 glyphs, drawn at random in shape, place, tur
     input) and removed.
 Refuted if: the U-Net's PSNR inside the mark is not above the autoencoder's beyond what the spread of the seeds explains
     (paired t), or not 6 dB above that with the mark kept.
-Cost: 6 runs of a few seconds on 2 CPU cores with the embedded digits; of about 5 minutes with 1,000 photographs.
+Cost: 6 runs of a few seconds on 2 CPU cores with the embedded digits; of 1 to 4 minutes with 1,000 photographs.
     PHOTOS holds class folders, whose classes are not used:
     python -m jaxcnn sweep experiments/watermark.py --scale folder:PHOTOS --workdir runs/watermark
 """
@@ -33,6 +33,7 @@ def study(scale="digits"):
     if is_large(scale):
         config.data.resize = 5 * config.data.image_size[0] // 4
         config.augment.crop, config.augment.crop_scale = "scaled", (1.0, 1.25)
+        config.duration = "20 epochs"
     config.batch_size = 32
     config.task.name, config.task.options = "reconstruction", {"corrupt": "watermark", "loss": "absolute"}
     config.model.options = {}
