@@ -7,21 +7,37 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, look_up
 from jaxcnn.operators import loss as losses
 from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms
 
 
-def create(about):
+def create(about, *, class_weights=None):
     """The Task of labelling images with the classes of `about`.
 
     Training minimises about.loss of the smoothed (and mixed) labels, plus about.auxiliary_weight times the loss of
     each auxiliary head: the features named aux1, aux2, ... are logits. The logged loss is the network's own.
 
+    With weights w of the classes an image i with targets t_i counts v_i = sum_c w_c t_ic, and
+
+      sum_i v_i loss_i / sum_i v_i
+
+    over the images of a batch is minimised and logged: of whole labels, torch's CrossEntropyLoss(weight). Evaluation
+    weighs every image alike.
+
     Outputs of `infer`: "logits" and "probabilities", (n, K) float32, and the network's "features".
+
+    Args:
+      about: an About.
+      class_weights: "balanced", n / (K n_c) of class c with n_c of the n training images (scikit-learn's
+        compute_class_weight; a class without images weighs 0 and is none of the K); {class: weight}, 1 for those
+        without; or None, all alike.
+    Raises:
+      ValueError: a class is unknown or a weight is not a positive number.
     """
+    weights = _class_weights(about, class_weights)
     return Task(
-        players=(Player("classifier", functools.partial(_objective, about)),),
+        players=(Player("classifier", functools.partial(_objective, about, weights)),),
         infer=functools.partial(infer, about),
         score=functools.partial(_score, about),
         prepare=functools.partial(_prepare, about),
@@ -54,12 +70,37 @@ def _unmix_masked(mask, mixed, own):
     return jnp.where(whole.reshape(-1, *[1] * (own.ndim - 1)) > 0, mixed, own)
 
 
-def _objective(about, module, batch, numbers):
+def _class_weights(about, given):
+    """float32 (K,), or None where all classes weigh alike."""
+    if given is None:
+        return None
+    if given == "balanced":
+        return None if about.counts is None else balanced_weights(about.counts())
+    if not hasattr(given, "keys"):
+        raise ValueError(f"class_weights is {given!r}; it is 'balanced' or {{class: weight}}")
+    for name, weight in given.items():
+        look_up(name, table=dict.fromkeys(about.classes), kind="class of class_weights")
+        if isinstance(weight, bool) or not (isinstance(weight, int | float) and 0 < weight < np.inf):
+            raise ValueError(f"class_weights: the weight of '{name}' is {weight!r}; it is a positive number")
+    return np.array([given.get(name, 1) for name in about.classes], np.float32)
+
+
+def balanced_weights(counts):
+    """float32 (K,): n / (K n_c) of a class with n_c of n images, 0 of one without, which is none of the K."""
+    counts = np.asarray(counts)
+    there = counts > 0
+    return np.where(there, counts.sum() / (there.sum() * np.maximum(counts, 1)), 0).astype(np.float32)
+
+
+def _objective(about, weights, module, batch, numbers):
     logits, features = module(about.normalise(batch["image"]), train=True)
     own = about.loss(logits, batch["targets"])
     auxiliary = sum(about.loss(head, batch["targets"]) for head in auxiliary_logits(features))
-    loss = own + about.auxiliary_weight * auxiliary
-    return Terms(loss, {"loss": lax.stop_gradient(own), **accuracy(logits, batch["label"])})
+    loss, right = own + about.auxiliary_weight * auxiliary, accuracy(logits, batch["label"])
+    if weights is None:
+        return Terms(loss, {"loss": lax.stop_gradient(own), **right})
+    counts = jnp.sum(batch["targets"] * weights[None], axis=1)
+    return Terms(counts * loss, {"loss": lax.stop_gradient((counts * own, counts)), **right}, counts)
 
 
 def infer(about, module, batch):

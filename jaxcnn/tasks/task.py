@@ -145,6 +145,7 @@ class About(NamedTuple):
     mix: Callable | None = None
     loss: Callable | None = None
     auxiliary_weight: float = 0.0
+    counts: Callable | None = None
 
     def normalise(self, images):
         """(images - mean) / std of images (n, h, w, c) on the [0, 1] scale."""
@@ -166,6 +167,10 @@ def means_alone(n, means, sums, rows):
 
 def _no_details(n, means, sums, rows):
     return {}
+
+
+def _no_notices(values):
+    return ()
 
 
 def init_by_image(module, batch):

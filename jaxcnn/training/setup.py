@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcnn import data, trust
 from jaxcnn.augment import RECIPES, make_augment, make_mix
@@ -123,7 +124,12 @@ class Setup:
             mix=make_mix(self.config.augment),
             loss=self.loss,
             auxiliary_weight=self.config.loss.auxiliary_weight,
+            counts=self._counts,
         )
+
+    def _counts(self):
+        """The training images of each class, int64 (K,)."""
+        return np.bincount(self.train.labels(), minlength=len(self.classes))
 
     def task(self, mean, std):
         """The Task of the step, for these statistics of the images."""
