@@ -3,6 +3,7 @@
 import json
 import sys
 
+from jaxcnn.cli import samples
 from jaxcnn.cli.terminal import check_writable, counting, table, trusting
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
@@ -80,6 +81,10 @@ def _add_evaluate(parser):
     parser.add_argument("--dense", action="store_true", help="evaluate the whole image, and its mirror image")
     parser.add_argument("--whole", action="store_true", help="of restored images: each at its own size; not logged")
     parser.add_argument("--output", default=None, metavar="FILE.csv", help="write the table there too")
+    parser.add_argument("--classifier", default=None, metavar="RUN", help="measure generated images by this classifier")
+    parser.add_argument("--per-class", type=int, default=500, metavar="N", help="generated images; default: 500")
+    parser.add_argument("--seed", type=int, default=0, help="of generated images; default: 0")
+    parser.add_argument("--stage", default="", help="of the classifier's features; default: the last before its logits")
 
 
 def _add_run(parser, **options):
@@ -164,9 +169,16 @@ def _evaluate(arguments):
 
       python -m jaxcnn evaluate --workdir RUN --split test --crops 1 10 144
       python -m jaxcnn evaluate --workdir RUN RUN RUN --crops 10 --scales 256 384 512 --dense --output table.csv
+
+    With --classifier the samples of a network that generates are measured: whether a classifier takes each for its
+    class, their Fréchet distance to the real images of --split on its features, and how various those of a class are.
+
+      python -m jaxcnn evaluate --workdir RUN --classifier CLASSIFIER_RUN --split test
     """
     from jaxcnn.evaluation.trained import Trained
 
+    if arguments.classifier is not None:
+        return _measure_samples(arguments)
     several = len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.output
     if several and arguments.whole:
         raise InputError("--whole is of one run whose network restores images, without crops, scales or a table.")
@@ -187,6 +199,12 @@ def _evaluate(arguments):
             ("class", "accuracy"),
             [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
         )
+
+
+def _measure_samples(arguments):
+    if len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.whole:
+        raise InputError("--classifier measures the samples of one run, without crops, scales or --whole.")
+    return samples.measure(arguments)
 
 
 def _evaluate_whole(trained, arguments):

@@ -134,6 +134,7 @@ class About(NamedTuple):
       mix: f(key, images, targets) -> (images, targets), of config.augment, or None.
       loss: f(logits, targets) -> (n,), of config.loss.
       auxiliary_weight: config.loss.auxiliary_weight.
+      counts: f() -> integers (K,), the training images of each class; None where nothing is trained.
     """
 
     classes: tuple
@@ -190,6 +191,8 @@ class Task(NamedTuple):
       inputs: f(batch) -> batch: evaluation's counterpart of prepare; what it draws derives from batch["index"].
       finish: f(n, means, sums, rows) -> {measure: float or None}, on the host, from NumPy arrays over a whole split.
       details: f(n, means, sums, rows) -> JSON kept beside the measures in evaluations.jsonl.
+      notices: f({measure: value} of an evaluation on held-out images) -> sentences on what is wrong, said while it
+        trains and in the report.
       describe: f({output: array} of one image) -> JSON of a prediction, or None where `predict` is not offered; an
         output named "features" is left out.
       init: f(module, batch), which touches every parameter once.
@@ -213,6 +216,7 @@ class Task(NamedTuple):
     inputs: Callable = _batch_as_it_is
     finish: Callable = means_alone
     details: Callable = _no_details
+    notices: Callable = _no_notices
     describe: Callable | None = None
     init: Callable = init_by_image
     check: Callable | None = None

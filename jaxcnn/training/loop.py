@@ -10,6 +10,7 @@ from jaxcnn.training.compilation import compiled
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.host import headline, said
 from jaxcnn.training.processes.preemption import Preempted
+from jaxcnn.training.samples import Sampler, Samples, keep_samples
 from jaxcnn.training.step import make_chunk
 
 
@@ -40,6 +41,7 @@ class Loop:
         self.evaluate_every, self.save_every = setup.steps("evaluation.every"), setup.steps("checkpoint.every")
         self.task = self.data = self.state = self.validation = None
         self.programs, self.pending, self.unlogged, self.ended = {}, [], 0.0, False
+        self.sampler = None
 
     def active(self):
         """[(number, host)] of the runs that still train."""
@@ -156,14 +158,33 @@ class Loop:
 
     def _evaluate(self, step):
         """Evaluates on the held-out slice; {number: {measure: value} of those that choose the best state}."""
-        found = self.validation(evaluation_variables(self.state))
+        variables = evaluation_variables(self.state)
+        found = self.validation(variables)
         scales = [host.plateau.scale for host in self.hosts]
         rows = {number: host.held_out_row(step, found[number]) for number, host in self.active()}
         self.progress.line(held_out_line(self.setup.kind, step, list(rows.values())))
+        self._say(step, {number: list(self.task.notices(row)) for number, row in rows.items()})
+        if self.task.sample is not None:
+            self._sample(step, variables)
         if [host.plateau.scale for host in self.hosts] != scales:
             self._scale_rates()
         self.ended = all(host.patience_exhausted() for _, host in self.active())
         return {number: self.hosts[number].chosen_by(row) for number, row in rows.items()}
+
+    def _sample(self, step, variables):
+        """Keeps the images that the networks make of fixed codes."""
+        self.sampler = self.sampler or Sampler(self.setup, self.task, self.layout)
+        images = self.sampler(variables)
+        for number, host in self.active():
+            keep_samples(host.workdir, Samples(step, self.sampler.classes, images[number]))
+        self._say(step, {number: self.sampler.notices(images[number]) for number, _ in self.active()})
+
+    def _say(self, step, notices):
+        """Prints and logs sentences on the runs, {number: sentences}."""
+        for number, sentences in notices.items():
+            for text in sentences:
+                self.hosts[number].log.write({"event": "notice", "step": step, "text": text})
+                self.progress.line(text if len(self.hosts) == 1 else f"{self.hosts[number].workdir.name}: {text}")
 
     def _scale_rates(self):
         scale = self.layout.stack([np.float32(self.keeper.scale(host)) for host in self.hosts])

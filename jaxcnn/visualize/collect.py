@@ -13,6 +13,7 @@ from jaxcnn.tasks import Kind
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.directory import last_start, measures_there, read_config, read_data, read_evaluations
 from jaxcnn.training.rundir.log import read_metrics
+from jaxcnn.training.samples import kept_samples
 from jaxcnn.training.setup import load_records
 from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example
@@ -45,7 +46,7 @@ def write_report(workdir):
     task, *kind = measures_there(workdir)
     kind = Kind(*kind, create=None)
     step, parameters, shown, left_out = _of_network(workdir, kind)
-    classes, _ = read_data(workdir)
+    classes, shape = read_data(workdir)
     evaluations = read_evaluations(workdir)
     counted = next((row for row in reversed(evaluations) if "confusion" in row), None)
     rows = read_metrics(workdir)
@@ -64,6 +65,7 @@ def write_report(workdir):
         left_out=left_out,
         task=task,
         kind=kind,
+        samples=tuple(kept_samples(workdir, shape)),
         **{"examples": [], **shown},
     )
     path = workdir / "report.html"

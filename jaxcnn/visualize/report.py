@@ -24,6 +24,7 @@ from jaxcnn.visualize.history import (
     series,
     train_at_evaluations,
 )
+from jaxcnn.visualize.samples import samples_section
 
 __all__ = ["Example", "Picture", "RunReport", "run_report"]
 
@@ -59,6 +60,7 @@ class RunReport:
       kind: its Kind, of which the measures and the selection are read.
       restored: a jaxcnn.evaluation.restored.Restored, of a network that restores images, or None.
       code: (jaxcnn.visualize.latent.Coded, jaxcnn.evaluation.latent.Walks) of an autoencoder, or None.
+      samples: [jaxcnn.training.samples.Samples], by step, of a network that generates.
       pca: (components, summed squared error of a test image), of PCA with as many as the code has numbers, or None.
     """
 
@@ -80,6 +82,7 @@ class RunReport:
     restored: Restored | None = None
     code: tuple | None = None
     pca: tuple[int, float] | None = None
+    samples: tuple = ()
 
 
 def run_report(run: RunReport) -> str:
@@ -95,6 +98,7 @@ def run_report(run: RunReport) -> str:
             ("By epoch" if history.held_out else "By step", _progress(run, history)),
             ("Evaluations", _evaluations(run)),
             *((heading, section(run)) for heading, section in _sections_of(run.kind)),
+            ("Samples", samples_section(run)),
             ("Pictures", _pictures(run)),
             ("Configuration", page.folded("keys", run.config)),
             ("Environment", page.folded("entries", run.environment)),
@@ -123,6 +127,7 @@ def _notices(run, history):
             yield f"The metrics.jsonl of the steps before {row['step']} was lost: the curves begin there."
         if row["event"] == "damaged":
             yield f"The checkpoint of step {row['checkpoint']} was damaged; the run resumed from step {row['step']}."
+    yield from _said_while_training(history)
     for row in extensions(history):
         yield (
             f"The run was made longer at step {row['step']} (epoch {_epoch(row)}): from '{row['old']}' "
@@ -139,6 +144,13 @@ def _notices(run, history):
             f"The test split was looked at {looks} times: at the end of each duration. Whoever made the run longer "
             "knew the earlier result."
         )
+
+
+def _said_while_training(history):
+    """What the run said of itself while it trained: each sentence once, with the last step at which it was said."""
+    said = {row["text"]: row["step"] for row in history.events if row["event"] == "notice"}
+    for text, step in said.items():
+        yield f"{text[0].upper()}{text[1:]} (said at step {step})."
 
 
 def _epoch(row):

@@ -384,10 +384,11 @@ def log_evaluation(workdir, evaluation):
 def read_evaluations(workdir):
     """The logged evaluations of a run, oldest first.
 
-    Excluding those of `evaluate_protocols`, which use other crops, and those of other data than the run's.
+    Excluding those of `evaluate_protocols`, which use other crops, those of other data than the run's, and those of
+    generated images.
     """
     path = local_path(workdir) / "evaluations.jsonl"
-    return [row for row in read_rows(path) if not {"protocols", "data"} & set(row)]
+    return [row for row in read_rows(path) if not {"protocols", "data", "samples"} & set(row)]
 
 
 def read_rows(path):
