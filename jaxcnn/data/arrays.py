@@ -64,6 +64,9 @@ class Arrays:
             return [(images[i], {name: own[i] for name, own in values.items()}) for i in ids]
         return [(images[i], int(values["label"][i])) for i in ids]
 
+    def images(self, split):
+        return self._splits[split][0]
+
     def labels(self, split):
         values = self._splits[split][1]
         if "label" not in values:

@@ -42,9 +42,10 @@ def decode_image(data, *, image_size=None, channels=None, fit="crop", resize=0, 
       image_size: (height, width), or None for the size of the image.
       channels: 1, 3, or None for 1 where the file is grey and 3 elsewhere.
       fit: "crop" scales the short side to the size and crops the centre, "stretch" resizes both sides, "pad" centres
-        the unscaled image on zeros. Scaling is antialiased.
+        the unscaled image on zeros, "inside" scales the whole image into the size, with zeros to the right and below.
+        Scaling is antialiased.
       resize: with fit "crop", the short side that the image is scaled to before the centre is cut out, at least
-        image_size; 0 scales it until image_size is just covered.
+        image_size; 0 scales it until image_size is just covered. With "inside" the largest short side, or 0.
       interpolation: "bilinear" or "bicubic".
     Returns:
       uint8 (height, width, channels).

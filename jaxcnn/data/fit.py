@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxcnn.errors import InputError
 
-FITS = ("crop", "stretch", "pad")
+FITS = ("crop", "stretch", "pad", "inside")
 INTERPOLATIONS = {  # Pillow's and OpenCV's
     "bilinear": (Image.Resampling.BILINEAR, cv2.INTER_LINEAR),
     "bicubic": (Image.Resampling.BICUBIC, cv2.INTER_CUBIC),
@@ -65,9 +65,10 @@ class Target:
             raise ValueError(f"interpolation is {self.interpolation!r}; it must be one of {names}")
         if not isinstance(self.resize, int | np.integer) or self.resize < 0:
             raise ValueError(f"resize is {self.resize!r}; it must be the length of the short side in pixels, or 0")
-        if self.resize and self.fit != "crop":
-            raise ValueError(f"resize is {self.resize}, which is for fit='crop', not for fit={self.fit!r}: set it to 0")
-        if self.resize and (self.image_size is None or self.resize < max(self.image_size)):
+        if self.resize and self.fit not in ("crop", "inside"):
+            said = f"resize is {self.resize}, which is for fit='crop' and 'inside', not for fit={self.fit!r}"
+            raise ValueError(f"{said}: set it to 0")
+        if self.resize and self.fit == "crop" and (self.image_size is None or self.resize < max(self.image_size)):
             raise ValueError(
                 f"resize is {self.resize}: the short side must hold the centre crop of image_size={self.image_size}; "
                 f"{max(self.image_size or (224,))} or more would, or 0 to just cover it"
@@ -84,11 +85,20 @@ class Target:
             return None
         if self.fit == "stretch":
             return 0.0, 0.0, *map(float, size)
+        if self.fit == "inside":
+            sides = zip(self.image_size, size, self._sides_inside(size), strict=True)
+            return 0.0, 0.0, *(wanted * side / own for wanted, side, own in sides)
         least = [wanted / side for wanted, side in zip(self.image_size, size, strict=True)]
         scale = self.resize / min(size) if self.resize else max(least)
         # At most the side: rounding of the side that is just covered could pass it.
         part = [min(wanted / scale, side) for wanted, side in zip(self.image_size, size, strict=True)]
         return (size[0] - part[0]) / 2, (size[1] - part[1]) / 2, *part
+
+    def _sides_inside(self, size):
+        """(height, width) in pixels of image_size of the whole image, at its scale within it."""
+        scale = min(wanted / side for wanted, side in zip(self.image_size, size, strict=True))
+        scale = min(scale, self.resize / min(size)) if self.resize else scale
+        return tuple(max(1, round(side * scale)) for side in size)
 
     def of(self, image, *, exact, out=None):
         """Returns uint8 (height, width, channels) of a Decoded.
@@ -103,6 +113,11 @@ class Target:
             return pixels if self.image_size is None else _pad(pixels, self.image_size)
         if image.box == (0, 0, *self.image_size) and pixels.shape[:2] == self.image_size:
             return pixels
+        if exact and self.fit == "inside":
+            sides = self._sides_inside(image.size)
+            shown = _resample(pixels, (0, 0, *pixels.shape[:2]), sides, self.interpolation)
+            below, right = (wanted - side for wanted, side in zip(self.image_size, sides, strict=True))
+            return np.pad(shown, ((0, below), (0, right), (0, 0)))
         if exact:
             return _resample(pixels, _edges(image), self.image_size, self.interpolation)
         out = np.empty((*self.image_size, pixels.shape[2]), np.uint8) if out is None else out
@@ -114,7 +129,7 @@ class Target:
         Args:
           image, exact: as in `of`.
         Returns:
-          (top, left, height, width) in pixels of the full scale; with fit "pad" it reaches over the image.
+          (top, left, height, width) in pixels of the full scale; with fit "pad" and "inside" it reaches over the image.
         """
         if image.box is None and self.image_size is None:
             return 0, 0, *image.size

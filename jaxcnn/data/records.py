@@ -70,8 +70,9 @@ class Records:
       image_size: (height, width), or None for the stored size, which must then be one for all images.
       channels: 1, 3, or None for the stored number (3 where it differs between images).
       fit: "crop" scales the short side to the size and crops the centre, "stretch" resizes both sides, "pad" centres
-        the unscaled image on zeros.
-      resize: with fit "crop", the short side before the centre is cut out; 0 just covers image_size.
+        the unscaled image on zeros, "inside" scales the whole image into the size, with zeros to the right and below.
+      resize: with fit "crop", the short side before the centre is cut out; 0 just covers image_size. With "inside" the
+        largest short side, 600 of an image_size of (1000, 1000) in Fast R-CNN; 0 for as large as fits.
       interpolation: "bilinear" or "bicubic".
       on_error: what to do with a record that cannot be read or decoded: "raise" a DataError, or "skip": it comes back
         as zeros with mask 0 and is logged once.

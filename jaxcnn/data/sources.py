@@ -7,6 +7,9 @@ import importlib.util
 import os
 
 from jaxcnn import trust
+from jaxcnn.data.detection.coco import COCO
+from jaxcnn.data.detection.scenes import scenes
+from jaxcnn.data.detection.voc import VOC
 from jaxcnn.data.digits import IMAGE_SIZE as DIGITS_SIZE
 from jaxcnn.data.digits import digits
 from jaxcnn.data.flat import Flat
@@ -18,8 +21,12 @@ from jaxcnn.data.tfds import TFDS
 from jaxcnn.errors import InputError
 
 WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "imagenette")  # offered for a slip
-NAMES = "digits, tfds:<name>, folder:<path>, images:<path>, pairs:<path>, or package.module:attribute of your own"
-FILES = {"folder": Folder, "images": Flat, "pairs": Pairs}  # sets that are folders of files: KIND:PATH
+NAMES = (
+    "digits, scenes, tfds:<name>, folder:<path>, images:<path>, pairs:<path>, voc:<path>, coco:<path>, or "
+    "package.module:attribute of your own"
+)
+EMBEDDED = {"digits": digits, "scenes": scenes}
+FILES = {"folder": Folder, "images": Flat, "pairs": Pairs, "voc": VOC, "coco": COCO}  # sets in files: KIND:PATH
 
 
 _kept = contextvars.ContextVar("kept", default=None)
@@ -55,19 +62,20 @@ def load(
     ```
 
     Args:
-      name: `digits` (embedded; 32x32 unless image_size says otherwise), `tfds:<name>` (also `tfds:<name>/<config>` and
-        `tfds:<name>:<version>`), `folder:<path>` of class folders, `images:<path>` of images without classes,
-        `pairs:<path>` of two folders of images with the same names, or `package.module:attribute`: a callable of your
-        own that takes (split, *, data_dir, image_size, channels, fit, on_error) and returns Records; resize and
-        interpolation too, where they are set.
+      name: `digits` and `scenes` (embedded; digits are 32x32 unless image_size says otherwise), `tfds:<name>` (also
+        `tfds:<name>/<config>` and `tfds:<name>:<version>`), `folder:<path>` of class folders, `images:<path>` of images
+        without classes, `pairs:<path>` of two folders of images with the same names, `voc:<path>` and `coco:<path>` of
+        images with boxes, or `package.module:attribute`: a callable of your own that takes (split, *, data_dir,
+        image_size, channels, fit, on_error) and returns Records; resize and interpolation too, where they are set.
       split: a TFDS split expression: `train`, `train[:90%]`, `train[10:20]`, `train[:50%]+test`.
       data_dir: where the sets of tensorflow-datasets are prepared.
       image_size: (height, width), or None for the stored size; folders of files need one.
       channels: 1, 3, or None for the stored number (3 for folders of files).
       fit: "crop" scales the short side to the size and crops the centre, "stretch" resizes both sides, "pad" centres
-        the unscaled image on zeros.
+        the unscaled image on zeros, "inside" scales the whole image into the size, with zeros to the right and below.
       resize: with fit "crop", the short side in pixels before the centre of image_size is cut out: 256 for 224 in most
-        reports; 0 just covers image_size.
+        reports; 0 just covers image_size. With "inside" the largest short side, 600 of an image_size of (1000, 1000) in
+        Fast R-CNN; 0 for as large as fits.
       interpolation: "bilinear" or "bicubic", both antialiased.
       on_error: "raise" a DataError for a record that cannot be read, or "skip" it: zeros with mask 0, logged once.
     Returns:
@@ -168,8 +176,8 @@ def _source(name, data_dir):
 
 def _open(name, data_dir):
     kind, _, rest = name.partition(":")
-    if name == "digits":
-        return digits()
+    if name in EMBEDDED:
+        return EMBEDDED[name]()
     if kind == "tfds" and rest:
         return TFDS(rest, data_dir)
     if kind in FILES and rest:
@@ -192,7 +200,7 @@ def _own(name):
 
 def _unknown(name):
     kind, _, rest = name.partition(":")
-    known = {"digits": "digits", **{short: f"tfds:{short}" for short in WELL_KNOWN}}
+    known = {**{name: name for name in EMBEDDED}, **{short: f"tfds:{short}" for short in WELL_KNOWN}}
     if os.path.isdir(os.path.expanduser(name)):
         hint = f" Did you mean folder:{name}?"
     elif rest and (nearest := difflib.get_close_matches(kind, ("tfds", *FILES), 1)):

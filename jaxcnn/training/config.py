@@ -61,7 +61,7 @@ def default_config():
     config.batch_size = 128  # over all devices and processes
     config.data = Config(
         {
-            "name": "digits",  # digits, tfds:<name>, folder:, images: or pairs:<path>, package.module:attribute
+            "name": "digits",  # digits, scenes, tfds:<name>, <kind>:<path> (jaxcnn.data.load), package.module:attribute
             "data_dir": "",  # where TFDS sets lie; empty: TFDS's default
             "train": "",
             "validation": "",
@@ -71,7 +71,7 @@ def default_config():
             "add": "",  # folder:<path> of class folders: more images for train
             "image_size": (),
             "channels": 0,
-            "fit": "",  # crop: short side, then centre crop (the default); stretch; pad: centred on zeros
+            "fit": "",  # crop: short side, then centre crop (the default); stretch; pad: on zeros; inside: the whole
             "resize": 0,  # short side before the centre crop, as 256 for 224; 0: image_size is just covered
             "interpolation": "",  # bilinear (the default) or bicubic
             "on_error": "raise",  # or skip: a file that cannot be read is counted and left out

@@ -14,7 +14,7 @@ from jaxcnn.training.optimizer import OPTIMIZERS
 from jaxcnn.training.schedule import SCHEDULES
 
 CHOICES = {
-    "data.fit": ("crop", "stretch", "pad"),
+    "data.fit": ("crop", "stretch", "pad", "inside"),
     "data.interpolation": ("bilinear", "bicubic"),
     "data.on_error": ("raise", "skip"),
     "data.resident": ("auto", "yes", "no"),

@@ -128,7 +128,7 @@ def test_what_is_wrong_with_a_file_is_said(config_file, tmp_path):
     ("key", "value", "words"),
     [
         ("optimizer.name", "sdg", "did you mean 'sgd'?; known: adam, adamw"),
-        ("data.fit", "crops", "crop, stretch, pad"),
+        ("data.fit", "crops", "crop, stretch, pad, inside"),
         ("schedule.name", "cosin", "cosine"),
         ("optimizer.learning_rate", -0.1, "from 0.0"),
         ("optimizer.learning_rate", float("nan"), "from 0.0"),
