@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from jaxcnn.sweeps.statistics import mean_interval
-from jaxcnn.training.rundir.directory import environment
+from jaxcnn.training.rundir.environment import environment
 from jaxcnn.visualize.figure import new_figure, plain_axes, save_figure, style
 
 

@@ -31,7 +31,7 @@ from jaxcnn.evaluation.error_table import write_csv
 from jaxcnn.process import tune_for_cpu
 from jaxcnn.sweeps import Study, run_study
 from jaxcnn.sweeps.statistics import decide, holm, mean_interval, paired_comparison
-from jaxcnn.training.rundir.directory import environment
+from jaxcnn.training.rundir.environment import environment
 from jaxcnn.transfer.features import Extractor, split_records
 from jaxcnn.transfer.probe import ProbeRow, probe, wilson_interval
 from jaxcnn.transfer.visual_words import (

@@ -23,7 +23,7 @@ from jaxcnn import Trained
 from jaxcnn.data import read_all
 from jaxcnn.evaluation.restored import restored_examples
 from jaxcnn.sweeps import Claim, Study, scale_config
-from jaxcnn.training.rundir.directory import read_evaluations
+from jaxcnn.training.rundir.evaluations import read_evaluations
 
 NETWORK = "network"
 PUBLISHED = {"deep": 3.00, "shallow": 8.01}

@@ -20,7 +20,7 @@ from PIL import Image
 from jaxcnn import Trained
 from jaxcnn.evaluation.restored import restored_examples
 from jaxcnn.sweeps import Claim, Study, is_large, scale_config
-from jaxcnn.training.rundir.directory import read_evaluations
+from jaxcnn.training.rundir.evaluations import read_evaluations
 from jaxcnn.visualize.restorations import contact_sheet
 
 NETWORK = "network"

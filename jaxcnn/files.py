@@ -88,3 +88,20 @@ def read_json(path, kind=dict):
     if not isinstance(value, kind):
         raise InputError(f"{path} is damaged: it holds {type(value).__name__}, not {kind.__name__}.")
     return value
+
+
+@contextlib.contextmanager
+def damage_named(path, remedy):
+    """Raises InputError for what is wrong with the content of a file: a key that is not there, a value of another type.
+
+    Args:
+      path: the file, for the error.
+      remedy: a sentence with what to do.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
+        raise InputError(f"{path} is damaged: {reason}. {remedy}") from error

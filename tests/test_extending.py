@@ -13,7 +13,7 @@ import jaxcnn
 from jaxcnn.population import train_population
 from jaxcnn.sweeps import load_study
 from jaxcnn.tasks import Measure
-from jaxcnn.training.rundir.directory import measures_there
+from jaxcnn.training.rundir.about import measures_there
 
 TEXT = (pathlib.Path(__file__).parents[1] / "docs" / "extending.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)

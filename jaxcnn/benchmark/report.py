@@ -5,7 +5,7 @@ import importlib.metadata
 
 from jaxcnn.benchmark.operators import RATIOS
 from jaxcnn.files import write_json
-from jaxcnn.training.rundir.directory import environment
+from jaxcnn.training.rundir.environment import environment
 
 # What the rows depend on beside the versions that every run records.
 BESIDE = ("torch", "tensorflow", "tensorflow-cpu", "pillow", "simplejpeg", "opencv-python-headless")

@@ -266,7 +266,7 @@ def _confusion(arguments):
     import numpy as np
 
     from jaxcnn.evaluation.trained import Trained
-    from jaxcnn.training.rundir.directory import read_evaluations
+    from jaxcnn.training.rundir.evaluations import read_evaluations
     from jaxcnn.visualize.confusion import draw_confusion
 
     trained = Trained(arguments.workdir, arguments.checkpoint)

@@ -223,7 +223,7 @@ def _evaluate_whole(trained, arguments):
 
 def _scores(row, workdir):
     """Yields "top-1 0.5678" or "psnr 31.4159 dB" of each measure of the run that has a value."""
-    from jaxcnn.training.rundir.directory import measures_there
+    from jaxcnn.training.rundir.about import measures_there
     from jaxcnn.visualize.report import COLUMNS
 
     _, measures, _ = measures_there(workdir)

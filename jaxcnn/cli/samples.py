@@ -52,7 +52,7 @@ def measure(arguments):
     """Prints and logs the measures of samples of a run by a classifier, for `evaluate --classifier`."""
     from jaxcnn.evaluation.samples import Generator, measure_samples
     from jaxcnn.evaluation.trained import Trained
-    from jaxcnn.training.rundir.directory import log_evaluation
+    from jaxcnn.training.rundir.evaluations import log_evaluation
 
     generator = Generator(Trained(arguments.workdir[0], arguments.checkpoint), seed=arguments.seed)
     classifier = Trained(arguments.classifier)

@@ -16,7 +16,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.evaluation.ensemble import Networks
 from jaxcnn.evaluation.error_table import Protocol, Tally
 from jaxcnn.evaluation.trained import Trained
-from jaxcnn.training.rundir.directory import log_evaluation
+from jaxcnn.training.rundir.evaluations import log_evaluation
 
 BLOCK_BYTES = 2**28  # of views that lie in memory at once
 

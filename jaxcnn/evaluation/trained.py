@@ -20,8 +20,9 @@ from jaxcnn.training.evaluate import Evaluator, evaluation_row, printed
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.learning import make_about, make_kind, make_task
 from jaxcnn.training.parallel import Replicas
+from jaxcnn.training.rundir.about import statistics_there
 from jaxcnn.training.rundir.code import warn_of_changed_code
-from jaxcnn.training.rundir.directory import log_evaluation, statistics_there
+from jaxcnn.training.rundir.evaluations import log_evaluation
 from jaxcnn.training.rundir.network import read_network
 from jaxcnn.training.setup import make_loss
 

@@ -10,7 +10,8 @@ from jaxcnn.training.feed import Feed, training_order
 from jaxcnn.training.host import HostState, headline
 from jaxcnn.training.loop import Loop, evaluation_variables
 from jaxcnn.training.processes.preemption import Termination
-from jaxcnn.training.rundir.directory import check_space, write_environment
+from jaxcnn.training.rundir.directory import check_space
+from jaxcnn.training.rundir.environment import write_environment
 from jaxcnn.training.rundir.log import Progress
 from jaxcnn.training.state import hyperparameters, initial_state
 from jaxcnn.training.train import Result, size_of, statistics_of

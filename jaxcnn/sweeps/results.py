@@ -20,14 +20,10 @@ from jaxcnn.sweeps.metrics import with_label
 from jaxcnn.sweeps.summary import summary
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.model import make_model
-from jaxcnn.training.rundir.directory import (
-    environment,
-    last_start,
-    read_config,
-    read_data,
-    read_evaluations,
-    read_fields,
-)
+from jaxcnn.training.rundir.about import read_data, read_fields
+from jaxcnn.training.rundir.directory import read_config
+from jaxcnn.training.rundir.environment import environment, last_start
+from jaxcnn.training.rundir.evaluations import read_evaluations
 from jaxcnn.training.rundir.extension import EVENT
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.effects import draw_cells

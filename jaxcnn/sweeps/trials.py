@@ -7,7 +7,8 @@ from jaxcnn.files import replaced, write_text
 from jaxcnn.quantity import amount, heading
 from jaxcnn.sweeps.metrics import HELD_OUT
 from jaxcnn.sweeps.results import how_to_repeat
-from jaxcnn.training.rundir.directory import environment, read_evaluations
+from jaxcnn.training.rundir.environment import environment
+from jaxcnn.training.rundir.evaluations import read_evaluations
 from jaxcnn.visualize.search_report import search_report
 
 FOLDER = "folder"  # attribute of a trial: its run directory, which a second start of a broken-off trial resumes

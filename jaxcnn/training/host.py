@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxcnn.training.divergence import divergence
 from jaxcnn.training.evaluate import evaluation_row, keep_rows, printed
-from jaxcnn.training.rundir.directory import append_evaluation, read_evaluations
+from jaxcnn.training.rundir.evaluations import append_evaluation, read_evaluations
 from jaxcnn.training.rundir.extension import first_duration
 from jaxcnn.training.rundir.log import MetricsLog, read_metrics
 from jaxcnn.training.schedule import Plateau

@@ -25,8 +25,8 @@ from jaxcnn.training.learning import make_about, make_kind, make_task
 from jaxcnn.training.model import make_model
 from jaxcnn.training.optimizer import make_optimizers
 from jaxcnn.training.parallel import Replicas
+from jaxcnn.training.rundir.about import about_task
 from jaxcnn.training.rundir.data_changes import about_data
-from jaxcnn.training.rundir.directory import about_task
 from jaxcnn.training.schedule import make_schedule
 from jaxcnn.training.step import make_train_step
 from jaxcnn.training.validate import validate

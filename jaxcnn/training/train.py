@@ -19,19 +19,11 @@ from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.preflight.trace import Trace
 from jaxcnn.training.processes.distributed import hold_together
 from jaxcnn.training.processes.preemption import Preempted, Termination
+from jaxcnn.training.rundir.about import DATA, read_statistics, write_data, write_statistics
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.code import keep_code
-from jaxcnn.training.rundir.directory import (
-    CONVERTED,
-    DATA,
-    check_space,
-    full_disk_named,
-    open_run,
-    read_statistics,
-    write_data,
-    write_environment,
-    write_statistics,
-)
+from jaxcnn.training.rundir.directory import CONVERTED, check_space, full_disk_named, open_run
+from jaxcnn.training.rundir.environment import write_environment
 from jaxcnn.training.rundir.extension import check_extension, extension_of
 from jaxcnn.training.rundir.log import Progress
 from jaxcnn.training.selection import few_images

@@ -14,8 +14,10 @@ from jaxcnn.training.config import default_config
 from jaxcnn.training.host import memory_of
 from jaxcnn.training.learning import make_kind
 from jaxcnn.training.model import make_model
+from jaxcnn.training.rundir.about import write_data, write_statistics
 from jaxcnn.training.rundir.checkpoint import Checkpoints
-from jaxcnn.training.rundir.directory import CONVERTED, open_run, write_data, write_environment, write_statistics
+from jaxcnn.training.rundir.directory import CONVERTED, open_run
+from jaxcnn.training.rundir.environment import write_environment
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import abstract_variables, state_of_network
 from jaxcnn.training.validate import validate

@@ -21,7 +21,8 @@ from jaxcnn.operators.dense import HEAD_INIT
 from jaxcnn.training.config import Config
 from jaxcnn.training.finetune.plan import changes_with_classes
 from jaxcnn.training.model import make_model
-from jaxcnn.training.rundir.directory import read_config, read_data
+from jaxcnn.training.rundir.about import read_data
+from jaxcnn.training.rundir.directory import read_config
 
 HEAD = "new_head"
 METHODS = ("lwf", "fine_tuning", "feature_extraction", "joint")

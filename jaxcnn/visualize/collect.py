@@ -10,8 +10,11 @@ from jaxcnn.evaluation.restored import restored_examples
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.files import local_path, write_text
 from jaxcnn.tasks import Kind
+from jaxcnn.training.rundir.about import measures_there, read_data
 from jaxcnn.training.rundir.checkpoint import Checkpoints
-from jaxcnn.training.rundir.directory import last_start, measures_there, read_config, read_data, read_evaluations
+from jaxcnn.training.rundir.directory import read_config
+from jaxcnn.training.rundir.environment import last_start
+from jaxcnn.training.rundir.evaluations import read_evaluations
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.samples import kept_samples
 from jaxcnn.training.setup import load_records

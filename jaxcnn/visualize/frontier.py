@@ -70,7 +70,9 @@ def run_points(workdirs):
       InputError: a directory is not a run's, nothing was evaluated in it, or two runs are compared by other measures.
     """
     from jaxcnn.training.model import make_model
-    from jaxcnn.training.rundir.directory import measures_there, read_config, read_data, read_evaluations, read_fields
+    from jaxcnn.training.rundir.about import measures_there, read_data, read_fields
+    from jaxcnn.training.rundir.directory import read_config
+    from jaxcnn.training.rundir.evaluations import read_evaluations
 
     found = []
     for workdir in workdirs:

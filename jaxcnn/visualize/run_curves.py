@@ -9,7 +9,8 @@ from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.names import shown
 from jaxcnn.tasks import CLASSIFICATION, Kind
-from jaxcnn.training.rundir.directory import measures_there, read_config
+from jaxcnn.training.rundir.about import measures_there
+from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.curves import panel_of
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, log_scale, new_figure, plain_axes

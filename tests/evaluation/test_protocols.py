@@ -18,7 +18,8 @@ from jaxcnn.data import load
 from jaxcnn.evaluation.ensemble import Networks, dense_network
 from jaxcnn.evaluation.error_table import Protocol, Tally, write_csv
 from jaxcnn.evaluation.protocols import evaluate_protocols
-from jaxcnn.training.rundir.directory import read_evaluations, read_statistics, write_statistics
+from jaxcnn.training.rundir.about import read_statistics, write_statistics
+from jaxcnn.training.rundir.evaluations import read_evaluations
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 

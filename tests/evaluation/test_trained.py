@@ -13,7 +13,7 @@ from jaxcnn.data import load
 from jaxcnn.evaluation.protocols import evaluate_protocols
 from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.rundir.checkpoint import Checkpoints
-from jaxcnn.training.rundir.directory import read_evaluations
+from jaxcnn.training.rundir.evaluations import read_evaluations
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import jaxcnn
 from jaxcnn.cli import main
 from jaxcnn.errors import InputError
 from jaxcnn.training.config import to_json
-from jaxcnn.training.rundir.directory import read_config, read_evaluations
+from jaxcnn.training.rundir.directory import read_config
+from jaxcnn.training.rundir.evaluations import read_evaluations
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.train import Preempted
 

@@ -19,8 +19,8 @@ from jaxcnn.population import train_population
 from jaxcnn.training.finetune.freeze import frozen_statistics, with_rates
 from jaxcnn.training.finetune.plan import inherit, make_plan
 from jaxcnn.training.optimizer import make_optimizer
+from jaxcnn.training.rundir.about import read_statistics
 from jaxcnn.training.rundir.checkpoint import Checkpoints
-from jaxcnn.training.rundir.directory import read_statistics
 from jaxcnn.training.schedule import make_schedule
 from jaxcnn.training.train import Preempted
 

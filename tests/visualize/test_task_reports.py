@@ -11,7 +11,7 @@ from jaxcnn import InputError, write_report
 from jaxcnn.cli import main
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.tasks import CLASSIFICATION, Kind, Measure
-from jaxcnn.training.rundir.directory import about_task, measures_there
+from jaxcnn.training.rundir.about import about_task, measures_there
 from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.history import best_row, first_bad_row, read_history
 from jaxcnn.visualize.report import run_report

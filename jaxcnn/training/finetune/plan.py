@@ -11,7 +11,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxcnn.analysis.equations import Program
 from jaxcnn.errors import InputError, input_errors, nearest
 from jaxcnn.training.config import default_config
-from jaxcnn.training.rundir.directory import read_config, read_data
+from jaxcnn.training.rundir.about import read_data
+from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.state import abstract_variables
 
 

@@ -8,8 +8,8 @@ from flax.traverse_util import flatten_dict
 
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.training.finetune.plan import by_name, matches
+from jaxcnn.training.rundir.about import read_statistics
 from jaxcnn.training.rundir.code import warn_of_changed_code
-from jaxcnn.training.rundir.directory import read_statistics
 from jaxcnn.training.rundir.named_arrays import compare
 from jaxcnn.training.rundir.network import read_network
 

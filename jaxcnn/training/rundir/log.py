@@ -13,7 +13,7 @@ from tensorboardX.summary import scalar
 
 from jaxcnn.files import write_text
 from jaxcnn.progress import ProgressBar
-from jaxcnn.training.rundir.directory import read_rows
+from jaxcnn.training.rundir.evaluations import read_rows
 
 
 class MetricsLog:

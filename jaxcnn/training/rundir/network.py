@@ -8,8 +8,9 @@ from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.training.learning import make_about, make_task, task_kind
 from jaxcnn.training.model import make_model
+from jaxcnn.training.rundir.about import read_data, read_fields
 from jaxcnn.training.rundir.checkpoint import Checkpoints
-from jaxcnn.training.rundir.directory import read_config, read_data, read_fields
+from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.rundir.named_arrays import named, not_finite
 from jaxcnn.training.state import abstract_variables
 
