@@ -148,24 +148,21 @@ def test_a_failed_worker_that_says_why_is_not_started_again(tmp_path):
     assert ends == [("one", "a slip")]
 
 
-def test_a_worker_that_dies_is_named_and_hides_no_other(start, tmp_path, unbroken):
+def test_a_sweep_resumes_after_ctrl_c_the_death_of_a_worker_and_that_of_its_parent(start, tmp_path, unbroken):
+    sweep = start("--jobs", "2")
+    wait_for(has_checkpoint(tmp_path / "runs"), sweep)
+    sweep.send_signal(signal.SIGINT)
+    code, _, err = end(sweep)
+    assert code == 130 and "the same command resumes" in err
+
     sweep = start("--jobs", "2")
     wait_for(has_checkpoint(tmp_path / "runs"), sweep)
     os.kill(workers(sweep)[0], signal.SIGKILL)
     code, _, err = end(sweep)
     assert code == 1 and "its process ended by signal SIGKILL without a word" in err
     assert sorted(row["status"] for row in rows(tmp_path / "runs")) == ["done", "failed"]
-    code, _, err = end(start("--jobs", "2"))
-    assert code == 0, err
-    assert rows(tmp_path / "runs") == unbroken
 
-
-def test_ended_by_ctrl_c_and_then_by_the_death_of_its_parent_a_sweep_goes_on(start, tmp_path, unbroken):
-    sweep = start("--jobs", "2")
-    wait_for(has_checkpoint(tmp_path / "runs"), sweep)
-    sweep.send_signal(signal.SIGINT)
-    code, _, err = end(sweep)
-    assert code == 130 and "the same command resumes" in err
+    (tmp_path / "runs" / "results.csv").unlink()
     sweep = start("--jobs", "2")
     wait_for(has_checkpoint(tmp_path / "runs"), sweep)
     orphans = workers(sweep)
@@ -174,6 +171,7 @@ def test_ended_by_ctrl_c_and_then_by_the_death_of_its_parent_a_sweep_goes_on(sta
     while any(pathlib.Path(f"/proc/{pid}").exists() for pid in orphans):
         time.sleep(0.01)
     assert not (tmp_path / "runs" / "results.csv").exists()
+
     code, _, err = end(start())
     assert code == 0, err
     assert rows(tmp_path / "runs") == unbroken
