@@ -67,6 +67,7 @@ def test_steps_are_compiled_and_timed(capsys, monkeypatch):
     assert "mlp            4 x 28x28x1" in printed and "lenet5" not in printed
 
 
+@pytest.mark.long
 def test_a_population_is_timed_beside_the_step_alone(capsys, monkeypatch):
     monkeypatch.setattr("jaxcnn.benchmark.population.NETWORKS", {"mlp": (4, (2,)), "lenet5": (4, (1,))})
     assert cli.main(["benchmark", "population", "--only", "mlp", "--rounds", "1"]) == 0
@@ -104,6 +105,7 @@ def test_torch_side_does_the_same_work(name):
     assert isinstance(function(), torch.Tensor)
 
 
+@pytest.mark.long
 def test_augmentation_is_timed_as_a_share_of_a_step(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("jaxcnn.benchmark.augment.create", lambda name: create(name).clone(depth=8))
     path = tmp_path / "rows.json"

@@ -256,7 +256,11 @@ def read(workdir, split):
     return [row for row in rows if row.get("split") == split]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def long(*values):
+    return pytest.param(*values, marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("kind", [long("autoencoder"), "boxes", "game"])
 def test_killed_and_resumed_it_ends_with_the_same_bits(
     kind, config, tmp_path, terminate_at, rows, assert_same_bits, one_device
 ):
@@ -270,7 +274,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(
     assert whole.test == resumed.test
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [long("autoencoder"), "boxes", long("game")])
 def test_eight_devices_give_what_one_does(kind, config, tmp_path):
     one, eight = (train(config(kind), tmp_path / str(count), count) for count in (1, 8))
     jax.tree.map(
@@ -283,7 +287,7 @@ def test_eight_devices_give_what_one_does(kind, config, tmp_path):
     )
 
 
-@pytest.mark.parametrize(("kind", "metric"), [("autoencoder", "psnr"), ("boxes", "loss"), ("game", "distance")])
+@pytest.mark.parametrize(("kind", "metric"), [long("autoencoder", "psnr"), long("boxes", "loss"), ("game", "distance")])
 def test_a_study_in_one_program_judges_a_claim_and_a_member_is_the_run_alone(kind, metric, config, tmp_path):
     rate = "optimizer.learning_rate"
     claim = Claim("A higher rate is farther away.", {rate: 0.1}, {rate: 0.02}, f"test_{metric}")
