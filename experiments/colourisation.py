@@ -41,6 +41,6 @@ def analyse(study, workdir):
     """Shows test images of each cell's first seed: grey, coloured, as they are, and the difference."""
     for run in study.runs():
         if run.seed == study.seeds[0]:
-            restored = restored_examples(Trained(workdir / run.id), "test", count=6)
-            Image.fromarray(contact_sheet(restored)).save(workdir / f"examples_{run.levels['space']}.png")
-            yield f"{run.cell}: examples_{run.levels['space']}.png"
+            restored = restored_examples(Trained(workdir / run.id), "test", count=4)
+            Image.fromarray(contact_sheet(restored)).save(workdir / f"examples_{run.levels['space']}.jpg")
+            yield f"{run.cell}: examples_{run.levels['space']}.jpg"

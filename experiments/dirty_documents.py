@@ -51,7 +51,7 @@ def study():
 def analyse(study, workdir):
     """Shows test pieces; yields the PSNR of whole test pages: as they are, by the median, and of each cell."""
     trained = Trained(workdir / study.runs()[0].id)
-    Image.fromarray(contact_sheet(restored_examples(trained, "test", count=4))).save(workdir / "examples.png")
+    Image.fromarray(contact_sheet(restored_examples(trained, "test", count=2))).save(workdir / "examples.jpg")
     records = trained.open("test").records
     pages = [records.whole(number) for number in range(len(records))]
     dirty, clean = ([page[name][..., 0] / 255 for page in pages] for name in ("image", "target"))

@@ -61,4 +61,4 @@ def analyse(study, workdir):
             f"more (least of {len(rises)} seeds {rises.min():.2f})"
         )
     first = Trained(workdir / study.runs()[0].id)
-    Image.fromarray(contact_sheet(restored_examples(first, "test", count=4))).save(workdir / "examples.png")
+    Image.fromarray(contact_sheet(restored_examples(first, "test", count=3))).save(workdir / "examples.jpg")
