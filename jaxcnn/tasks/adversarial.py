@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxcnn.errors import InputError, look_up
+from jaxcnn.operators import softmax_cross_entropy
 from jaxcnn.tasks.task import Kind, Measure, Player, Sample, Scores, Task, Terms
 
 
@@ -232,7 +233,8 @@ def _generate(rules, module, batch, numbers):
     return Terms(loss, means)
 
 
-_cross_entropy = optax.softmax_cross_entropy_with_integer_labels
+def _cross_entropy(logits, labels):
+    return softmax_cross_entropy(logits, jax.nn.one_hot(labels, logits.shape[1]))
 
 
 def _right(logits, labels):

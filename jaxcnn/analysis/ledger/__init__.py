@@ -8,6 +8,7 @@ from jaxcnn.analysis.ledger import (
     autoencoder,
     densenet,
     dncnn,
+    gan,
     googlenet,
     inception,
     lectures,
@@ -21,13 +22,15 @@ from jaxcnn.analysis.ledger.entry import ILSVRC, QUANTITIES, STATUSES, Entry
 
 __all__ = ["ILSVRC", "LEDGER", "QUANTITIES", "STATUSES", "UNPRINTED", "Entry"]
 
-_FILES = (lenet, alexnet, zfnet, vgg, nin, googlenet, inception, resnet, densenet, autoencoder, dncnn, lectures)
+_FILES = (lenet, alexnet, zfnet, vgg, nin, googlenet, inception, resnet, densenet, autoencoder, dncnn, gan, lectures)
 
 LEDGER = tuple(entry for file in _FILES for entry in file.ENTRIES)
 
 UNPRINTED = {  # architectures without a printed number; a name that ends in _small is one too
     "convnet": "a family of the lectures' notes, without numbers",
     "mlp": "no paper's",
+    "dcgan_28": "the paper's images have 64x64 pixels",
+    "bagan_32": "the published code is for MNIST",
     "autoencoder_conv": "no paper's: its parts are of several",
     "lenet5_common": "not the network of the paper",
     "googlenet_naive": "the paper draws the module only; the lectures' example of it is under googlenet",
