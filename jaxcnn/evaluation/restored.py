@@ -1,5 +1,6 @@
 """Images that a trained network restores: files at their full size, and examples of a split beside their targets."""
 
+import functools
 import logging
 import math
 import os
@@ -14,13 +15,11 @@ from jaxcnn import data
 from jaxcnn.data.fit import DataError, Target, fit_array
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError
+from jaxcnn.evaluation.tiles import MULTIPLE, PROBED, is_large, margin_of, restore_in_tiles
 from jaxcnn.files import replaced
 from jaxcnn.tasks.pixels import as_float
 
 logger = logging.getLogger(__name__)
-
-MULTIPLE = 32  # sides are padded to multiples: few programs, and what strided networks take
-PROBED = (3 * MULTIPLE, 4 * MULTIPLE)  # a size at which a network of any size is recognised
 
 
 class Restored(NamedTuple):
@@ -36,7 +35,8 @@ def restore_files(trained, paths, folder):
     """Writes what a network makes of image files, and of the images below folders, as PNG files of their own size.
 
     A network of any size gets a file as it is, mirrored at its lower and right border to a multiple of 32 pixels, which
-    are cut off again. To a network of one size it is scaled, and back.
+    are cut off again; a large one in windows, see `jaxcnn.evaluation.tiles`, so that memory does not grow with it. To a
+    network of one size it is scaled, and back.
 
     Args:
       trained: a Trained, of a task that restores images.
@@ -49,8 +49,9 @@ def restore_files(trained, paths, folder):
       InputError: the task restores no images, a path is not there, or two results, or a result and a file that is read,
         would have one name.
     """
-    any_size = takes_any_size(trained)
-    if not any_size:
+    restore = functools.partial(_at_its_size, functools.cache(lambda: _margin(trained)))
+    if not takes_any_size(trained):
+        restore = _at_one_size
         logger.warning(
             "%s takes images of %dx%d alone: files are scaled to that and back, which costs detail",
             *(trained.config.model.name, *trained.shape[:2]),
@@ -63,7 +64,7 @@ def restore_files(trained, paths, folder):
         except DataError as error:
             rows.append({"file": str(file), "error": str(error)})
             continue
-        restored = (_at_its_size if any_size else _at_one_size)(trained, image)
+        restored = restore(trained, image)
         _write(output, restored)
         change = math.sqrt(np.mean(np.square(restored.astype(np.float64) - image)))
         rows.append({"file": str(file), "output": str(output), "change": change})
@@ -148,11 +149,29 @@ def _decoded(file, channels):
     return data.decode_image(stored, channels=channels)
 
 
-def _at_its_size(trained, image):
+def _at_its_size(margin, trained, image):
+    """The restored image; margin() says how far a pixel sees, or None."""
     height, width = image.shape[:2]
     room = [(0, -side % MULTIPLE) for side in (height, width)]
     padded = np.pad(image, (*room, (0, 0)), mode="symmetric")
-    return _pixels(trained.map(trained.restored, padded[None], batch_size=1)[0, :height, :width])
+    if not is_large(padded) or margin() is None:
+        return _pixels(trained.map(trained.restored, padded[None], batch_size=1)[0, :height, :width])
+    restored = np.empty_like(padded)
+    for place, part in restore_in_tiles(trained, padded, margin()):
+        restored[place] = _pixels(part)
+    return restored[:height, :width]
+
+
+def _margin(trained):
+    """`margin_of`, with a word where there is none."""
+    found = margin_of(trained)
+    if found is None:
+        logger.warning(
+            "each pixel that %s gives sees the whole image: files are restored in one piece, and a large one takes as "
+            "much memory as the maps of the network at its size",
+            trained.config.model.name,
+        )
+    return found
 
 
 def _at_one_size(trained, image):

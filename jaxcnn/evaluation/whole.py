@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.errors import InputError
-from jaxcnn.evaluation.restored import MULTIPLE, takes_any_size
+from jaxcnn.evaluation.restored import takes_any_size
+from jaxcnn.evaluation.tiles import MULTIPLE
 from jaxcnn.tasks.pixels import as_float
 from jaxcnn.training.learning import make_about, make_task
 

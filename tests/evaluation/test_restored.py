@@ -20,10 +20,12 @@ class Plain(nn.Module):
     '''The image, and a convolution of it.'''
 
     scale: float = 0.0
+    grey: float = 0.0
 
     @nn.compact
     def __call__(self, x, *, train: bool):
-        return x + self.scale * nn.Conv(x.shape[-1], (3, 3), name="conv")(x), {}
+        seen = x.mean(axis=(1, 2), keepdims=True) - x if self.grey else 0
+        return x + self.grey * seen + self.scale * nn.Conv(x.shape[-1], (3, 3), name="conv")(x), {}
 
 
 class Flat(nn.Module):
@@ -115,6 +117,25 @@ def test_inside_it_is_what_the_network_makes_of_the_whole_photograph(restorer, p
     np.testing.assert_allclose(
         found[:-1, :-1], wanted[:-1, :-1], atol=1
     )  # zeros end the whole one, mirrored pixels ours
+
+
+@pytest.mark.parametrize("options", [{"scale": 0.3}, {"grey": 0.5}], ids=["in windows", "whole"])
+def test_a_large_photograph_is_what_one_piece_gives(options, restorer, tmp_path, monkeypatch, caplog):
+    run, large = restorer("Plain", **options), tmp_path / "large"
+    large.mkdir()
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (170, 45, 3), np.uint8)).save(large / "a.png")
+    assert predict(run, large, "--output", tmp_path / "one") == 0
+    assert "one piece" not in caplog.text
+    monkeypatch.setattr("jaxcnn.evaluation.tiles.INSIDE", 32)
+    seen, restore = [], jaxcnn.Trained.map
+    monkeypatch.setattr(jaxcnn.Trained, "map", lambda self, f, x, **o: seen.append(x.shape) or restore(self, f, x, **o))
+    assert predict(run, large, "--output", tmp_path / "windows") == 0
+    one, windows = (np.asarray(Image.open(tmp_path / name / "a.png")).astype(int) for name in ("one", "windows"))
+    assert one.shape == (170, 45, 3) and abs(one - windows).max() <= 1 and (one != windows).mean() < 1e-3
+    if "grey" in options:
+        assert seen == [(1, 192, 64, 3)] and caplog.text.count("sees the whole image: files are restored in one") == 1
+    else:
+        assert seen == [(1, 96, 64, 3)] * 4 and "one piece" not in caplog.text
 
 
 def test_photographs_of_like_sizes_share_a_program(restorer, tmp_path):
