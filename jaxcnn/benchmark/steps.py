@@ -75,17 +75,19 @@ def _measure(name, batch, rounds):
     }
 
 
-def made_of(model, shape):
+def made_of(model, shape, *, task="classification", options=None):
     """The Setup of a run of this model with the default config, on one device: SGD with momentum.
 
-    The classes are as many as the model has; for their images, of `shape`, stands one that is black.
+    The classes are as many as the last axis of what the model returns has places; for their images, of `shape`, stands
+    one that is black. `task` and `options` are config.task.name and config.task.options.
     """
     config = default_config()
     config.optimizer.learning_rate = 0.01
+    config.task.name, config.task.options = task, options or {}
     image = jax.ShapeDtypeStruct((1, *shape), np.float32)
-    (logits, _), _ = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), image)
+    (result, _), _ = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), image)
     black = np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32)
-    images = Arrays("black", {"train": black}, tuple(map(str, range(logits.shape[1]))))
+    images = Arrays("black", {"train": black}, tuple(map(str, range(result.shape[-1]))))
     return Setup(
         config=config,
         train=Records(images, "train"),
@@ -93,7 +95,7 @@ def made_of(model, shape):
         crop=None,
         held_out={},
         model=model,
-        kind=TASKS["classification"],
+        kind=TASKS[task],
         loss=softmax_cross_entropy,
         replicas=Replicas(config.parallel, jax.devices()[:1]),
         steps_per_epoch=1.0,

@@ -9,7 +9,7 @@ from jax import lax
 
 from jaxcnn.errors import InputError, look_up
 from jaxcnn.operators import loss as losses
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms
+from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned
 
 
 def create(about, *, class_weights=None):
@@ -164,20 +164,15 @@ def auxiliary_logits(features):
 
 def check_logits(name, result, about):
     """Raises InputError where a network does not return (logits (n, K), features)."""
-    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+    shape, classes = check_returned(name, result, "logits"), len(about.classes)
+    if len(shape) != 2:
         raise InputError(
-            f"architecture {name} returns {type(result).__name__}; a model returns (logits, features), "
-            "features a dict from stage names to arrays."
-        )
-    classes = len(about.classes)
-    if len(result[0].shape) != 2:
-        raise InputError(
-            f"architecture {name} returns arrays of shape {result[0].shape} for 2 images, no logits: it cannot "
+            f"architecture {name} returns arrays of shape {shape} for 2 images, no logits: it cannot "
             f"learn to tell {classes} classes apart. config.task.name names the kind of learning that it is for."
         )
-    if result[0].shape != (2, classes):
+    if shape != (2, classes):
         raise InputError(
-            f"architecture {name} gives logits of shape {result[0].shape} for 2 images, but the data set has "
+            f"architecture {name} gives logits of shape {shape} for 2 images, but the data set has "
             f"{classes} classes: (2, {classes}) would be right. Give its head {classes} classes, for example "
             f"by config.model.options.num_classes."
         )

@@ -20,7 +20,7 @@ from jax import lax
 
 from jaxcnn.errors import InputError, look_up
 from jaxcnn.tasks.corruption import CORRUPTIONS, corruption
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms
+from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned
 from jaxcnn.tasks.view import View, coloured, plain
 
 TARGET = "target"  # the field of a second image, as pairs:PATH has it, and of every prepared batch
@@ -260,15 +260,10 @@ def _describe(outputs):
 
 def _check(view, name, result, about):
     """Raises InputError where a network does not return (output (n, h, w, channels), features)."""
-    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+    shape, wanted = check_returned(name, result, "image"), (2, *about.shape[:2], view.channels)
+    if shape != wanted:
         raise InputError(
-            f"architecture {name} returns {type(result).__name__}; a model returns (output, features), features a dict "
-            "from stage names to arrays."
-        )
-    wanted = (2, *about.shape[:2], view.channels)
-    if result[0].shape != wanted:
-        raise InputError(
-            f"architecture {name} gives {result[0].shape} for 2 images of {tuple(about.shape)}, but reconstruction "
+            f"architecture {name} gives {shape} for 2 images of {tuple(about.shape)}, but reconstruction "
             f"wants images, {wanted}: an autoencoder, a U-Net or another network from image to image, with channels "
             f"{view.channels} (config.model.options.channels)."
         )

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 from jax import lax
 
+from jaxcnn.errors import InputError
 from jaxcnn.tasks.pixels import normalise
 
 AXIS = "batch"  # the mapped axis of the replicas that share a batch
@@ -256,6 +257,24 @@ class Kind(NamedTuple):
     def rank(self, values):
         """A tuple that is larger for the better of two evaluations, {measure: float}."""
         return tuple(values[name] * (1 if self.measures[name].higher_is_better else -1) for name in self.selects)
+
+
+def check_returned(name, result, what):
+    """The shape of the array that a network returns beside its features.
+
+    Args:
+      name: of the network.
+      result: as `Task.check` gets it.
+      what: what the array is: "logits" for example.
+    Raises:
+      InputError: it does not return (array, features).
+    """
+    wanted = f"a model returns ({what}, features), {what} an array and features a dict from stage names to arrays."
+    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+        raise InputError(f"architecture {name} returns {type(result).__name__}; {wanted}")
+    if not hasattr(result[0], "shape"):
+        raise InputError(f"architecture {name} returns ({type(result[0]).__name__}, features); {wanted}")
+    return result[0].shape
 
 
 def gathered(x):

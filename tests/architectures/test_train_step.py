@@ -26,6 +26,14 @@ SMALLEST = {  # name: (image, options, what is smaller yet)
     "resnet20": ((16, 16, 3), {}, {"depth": 8}),
     "plain20": ((16, 16, 3), {}, {"depth": 8}),
     "densenet_small": ((16, 16, 3), {}, {"blocks": (1, 2, 1)}),
+    "autoencoder_mlp": ((8, 8, 1), {}, {"hidden": (20, 10)}),
+    "autoencoder_conv": ((16, 16, 1), {}, {"widths": (8, 16)}),
+    "unet_small": ((16, 16, 1), {}, {"width": 4, "depth": 1}),
+    "dncnn": ((16, 16, 1), {}, {"depth": 4, "width": 8}),
+}
+TASKS = {  # of what a network returns
+    "logits": {},
+    "image": {"task": "reconstruction", "options": {"corrupt": "noise"}},
 }
 
 
@@ -34,7 +42,7 @@ def moves_finitely(draw):
     """f(model, image): the share of its parameters that the training step of a run changes, on two images."""
 
     def share(model, image):
-        setup = made_of(model, image)
+        setup = made_of(model, image, **TASKS[getattr(model, "result", "logits")])
         state = jax.eval_shape(lambda: create_state(setup)).replace(key=None)
         state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state)
         drawn = draw(model, image)

@@ -52,6 +52,22 @@ class Net(nn.Module):
 
 class Rated(Net):
     dropout_rate: float = 0.0
+
+
+class Alone(nn.Module):
+    '''It returns no features.'''
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        return nn.Dense(3)(x)
+
+
+class Several(nn.Module):
+    '''It returns two results.'''
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        return {"one": nn.Dense(3)(x), "two": x}, {}
 """
 
 
@@ -97,6 +113,14 @@ def test_a_network_that_returns_an_image_has_no_logits(refused):
     text = refused({"model.name": "dncnn", "model.options": {"depth": 2, "width": 1}})
     assert "architecture dncnn returns arrays of shape (2, 8, 8, 1) for 2 images, no logits" in text
     assert "10 classes" in text and "config.task.name" in text
+
+
+@pytest.mark.parametrize(("task", "what"), [("classification", "logits"), ("reconstruction", "image")])
+def test_a_network_returns_an_array_and_features(task, what, refused, own):
+    wanted = f"a model returns ({what}, features), {what} an array"
+    for name, found in (("Alone", "ShapeDtypeStruct"), ("Several", "(dict, features)")):
+        said = refused({"task.name": task, "model.name": f"{own}:{name}", "model.options": {}})
+        assert f"{own}:{name} returns {found}; {wanted}" in said
 
 
 def test_a_loss_has_a_value_for_each_image(refused, own):
