@@ -27,6 +27,8 @@ from jaxcnn.errors import InputError, look_up
 from jaxcnn.operators import softmax_cross_entropy
 from jaxcnn.tasks.task import Kind, Measure, Player, Sample, Scores, Task, Terms
 
+WON = 0.05  # mean probabilities of being real: generated images below it, real ones above 1 less it
+
 
 class Losses(NamedTuple):
     """Losses (n,) of the source (n,), the logit of being real: of real and generated images, and of the generator."""
@@ -163,6 +165,7 @@ def make_game(about, rules, **more):
         prepare=functools.partial(_prepare, about),
         mix=functools.partial(_mix, rules),
         inputs=functools.partial(_inputs, rules),
+        notices=_notices,
         describe=functools.partial(_describe, about),
         init=functools.partial(_init, rules),
         check=functools.partial(_check, rules),
@@ -261,6 +264,14 @@ def _score(rules, outputs, batch):
         means["top1"] = _right(outputs["classes"], batch["label"])
         means["fake_top1"] = _right(outputs["fake_classes"], batch["shown"])
     return Scores(means)
+
+
+def _notices(values):
+    """Says that the discriminator wins: it tells nearly all held-out images from generated ones, and is sure of it."""
+    if values["fake"] < WON and values["real"] > 1 - WON:
+        judged = f"D(x) is above {1 - WON:g} and D(G(z)) below {WON:g}"
+        return [f"the discriminator wins: {judged}, so the generator learns little"]
+    return []
 
 
 def _describe(about, outputs):

@@ -10,10 +10,11 @@ from PIL import Image
 
 import jaxcnn
 from jaxcnn.cli import main
-from jaxcnn.data import load, read_all
+from jaxcnn.data import LABEL, load, read_all
 from jaxcnn.errors import InputError
 from jaxcnn.evaluation.samples import Generator, frechet_distance, measure_samples, pair_similarity, write_samples
 from jaxcnn.population import train_population
+from jaxcnn.tasks import TASKS, About
 from jaxcnn.training.samples import Samples, keep_samples, kept_samples, spread
 from jaxcnn.visualize.collect import write_report
 
@@ -261,3 +262,10 @@ def test_a_classifier_of_generated_images_is_tested_on_real_ones(painter, tiny_c
     jaxcnn.train(config, tmp_path / "run", quiet=True, devices=one_device)
     _, row = jaxcnn.Trained(tmp_path / "run").evaluate("test", name="digits")
     assert row["n"] == 360 and row["data"] == "digits"
+
+
+def test_a_discriminator_that_wins_is_said():
+    task = TASKS["gan"].create(About((), (8, 8, 1), LABEL, 0, 1))
+    (text,) = task.notices({"real": 0.96, "fake": 0.04})
+    assert text.startswith("the discriminator wins: D(x) is above 0.95 and D(G(z)) below 0.05")
+    assert not task.notices({"real": 0.94, "fake": 0.04}) and not task.notices({"real": 0.96, "fake": 0.06})
