@@ -18,6 +18,7 @@ Cost: 20 times three GANs of about 8 minutes together, and 145 classifiers of ha
 
 import argparse
 import pathlib
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +29,8 @@ from jaxcnn.evaluation.samples import Generator, write_samples
 from jaxcnn.sweeps import Claim, Study, run_study
 from jaxcnn.visualize.figure import save_figure
 from jaxcnn.visualize.samples import draw_sheet
+
+sys.path.append(str(pathlib.Path(__file__).parent))  # where runs find rare and rare_accuracy, wherever they are started
 
 RARE = "3"
 SHARES = (0.025, 0.05, 0.1, 0.4)
