@@ -161,9 +161,7 @@ class DCGAN(nn.Module):
     def __post_init__(self):
         super().__post_init__()
         if self.size % 2 ** len(self.stages):
-            raise ValueError(
-                f"images of {self.size} pixels cannot be halved {len(self.stages)} times: widths is shorter"
-            )
+            raise ValueError(f"images of {self.size} pixels are not halved {len(self.stages)} times: give fewer widths")
 
     @property
     def stages(self):

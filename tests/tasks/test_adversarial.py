@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from jaxcnn.data import LABEL
+from jaxcnn.errors import InputError
 from jaxcnn.tasks import TASKS, About
 
 CLASSES = ("one", "two", "three")
@@ -154,3 +155,29 @@ def test_generated_batches_are_balanced_in_every_turn_and_on_every_number_of_dev
 def test_options_that_do_not_fit(name, options, changes, words):
     with pytest.raises(ValueError, match=words):
         TASKS[name].create(about(**changes), **options)
+
+
+def test_bagan_fits_a_gaussian_to_the_codes_of_each_class():
+    """Means and covariances as NumPy has them, also where there are fewer images than numbers in a code."""
+    task, random = TASKS["bagan"].create(about()), np.random.default_rng(1)
+    labels, there = np.repeat([0, 1, 2], [50, 4, 9]), np.arange(63) < 60
+    codes = random.normal(size=(63, 5)) @ random.normal(size=(5, 5)) + labels[:, None]
+    codes[~there] = np.nan
+    kept, fresh = {"kernel": np.ones(3)}, {"kernel": np.zeros(3)}
+    params = {
+        "encoder": {"trunk": kept, "head": fresh},
+        "discriminator": {"trunk": fresh, "head": fresh},
+        "generator": {},
+    }
+    variables = {"params": params, "batch_stats": {"gaussians": {}}}
+    recorded = {"code": codes.astype(np.float32), "label": labels, "mask": there.astype(np.float32)}
+    begun = task.begin.change(variables, recorded)
+    assert begun["params"]["discriminator"] == {"trunk": kept, "head": fresh}  # begins as the encoder
+    gaussians = begun["batch_stats"]["gaussians"]
+    for label in range(3):
+        mean, factor = gaussians["mean"][label], gaussians["factor"][label]
+        own = codes[(labels == label) & there]
+        np.testing.assert_allclose(mean, own.mean(axis=0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(factor @ factor.T, np.cov(own, rowvar=False), rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="class two has 0 images; a covariance needs 2"):
+        task.begin.change(variables, {**recorded, "label": np.where(labels == 1, 0, labels)})
