@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import jaxcnn
-from jaxcnn.training.rundir import directory as rundir
+from jaxcnn.training.rundir import environment as rundir
 
 ROOT = pathlib.Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -58,9 +58,9 @@ def test_the_record_names_jaxcnns_commit_and_nobody_elses(tmp_path, monkeypatch)
         return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
 
     def installed_in(root):
-        monkeypatch.setattr(rundir, "__file__", str(root / "jaxcnn" / "training" / "rundir" / "directory.py"))
+        monkeypatch.setattr(rundir, "__file__", str(root / "jaxcnn" / "training" / "rundir" / "environment.py"))
         (root / "jaxcnn" / "training" / "rundir").mkdir(parents=True)
-        (root / "jaxcnn" / "training" / "rundir" / "directory.py").touch()
+        (root / "jaxcnn" / "training" / "rundir" / "environment.py").touch()
 
     installed_in(tmp_path / "mine" / ".venv" / "site-packages")
     assert rundir.environment()["git_commit"] is None  # no repository at all
@@ -75,5 +75,5 @@ def test_the_record_names_jaxcnns_commit_and_nobody_elses(tmp_path, monkeypatch)
     git(checkout, "commit", "-q", "-m", "jaxcnn's")
     commit = git(checkout, "rev-parse", "HEAD")
     assert rundir.environment()["git_commit"] == commit
-    (checkout / "jaxcnn" / "training" / "rundir" / "directory.py").write_text("changed")
+    (checkout / "jaxcnn" / "training" / "rundir" / "environment.py").write_text("changed")
     assert rundir.environment()["git_commit"] == commit + "+"

@@ -59,8 +59,8 @@ def test_many_cells_of_one_slip_are_counted(tiny_config):
 
 def test_numbers_share_one_trace_and_data_are_looked_up_once(tiny_config, user_package, monkeypatch):
     user_package("jaxcnn_test_built", BUILT)
-    looked, digits = [], data.sources.digits
-    monkeypatch.setattr("jaxcnn.data.sources.digits", lambda: looked.append(1) or digits())
+    looked, digits = [], data.sources.EMBEDDED["digits"]
+    monkeypatch.setitem(data.sources.EMBEDDED, "digits", lambda: looked.append(1) or digits())
     base = tiny_config({"model.name": "jaxcnn_test_built:build"})
     rates = tuple(0.01 * (1 + number) for number in range(50))
     check_runs(Study(base, {RATE: rates, "batch_size": (16, 32)}, seeds=(0, 1)).runs())
