@@ -112,8 +112,7 @@ def reduced(name):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", OTHERS)
-def test_one_step_of_every_other_network(name, dtype, moves_finitely):
+def test_one_step_of_every_other_network(name, moves_finitely):
     image, options = reduced(name)
-    assert moves_finitely(create(name, dtype=dtype, **options), image) > 0.9
+    assert moves_finitely(create(name, dtype="bfloat16", **options), image) > 0.9
