@@ -9,7 +9,7 @@ import numpy as np
 from jaxcnn.augment import OPERATIONS, make_augment, make_mix
 from jaxcnn.data import Order, stream
 from jaxcnn.tasks.pixels import as_float
-from jaxcnn.training.setup import load_records, set_up
+from jaxcnn.training.setup import load_training_records, set_up
 from jaxcnn.visualize.figure import QUIET, new_figure, show_image
 
 CANDIDATES = 16  # an operation draws its strength: the sheet shows the draw of so many that changes the image most
@@ -47,7 +47,7 @@ def contact_sheet(config, *, images=3, report=lambda done, total: None):
 
 def _originals(setup, count):
     """The first training images as evaluation would see them, float (count, h, w, c)."""
-    records = load_records(setup.config, "train")
+    records = load_training_records(setup.config)
     order = Order(len(records), seed=setup.config.seed)
     return np.asarray(as_float(jnp.asarray(records.read(order.records(0, count))["image"])))
 
