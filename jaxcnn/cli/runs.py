@@ -82,9 +82,11 @@ def _add_evaluate(parser):
     parser.add_argument("--whole", action="store_true", help="of restored images: each at its own size; not logged")
     parser.add_argument("--output", default=None, metavar="FILE.csv", help="write the table there too")
     parser.add_argument("--classifier", default=None, metavar="RUN", help="measure generated images by this classifier")
-    parser.add_argument("--per-class", type=int, default=500, metavar="N", help="generated images; default: 500")
-    parser.add_argument("--seed", type=int, default=0, help="of generated images; default: 0")
-    parser.add_argument("--stage", default="", help="of the classifier's features; default: the last before its logits")
+    parser.add_argument("--per-class", type=int, default=None, metavar="N", help="generated images; default: 500")
+    parser.add_argument("--seed", type=int, default=None, help="of generated images; default: 0")
+    parser.add_argument(
+        "--stage", default=None, help="of the classifier's features; default: the last before its logits"
+    )
 
 
 def _add_run(parser, **options):
@@ -177,8 +179,11 @@ def _evaluate(arguments):
     """
     from jaxcnn.evaluation.trained import Trained
 
+    of_samples = [name for name in ("per_class", "seed", "stage") if getattr(arguments, name) is not None]
     if arguments.classifier is not None:
         return _measure_samples(arguments)
+    if of_samples:
+        raise InputError(f"--{of_samples[0].replace('_', '-')} is of generated images, which --classifier measures.")
     several = len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.output
     if several and arguments.whole:
         raise InputError("--whole is of one run whose network restores images, without crops, scales or a table.")
@@ -202,8 +207,9 @@ def _evaluate(arguments):
 
 
 def _measure_samples(arguments):
-    if len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.whole:
-        raise InputError("--classifier measures the samples of one run, without crops, scales or --whole.")
+    several = len(arguments.workdir) > 1 or arguments.crops or arguments.scales or arguments.dense or arguments.output
+    if several or arguments.whole or arguments.data or arguments.data_dir:
+        raise InputError("--classifier measures the samples of one run: of the other options --split and --json fit.")
     return samples.measure(arguments)
 
 

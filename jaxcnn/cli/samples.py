@@ -54,15 +54,15 @@ def measure(arguments):
     from jaxcnn.evaluation.trained import Trained
     from jaxcnn.training.rundir.evaluations import log_evaluation
 
-    generator = Generator(Trained(arguments.workdir[0], arguments.checkpoint), seed=arguments.seed)
+    generator = Generator(Trained(arguments.workdir[0], arguments.checkpoint), seed=arguments.seed or 0)
     classifier = Trained(arguments.classifier)
-    found = measure_samples(
-        generator, classifier, arguments.split, per_class=arguments.per_class, stage=arguments.stage
-    )
+    per_class = 500 if arguments.per_class is None else arguments.per_class
+    options = {"per_class": per_class, "stage": arguments.stage or ""}
+    found = measure_samples(generator, classifier, arguments.split, **options)
     run = generator.trained
     about = {"architecture": run.config.model.name, "step": run.step, "split": arguments.split}
     values = {**found._asdict(), "classes": [row._asdict() for row in found.classes]}
-    row = {**about, "samples": {"classifier": str(classifier.workdir), "seed": arguments.seed, **values}}
+    row = {**about, "samples": {"classifier": str(classifier.workdir), "seed": generator.seed, **values}}
     log_evaluation(run.workdir, row)
     if arguments.json:
         print(json.dumps(row))

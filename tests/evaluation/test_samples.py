@@ -240,6 +240,10 @@ def test_samples_are_measured_by_a_classifier(painter, classifier, capsys):
     assert f"{found.accuracy:.2%}" in out
     row = json.loads((painter / "evaluations.jsonl").read_text().splitlines()[-1])
     assert row["samples"]["frechet"] == pytest.approx(found.frechet) and len(row["samples"]["classes"]) == 10
+    assert main(["evaluate", "--workdir", str(painter), "--seed", "1"]) == 2
+    assert "--seed is of generated images" in capsys.readouterr().err
+    assert main(["evaluate", "--workdir", str(painter), "--classifier", str(classifier), "--crops", "1"]) == 2
+    assert "--classifier measures the samples of one run" in capsys.readouterr().err
     with pytest.raises(InputError, match="unknown stage 'convv'"):
         measure_samples(generator, trained, "test", per_class=20, stage="convv")
 
