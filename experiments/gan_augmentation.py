@@ -67,6 +67,9 @@ def rare(split, *, data_dir, image_size, on_error, **options):
     return Records(Arrays(kind, {kind: (images, np.zeros(len(images), int))}, (RARE,)), kind, on_error=on_error)
 
 
+rare.default_splits = {"test": ""}
+
+
 def common(data_dir, share, seed):
     """The data of a run: the class thinned to a share, by a seed."""
     config = jaxcnn.default_config()
@@ -82,7 +85,7 @@ def common(data_dir, share, seed):
 def game(task, data_dir, share, seed, *, steps):
     """The config of the run that generates, of a task of GANS or of BAGAN's autoencoder, "reconstruction"."""
     config = common(data_dir, share, seed)
-    config.task.name, config.data.test = task, config.data.test if task == "reconstruction" else ""
+    config.task.name = task
     if task in ("gan", "acgan"):
         config.model.name, config.task.options = "dcgan_28", {"real_label": 0.9}
         config.model.options = {"widths": (32, 64), "conditional": task == "acgan"}
@@ -92,7 +95,7 @@ def game(task, data_dir, share, seed, *, steps):
         config.model.options = network if task == "reconstruction" else {}
     if task == "gan":
         config.data.name, config.data.keep = "gan_augmentation:rare", {}
-        config.data.train, config.data.validation = f"train {share} {seed}", "validation"
+        config.data.train, config.data.validation, config.data.test = f"train {share} {seed}", "validation", ""
     config.batch_size, config.duration = 64, f"{steps} steps"
     config.optimizer.name, config.optimizer.momentum = "adam", 0.5
     config.optimizer.learning_rate = 1e-3 if task == "reconstruction" else 2e-4
