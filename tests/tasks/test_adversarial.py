@@ -119,23 +119,22 @@ def test_bagan_has_one_output_for_what_is_generated():
 
 @pytest.mark.parametrize("name", ["acgan", "bagan"])
 def test_generated_batches_are_balanced_in_every_turn_and_on_every_number_of_devices(name):
-    task = TASKS[name].create(about(), discriminator_steps=2)
+    """With as many turns as classes, where every third position would be of one class."""
+    task = TASKS[name].create(about(), discriminator_steps=3)
     discriminator, generator = task.players
-    judge = {
-        kind: (jnp.zeros(6), jnp.zeros((6, 3)), {}) if name == "acgan" else (jnp.zeros((6, 4)), {}) for kind in SOURCE
-    }
+    classes = {"acgan": (jnp.zeros(6), jnp.zeros((6, 3)), {}), "bagan": (jnp.zeros((6, 4)), {})}[name]
 
     def shown(player, parts, key):
-        network = Network(judge)
+        network = Network(dict.fromkeys(SOURCE, classes))
         for positions in parts:
             player.objective(network, batch(task, position=positions, key=key), {})
         return np.concatenate(network.shown)
 
     beginnings = set()
     for key in range(8):
-        turns = [shown(discriminator, [range(part, COUNT, 2)], key) for part in range(2)]
-        whole = shown(generator, [range(6), range(6, 12)], key)  # two devices
-        assert [np.bincount(labels).tolist() for labels in (*turns, whole)] == [[2, 2, 2], [2, 2, 2], [4, 4, 4]]
+        turns = [shown(discriminator, [range(part, 18, 3)], key) for part in range(3)]
+        whole = shown(generator, [range(6), range(6, 12), range(12, 18)], key)  # three devices
+        assert [np.bincount(labels).tolist() for labels in (*turns, whole)] == [*[[2, 2, 2]] * 3, [6, 6, 6]]
         beginnings.add(int(whole[0]))
     assert beginnings == {0, 1, 2}
 
