@@ -59,7 +59,8 @@ def moves_finitely(draw):
             moved.append(not np.array_equal(old, new))
         return np.mean(moved)
 
-    return share
+    yield share
+    jax.clear_caches()  # a hundred networks, traced, are gigabytes
 
 
 @pytest.fixture
