@@ -10,6 +10,7 @@ A config names them, and functions of one's own: `config.augment.operations = ((
 `make_augment`.
 """
 
+from jaxcnn.augment.boxes import horizontal_flip_with_boxes, random_zoom_with_boxes
 from jaxcnn.augment.color import brightness, color_cast, contrast, gamma, hue, invert, saturation
 from jaxcnn.augment.crop import crop_and_pad, pad_crop, random_crop, random_resized_crop, random_scaled_crop
 from jaxcnn.augment.elastic import elastic
@@ -46,6 +47,7 @@ __all__ = [
     "gamma",
     "gaussian_blur",
     "horizontal_flip",
+    "horizontal_flip_with_boxes",
     "hue",
     "invert",
     "lighting",
@@ -58,6 +60,7 @@ __all__ = [
     "random_crop",
     "random_resized_crop",
     "random_scaled_crop",
+    "random_zoom_with_boxes",
     "rotate",
     "saturation",
     "scale",

@@ -56,6 +56,7 @@ def test_vmap_and_jit_equal_a_loop(operation, dtype):
 def test_every_augmentation_takes_key_and_image_and_then_keywords():
     """Those of a batch take key, images and targets; those that a policy names take a magnitude."""
     whole = {"mixup": ("key", "images", "targets"), "cutmix": ("key", "images", "targets")}
+    whole |= dict.fromkeys(("horizontal_flip_with_boxes", "random_zoom_with_boxes"), ("key", "image", "boxes"))
     names = [name for name in augment.__all__ if name[0].islower() and not name.startswith("make_")]
     assert set(augment.OPERATIONS) < set(names)
     for name in names:

@@ -16,14 +16,16 @@ pooled = roi_align(features, proposals[:, kept], size=7, stride=16)
 ```
 """
 
-from jaxcnn.operators.regions.anchors import anchors
-from jaxcnn.operators.regions.boxes import areas, clip, covered, inside, iou
+from jaxcnn.operators.regions.anchors import RATIOS, SCALES, anchors
+from jaxcnn.operators.regions.boxes import areas, clip, covered, inside, iou, original, shown
 from jaxcnn.operators.regions.coding import decode, encode, smooth_l1
 from jaxcnn.operators.regions.matching import Assignment, assign, sample
 from jaxcnn.operators.regions.roi import roi_align, roi_pool
 from jaxcnn.operators.regions.suppression import non_maximum_suppression
 
 __all__ = [
+    "RATIOS",
+    "SCALES",
     "Assignment",
     "anchors",
     "areas",
@@ -35,8 +37,10 @@ __all__ = [
     "inside",
     "iou",
     "non_maximum_suppression",
+    "original",
     "roi_align",
     "roi_pool",
     "sample",
+    "shown",
     "smooth_l1",
 ]

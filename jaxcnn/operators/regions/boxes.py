@@ -95,3 +95,39 @@ def covered(boxes, others):
     """
     shared = _intersections(boxes, others)
     return jnp.where(shared > 0, shared / jnp.where(shared > 0, areas(boxes)[:, None], 1), 0)
+
+
+def shown(boxes, *, view, size):
+    """Boxes of an image as they lie in a part of it that is shown at a size.
+
+    Args:
+      boxes: (..., 4), in pixels of the image.
+      view: (top, left, height, width) of the part in the same pixels, (4,); it may reach over the image.
+      size: (height, width) that it is shown at, numbers.
+    Returns:
+      (..., 4), in pixels of what is shown; not cut at its border.
+    """
+    corner, scale = _corner_and_scale(boxes, view, size)
+    return (boxes - corner) * scale
+
+
+def original(boxes, *, view, size):
+    """The inverse of `shown`: boxes of what is shown, in pixels of the image.
+
+    Args:
+      boxes: (..., 4), in pixels of what is shown.
+      view, size: as in `shown`.
+    Returns:
+      (..., 4), in pixels of the image; not cut at its border.
+    """
+    corner, scale = _corner_and_scale(boxes, view, size)
+    return boxes / scale + corner
+
+
+def _corner_and_scale(boxes, view, size):
+    top, left, height, width = (view[i] for i in range(4))
+    shape = (1,) * (boxes.ndim - 1) + (4,)
+    corner = jnp.stack([left, top, left, top]).reshape(shape)
+    # of a record that was skipped the view is zeros
+    down, across = (wanted / jnp.where(side > 0, side, 1) for wanted, side in zip(size, (height, width), strict=True))
+    return corner, jnp.stack([across, down, across, down]).reshape(shape)
