@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from jaxcnn.data.fit import Target, fit_array
 from jaxcnn.errors import InputError, look_up, nearest
 from jaxcnn.names import shown
 from jaxcnn.tasks.reconstruction import SSIM_WINDOW, similarity
@@ -180,18 +181,18 @@ class Measured(NamedTuple):
 def measure_samples(generator, classifier, split="test", *, per_class=500, stage=""):
     """Measures generated images by a trained classifier, beside the real images of a split.
 
+    Images of another size or other channels are brought to those of the classifier as its own are.
+
     Args:
       generator: a Generator.
-      classifier: a Trained that gives class probabilities, on images of the same shape.
+      classifier: a Trained that gives class probabilities.
       split: of the classifier's data, "test", "validation" or "train".
       per_class: samples of each class; of images that show none, so many times the classes.
       stage: of the classifier's features; empty for the last one before its logits. Maps are averaged over places.
     Raises:
-      InputError: the classifier does not know the classes, takes images of another shape or has no such stage.
+      InputError: the classifier does not know the classes, or has no such stage.
     """
-    shape, other = generator.trained.shape, classifier.needs_probabilities().shape
-    if shape != other:
-        raise InputError(f"{classifier.workdir} takes images of {other}; {generator.trained.workdir} gives {shape}.")
+    classifier.needs_probabilities()
     if per_class < 2:
         raise InputError(f"{per_class} samples of a class have no variety; 2 are the least.")
     known = classifier.classes if generator.conditional else (EVERY,)
@@ -199,7 +200,7 @@ def measure_samples(generator, classifier, split="test", *, per_class=500, stage
         raise InputError(f"{classifier.workdir} knows no class '{unknown[0]}'; {nearest(unknown[0], known)}")
     batch = _read(classifier.open(split).records)
     count = per_class if generator.conditional else per_class * len(classifier.classes)
-    samples = {name: generator(name, count) for name in generator.classes}
+    samples = {name: _fitted(generator(name, count), classifier) for name in generator.classes}
     stage, features = _features(classifier, stage)
     of_samples = [classifier.map(features, images) for images in samples.values()]
     of_real = classifier.map(features, batch["image"])
@@ -210,6 +211,15 @@ def measure_samples(generator, classifier, split="test", *, per_class=500, stage
     accuracy = float(np.mean([row.accuracy for row in found])) if generator.conditional else None
     frechet = frechet_distance(np.concatenate([of[0] for of in of_samples]), of_real[0])
     return Measured(found, accuracy, frechet, stage)
+
+
+def _fitted(images, classifier):
+    """Images as the classifier takes them."""
+    if images.shape[1:] == tuple(classifier.shape):
+        return images
+    settings, (*size, channels) = classifier.config.data, classifier.shape
+    target = Target(tuple(size), channels, settings.fit, settings.resize, settings.interpolation)
+    return np.stack([fit_array(image, target) for image in images])
 
 
 def _read(records):

@@ -100,9 +100,9 @@ def painter(paint, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def classifier(tiny_config, tmp_path_factory):
-    """The directory of a classifier of the same images."""
+    """The directory of a classifier of the same images at 12x12."""
     workdir = tmp_path_factory.mktemp("runs") / "classifier"
-    config = tiny_config({"data.image_size": (16, 16), "duration": "60 steps", "evaluation.every": "60 steps"})
+    config = tiny_config({"data.image_size": (12, 12), "duration": "60 steps", "evaluation.every": "60 steps"})
     config.optimizer.learning_rate = 0.05
     jaxcnn.train(config, workdir, quiet=True, devices=jax.devices()[:1])
     return workdir
@@ -214,11 +214,17 @@ def test_what_cannot_be_generated_is_refused(painter, classifier, tmp_path):
     assert (tmp_path / "out" / "3" / "00000.png").is_file()
 
 
+def smaller(images):
+    """Images (n, 16, 16, 1) at 12x12, as the classifier takes them."""
+    resized = (Image.fromarray(image[..., 0]).resize((12, 12), Image.Resampling.BILINEAR) for image in images)
+    return np.stack([np.asarray(image)[..., None] for image in resized])
+
+
 def test_samples_are_measured_by_a_classifier(painter, classifier, capsys):
     generator, trained = Generator(jaxcnn.Trained(painter)), jaxcnn.Trained(classifier)
     found = measure_samples(generator, trained, "test", per_class=20)
     of_three = found.classes[3]
-    images = generator("3", 20)
+    images = smaller(generator("3", 20))
     assert of_three.accuracy == np.mean(trained.probabilities(images).argmax(axis=1) == 3)
     assert found.accuracy == pytest.approx(np.mean([row.accuracy for row in found.classes]))
     assert of_three.spread == pytest.approx(float(spread(images)))
@@ -227,7 +233,7 @@ def test_samples_are_measured_by_a_classifier(painter, classifier, capsys):
     assert (of_three.n, of_three.real_n) == (20, len(real))
     assert of_three.real_ssim == pytest.approx(pair_similarity(real))
     assert of_three.ssim > of_three.real_ssim and of_three.collapsed == (of_three.spread < 0.1 * of_three.real_spread)
-    every = np.concatenate([generator(name, 20) for name in generator.classes])
+    every = np.concatenate([smaller(generator(name, 20)) for name in generator.classes])
 
     def features(images):
         return trained.map(lambda v, x: trained.apply(v, x)[1][found.stage].mean(axis=(1, 2)), images)
