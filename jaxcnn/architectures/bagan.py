@@ -176,6 +176,10 @@ class BAGAN(nn.Module):
         """(codes (n, code), features) of images in [0, 1]."""
         return self.encoder(x, train=train)
 
+    def decode(self, codes, shape):
+        """Images (n, size, size, channels) in [0, 1] of codes (n, code), whatever the `shape` that is asked for."""
+        return self.generator(codes)
+
     def draw(self, keys, labels):
         """Codes (n, code) of the Gaussians of the classes `labels` (n,), one for each key (n,)."""
         z = jax.vmap(lambda key: jax.random.normal(key, (self.code,)))(keys)

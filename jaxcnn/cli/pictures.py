@@ -238,14 +238,20 @@ def _latent(arguments):
       python -m jaxcnn visualize latent --workdir RUN --split test --output latent.png
 
     A code of two numbers is drawn as it is, a longer one by t-SNE. A walk decodes codes on the straight line between
-    those of two images, of two classes where there are classes; the images themselves stand at its ends.
+    those of two images, of two classes where there are classes; the images themselves stand at its ends. Of a network
+    that generates images the walks alone are drawn, between two codes of a class.
     """
-    from jaxcnn.evaluation.latent import choose_pairs, latent_of, walk
+    from jaxcnn.evaluation.latent import choose_pairs, generated_walks, latent_of, walk
     from jaxcnn.evaluation.trained import Trained
-    from jaxcnn.visualize.latent import draw_latent, lay_out, read_codes
+    from jaxcnn.visualize.latent import draw_latent, draw_walks, lay_out, read_codes
 
-    check_positive(arguments, "count", "pairs", "steps")
+    check_positive(arguments, "count", "pairs")
+    if arguments.steps < 2:
+        raise InputError(f"--steps is {arguments.steps}; a walk has 2 images at least, its ends.")
     trained = Trained(arguments.workdir, arguments.checkpoint)
+    if trained.task.sample is not None:
+        walks, labels = generated_walks(trained, arguments.pairs, steps=arguments.steps, seed=arguments.seed)
+        return draw_walks(walks, [trained.classes[i] if trained.task.sample.conditional else "" for i in labels])
     latent = latent_of(trained)
     records = trained.open(arguments.split, name=arguments.data, data_dir=arguments.data_dir).records
     with input_errors("latent"), counting("images") as report:
@@ -255,7 +261,7 @@ def _latent(arguments):
     walks = walk(trained, latent.decode, coded.codes, pairs, steps=arguments.steps)
     how = "" if coded.codes[0].size == 2 else "t-SNE of "
     title = f"{trained.config.model.name}, code: {how}{len(places)} images of {arguments.split}"
-    return draw_latent(coded, walks, trained.classes, places=places, title=title)
+    return draw_latent(coded, walks, trained.classes, places, title=title)
 
 
 def _confusion(arguments):

@@ -98,6 +98,34 @@ def walk(network, decode, codes, pairs, *, steps):
     return Walks(pairs, images.reshape(len(pairs), steps, *images.shape[1:]))
 
 
+def generated_walks(trained, count, *, steps, seed=0):
+    """Walks between codes that a generator draws, two of one class a walk, class after class.
+
+    Args:
+      trained: a Trained whose task generates images, `Task.sample`.
+      count, steps: walks, and images of one.
+      seed: of the codes.
+    Returns:
+      (`Walks`, labels int (count,), all 0 where an image shows no class).
+    """
+    sample, classes = trained.task.sample, len(trained.classes) if trained.task.sample.conditional else 1
+    labels = np.arange(count, dtype=np.int32) % classes
+
+    def draw(variables, rows):
+        number, label = rows.T
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), number)
+        return trained.model.apply(variables, keys, label, method=sample.codes).astype(jnp.float32)
+
+    codes = trained.map(draw, np.stack([np.arange(2 * count, dtype=np.int32), labels.repeat(2)], axis=1))
+
+    def decode(variables, rows):
+        label = jnp.round(rows[:, 0]).astype(jnp.int32)
+        return trained.model.apply(variables, rows[:, 1:].reshape(-1, *codes.shape[1:]), label, method=sample.images)
+
+    rows = np.concatenate([labels.repeat(2)[:, None].astype(np.float32), codes.reshape(len(codes), -1)], axis=1)
+    return walk(trained, decode, rows, np.arange(2 * count).reshape(count, 2), steps=steps), labels
+
+
 def pca_beside(trained, split):
     """The error of PCA with as many components as the code of a run has numbers, learned from its training images.
 

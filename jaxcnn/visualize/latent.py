@@ -10,6 +10,8 @@ from jaxcnn.visualize.tsne import draw_images, draw_points, embed, explain_class
 
 WIDTH, MAP = 9.0, 6.4  # inches of a picture, and the height of the map in it
 GAP = 0.08  # of an image's side, between the images of a strip
+BETWEEN_IMAGES = "From image to image: what the codes on the straight line between theirs are decoded to"
+BETWEEN_CODES = "What a generator makes of the codes on the straight line between two that are drawn"
 
 
 class Coded(NamedTuple):
@@ -38,7 +40,7 @@ def lay_out(codes, *, perplexity=30.0, seed=0):
     return flat if flat.shape[1] == 2 else embed(flat, perplexity=perplexity, seed=seed)
 
 
-def draw_latent(coded, walks, classes, *, places=None, title=""):
+def draw_latent(coded, walks, classes, places, *, title=""):
     """Draws the places of images, a point each in the colour of its class, and below them the walks.
 
     Of a code of two numbers the axes are these, and the walks are arrows.
@@ -47,21 +49,33 @@ def draw_latent(coded, walks, classes, *, places=None, title=""):
       coded: a `Coded`.
       walks: a `Walks` between its images.
       classes: names of the classes; may be empty.
-      places: (n, 2), of `lay_out`; None for the walks alone.
-      title: text above the places.
+      places: (n, 2), of `lay_out`.
+      title: text above.
     Returns:
       A matplotlib Figure.
     """
-    sheet = _strips(coded.images, walks)
-    height = (WIDTH - 1) * sheet.shape[0] / sheet.shape[1] + 0.6
-    if places is None:
-        figure = new_figure(WIDTH, height)
-        below = figure
-    else:
-        figure = new_figure(WIDTH, MAP + height)
-        above, below = figure.subfigures(2, 1, height_ratios=(MAP, height))
-        _draw_places(above.subplots(), coded, places, walks.pairs, classes, title)
-    _draw_walks(below.subplots(), sheet, coded.labels[walks.pairs], classes)
+    sheet = _strips(walks, coded.images[walks.pairs])
+    figure = new_figure(WIDTH, MAP + _height(sheet))
+    above, below = figure.subfigures(2, 1, height_ratios=(MAP, _height(sheet)))
+    _draw_places(above.subplots(), coded, places, walks.pairs, classes, title)
+    _draw_strips(below.subplots(), sheet, _from_to(coded, walks, classes), BETWEEN_IMAGES)
+    return figure
+
+
+def draw_walks(walks, names, *, ends=None, title=BETWEEN_CODES):
+    """Draws walks alone, a row each under its number.
+
+    Args:
+      walks: a `Walks`.
+      names: a text for each, beside its number; may be empty.
+      ends: uint8 (pairs, 2, h, w, c), images that stand at both ends; None without.
+      title: text above.
+    Returns:
+      A matplotlib Figure.
+    """
+    sheet = _strips(walks, ends)
+    figure = new_figure(WIDTH, _height(sheet))
+    _draw_strips(figure.subplots(), sheet, names, title)
     return figure
 
 
@@ -86,30 +100,41 @@ def _draw_arrows(axes, ends):
         axes.annotate(str(number), start, fontsize=8, zorder=5, ha="center", va="center", bbox=plate)
 
 
-def _strips(images, walks):
-    """Float (h', w', c): a row a walk, between the images that it joins."""
-    ends = images[walks.pairs] / np.float32(255)
-    gap = max(1, round(GAP * min(images.shape[1:3])))
-    rows = []
-    for (first, last), way in zip(ends, walks.images, strict=True):
-        parts = [np.pad(image, ((0, gap), (0, gap), (0, 0)), constant_values=1) for image in (first, *way, last)]
-        between = np.ones((parts[0].shape[0], 2 * gap, first.shape[2]), np.float32)
-        rows.append(np.concatenate([parts[0], between, *parts[1:-1], between, parts[-1]], axis=1))
+def _strips(walks, ends):
+    """Float (h', w', c): a row a walk, between the images at its ends."""
+    gap, rows = max(1, round(GAP * min(walks.images.shape[2:4]))), []
+    for number, way in enumerate(walks.images):
+        parts = [_edged(image, gap) for image in way]
+        if ends is not None:
+            first, last = (_edged(image / np.float32(255), gap) for image in ends[number])
+            between = np.ones((len(first), 2 * gap, first.shape[2]), np.float32)
+            parts = [first, between, *parts, between, last]
+        rows.append(np.concatenate(parts, axis=1))
     return np.concatenate(rows)[:-gap, :-gap]
 
 
-def _draw_walks(axes, sheet, labels, classes):
-    """Draws the strips, each with its number and the classes of its ends."""
+def _edged(image, gap):
+    return np.pad(image, ((0, gap), (0, gap), (0, 0)), constant_values=1)
+
+
+def _height(sheet):
+    """Inches of a sheet of strips and its title."""
+    return (WIDTH - 1) * sheet.shape[0] / sheet.shape[1] + 0.6
+
+
+def _from_to(coded, walks, classes):
+    """The classes between which each walk goes, as text."""
+    if not classes:
+        return [""] * len(walks.pairs)
+    return [" to ".join(literal(classes[label], limit=12) for label in coded.labels[pair]) for pair in walks.pairs]
+
+
+def _draw_strips(axes, sheet, names, title):
     show_image(axes, sheet)
-    axes.set_title(
-        "From image to image: what the codes on the straight line between theirs are decoded to", fontsize=10
-    )
-    row = len(sheet) / len(labels)
-    names = [
-        f": {literal(classes[a], limit=12)} to {literal(classes[b], limit=12)}" if classes else "" for a, b in labels
-    ]
-    texts = [f"{number}{name}" for number, name in enumerate(names, start=1)]
-    axes.set_yticks([row * (number + 0.5) for number in range(len(labels))], texts, fontsize=8.5)
+    axes.set_title(title, fontsize=10)
+    row = len(sheet) / len(names)
+    texts = [f"{number}: {name}" if name else str(number) for number, name in enumerate(names, start=1)]
+    axes.set_yticks([row * (number + 0.5) for number in range(len(names))], texts, fontsize=8.5)
     axes.tick_params(length=0)
 
 
@@ -117,13 +142,15 @@ def code_section(run):
     """The walks of a report's run and, where it was found, the error of PCA; None of a network without a code."""
     if run.code is None:
         return None
-    walks = page.plate(
-        png_bytes(draw_latent(*run.code, run.classes)),
+    coded, walks = run.code
+    drawn = draw_walks(walks, _from_to(coded, walks, run.classes), ends=coded.images[walks.pairs], title=BETWEEN_IMAGES)
+    picture = page.plate(
+        png_bytes(drawn),
         "walks between the codes of two images",
         caption="The images themselves stand at the ends. `visualize latent` also draws where images lie.",
         class_="drawn photographs",
     )
-    return page.join(walks, _beside_pca(run))
+    return page.join(picture, _beside_pca(run))
 
 
 def _beside_pca(run):

@@ -1,7 +1,9 @@
 """The code of an autoencoder: its map, its walks, and PCA beside it in the report."""
 
 import re
+import types
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import matplotlib.image
@@ -15,8 +17,13 @@ from jaxcnn.cli import main
 from jaxcnn.data import read_all
 from jaxcnn.errors import InputError
 from jaxcnn.evaluation.inference import Inference
-from jaxcnn.evaluation.latent import Walks, choose_pairs, latent_of, pca_beside, walk
-from jaxcnn.visualize.latent import Coded, draw_latent, lay_out, read_codes
+from jaxcnn.evaluation.latent import Walks, choose_pairs, generated_walks, latent_of, pca_beside, walk
+from jaxcnn.tasks import Sample
+from jaxcnn.visualize.latent import Coded, draw_latent, draw_walks, lay_out, read_codes
+
+
+class Nothing(nn.Module):
+    """A network whose functions are given beside it."""
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +40,10 @@ def autoencoder(tiny_config, tmp_path_factory):
 
 @pytest.fixture
 def network():
-    """make(encode, decode) is an Inference whose one variable is 2."""
+    """make(model) is an Inference whose one variable is 2."""
 
-    def make(shape=(2, 2, 1)):
-        return Inference(None, {"params": jnp.array(2.0)}, shape=shape, classes=(), mean=0, std=1)
+    def make(model=None):
+        return Inference(model, {"params": {"two": jnp.array(2.0)}}, shape=(2, 2, 1), classes=(), mean=0, std=1)
 
     return make
 
@@ -63,11 +70,33 @@ def test_a_walk_is_a_straight_line_through_any_generator(network):
     """Codes are maps of two numbers; the generator repeats their sum, doubled."""
 
     def decode(variables, codes):
-        return variables["params"] * codes.sum(axis=(1, 2, 3)).reshape(-1, 1, 1, 1) * jnp.ones((1, 2, 2, 1))
+        return variables["params"]["two"] * codes.sum(axis=(1, 2, 3)).reshape(-1, 1, 1, 1) * jnp.ones((1, 2, 2, 1))
 
     codes = np.array([[0.0, 0.1], [0.4, 0.5]], np.float32).reshape(2, 1, 1, 2)
     walks = walk(network(), decode, codes, np.array([[0, 1], [1, 0]]), steps=5)
     np.testing.assert_allclose(walks.images[..., 0, 0, 0], [[0.2, 0.6, 1.0, 1.4, 1.8], [1.8, 1.4, 1.0, 0.6, 0.2]], 1e-6)
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_generator_is_walked_class_after_class(conditional, network):
+    """It makes of its two numbers and its label a grey: the walk is straight, and stays in its class."""
+
+    def draw(module, keys, labels):
+        return jax.vmap(lambda key: jax.random.uniform(key, (2,)))(keys)
+
+    def images(module, codes, labels):
+        return (codes.sum(axis=1) + 10 * labels).reshape(-1, 1, 1, 1) * jnp.ones((1, 2, 2, 1))
+
+    generator = network(Nothing())
+    generator.classes, generator.task = ("a", "b"), types.SimpleNamespace(sample=Sample(draw, images, conditional))
+    walks, labels = generated_walks(generator, 3, steps=5, seed=7)
+    assert labels.tolist() == ([0, 1, 0] if conditional else [0, 0, 0])
+    greys = walks.images[..., 0, 0, 0] - 10 * labels[:, None]
+    np.testing.assert_allclose(np.diff(greys, 2), 0, atol=2e-6)
+    assert greys.min() > 0 and greys.max() < 2 and len(np.unique(greys[:, [0, -1]])) == 6
+    assert (generated_walks(generator, 3, steps=5, seed=8)[0].images != walks.images).any()
+    names = draw_walks(walks, ["a", "b", ""]).axes[0].get_yticklabels()
+    assert [text.get_text() for text in names] == ["1: a", "2: b", "3"]
 
 
 def test_pairs_are_of_two_classes_where_there_are_two():
@@ -97,7 +126,7 @@ def test_every_image_is_a_point_and_every_walk_a_strip():
     coded = Coded(images, np.arange(12) % 3, random.normal(size=(12, 2)).astype(np.float32))
     ways = random.random((2, 5, 4, 4, 1), np.float32)
     pairs = np.array([[0, 1], [5, 7]])
-    figure = draw_latent(coded, Walks(pairs, ways), ("a", "b", "c"), places=coded.codes, title="title")
+    figure = draw_latent(coded, Walks(pairs, ways), ("a", "b", "c"), coded.codes, title="title")
     above, below = (part.axes[0] for part in figure.subfigs)
     offsets = np.concatenate([points.get_offsets() for points in above.collections])
     np.testing.assert_allclose(np.sort(offsets, axis=0), np.sort(coded.codes, axis=0), rtol=1e-6)
