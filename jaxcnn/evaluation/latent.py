@@ -65,7 +65,10 @@ def latent_of(trained):
             f"{name} has no code: that is an entry 'code' among the features and a method decode(code, shape), as "
             "autoencoder_mlp and autoencoder_conv have them."
         )
-    decoded = jax.eval_shape(decode, trained.variables, codes).shape
+    try:
+        decoded = jax.eval_shape(decode, trained.variables, codes).shape
+    except TypeError as error:
+        raise InputError(f"{name} cannot decode a code by decode(code, shape): {error}") from error
     if decoded != image.shape:
         raise InputError(f"{name} decodes a code to {decoded[1:]}, not to an image of {tuple(trained.shape)}.")
     return Latent(encode, decode, math.prod(codes.shape[1:]))

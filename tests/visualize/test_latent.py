@@ -13,6 +13,7 @@ import pytest
 import jaxcnn
 from jaxcnn.analysis.pca import pca_error
 from jaxcnn.architectures import create
+from jaxcnn.architectures.autoencoder_mlp import AutoencoderMLP
 from jaxcnn.cli import main
 from jaxcnn.data import read_all
 from jaxcnn.errors import InputError
@@ -175,4 +176,18 @@ def test_a_code_that_gives_no_image_is_named(autoencoder):
     image = jnp.zeros((1, 8, 8, 1))
     trained.variables = jax.eval_shape(lambda: trained.model.init(jax.random.key(0), image, train=False))
     with pytest.raises(InputError, match=r"decodes a code to \(8, 8, 2\), not to an image of \(8, 8, 1\)"):
+        latent_of(trained)
+
+
+class Other(AutoencoderMLP):
+    """Its decoder asks for something of its own."""
+
+    def decode(self, code):
+        return super().decode(code, (8, 8, 1))
+
+
+def test_a_decoder_that_asks_for_something_else_is_named(autoencoder):
+    trained = jaxcnn.Trained(autoencoder)
+    trained.model = Other(hidden=(12,), code=2)
+    with pytest.raises(InputError, match=r"cannot decode a code by decode\(code, shape\): .*positional argument"):
         latent_of(trained)
