@@ -190,8 +190,14 @@ class BAGAN(nn.Module):
         return self.generator(codes)
 
     def judge(self, x, *, train: bool):
-        """(logits (n, num_classes + 1), the last of being generated, features) of images in [0, 1]."""
-        return self.discriminator(x, train=train)
+        """(source (n,), class logits (n, num_classes), features) of images in [0, 1], by a softmax of K + 1 outputs.
+
+        The last output is that of generated images. The source is the logit of being real: its sigmoid is the sum of
+        the probabilities of the K classes.
+        """
+        logits, features = self.discriminator(x, train=train)
+        classes, generated = logits[:, :-1], logits[:, -1]
+        return jax.nn.logsumexp(classes, axis=1) - generated, classes, features
 
 
 MODELS = {f"bagan_{size}": functools.partial(BAGAN, size=size) for size in CHANNELS}

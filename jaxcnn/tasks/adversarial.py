@@ -73,23 +73,17 @@ class Rules(NamedTuple):
       losses: the Losses.
       classes: K, where images are of classes; else 0.
       steps: of the discriminator in a step.
-      judge: f(module, images, *, train) -> (source (n,), class logits (n, K) or None).
       fake_weight: of the loss of a generated image in the discriminator's mean, a real one's is 1.
       fake_classes: whether the discriminator learns the classes of generated images, too.
+      methods: names of those that the network has beside the three of every game.
     """
 
     losses: Losses
     classes: int
     steps: int
-    judge: Callable
     fake_weight: float = 1.0
     fake_classes: bool = False
-
-
-def judged(module, images, *, train):
-    """(source, class logits or None) of images."""
-    source, classes, _ = module.judge(images, train=train)
-    return source, classes
+    methods: tuple = ()
 
 
 def gan(about, *, loss="non_saturating", real_label=1.0, fake_label=0.0, discriminator_steps=1):
@@ -104,7 +98,7 @@ def gan(about, *, loss="non_saturating", real_label=1.0, fake_label=0.0, discrim
       ValueError: an option does not fit.
     """
     losses = _losses(loss, real_label, fake_label)
-    return make_game(about, Rules(losses, 0, checked_steps(discriminator_steps), judged))
+    return make_game(about, Rules(losses, 0, checked_steps(discriminator_steps)))
 
 
 def acgan(about, *, loss="non_saturating", real_label=1.0, fake_label=0.0, discriminator_steps=1):
@@ -113,7 +107,7 @@ def acgan(about, *, loss="non_saturating", real_label=1.0, fake_label=0.0, discr
     Both players minimise the cross entropy of the classes besides, the discriminator's of real and of generated images.
     """
     losses, classes = _losses(loss, real_label, fake_label), classes_of(about)
-    return make_game(about, Rules(losses, classes, checked_steps(discriminator_steps), judged, fake_classes=True))
+    return make_game(about, Rules(losses, classes, checked_steps(discriminator_steps), fake_classes=True))
 
 
 def _losses(name, real_label, fake_label):
@@ -210,8 +204,8 @@ def _discriminate(rules, module, batch, numbers):
     # of the discriminator's turns each has every steps-th image
     shown = balanced_labels(batch["position"] // rules.steps + batch["first"], rules.classes)
     images = module.generate(module.draw(batch["key"], shown), shown, train=True)
-    real, classes = rules.judge(module, batch["image"], train=True)
-    fake, fake_classes = rules.judge(module, images, train=True)
+    real, classes, _ = module.judge(batch["image"], train=True)
+    fake, fake_classes, _ = module.judge(images, train=True)
     loss, loss_of_fake = rules.losses.real(real), rules.losses.fake(fake)
     means = {"real": jax.nn.sigmoid(real), "fake": jax.nn.sigmoid(fake)}
     if rules.classes:
@@ -228,7 +222,7 @@ def _discriminate(rules, module, batch, numbers):
 def _generate(rules, module, batch, numbers):
     shown = balanced_labels(batch["position"] + batch["first"], rules.classes)
     images = module.generate(module.draw(batch["key"], shown), shown, train=True)
-    fake, classes = rules.judge(module, images, train=True)
+    fake, classes, _ = module.judge(images, train=True)
     loss, means = rules.losses.generator(fake), {"fake": jax.nn.sigmoid(fake)}
     if rules.classes:
         loss = loss + _cross_entropy(classes, shown)
@@ -253,7 +247,7 @@ def _infer(rules, module, batch):
 
 
 def _judgement(rules, module, images, prefix):
-    source, classes = rules.judge(module, images, train=False)
+    source, classes, _ = module.judge(images, train=False)
     outputs = {prefix.rstrip("_") or "real": jax.nn.sigmoid(source)}
     return {**outputs, f"{prefix}classes": jax.nn.softmax(classes)} if rules.classes else outputs
 
@@ -283,11 +277,11 @@ def _describe(about, outputs):
 
 def _init(rules, module, batch):
     """Creates all parameters; gives the shapes that _check reads."""
-    missing = [name for name in ("draw", "generate", "judge", "conditional") if not hasattr(module, name)]
-    if missing:
+    wanted = ("draw", "generate", "judge", "conditional", *rules.methods)
+    if missing := [name for name in wanted if not hasattr(module, name)]:
         raise InputError(
-            f"config.model.name: {type(module).__name__} is no generative network: it has no {', '.join(missing)}. "
-            "dcgan_28 and dcgan_32 (tasks gan and acgan), bagan_28 and bagan_32 (task bagan) are."
+            f"config.model.name: {type(module).__name__} is no network of this game: it has no {', '.join(missing)}. "
+            "dcgan_28 and dcgan_32 are for the tasks gan and acgan, bagan_28 and bagan_32 for bagan."
         )
     if module.conditional != bool(rules.classes):
         raise InputError(
@@ -297,7 +291,7 @@ def _init(rules, module, batch):
     labels = jnp.zeros(len(batch["image"]), jnp.int32)
     module(batch["image"], train=False)
     codes = module.draw(jax.random.split(jax.random.key(0), len(labels)), labels)
-    source, classes = rules.judge(module, batch["image"], train=False)
+    source, classes, _ = module.judge(batch["image"], train=False)
     return {"image": module.generate(codes, labels, train=False), "source": source, "classes": classes}
 
 

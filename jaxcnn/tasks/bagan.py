@@ -11,7 +11,6 @@ has a generated one beside it, which counts 1 / K. The generator minimises the c
 
 import functools
 
-import jax
 import numpy as np
 
 from jaxcnn.errors import InputError
@@ -29,16 +28,9 @@ def create(about, *, discriminator_steps=1):
       ValueError: the images are without classes, or the steps are no number from 1.
     """
     classes, steps = classes_of(about), checked_steps(discriminator_steps)
-    # softmax over K + 1 outputs is a sigmoid, real or generated, and a softmax over the K classes of what is real
-    rules = Rules(non_saturating(1.0, 0.0), classes, steps, judged, fake_weight=1 / classes)
+    # the cross entropy of K + 1 outputs is that of real or generated and, of what is real, that of the K classes
+    rules = Rules(non_saturating(1.0, 0.0), classes, steps, fake_weight=1 / classes, methods=("encode",))
     return make_game(about, rules, begin=Beginning(_record, functools.partial(_change, about)))
-
-
-def judged(module, images, *, train):
-    """(source, class logits) of K + 1 logits: sigmoid(source) is the probability of not being generated."""
-    logits, _ = module.judge(images, train=train)
-    classes, generated = logits[:, :-1], logits[:, -1]
-    return jax.nn.logsumexp(classes, axis=1) - generated, classes
 
 
 def _record(module, batch):

@@ -56,9 +56,23 @@ def test_the_autoencoder_is_the_encoder_and_the_generator(small):
     def run(module, x):
         image, features = module(x, train=False)
         code, _ = module.encode(x, train=False)
-        return image, features["code"], module.generate(code, None, train=False), code, module.judge(x, train=False)[0]
+        return image, features["code"], module.generate(code, None, train=False), code
 
-    image, feature, generated, code, judged = jax.jit(lambda x: model.apply(variables, x, method=run))(images)
+    image, feature, generated, code = jax.jit(lambda x: model.apply(variables, x, method=run))(images)
     np.testing.assert_array_equal(image, generated)
     np.testing.assert_array_equal(feature, code)
-    assert image.shape == images.shape and 0 <= image.min() < image.max() <= 1 and judged.shape == (2, 3)
+    assert image.shape == images.shape and 0 <= image.min() < image.max() <= 1
+
+
+def test_the_discriminator_has_one_output_more_than_classes_for_what_is_generated(small):
+    model, variables = small
+    images = np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype(np.float32)
+
+    def run(module, x):
+        source, classes, _ = module.judge(x, train=False)
+        return source, classes, module.discriminator(x, train=False)[0]
+
+    source, classes, outputs = jax.jit(lambda x: model.apply(variables, x, method=run))(images)
+    assert outputs.shape == (3, 3) and classes.shape == (3, 2)
+    np.testing.assert_allclose(jax.nn.sigmoid(source), 1 - jax.nn.softmax(outputs)[:, 2], rtol=1e-5)
+    np.testing.assert_allclose(jax.nn.softmax(classes), jax.nn.softmax(outputs[:, :2]), rtol=1e-5)

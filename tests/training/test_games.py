@@ -275,6 +275,11 @@ def test_networks_that_do_not_fit(kind, changes, words, make):
         set_up(make(kind, **changes))
 
 
+def test_a_network_of_another_game_is_named(make):
+    with pytest.raises(InputError, match="DCGAN is no network of this game: it has no encode"):
+        set_up(make("acgan", {"task.name": "bagan"}))
+
+
 def test_a_classifier_is_no_generative_network(tiny_config):
-    with pytest.raises(InputError, match="ConvNet is no generative network: it has no draw, generate, judge, cond"):
+    with pytest.raises(InputError, match="ConvNet is no network of this game: it has no draw, generate, judge, cond"):
         set_up(tiny_config({"task.name": "gan"}))
