@@ -25,7 +25,10 @@ def end_on_interrupt():
         interrupted = True
         timer = threading.Timer(GRACE, leave)
         timer.daemon = True
-        timer.start()
+        try:
+            timer.start()
+        except RuntimeError:  # from Python 3.12 on no thread begins while the interpreter ends
+            leave()
         raise KeyboardInterrupt
 
     def unraisable(swallowed, before=sys.unraisablehook):
