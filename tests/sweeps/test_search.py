@@ -306,6 +306,7 @@ def worker(tmp_path):
         process.communicate()
 
 
+@pytest.mark.long
 def test_of_two_workers_one_is_killed_and_no_trial_is_lost_or_done_twice(worker, tmp_path):
     first, second = worker(), worker()
     while not list((tmp_path / "search").glob("trial-*/checkpoints/[0-9]*")):

@@ -124,6 +124,7 @@ def first_step(setup, batch):
     return chunk(state, {}, setup.replicas.shard({key: value[None] for key, value in batch.items()}))[1]
 
 
+@pytest.mark.long
 def test_mixing_acts_and_does_not_depend_on_the_devices(colours):
     """The same loss on one device and on four: pairs are neighbours, share and box come from the step."""
     losses = {}

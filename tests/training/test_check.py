@@ -53,10 +53,12 @@ def resnet():
     return checks("resnet20", **{"data.image_size": (16, 16)})
 
 
+@pytest.mark.long
 def test_resnet_learns(resnet):
     assert resnet[1:] == (True, True)
 
 
+@pytest.mark.long
 def test_resnet_starts_at_chance(resnet):
     assert resnet[0] is True
 
