@@ -38,6 +38,8 @@ FAMILIES = (  # one member of each that is quick to trace
     "dncnn",
     "dcgan_28",
     "bagan_28",
+    "som_cnn",
+    "deepface_small",
 )
 RESTORING = [name for name in ARCHITECTURES if getattr(create(name), "result", "") == "image"]
 RESTORING = [name for name in RESTORING if not hasattr(create(name), "generate")]  # whose size is fixed

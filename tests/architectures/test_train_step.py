@@ -30,6 +30,8 @@ SMALLEST = {  # name: (image, options, what is smaller yet)
     "autoencoder_conv": ((16, 16, 1), {}, {"widths": (8, 16)}),
     "unet_small": ((16, 16, 1), {}, {"width": 4, "depth": 1}),
     "dncnn": ((16, 16, 1), {}, {"depth": 4, "width": 8}),
+    "som_cnn": ((39, 39, 1), {}, {}),
+    "deepface_small": ((47, 47, 1), {}, {"width": 4, "hidden": 8}),
 }
 TASKS = {  # of what a network returns
     "logits": {},

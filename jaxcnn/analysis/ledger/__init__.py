@@ -8,6 +8,7 @@ from jaxcnn.analysis.ledger import (
     autoencoder,
     densenet,
     dncnn,
+    faces,
     gan,
     googlenet,
     inception,
@@ -22,7 +23,22 @@ from jaxcnn.analysis.ledger.entry import ILSVRC, QUANTITIES, STATUSES, Entry
 
 __all__ = ["ILSVRC", "LEDGER", "QUANTITIES", "STATUSES", "UNPRINTED", "Entry"]
 
-_FILES = (lenet, alexnet, zfnet, vgg, nin, googlenet, inception, resnet, densenet, autoencoder, dncnn, gan, lectures)
+_FILES = (
+    lenet,
+    alexnet,
+    zfnet,
+    vgg,
+    nin,
+    googlenet,
+    inception,
+    resnet,
+    densenet,
+    autoencoder,
+    dncnn,
+    gan,
+    faces,
+    lectures,
+)
 
 LEDGER = tuple(entry for file in _FILES for entry in file.ENTRIES)
 
