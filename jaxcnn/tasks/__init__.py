@@ -8,6 +8,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.tasks.adversarial import ACGAN, GAN
 from jaxcnn.tasks.bagan import BAGAN
 from jaxcnn.tasks.classification import CLASSIFICATION
+from jaxcnn.tasks.embedding import EMBEDDING
 from jaxcnn.tasks.forgetting import FORGETTING
 from jaxcnn.tasks.reconstruction import RECONSTRUCTION
 from jaxcnn.tasks.task import (
@@ -51,6 +52,7 @@ TASKS = {
     "acgan": ACGAN,
     "bagan": BAGAN,
     "classification": CLASSIFICATION,
+    "embedding": EMBEDDING,
     "gan": GAN,
     "learning_without_forgetting": FORGETTING,
     "reconstruction": RECONSTRUCTION,
