@@ -91,7 +91,7 @@ def find_neighbours(gallery, queries, *, k, metric="cosine", workdir=None):
     kept = [_without(row, own[query] if query < len(own) else None)[:k] for query, row in enumerate(rows)]
     distances, rows = (np.stack([x[places] for x, places in zip(y, kept, strict=True)]) for y in (distances, rows))
     shown, places = np.unique(np.concatenate([own, rows.ravel()]).astype(int), return_inverse=True)
-    pictures = _read_again(gallery, shown)[places]
+    pictures = records_again(gallery).read(gallery.position[shown])["image"][places]
     return Neighbours(
         [f"row {row}" for row in own] + [str(file) for file in files],
         pictures[: len(own)] if images is None else np.concatenate([pictures[: len(own)], images]),
@@ -108,8 +108,12 @@ def _without(rows, own):
     return np.flatnonzero(rows != own) if own is not None else np.arange(len(rows))
 
 
-def _read_again(gallery, rows):
-    """The images (n, h, w, c) uint8 of rows of the gallery, from its data set."""
+def records_again(gallery):
+    """The Records whose features a gallery holds, from its data set.
+
+    Raises:
+      InputError: the data set is gone or has changed.
+    """
     options = {**gallery.meta["data"]}
     name, split = options.pop("name"), options.pop("split")
     options["image_size"], options["data_dir"] = tuple(options["image_size"]), options["data_dir"] or None
@@ -125,7 +129,7 @@ def _read_again(gallery, rows):
     files = gallery.meta.get("files")
     if files and files != records.class_digests():
         raise InputError(f"{name} {split} holds other files than when the features were written: write them again.")
-    return records.read(gallery.position[rows])["image"]
+    return records
 
 
 def _of_files(gallery, paths, workdir):
