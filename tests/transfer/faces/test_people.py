@@ -167,5 +167,5 @@ def test_other_vectors_do_not_fit_a_gallery(tiny_run, features, refused):
 def test_a_vector_that_is_no_number_is_named(tiny_run):
     trained = Trained(tiny_run)
     trained.variables["params"]["conv1_1"]["bias"] = np.full(4, np.nan, np.float32)
-    with pytest.raises(InputError, match="the vectors of 2 of 2 images are not finite, first of .* 5"):
+    with pytest.raises(InputError, match=r"the vectors of 2 of 2 images are not finite, first of .* 5"):
         people_of_network(trained, "pool1", name="digits", split="test").vectors(np.array([5, 6]))
