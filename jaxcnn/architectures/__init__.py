@@ -17,6 +17,7 @@ from jaxcnn.architectures import (
     deepface,
     densenet,
     dncnn,
+    faster_rcnn,
     googlenet,
     inception_resnet,
     inception_v3,
@@ -58,6 +59,7 @@ PAPERS = (  # in the order of their years, behind those that return logits
     dncnn,
     dcgan,
     bagan,
+    faster_rcnn,
 )
 ARCHITECTURES = {name: model for paper in PAPERS for name, model in paper.MODELS.items()}
 CLAIMS = {name: claim for paper in PAPERS for name, claim in paper.CLAIMS.items()}

@@ -7,8 +7,10 @@ import operator
 import jax
 import numpy as np
 
-from jaxcnn import data, trust
-from jaxcnn.data.fit import DataError
+from jaxcnn import trust
+from jaxcnn.data.decode import decoded
+from jaxcnn.data.fields import GEOMETRY
+from jaxcnn.data.fit import DataError, Target
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError
 from jaxcnn.evaluation.inference import Inference
@@ -79,11 +81,11 @@ class Trained(Inference):
         found = []
         for first in range(0, len(files), 256):
             part = [(file, self._read(file)) for file in files[first : first + 256]]
-            images = [image for _, image in part if not isinstance(image, DataError)]
-            rows = iter(self._descriptions(np.stack(images)) if images else ())
+            readable = [read for _, read in part if not isinstance(read, DataError)]
+            rows = iter(self._descriptions(readable) if readable else ())
             found += [
-                {"file": str(file), **({"error": str(image)} if isinstance(image, DataError) else next(rows))}
-                for file, image in part
+                {"file": str(file), **({"error": str(read)} if isinstance(read, DataError) else next(rows))}
+                for file, read in part
             ]
         return found
 
@@ -111,10 +113,11 @@ class Trained(Inference):
             )
         return self
 
-    def _descriptions(self, images):
-        outputs, count = self.map(self.infer, images), len(images)
-        rows = (jax.tree.map(operator.itemgetter(number), outputs) for number in range(count))
-        return [plain(self.task.describe(row)) for row in rows]
+    def _descriptions(self, read):
+        """What the task says of images, as `_read` gives them."""
+        outputs = self.map(self.infer, np.stack([image for image, _ in read]))
+        rows = (jax.tree.map(operator.itemgetter(number), outputs) for number in range(len(read)))
+        return [plain(self.task.describe({**shown, **row})) for row, (_, shown) in zip(rows, read, strict=True)]
 
     def _about(self):
         return make_about(self.classes, self.shape, self.fields, self.mean, self.std)
@@ -133,22 +136,18 @@ class Trained(Inference):
         for file, image in zip(files, images, strict=True):
             if isinstance(image, DataError):
                 raise DataError(f"{file}: {image}")
-        return files, np.stack(images)
+        return files, np.stack([image for image, _ in images])
 
     def _read(self, file):
-        """The image of a file, or the DataError that says why there is none."""
+        """(the image of a file, {"view", "size"}: the part of it that is shown), or the DataError that says why not."""
         settings, stored = self.config.data, read_file(file)
         if isinstance(stored, DataError):
             return stored
+        target = Target(self.shape[:2], self.shape[2], settings.fit, settings.resize, settings.interpolation)
         try:
-            return data.decode_image(
-                stored,
-                image_size=self.shape[:2],
-                channels=self.shape[2],
-                fit=settings.fit,
-                resize=settings.resize,
-                interpolation=settings.interpolation,
-            )
+            image = decoded(stored, target)
+            shown = {"view": target.view(image, exact=True), "size": image.size}
+            return target.of(image, exact=True), {name: np.array(shown[name], GEOMETRY[name][1]) for name in shown}
         except DataError as error:
             return error
 

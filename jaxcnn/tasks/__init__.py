@@ -8,6 +8,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.tasks.adversarial import ACGAN, GAN
 from jaxcnn.tasks.bagan import BAGAN
 from jaxcnn.tasks.classification import CLASSIFICATION
+from jaxcnn.tasks.detection import DETECTION
 from jaxcnn.tasks.embedding import EMBEDDING
 from jaxcnn.tasks.forgetting import FORGETTING
 from jaxcnn.tasks.reconstruction import RECONSTRUCTION
@@ -52,6 +53,7 @@ TASKS = {
     "acgan": ACGAN,
     "bagan": BAGAN,
     "classification": CLASSIFICATION,
+    "detection": DETECTION,
     "embedding": EMBEDDING,
     "gan": GAN,
     "learning_without_forgetting": FORGETTING,

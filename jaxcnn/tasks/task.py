@@ -195,7 +195,7 @@ class Task(NamedTuple):
       notices: f({measure: value} of an evaluation on held-out images) -> sentences on what is wrong, said while it
         trains and in the report.
       describe: f({output: array} of one image) -> JSON of a prediction, or None where `predict` is not offered; an
-        output named "features" is left out.
+        output named "features" is left out, and "view" and "size" (jaxcnn.data.GEOMETRY) of the file are there too.
       init: f(module, batch), which touches every parameter once.
       check: f(name, result, about), which raises InputError where `result`, the ShapeDtypeStructs that the network of
         this name returns for two images, does not fit the task; or None.

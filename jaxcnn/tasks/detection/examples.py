@@ -1,0 +1,42 @@
+"""An example for a detector: its image, and its objects in pixels of that image, moved together."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxcnn.augment import brightness, contrast, saturation
+from jaxcnn.augment.boxes import horizontal_flip_with_boxes, random_zoom_with_boxes
+from jaxcnn.operators.regions import areas, clip, shown
+
+FIELDS = ("boxes", "box_label", "box_mask", "box_ignored", "box_area", "view", "size")
+VISIBLE = 0.4  # of an object, under which a zoom leaves too little of it to learn from
+
+
+def prepare(key, example, *, flip, zoom, jitter):
+    """A training example with its objects in the pixels that the network sees.
+
+    Args:
+      key: of the image.
+      example: {"image" float (h, w, c), the fields of jaxcnn.data.detection}, of one image.
+      flip: whether it is mirrored with a probability of a half.
+      zoom: (smallest, largest) factor of `random_zoom_with_boxes`; (1, 1) is off.
+      jitter: of brightness, contrast and saturation; 0 is off.
+    Returns:
+      The example with "image" and, in its pixels, "objects" (m, 4), "object_mask" (m,) and "crowd" (m,), which is True
+      for objects that are ignored and for those of which a zoom left less than VISIBLE.
+    """
+    flip_key, zoom_key, colour_key = jax.random.split(key, 3)
+    image, size = example["image"], example["image"].shape[:2]
+    boxes = shown(example["boxes"], view=example["view"], size=size)
+    if flip:
+        image, boxes = horizontal_flip_with_boxes(flip_key, image, boxes)
+    if tuple(zoom) != (1, 1):
+        image, boxes = random_zoom_with_boxes(zoom_key, image, boxes, scale=zoom)
+    if jitter:
+        operations = (brightness, contrast, saturation) if image.shape[2] == 3 else (brightness, contrast)
+        for number, (operation, strength) in enumerate(zip(operations, (0.5, 1.0, 1.0), strict=False)):
+            image = operation(jax.random.fold_in(colour_key, number), image, magnitude=jitter * strength)
+    objects = clip(boxes, size=size)
+    left = areas(objects) / jnp.maximum(areas(boxes), 1e-6)
+    hidden = example["box_ignored"] | (left < VISIBLE)
+    there = example["box_mask"] & (areas(objects) > 0)
+    return {**example, "image": image, "objects": objects, "object_mask": there, "crowd": there & hidden}
