@@ -7,9 +7,9 @@ import jax
 import pytest
 
 from jaxcnn import operators
-from jaxcnn.operators import regions
+from jaxcnn.operators import recurrent, regions
 
-PUBLIC = {name: getattr(room, name) for room in (operators, regions) for name in room.__all__}
+PUBLIC = {name: getattr(room, name) for room in (operators, recurrent, regions) for name in room.__all__}
 FUNCTIONS = {name: f for name, f in PUBLIC.items() if inspect.isfunction(f) and f.__module__.startswith("jaxcnn")}
 MODULES = {name: m for name, m in PUBLIC.items() if inspect.isclass(m) and m.__module__.startswith("jaxcnn")}
 RESULTS = {name: MODULES.pop(name) for name in list(MODULES) if issubclass(MODULES[name], tuple)}
@@ -17,14 +17,14 @@ LOOK_UPS = {"activation", "initializer"}
 ARRAYS = {"x", "kernel", "bias", "slopes", "keys", "mean", "variance", "scale", "coefficient"}
 ARRAYS |= {"logits", "teacher_logits", "heads", "targets", "pooled", "switches"}
 ARRAYS |= {"boxes", "others", "anchors", "offsets", "difference", "scores", "key", "labels"}
-ARRAYS |= {"objects", "object_mask"}
+ARRAYS |= {"objects", "object_mask", "label_mask", "lengths", "state"}
 OF_A_SIZE = {"output_size": "size", "fitting_padding": "size", "anchors": "shape"}  # which comes first like an array
 
 
 def test_all_is_everything():
-    for room in (operators, regions):
+    for room in (operators, recurrent, regions):
         here = {name for name, value in vars(room).items() if not name.startswith("_") and not inspect.ismodule(value)}
-        assert set(room.__all__) == here - {"regions"}
+        assert set(room.__all__) == here - {"recurrent", "regions"}
     assert {"conv2d", "max_pool", "dropout", "rbf_loss"} <= set(FUNCTIONS)
     assert {"Conv", "BatchNorm", "Dropout"} <= set(MODULES)
 

@@ -1,0 +1,36 @@
+"""Additive attention (Bahdanau, Cho and Bengio 2015, arXiv:1409.0473, appendix A.1.2)."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxcnn.operators.recurrent.cells import there
+
+
+class AdditiveAttention(nn.Module):
+    """A mean of what is looked at, weighted by how each place fits the query.
+
+    e_j = v . tanh(W q + U k_j),   a = softmax(e),   context = sum_j a_j k_j
+
+    Called with a query q (n, d), keys k (n, t, c) and lengths (n,) or None, it returns (context (n, c), a (n, t)); the
+    weights are float32, and 0 where no key is. Parameters: `query` (W) and `keys` (U) with one bias, `score` (v).
+
+    Attributes:
+      features: width of the hidden layer.
+      dtype: what it computes in, but for the softmax.
+    """
+
+    features: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, query, keys, lengths=None):
+        asked = nn.Dense(self.features, dtype=self.dtype, name="query")(query)[:, None]
+        given = nn.Dense(self.features, use_bias=False, dtype=self.dtype, name="keys")(keys)
+        score = nn.Dense(1, use_bias=False, dtype=self.dtype, name="score")(jnp.tanh(asked + given))
+        score = score[..., 0].astype(jnp.float32)
+        where = None if lengths is None else there(lengths, steps=keys.shape[1])
+        weights = jax.nn.softmax(score, axis=-1, where=where)
+        return jnp.einsum("nt,ntc->nc", weights.astype(keys.dtype), keys), weights

@@ -1,0 +1,92 @@
+"""Recurrent layers: Flax's cells over the steps of padded sequences."""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxcnn.errors import look_up
+
+
+def _identity(key, shape, dtype=jnp.float32):
+    return jnp.eye(*shape, dtype=dtype)
+
+
+CELLS = {
+    "rnn": nn.SimpleCell,  # h' = tanh(W x + b + U h), U orthogonal at first
+    # Le, Jaitly and Hinton 2015 (arXiv:1504.00941): at first a unit adds up what it gets
+    "irnn": functools.partial(nn.SimpleCell, activation_fn=nn.relu, recurrent_kernel_init=_identity),
+    "lstm": nn.OptimizedLSTMCell,
+    "gru": nn.GRUCell,
+}
+
+
+def there(lengths, *, steps):
+    """Whether a step of a padded sequence is there.
+
+    Args:
+      lengths: (n,), integers: the steps of each sequence.
+      steps: t, an int.
+    Returns:
+      (n, t) bool.
+    """
+    return jnp.arange(steps)[None] < lengths[:, None]
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer: called with x (n, t, c) and lengths (n,), it returns (outputs (n, t, features), last state).
+
+    The state is a pair (memory, output) of (n, features) for an LSTM (Hochreiter and Schmidhuber 1997, with the forget
+    gate of Gers et al. 2000), and (n, features) for others. It begins with zeros, or with `initial`. The last state is
+    the one behind the last step that is there (behind the first, where it runs in reverse). Lengths are 1 or more; None
+    takes all steps. Parameters are those of the cell, under "cell".
+
+    Attributes:
+      features: width of the state.
+      cell: "rnn", "irnn", "lstm" or "gru", a key of CELLS.
+      reverse: whether it runs from the last step that is there to the first; the outputs keep their places.
+      dtype: what it computes in, the state included; None promotes the dtypes of the input and the parameters.
+    """
+
+    features: int
+    cell: str = "lstm"
+    reverse: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x, lengths=None, initial=None):
+        cell = look_up(self.cell, table=CELLS, kind="cell")(self.features, dtype=self.dtype, name="cell")
+        if initial is None:
+            initial = cell.initialize_carry(jax.random.key(0), x[:, 0].shape)  # zeros, whatever the key
+        initial = jax.tree.map(lambda part: part.astype(self.dtype or part.dtype), initial)
+        layer = nn.RNN(cell, return_carry=True, reverse=self.reverse, keep_order=True)
+        state, outputs = layer(x, initial_carry=initial, seq_lengths=lengths)
+        if lengths is not None:
+            outputs = jnp.where(there(lengths, steps=x.shape[1])[..., None], outputs, jnp.zeros((), outputs.dtype))
+        return outputs, state
+
+
+class Bidirectional(nn.Module):
+    """Two recurrent layers, one in reverse (Schuster and Paliwal 1997): (outputs (n, t, 2 * features), last states).
+
+    Each step's output is that of the layer "forward" beside that of "backward"; the states are a pair in this order.
+
+    Attributes:
+      features, cell, dtype: as in `Recurrent`, of each layer.
+    """
+
+    features: int
+    cell: str = "lstm"
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x, lengths=None):
+        layers = (("forward", False), ("backward", True))
+        both = [
+            Recurrent(self.features, self.cell, reverse=reverse, dtype=self.dtype, name=name)(x, lengths)
+            for name, reverse in layers
+        ]
+        outputs, states = zip(*both, strict=True)
+        return jnp.concatenate(outputs, axis=-1), states
