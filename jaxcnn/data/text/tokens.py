@@ -1,0 +1,20 @@
+"""Texts as rows of tokens."""
+
+import numpy as np
+
+TEXT = "text"  # the field
+FRAMING = ("<begin>", "<end>")  # the first classes of a set whose texts are written token by token: they end with <end>
+BEGIN, END = 1, 2  # their tokens
+
+
+def text_field(most):
+    """{"text": ...} of a set whose texts have at most so many tokens."""
+    return {TEXT: ((most,), np.dtype(np.int32))}
+
+
+def rows_of(texts, most):
+    """int32 (n, most) of lists of tokens, 0 where nothing is."""
+    found = np.zeros((len(texts), most), np.int32)
+    for row, tokens in zip(found, texts, strict=True):
+        row[: len(tokens)] = tokens
+    return found
