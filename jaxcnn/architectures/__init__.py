@@ -1,7 +1,8 @@
 """Architectures by name: a Linen module each, `model.apply(variables, x, train=...)` -> (logits, features).
 
-An attribute `result` names another first value: "image" of autoencoders and restoring networks, or "source", the
-logit of being real, of a discriminator. Generative networks have methods besides, see jaxcnn.tasks.adversarial.
+An attribute `result` names another first value: "image" of autoencoders and restoring networks, "source", the logit
+of being real, of a discriminator, "frames", the logits (n, t, K + 1) of a network that reads, or "next tokens", those
+of one that writes. The last and generative networks have methods besides, see jaxcnn.tasks.translation and adversarial.
 """
 
 import functools
@@ -13,6 +14,7 @@ from jaxcnn.architectures import (
     autoencoder_mlp,
     bagan,
     convnet,
+    crnn,
     dcgan,
     deepface,
     densenet,
@@ -27,6 +29,8 @@ from jaxcnn.architectures import (
     nin,
     resnet,
     resnet_cifar,
+    rnn_classifier,
+    seq2seq,
     som_cnn,
     unet,
     vgg,
@@ -53,6 +57,7 @@ PAPERS = (  # in the order of their years, behind those that return logits
     resnet,
     resnet_cifar,
     densenet,
+    rnn_classifier,
     autoencoder_mlp,
     autoencoder_conv,
     unet,
@@ -60,6 +65,8 @@ PAPERS = (  # in the order of their years, behind those that return logits
     dcgan,
     bagan,
     faster_rcnn,
+    crnn,
+    seq2seq,
 )
 ARCHITECTURES = {name: model for paper in PAPERS for name, model in paper.MODELS.items()}
 CLAIMS = {name: claim for paper in PAPERS for name, claim in paper.CLAIMS.items()}

@@ -1,6 +1,7 @@
 """The claims of every named architecture: its count, its contract, and that each of its parameters matters."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,9 @@ FAMILIES = (  # one member of each that is quick to trace
     "bagan_28",
     "som_cnn",
     "deepface_small",
+    "rnn_classifier",
+    "crnn_small",
+    "seq2seq",
 )
 RESTORING = [name for name in ARCHITECTURES if getattr(create(name), "result", "") == "image"]
 RESTORING = [name for name in RESTORING if not hasattr(create(name), "generate")]  # whose size is fixed
@@ -54,7 +58,9 @@ def test_exact_parameters_and_contract(name):
     assert count(variables["params"]) == CLAIMS[name].parameters
     image = (2, *CLAIMS[name].input)
     returns_image = getattr(create(name), "result", "") == "image"
-    assert result.shape == (image if returns_image else (2, result.size // 2)) and result.dtype == jnp.float32
+    steps = result.shape[1:2] if getattr(create(name), "result", "") in ("frames", "next tokens") else ()
+    wanted = image if returns_image else (2, *steps, result.size // math.prod((2, *steps)))
+    assert result.shape == wanted and result.dtype == jnp.float32
     assert all(feature.shape[0] == 2 for feature in features.values())
     assert set(variables) <= {"params", "batch_stats"}
 
@@ -121,6 +127,7 @@ SMALL = {  # the code of every architecture, at a size that compiles fast
     "unet": (create("unet_small", width=3, depth=1, residual=True), (7, 8, 3)),
     "unet_norm": (create("unet_small", width=3, depth=1, batch_norm=True), (8, 8, 3)),
     "dncnn": (create("dncnn", depth=4, width=5), (6, 7, 1)),
+    "rnn_classifier": (create("rnn_classifier", units=5, cell="gru", bidirectional=True), (4, 5, 1)),
 }
 
 

@@ -26,6 +26,7 @@ SMALLEST = {  # name: (image, options, what is smaller yet)
     "resnet20": ((16, 16, 3), {}, {"depth": 8}),
     "plain20": ((16, 16, 3), {}, {"depth": 8}),
     "densenet_small": ((16, 16, 3), {}, {"blocks": (1, 2, 1)}),
+    "rnn_classifier": ((5, 8, 1), {"units": 8}, {}),
     "autoencoder_mlp": ((8, 8, 1), {}, {"hidden": (20, 10)}),
     "autoencoder_conv": ((16, 16, 1), {}, {"widths": (8, 16)}),
     "unet_small": ((16, 16, 1), {}, {"width": 4, "depth": 1}),
