@@ -11,7 +11,9 @@ from jaxcnn.tasks.classification import CLASSIFICATION
 from jaxcnn.tasks.detection import DETECTION
 from jaxcnn.tasks.embedding import EMBEDDING
 from jaxcnn.tasks.forgetting import FORGETTING
+from jaxcnn.tasks.reading import READING
 from jaxcnn.tasks.reconstruction import RECONSTRUCTION
+from jaxcnn.tasks.regression import REGRESSION
 from jaxcnn.tasks.task import (
     AXIS,
     About,
@@ -28,6 +30,7 @@ from jaxcnn.tasks.task import (
     means_alone,
     own_parts,
 )
+from jaxcnn.tasks.translation import TRANSLATION
 
 __all__ = [
     "AXIS",
@@ -57,7 +60,10 @@ TASKS = {
     "embedding": EMBEDDING,
     "gan": GAN,
     "learning_without_forgetting": FORGETTING,
+    "reading": READING,
     "reconstruction": RECONSTRUCTION,
+    "regression": REGRESSION,
+    "translation": TRANSLATION,
 }
 
 
