@@ -44,8 +44,8 @@ LEDGER = tuple(entry for file in _FILES for entry in file.ENTRIES)
 
 UNPRINTED = {  # architectures without a printed number; a name that ends in _small is one too
     "rnn_classifier": "its sizes are the user's",
-    "seq2seq": "the paper's four layers of 1,000 units are printed for words of two languages",
-    "crnn": "the paper prints a model size without the classes that it is for",
+    "seq2seq": "its sizes are the user's; the paper's counts were not looked up yet",
+    "crnn": "the paper's size was not looked up yet",
     "convnet": "a family of the lectures' notes, without numbers",
     "mlp": "no paper's",
     "dcgan_28": "the paper's images have 64x64 pixels",
