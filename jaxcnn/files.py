@@ -90,6 +90,19 @@ def read_json(path, kind=dict):
     return value
 
 
+def check_keys(value, keys, where, layout):
+    """Raises InputError where a value of a JSON file is no object, or one that lacks a key.
+
+    Args:
+      value: from `read_json`, or within it.
+      keys: that it must have.
+      where: the file, and the place in it, for the error.
+      layout: how the file should look, for the error.
+    """
+    if lacks := [key for key in keys if not isinstance(value, dict) or key not in value]:
+        raise InputError(f"{where} lacks {', '.join(map(repr, lacks))}: {layout}.")
+
+
 @contextlib.contextmanager
 def damage_named(path, remedy):
     """Raises InputError for what is wrong with the content of a file: a key that is not there, a value of another type.

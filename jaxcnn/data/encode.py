@@ -4,11 +4,10 @@ import io
 
 import numpy as np
 import simplejpeg
-from PIL import Image
 
 from jaxcnn.data.decode import JPEG_START, decode_image
 from jaxcnn.data.fit import Target, fit_array
-from jaxcnn.data.formats import open_image
+from jaxcnn.data.formats import open_image, to_pillow
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_DEPTH = 24  # the byte of the header with the bits of a channel (PNG specification, 11.2.2 IHDR)
@@ -59,5 +58,5 @@ def _encode_jpeg(image):
 
 def _encode_png(image):
     file = io.BytesIO()
-    Image.fromarray(image[:, :, 0] if image.shape[-1] == 1 else image).save(file, format="PNG")
+    to_pillow(image).save(file, format="PNG")
     return file.getvalue()

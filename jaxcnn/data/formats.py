@@ -33,6 +33,11 @@ BRANDS = {b"heic": "a HEIC", b"heix": "a HEIC", b"mif1": "a HEIF", b"msf1": "a H
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours; once, for threads decode
 
 
+def to_pillow(image):
+    """The Pillow image of pixels uint8 (h, w, c), of 1, 3 or 4 channels."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
 def open_image(data):
     """The Pillow image of the bytes of a file of one of FORMATS, whatever its name; its pixels are not read yet.
 

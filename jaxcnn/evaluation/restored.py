@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from PIL import Image
 
 from jaxcnn import data
 from jaxcnn.data.fit import DataError, Target, fit_array
+from jaxcnn.data.formats import to_pillow
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError
 from jaxcnn.evaluation.tiles import MULTIPLE, PROBED, is_large, margin_of, restore_in_tiles
@@ -192,4 +192,4 @@ def _pixels(images):
 def _write(path, image):
     path.parent.mkdir(parents=True, exist_ok=True)
     with replaced(path) as temporary:
-        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary, format="PNG")
+        to_pillow(image).save(temporary, format="PNG")

@@ -16,6 +16,7 @@ from jax import lax
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from jaxcnn.data.formats import to_pillow
 from jaxcnn.files import replaced
 from jaxcnn.tasks import AXIS
 from jaxcnn.training.compilation import compiled
@@ -127,7 +128,7 @@ def keep_samples(workdir, samples):
     about.add_text("Rows", json.dumps(classes))
     sheet = images.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
     with replaced(workdir / FOLDER / f"{step}.png") as path:
-        Image.fromarray(sheet[..., 0] if channels == 1 else sheet).save(path, format="PNG", pnginfo=about)
+        to_pillow(sheet).save(path, format="PNG", pnginfo=about)
 
 
 def kept_samples(workdir, shape):

@@ -4,8 +4,8 @@ import dataclasses
 import io
 
 import numpy as np
-from PIL import Image
 
+from jaxcnn.data.formats import to_pillow
 from jaxcnn.visualize.page import Html, bar, element, image, join, percent
 
 LARGEST = 168  # pixels, twice the width on the page: sharp on a dense screen, and a page of photographs stays small
@@ -55,7 +55,7 @@ def example_png(pixels) -> bytes:
     pixels = np.asarray(pixels)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] not in (1, 3, 4):
         raise ValueError(f"an example is uint8 (h, w, 1 | 3 | 4), not {pixels.dtype} {pixels.shape}")
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    picture = to_pillow(pixels)
     picture.thumbnail((LARGEST, LARGEST))
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")

@@ -6,6 +6,7 @@ import json
 import numpy as np
 from PIL import Image
 
+from jaxcnn.data.formats import to_pillow
 from jaxcnn.visualize.examples import class_name
 from jaxcnn.visualize.figure import PALETTE
 from jaxcnn.visualize.page import Html, element, join, page, percent
@@ -154,7 +155,7 @@ def thumbnail_sheet(images, side):
     rows = -(-len(images) // COLUMNS)
     sheet = Image.new("L" if images.shape[-1] == 1 else "RGB", (COLUMNS * side, rows * side))
     for number, pixels in enumerate(images):
-        picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        picture = to_pillow(pixels)
         picture.thumbnail((side, side))
         sheet.paste(picture, (number % COLUMNS * side, number // COLUMNS * side))
     buffer = io.BytesIO()

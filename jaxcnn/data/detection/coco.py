@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from jaxcnn.data.detection.table import Box, Boxed, Listed, Table, within
 from jaxcnn.errors import InputError
-from jaxcnn.files import read_json
+from jaxcnn.files import check_keys, read_json
 
 LAYOUT = "expected a file as instances.json, or a folder with annotations/instances_SPLIT.json"
 INSTANCES = re.compile(r"instances_(.+)\.json")
@@ -32,19 +32,12 @@ class COCO(Boxed):
         found, tables = {}, {}
         for split, file in _files(root).items():
             content = read_json(file)
-            with_keys(content, ("images", "annotations", "categories"), file)
+            check_keys(content, ("images", "annotations", "categories"), file, LAYOUT)
             found[file] = _categories(content["categories"], file)
             if (first := next(iter(found.values()))) != found[file]:
                 raise InputError(f"{file} has other categories than {next(iter(found))}: {first} and {found[file]}.")
             tables[split] = Table(_listed(content, file, list(first)))
         super().__init__(f"coco:{path}", next(iter(found.values())).values(), tables)
-
-
-def with_keys(one, keys, where):
-    """Raises InputError where a JSON object lacks a key, or is none."""
-    if not isinstance(one, dict) or any(key not in one for key in keys):
-        lacks = [key for key in keys if not isinstance(one, dict) or key not in one]
-        raise InputError(f"{where} lacks {', '.join(map(repr, lacks))}: {LAYOUT}.")
 
 
 def _files(root):
@@ -65,17 +58,17 @@ def _files(root):
 def _categories(categories, file):
     """{id: name}, in the order of the ids."""
     for number, one in enumerate(categories):
-        with_keys(one, ("id", "name"), f"{file}: category number {number}")
+        check_keys(one, ("id", "name"), f"{file}: category number {number}", LAYOUT)
     return {one["id"]: str(one["name"]) for one in sorted(categories, key=lambda one: one["id"])}
 
 
 def _listed(content, file, ids):
     of_image, images = defaultdict(list), {}
     for number, one in enumerate(content["images"]):
-        with_keys(one, ("id", "file_name", "height", "width"), f"{file}: image number {number}")
+        check_keys(one, ("id", "file_name", "height", "width"), f"{file}: image number {number}", LAYOUT)
         images[one["id"]] = one
     for number, one in enumerate(content["annotations"]):
-        with_keys(one, ("image_id", "category_id", "bbox"), f"{file}: annotation number {number}")
+        check_keys(one, ("image_id", "category_id", "bbox"), f"{file}: annotation number {number}", LAYOUT)
         if one["image_id"] not in images:
             said = f"annotation {one.get('id', number)} is of image {one['image_id']}"
             raise InputError(f"{file}: {said}, which is not among its images.")

@@ -8,9 +8,10 @@ from hashlib import blake2b
 import numpy as np
 
 from jaxcnn.data.image_files import read_file
+from jaxcnn.data.text.tables import folder_of_images, random_place
 from jaxcnn.data.text.vocabulary import Vocabulary, words_of
 from jaxcnn.errors import InputError
-from jaxcnn.files import read_json
+from jaxcnn.files import check_keys, read_json
 
 CAPTIONS = "captions"  # the field
 FILE = "captions.json"
@@ -53,9 +54,7 @@ class Captions:
         length = max(len(tokens) for own in coded.values() for of in own for tokens in of)
         self._captions = {split: _padded(own, most, length) for split, own in coded.items()}
         self.fields = {CAPTIONS: ((most, length), np.dtype(np.int32))}
-        beside = os.path.dirname(file)
-        inner, first = os.path.join(beside, "images"), next(iter(self._files.values()))[0]
-        self._folder = inner if os.path.exists(os.path.join(inner, first)) else beside
+        self._folder = folder_of_images(file, next(iter(self._files.values()))[0])
 
     def shard_lengths(self, split):
         return (len(self._files[split]),)
@@ -97,13 +96,13 @@ def _padded(captions, most, length):
 def _read(file):
     """({split: [file names]}, {split: [[words of a caption, ...] of each image]})."""
     content = read_json(file)
-    _check(content, ("images", "annotations"), file)
+    check_keys(content, ("images", "annotations"), file, LAYOUT)
     images, captions = {}, defaultdict(list)
     for number, one in enumerate(content["images"]):
-        _check(one, ("id", "file_name"), f"{file}: image number {number}")
+        check_keys(one, ("id", "file_name"), f"{file}: image number {number}", LAYOUT)
         images[one["id"]] = one
     for number, one in enumerate(content["annotations"]):
-        _check(one, ("image_id", "caption"), f"{file}: annotation number {number}")
+        check_keys(one, ("image_id", "caption"), f"{file}: annotation number {number}", LAYOUT)
         if one["image_id"] not in images:
             raise InputError(f"{file}: annotation number {number} is of image {one['image_id']}, which is not listed.")
         captions[one["image_id"]].append(words_of(str(one["caption"])))
@@ -112,15 +111,9 @@ def _read(file):
     if alone := [one["file_name"] for key, one in images.items() if key not in captions]:
         raise InputError(f"{file}: {len(alone)} images have no caption, {alone[0]} among them: remove them.")
     files, sentences = defaultdict(list), defaultdict(list)
-    for one in sorted(images.values(), key=lambda one: blake2b(one["file_name"].encode(), digest_size=8).digest()):
+    for one in sorted(images.values(), key=lambda one: random_place(one["file_name"])):
         split = str(one.get("split", "train"))
         split = "validation" if split in ("dev", "val") else split
         files[split].append(one["file_name"])
         sentences[split].append(captions[one["id"]])
     return dict(files), dict(sentences)
-
-
-def _check(one, keys, where):
-    lacks = [key for key in keys if not isinstance(one, dict) or key not in one]
-    if lacks:
-        raise InputError(f"{where} lacks {', '.join(map(repr, lacks))}: {LAYOUT}.")

@@ -4,6 +4,7 @@ import os
 from hashlib import blake2b
 
 from jaxcnn.data.image_files import read_file
+from jaxcnn.data.text.tables import folder_of_images, random_place
 from jaxcnn.data.text.tokens import TEXT, rows_of, text_field
 from jaxcnn.data.text.vocabulary import UNKNOWN
 from jaxcnn.errors import InputError
@@ -47,9 +48,7 @@ class Labelled:
             for split, own in texts.items()
         }
         self.fields = text_field(most)
-        beside = os.path.dirname(self._table)
-        inner, first = os.path.join(beside, "images"), next(iter(self._rows.values()))[0][0]
-        self._folder = inner if os.path.exists(os.path.join(inner, first)) else beside
+        self._folder = folder_of_images(self._table, next(iter(self._rows.values()))[0][0])
 
     def shard_lengths(self, split):
         return (len(self._rows[split]),)
@@ -104,5 +103,4 @@ def _read(path):
         found.setdefault(split, []).append((name, text))
     if not found:
         raise InputError(f"{path} names no images: {LAYOUT}.")
-    key = {name: blake2b(name.encode(), digest_size=8).digest() for name in seen}
-    return {split: sorted(rows, key=lambda row: key[row[0]]) for split, rows in found.items()}
+    return {split: sorted(rows, key=lambda row: random_place(row[0])) for split, rows in found.items()}
