@@ -1,7 +1,6 @@
 """Principal component analysis as the baseline of an autoencoder: the best linear code of as many numbers."""
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 
 def pca_error(train, test, components):
@@ -16,6 +15,8 @@ def pca_error(train, test, components):
     Returns:
       float: the mean over test images of the sum of squared differences.
     """
+    from sklearn.decomposition import PCA
+
     train, test = (_flat(images) for images in (train, test))
     solver = "covariance_eigh" if len(train) >= train.shape[1] else "full"
     method = PCA(components, svd_solver=solver).fit(train)

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from jaxcnn.data.fit import Target, fit_array
+from jaxcnn.data.formats import to_pillow
 from jaxcnn.errors import InputError, look_up, nearest
 from jaxcnn.names import shown
+from jaxcnn.tasks.classification import auxiliary_names
 from jaxcnn.tasks.reconstruction import SSIM_WINDOW, similarity
 from jaxcnn.training.samples import draw, pixels, spread
 
@@ -129,7 +130,7 @@ def _write_classes(generator, folder, names, per_class, report):
             first.setdefault(folder_name, images[:SHEET])
             for number, image in enumerate(images, start=start):
                 path = folder / folder_name / f"{number:0{max(digits, 5)}}.png"
-                Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path, format="PNG")
+                to_pillow(image).save(path, format="PNG")
             done += len(images)
             report(done, per_class * len(names))
     return first
@@ -232,8 +233,8 @@ def _features(classifier, stage):
     """(name of the stage, f(variables, images) -> (features (n, d), predicted classes (n,)))."""
     image, names = jax.ShapeDtypeStruct((1, *classifier.shape), np.uint8), []
     jax.eval_shape(lambda v, x: names.extend(classifier.apply(v, x)[1]) or x, classifier.variables, image)
-    left = [name for name in names if not (name.startswith("aux") and name[3:].isdigit())]
-    stage = stage or left[-1]
+    heads = auxiliary_names(names)
+    stage = stage or [name for name in names if name not in heads][-1]
     try:
         look_up(stage, table=dict.fromkeys(names), kind="stage")
     except ValueError as error:

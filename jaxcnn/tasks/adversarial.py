@@ -156,7 +156,7 @@ def make_game(about, rules, **more):
         players=players,
         infer=functools.partial(_infer, rules),
         score=functools.partial(_score, rules),
-        prepare=functools.partial(_prepare, about),
+        prepare=about.prepare,
         mix=functools.partial(_mix, rules),
         inputs=functools.partial(_inputs, rules),
         notices=_notices,
@@ -174,10 +174,6 @@ def balanced_labels(number, classes):
     Without classes, 0, all are 0.
     """
     return number % max(classes, 1)
-
-
-def _prepare(about, key, example, numbers):
-    return {**example, "image": about.augment(key, example["image"], numbers.get("augment_magnitude", 1.0))}
 
 
 def _mix(rules, key, batch, numbers):

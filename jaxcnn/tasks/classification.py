@@ -9,7 +9,7 @@ from jax import lax
 
 from jaxcnn.errors import InputError, look_up
 from jaxcnn.operators import loss as losses
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned
+from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned, wrong_positions
 
 
 def create(about, *, class_weights=None):
@@ -33,8 +33,14 @@ def create(about, *, class_weights=None):
         compute_class_weight; a class without images weighs 0 and is none of the K); {class: weight}, 1 for those
         without; or None, all alike.
     Raises:
+      InputError: the data have no labels.
       ValueError: a class is unknown or a weight is not a positive number.
     """
+    if "label" not in about.fields:
+        raise InputError(
+            f"classification wants a label of each image, but these data hold {', '.join(about.fields) or 'none'}. "
+            "config.task.name names the kind of learning that they are for."
+        )
     weights = _class_weights(about, class_weights)
     return Task(
         players=(Player("classifier", functools.partial(_objective, about, weights)),),
@@ -50,11 +56,10 @@ def create(about, *, class_weights=None):
 
 
 def _prepare(about, key, example, numbers):
-    image = about.augment(key, example["image"], numbers.get("augment_magnitude", 1.0))
     targets = losses.smooth_labels(
         jax.nn.one_hot(example["label"], len(about.classes), dtype=jnp.float32), smoothing=numbers["label_smoothing"]
     )
-    return {**example, "image": image, "targets": targets}
+    return {**about.prepare(key, example, numbers), "targets": targets}
 
 
 def _mix(about, key, batch, numbers):
@@ -123,7 +128,7 @@ def _details(about, n, means, sums, rows):
     return {
         "per_class": per_class(about.classes, confusion),
         "confusion": confusion.tolist(),
-        "wrong": np.flatnonzero(rows["wrong"]).tolist(),
+        **wrong_positions(n, means, sums, rows),
     }
 
 
@@ -159,7 +164,12 @@ def top_k_correct(logits, labels, *, k):
 
 def auxiliary_logits(features):
     """The logits of a network's auxiliary heads, aux1, aux2, ..., by their names among its features."""
-    return [features[name] for name in sorted(features) if name.startswith("aux") and name[3:].isdigit()]
+    return [features[name] for name in auxiliary_names(features)]
+
+
+def auxiliary_names(features):
+    """The names of auxiliary heads among those of features, sorted."""
+    return [name for name in sorted(features) if name.startswith("aux") and name[3:].isdigit()]
 
 
 def check_logits(name, result, about):

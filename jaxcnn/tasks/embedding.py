@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from sklearn.neighbors import NearestNeighbors
 
 from jaxcnn.errors import InputError, look_up
 from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned, gathered
@@ -59,7 +58,7 @@ def create(about, *, loss="triplet", mining="semi_hard", margin=None):
         players=(Player("embedding", functools.partial(_objective, about, compare)),),
         infer=functools.partial(_infer, about),
         score=_score,
-        prepare=functools.partial(_prepare, about),
+        prepare=about.prepare,
         finish=_finish,
         check=_check,
         whole_batch=True,
@@ -121,10 +120,6 @@ def contrastive(distances, positive, negative, *, margin):
 MINING = {"semi_hard": semi_hard, "hardest": hardest}
 
 
-def _prepare(about, key, example, numbers):
-    return {**example, "image": about.augment(key, example["image"], numbers.get("augment_magnitude", 1.0))}
-
-
 def _objective(about, compare, module, batch, numbers):
     x = unit(module(about.normalise(batch["image"]), train=True)[0])
     every, label, there, position = map(gathered, (x, batch["label"], batch["mask"], batch["position"]))
@@ -146,6 +141,8 @@ def _score(outputs, batch):
 
 def _finish(n, means, sums, rows):
     """The measures of a split: of all pairs of MOST images, evenly spread, and the nearest of all images of each."""
+    from sklearn.neighbors import NearestNeighbors
+
     there = rows["mask"] > 0
     vectors, label = rows["embedding"][there], rows["label"][there]
     some = np.unique(np.linspace(0, len(label) - 1, min(MOST, len(label))).round().astype(int))

@@ -7,13 +7,12 @@ The text is the field `text` of the data, k for the letter classes[k - 1] and 0 
 import functools
 
 import jax.numpy as jnp
-import numpy as np
 
 from jaxcnn.data.text.tokens import TEXT
 from jaxcnn.errors import InputError
 from jaxcnn.operators.recurrent import ctc_greedy, ctc_loss
 from jaxcnn.tasks.edits import edit_distance
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned
+from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned, wrong_positions
 
 
 def create(about):
@@ -39,15 +38,11 @@ def create(about):
         players=(Player("reader", functools.partial(_objective, about)),),
         infer=functools.partial(_infer, about),
         score=_score,
-        prepare=functools.partial(_prepare, about),
-        details=_details,
+        prepare=about.prepare,
+        details=wrong_positions,
         describe=functools.partial(_describe, about),
         check=_check,
     )
-
-
-def _prepare(about, key, example, numbers):
-    return {**example, "image": about.augment(key, example["image"], numbers.get("augment_magnitude", 1.0))}
 
 
 def _objective(about, module, batch, numbers):
@@ -69,11 +64,6 @@ def _score(outputs, batch):
         "cer": (edits, letters),
     }
     return Scores(means, rows={"wrong": (batch["mask"] > 0) & (edits > 0)})
-
-
-def _details(n, means, sums, rows):
-    """wrong: the positions of images that were read with an error."""
-    return {"wrong": np.flatnonzero(rows["wrong"]).tolist()}
 
 
 def _describe(about, outputs):

@@ -35,14 +35,10 @@ def create(about, *, tolerance=0.04):
         players=(Player("regressor", functools.partial(_objective, about)),),
         infer=functools.partial(_infer, about),
         score=functools.partial(_score, tolerance),
-        prepare=functools.partial(_prepare, about),
+        prepare=about.prepare,
         describe=_describe,
         check=_check,
     )
-
-
-def _prepare(about, key, example, numbers):
-    return {**example, "image": about.augment(key, example["image"], numbers.get("augment_magnitude", 1.0))}
 
 
 def _objective(about, module, batch, numbers):

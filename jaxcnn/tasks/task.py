@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax import lax
 
 from jaxcnn.errors import InputError
@@ -153,6 +154,11 @@ class About(NamedTuple):
         """(images - mean) / std of images (n, h, w, c) on the [0, 1] scale."""
         return normalise(images, self.mean, self.std)
 
+    def prepare(self, key, example, numbers):
+        """The example with its image augmented, at the run's magnitude: `Task.prepare` of a task that does no more."""
+        image = self.augment(key, example["image"], numbers.get("augment_magnitude", 1.0))
+        return {**example, "image": image}
+
 
 def _example_as_it_is(key, example, numbers):
     return example
@@ -169,6 +175,11 @@ def means_alone(n, means, sums, rows):
 
 def _no_details(n, means, sums, rows):
     return {}
+
+
+def wrong_positions(n, means, sums, rows):
+    """{"wrong": positions}, of the images whose row "wrong" is true: the `details` of a task that keeps no more."""
+    return {"wrong": np.flatnonzero(rows["wrong"]).tolist()}
 
 
 def _no_notices(values):

@@ -14,7 +14,7 @@ import numpy as np
 from jaxcnn.data.text.tokens import BEGIN, END, FRAMING, TEXT
 from jaxcnn.errors import InputError
 from jaxcnn.operators.recurrent import beam_search, greedy_search
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned
+from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned, wrong_positions
 
 
 def create(about, *, beam=1, penalty=0.0, own_tokens=0.0):
@@ -55,7 +55,7 @@ def create(about, *, beam=1, penalty=0.0, own_tokens=0.0):
         infer=functools.partial(_infer, {"width": beam, "penalty": penalty}, about.fields[TEXT][0][0]),
         score=_score,
         finish=_finish,
-        details=_details,
+        details=wrong_positions,
         describe=functools.partial(_describe, about),
         init=_init,
         check=_check,
@@ -135,11 +135,6 @@ def _score(outputs, batch):
 
 def _finish(n, means, sums, rows):
     return {**means, "perplexity": float(np.exp(min(means["loss"], 700.0)))}
-
-
-def _details(n, means, sums, rows):
-    """wrong: the positions of sequences whose text is written with an error."""
-    return {"wrong": np.flatnonzero(rows["wrong"]).tolist()}
 
 
 def _describe(about, outputs):

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import roc_auc_score, roc_curve
 
 
 class Roc(NamedTuple):
@@ -27,11 +26,15 @@ def roc(scores, same):
       scores: (n,) float, higher for pairs that are more alike.
       same: (n,) bool, true for pairs of one person; both kinds are there.
     """
+    from sklearn.metrics import roc_curve  # half a second, which a start without it saves
+
     return Roc(*roc_curve(same, scores, drop_intermediate=False))
 
 
 def area(scores, same):
     """The area below the ROC: the chance that a pair of one person is more alike than one of two people."""
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(same, scores))
 
 
