@@ -1,7 +1,5 @@
 """scikit-learn's 1,797 handwritten digits of 8x8 pixels, embedded in the package: a data set with no download."""
 
-import functools
-
 import numpy as np
 
 from jaxcnn.data.arrays import Arrays
@@ -15,11 +13,6 @@ def digits():
     The test split is stratified and fixed, and so is the shuffled order, so that a slice of train is close to
     stratified too. The stored grey levels 0..16 become 0..255.
     """
-    return Arrays("digits", _splits(), map(str, range(10)))
-
-
-@functools.cache  # a run opens its data several times
-def _splits():
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -28,6 +21,5 @@ def _splits():
     train_images, test_images, train_labels, test_labels = train_test_split(
         images, labels, test_size=360, stratify=labels, random_state=0
     )
-    for array in (train_images, test_images, train_labels, test_labels):
-        array.flags.writeable = False
-    return {"train": (train_images, train_labels), "test": (test_images, test_labels)}
+    splits = {"train": (train_images, train_labels), "test": (test_images, test_labels)}
+    return Arrays("digits", splits, map(str, range(10)))

@@ -55,7 +55,7 @@ _kept = contextvars.ContextVar("kept", default=None)
 @contextlib.contextmanager
 def look_up_once():
     """Within a `with` block each data set is looked up once, however many splits and runs ask for it."""
-    token = _kept.set({})
+    token = _kept.set({} if _kept.get() is None else _kept.get())
     try:
         yield
     finally:

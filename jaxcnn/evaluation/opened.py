@@ -9,7 +9,7 @@ from jaxcnn import data, trust
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.training.rundir.about import read_about
 from jaxcnn.training.rundir.data_changes import about_data, data_changes
-from jaxcnn.training.setup import load_records, load_training_records
+from jaxcnn.training.splits import load_records, load_training_records
 
 logger = logging.getLogger(__name__)
 

@@ -4,13 +4,14 @@
 |---|---|
 | config, validate, bounds, duration | every key of a run, the limits of its values, how a duration is written |
 | setup, model, learning, check_task | from a config to a Setup: data, network, task, devices; mistakes are found here |
-| normalise | mean and std of the training images |
+| splits, normalise | the images of the splits; mean and std of those that are trained on |
 | feed, parallel | batches on the devices, functions mapped over them |
 | state, optimizer, schedule | everything that a step reads and writes, and the update rule |
 | step | one pure train step, one evaluation step, the chunk of steps that is compiled |
 | train, loop, compilation | one run; the loop over chunks of steps, evaluations and checkpoints |
 | host, divergence, selection | the host's side of a run: log rows, plateau, patience; the best checkpoint |
 | evaluate, before | masked sums over exactly the N images of a split; answers recorded before the first step |
+| samples | images that a generator draws, of fixed codes while it trains |
 | rundir/ | the files of a run directory: config, checkpoints, the network at one, log, code |
 | finetune/ | beginning from another network: what is loaded, frozen, slowed |
 | processes/ | several processes, signals |

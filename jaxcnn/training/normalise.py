@@ -9,7 +9,8 @@ from jaxcnn.errors import InputError
 from jaxcnn.training.bounds import SAMPLE
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.parallel import Replicas
-from jaxcnn.training.setup import load_records, resolve_data
+from jaxcnn.training.setup import resolve_data
+from jaxcnn.training.splits import load_records
 from jaxcnn.training.validate import parse_statistic
 
 # Statistics of a streamed set are taken over its first records in the shuffled order.

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-import os
 from typing import Any
 
 import jax
@@ -28,6 +27,7 @@ from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.rundir.about import about_task
 from jaxcnn.training.rundir.data_changes import about_data
 from jaxcnn.training.schedule import make_schedule
+from jaxcnn.training.splits import check_added, load_records, load_training_records
 from jaxcnn.training.step import make_train_step
 from jaxcnn.training.validate import validate
 
@@ -160,65 +160,6 @@ class Setup:
         )
 
 
-def load_records(config, split, *, stored_size=None):
-    """Records of "train", "validation" or "test" as the config describes them, or whole at the (h, w) they have."""
-    settings = config.data
-    if not settings[split]:
-        raise InputError(f"config.data.{split} is empty: this data set has no such split; name one.")
-    size = stored_size or tuple(settings.image_size) or None
-    with input_errors(""):
-        return _load(config, settings.name, settings[split], size, settings.channels or None, whole=bool(stored_size))
-
-
-def _load(config, name, expression, size, channels, *, whole):
-    settings = config.data
-    return data.load_allowed(
-        name,
-        expression,
-        data_dir=settings.data_dir or None,
-        image_size=size,
-        channels=channels,
-        fit=settings.fit,
-        resize=0 if whole else settings.resize,
-        interpolation=settings.interpolation,
-        on_error=settings.on_error,
-    )
-
-
-def load_training_records(config, *, stored_size=None):
-    """The images that a run trains on: config.data.train, thinned by keep, with the images of add behind it.
-
-    Args:
-      config, stored_size: as in `load_records`. Added images get the size and the channels of the others.
-    Raises:
-      InputError: as `load_records` and `jaxcnn.data.Joined`.
-    """
-    settings, own = config.data, load_records(config, "train", stored_size=stored_size)
-    if not (settings.keep or settings.add):
-        return own
-    added = None
-    if settings.add:
-        with input_errors("config.data.add"):
-            added = _load(config, settings.add, "train", own.shape[:2], own.shape[2], whole=bool(stored_size))
-    return data.Joined(own, keep=settings.keep.to_dict(), seed=settings.keep_seed, added=added)
-
-
-def _check_added(config):
-    """Raises InputError where config.data.add is no folder, or one that shares images with the data set."""
-    name, kind = config.data.add, config.data.add.partition(":")[0]
-    if not name:
-        return
-    if kind != "folder" or not data.path_of(name):
-        raise InputError(f"config.data.add is '{name}'; it is a folder of class folders, folder:PATH.")
-    if other := data.path_of(config.data.name):
-        paths = [os.path.realpath(path) for path in (data.path_of(name), other)]
-        if os.path.commonpath(paths) in paths:
-            raise InputError(
-                f"config.data.add is '{name}' and config.data.name '{config.data.name}': one lies within the other, so "
-                "that held-out images could be trained on. Put the added images beside the data set."
-            )
-
-
 def set_up(config, *, devices=None):
     """Resolves a config of the user's and checks that its parts fit together.
 
@@ -232,6 +173,7 @@ def set_up(config, *, devices=None):
     return set_up_allowed(config, devices=devices)
 
 
+@data.look_up_once()
 def set_up_allowed(config, *, devices=None):
     """`set_up` for the config of a run directory: the user must have allowed the code that it names before."""
     config, train = resolve_data(config)
@@ -287,7 +229,7 @@ def resolve_data(config):
     with config.unlocked():
         inherit(config)
         config.data.name, config.data.add = data.located(config.data.name), data.located(config.data.add)
-        _check_added(config)
+        check_added(config)
         config.data.fit, config.data.interpolation = config.data.fit or "crop", config.data.interpolation or "bilinear"
         with input_errors(""):
             splits = data.splits_of_allowed(config.data.name, data_dir=config.data.data_dir or None)

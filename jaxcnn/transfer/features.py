@@ -11,7 +11,7 @@ from jaxcnn.errors import input_errors
 from jaxcnn.evaluation.batched import Batched
 from jaxcnn.evaluation.opened import config_on, take_default_splits
 from jaxcnn.training.parallel import Replicas
-from jaxcnn.training.setup import load_records
+from jaxcnn.training.splits import load_records
 from jaxcnn.transfer.stages import read_stage
 
 POOLS = ("none", "mean")

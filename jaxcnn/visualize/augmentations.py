@@ -9,7 +9,8 @@ import numpy as np
 from jaxcnn.augment import OPERATIONS, make_augment, make_mix
 from jaxcnn.data import Order, stream
 from jaxcnn.tasks.pixels import as_float
-from jaxcnn.training.setup import load_training_records, set_up
+from jaxcnn.training.setup import set_up
+from jaxcnn.training.splits import load_training_records
 from jaxcnn.visualize.figure import QUIET, new_figure, show_image
 
 CANDIDATES = 16  # an operation draws its strength: the sheet shows the draw of so many that changes the image most

@@ -17,7 +17,7 @@ from jaxcnn.training.rundir.environment import last_start
 from jaxcnn.training.rundir.evaluations import read_evaluations
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.samples import kept_samples
-from jaxcnn.training.setup import load_records
+from jaxcnn.training.splits import load_records
 from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.history import classifies, restores

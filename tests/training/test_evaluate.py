@@ -11,7 +11,8 @@ from PIL import Image
 from jaxcnn.data import Arrays, Records
 from jaxcnn.tasks.classification import per_class
 from jaxcnn.training.feed import Feed
-from jaxcnn.training.setup import load_records, set_up
+from jaxcnn.training.setup import set_up
+from jaxcnn.training.splits import load_records
 from jaxcnn.training.state import create_state
 
 DATA = """

@@ -6,7 +6,7 @@ import re
 import jax
 import pytest
 
-from jaxcnn import train
+from jaxcnn import data, train
 from jaxcnn.errors import InputError
 from jaxcnn.training.setup import set_up
 
@@ -236,3 +236,17 @@ def test_what_a_start_refuses_leaves_no_directory(changes, options, words, tiny_
     with pytest.raises(InputError, match=words):
         train(tiny_config(changes), tmp_path / "run", quiet=True, **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_is_opened_once_for_all_its_splits(tiny_config, one_device, monkeypatch):
+    opened, digits = [], data.sources.EMBEDDED["digits"]
+    monkeypatch.setitem(data.sources.EMBEDDED, "digits", lambda: opened.append(1) or digits())
+    set_up(tiny_config({"data.train": "train[:80%]", "data.validation": "train[80%:]"}), devices=one_device)
+    assert len(opened) == 1
+
+
+def test_data_without_labels_are_not_classified(tiny_config):
+    splits = {"data.train": "train[:90%]", "data.validation": "train[90%:]", "data.test": "test"}
+    config = tiny_config({"data.name": "copy", "data.image_size": (10, 8), **splits})
+    with pytest.raises(InputError, match="classification wants a label of each image, but these data hold text"):
+        set_up(config)

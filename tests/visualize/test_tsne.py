@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxcnn.evaluation.trained import Trained
-from jaxcnn.training.setup import load_records
+from jaxcnn.training.splits import load_records
 from jaxcnn.visualize.tsne import MARKERS, Sample, draw_tsne, embed, look, sample_stage
 from jaxcnn.visualize.tsne_page import SHAPES, thumbnail_sheet, tsne_page
 

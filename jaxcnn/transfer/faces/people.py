@@ -12,7 +12,7 @@ from jaxcnn.analysis.accounting import result_name
 from jaxcnn.data.views import ViewedRecords, default_scale
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.evaluation.opened import config_on, take_default_splits
-from jaxcnn.training.setup import load_records
+from jaxcnn.training.splits import load_records
 from jaxcnn.transfer.feature_file import read_features
 from jaxcnn.transfer.features import Extractor
 from jaxcnn.transfer.neighbours import records_again
