@@ -33,14 +33,8 @@ def create(about, *, class_weights=None):
         compute_class_weight; a class without images weighs 0 and is none of the K); {class: weight}, 1 for those
         without; or None, all alike.
     Raises:
-      InputError: the data have no labels.
       ValueError: a class is unknown or a weight is not a positive number.
     """
-    if "label" not in about.fields:
-        raise InputError(
-            f"classification wants a label of each image, but these data hold {', '.join(about.fields) or 'none'}. "
-            "config.task.name names the kind of learning that they are for."
-        )
     weights = _class_weights(about, class_weights)
     return Task(
         players=(Player("classifier", functools.partial(_objective, about, weights)),),
@@ -173,7 +167,12 @@ def auxiliary_names(features):
 
 
 def check_logits(name, result, about):
-    """Raises InputError where a network does not return (logits (n, K), features)."""
+    """Raises InputError where the data have no labels, or a network does not return (logits (n, K), features)."""
+    if "label" not in about.fields:
+        raise InputError(
+            f"classification wants a label of each image, but these data hold {', '.join(about.fields) or 'none'}. "
+            "config.task.name names the kind of learning that they are for."
+        )
     shape, classes = check_returned(name, result, "logits"), len(about.classes)
     if len(shape) != 2:
         raise InputError(
