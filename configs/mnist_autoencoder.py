@@ -11,13 +11,14 @@ from jaxcnn import default_config
 
 
 def get_config():
-    """Relu, Adam on the squared error, batch 256, rate 0.002 with cosine decay over 60 epochs; no pretraining."""
+    """Relu, Adam on the squared error, rate 0.002 with cosine decay, half of the images distorted; no pretraining."""
     config = default_config()
     config.data.name = "tfds:mnist"
     config.data.train, config.data.validation, config.data.test = "train[:98%]", "train[98%:]", "test"
     config.model.name = "autoencoder_mlp"
     config.model.options.activation = "relu"
     config.task.name, config.task.options = "reconstruction", {"corrupt": "identity", "loss": "squared"}
+    config.augment.operations = (("affine", 0.5, 0.7),)
     config.batch_size = 256
     config.duration = "60 epochs"
     config.optimizer.name, config.optimizer.learning_rate = "adam", 2e-3

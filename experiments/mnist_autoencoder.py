@@ -6,12 +6,15 @@ Claim: Hinton and Salakhutdinov 2006 ("Reducing the dimensionality of data with 
 Protocol: `autoencoder_mlp` of the paper's sizes against the same without hidden layers, "shallow": a linear code and
     logistic pixels, which are logistic principal components. Both recipes are ours, without pretraining: relu in place
     of logistic units, Adam on the squared error, cosine decay; the shallow network at 5 times the rate. With MNIST the
-    first 58,800 training images, the other 1,200 for the choice of the checkpoint, all 10,000 test images, 60 epochs
-    of the deep network and 20 of the shallow one. 5 seeds. Errors are of pixels cut to [0, 1]. scikit-learn's principal
-    components of the same images stand beside them, cut and not. The embedded digits go through 8 numbers.
+    first 58,800 training images, the other 1,200 for the choice of the recipe and the checkpoint, all 10,000 test
+    images, 60 epochs of the deep network and 20 of the shallow one. The deep network sees half of the training images
+    turned, sheared, scaled and moved a little: on the images as they are it learned them by heart (held out 3.72,
+    training images 1.87). 5 seeds. Errors are of pixels cut to [0, 1]. scikit-learn's principal components of the same
+    images stand beside them, cut and not. The embedded digits go through 8 numbers.
 Refuted if: the summed squared error through the shallow network is not above that through the deep one beyond what the
     spread of the seeds explains (paired t of the log of the ratio).
-Cost: 10 runs of about 10 seconds on 2 CPU cores with the embedded digits; with MNIST an hour. DIR holds TFDS's mnist:
+Cost: 10 runs of about 10 seconds on 2 CPU cores with the embedded digits; with MNIST about an hour. DIR holds TFDS's
+    mnist:
     TFDS_DATA_DIR=DIR python -m jaxcnn sweep experiments/mnist_autoencoder.py --scale mnist --workdir runs/autoencoder
 """
 
@@ -27,6 +30,7 @@ from jaxcnn.training.rundir.evaluations import read_evaluations
 
 NETWORK = "network"
 PUBLISHED = {"deep": 3.00, "shallow": 8.01}
+DISTORTED = (("affine", 0.5, 0.7),)  # operation, share of the images, magnitude
 SHOWN = 10  # digits of the picture
 
 
@@ -42,7 +46,7 @@ def study(scale="digits"):
         config.data.train, config.data.validation = "train[:98%]", "train[98%:]"
         config.batch_size, config.duration = 256, "60 epochs"
     networks = {
-        "deep": {"model.options.hidden": (1000, 500, 250)},
+        "deep": {"model.options.hidden": (1000, 500, 250), "augment.operations": DISTORTED if mnist else ()},
         "shallow": {
             "model.options.hidden": (),
             "optimizer.learning_rate": 0.01,

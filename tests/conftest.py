@@ -39,6 +39,19 @@ STATEFUL = {
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory):
+    """One for this session and the processes that its tests start, so that each program is compiled once."""
+    from jax.experimental.compilation_cache import compilation_cache
+
+    folder = str(tmp_path_factory.mktemp("compilation_cache"))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    compilation_cache.reset_cache()  # a module of tests may have compiled while it was imported
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder of real data beside the repository, or where JAXCNN_SHARED says."""

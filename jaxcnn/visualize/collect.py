@@ -14,7 +14,7 @@ from jaxcnn.training.rundir.about import measures_there, read_data
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.rundir.environment import last_start
-from jaxcnn.training.rundir.evaluations import read_evaluations
+from jaxcnn.training.rundir.evaluations import read_evaluations, read_measured_samples
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.samples import kept_samples
 from jaxcnn.training.splits import load_records
@@ -69,6 +69,7 @@ def write_report(workdir):
         task=task,
         kind=kind,
         samples=tuple(kept_samples(workdir, shape)),
+        measured=tuple(read_measured_samples(workdir)),
         **{"examples": [], **shown},
     )
     path = workdir / "report.html"

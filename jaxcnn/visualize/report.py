@@ -61,6 +61,7 @@ class RunReport:
       restored: a jaxcnn.evaluation.restored.Restored, of a network that restores images, or None.
       code: (jaxcnn.visualize.latent.Coded, jaxcnn.evaluation.latent.Walks) of an autoencoder, or None.
       samples: [jaxcnn.training.samples.Samples], by step, of a network that generates.
+      measured: rows of `evaluate --classifier`, of a network that generates.
       pca: (components, summed squared error of a test image), of PCA with as many as the code has numbers, or None.
     """
 
@@ -83,6 +84,7 @@ class RunReport:
     code: tuple | None = None
     pca: tuple[int, float] | None = None
     samples: tuple = ()
+    measured: tuple[dict, ...] = ()
 
 
 def run_report(run: RunReport) -> str:

@@ -246,6 +246,8 @@ def test_samples_are_measured_by_a_classifier(painter, classifier, capsys):
     assert f"{found.accuracy:.2%}" in out
     row = json.loads((painter / "evaluations.jsonl").read_text().splitlines()[-1])
     assert row["samples"]["frechet"] == pytest.approx(found.frechet) and len(row["samples"]["classes"]) == 10
+    page = write_report(painter).read_text()
+    assert f"{found.accuracy:.2%}".replace("%", " %") in page and f">{of_three.ssim:.4f}</td>" in page
     assert main(["evaluate", "--workdir", str(painter), "--seed", "1"]) == 2
     assert "--seed is of generated images" in capsys.readouterr().err
     assert main(["evaluate", "--workdir", str(painter), "--classifier", str(classifier), "--crops", "1"]) == 2

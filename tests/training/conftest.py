@@ -5,25 +5,10 @@ import signal
 import subprocess
 import sys
 
-import jax
 import pytest
 
 import jaxcnn
 from jaxcnn.training.config import to_json
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compilation_cache(tmp_path_factory):
-    """One for this session and the processes that its tests start."""
-    from jax.experimental.compilation_cache import compilation_cache
-
-    folder = str(tmp_path_factory.mktemp("compilation_cache"))
-    old = jax.config.jax_compilation_cache_dir
-    jax.config.update("jax_compilation_cache_dir", folder)
-    compilation_cache.reset_cache()
-    yield folder
-    jax.config.update("jax_compilation_cache_dir", old)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture
@@ -68,7 +53,7 @@ def on_progress(monkeypatch):
 
 
 @pytest.fixture
-def cli(tmp_path, compilation_cache):
+def cli(tmp_path):
     """start(config, *arguments, flags=None): a process `python -m jaxcnn train`; all are gone after the test."""
     started = []
 
@@ -78,7 +63,7 @@ def cli(tmp_path, compilation_cache):
             f"from jaxcnn.training.config import from_json\n\n\ndef get_config():\n"
             f"    return from_json({to_json(config)!r})\n"
         )
-        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": compilation_cache}
+        environment = dict(os.environ)
         if flags is not None:
             environment["XLA_FLAGS"] = flags
         command = [sys.executable, "-m", "jaxcnn", "train", f"--config={file}", *map(str, arguments)]

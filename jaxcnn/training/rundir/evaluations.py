@@ -45,6 +45,11 @@ def read_evaluations(workdir):
     return [row for row in read_rows(path) if not {"protocols", "data", "samples"} & set(row)]
 
 
+def read_measured_samples(workdir):
+    """The rows of `evaluate --classifier`, the measures of images that the run generates, oldest first."""
+    return [row for row in read_rows(local_path(workdir) / "evaluations.jsonl") if "samples" in row]
+
+
 def read_rows(path):
     """The JSON objects of a file with one a line, [] where there is none.
 
