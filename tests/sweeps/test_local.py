@@ -148,6 +148,7 @@ def test_a_failed_worker_that_says_why_is_not_started_again(tmp_path):
     assert ends == [("one", "a slip")]
 
 
+@pytest.mark.long
 def test_a_sweep_resumes_after_ctrl_c_the_death_of_a_worker_and_that_of_its_parent(start, tmp_path, unbroken):
     sweep = start("--jobs", "2")
     wait_for(has_checkpoint(tmp_path / "runs"), sweep)

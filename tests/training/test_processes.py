@@ -51,7 +51,7 @@ def assert_agree(one, other, numbers, rows):
         assert same == pytest.approx(row, rel=ROUNDING)
 
 
-@pytest.mark.parametrize("resident", ["yes", pytest.param("no", marks=pytest.mark.long)])
+@pytest.mark.parametrize("resident", [pytest.param("yes", marks=pytest.mark.long), "no"])
 def test_two_processes_agree_with_one_and_go_on_after_ctrl_c_in_one(
     resident, stateful_config, tmp_path, pair, one_device, numbers, rows
 ):

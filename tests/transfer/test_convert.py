@@ -30,6 +30,7 @@ def imported(shared, tmp_path_factory):
     return workdir
 
 
+@pytest.mark.long
 def test_a_network_trained_elsewhere_keeps_its_error(imported):
     # In a process of its own, on one device: eight simulated ones on a busy machine run into XLA's time limit.
     command = [sys.executable, "-m", "jaxcnn", "evaluate", "--workdir", str(imported), "--split", "test", "--json"]
