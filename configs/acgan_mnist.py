@@ -4,7 +4,7 @@ Command: python -m jaxcnn train --config=configs/acgan_mnist.py --config.data.da
     (DIR holds TFDS's mnist; python -m jaxcnn prepare tfds:mnist --data_dir DIR makes it)
 Recipe: DCGAN at half its width with the class beside the code and an auxiliary classifier (Odena et al. 2017), real
     images labelled 0.9, batch 64, Adam at 0.0002 with a first moment of 0.5, 4,000 steps.
-Hardware and time: about 10 minutes on 2 CPU cores, by its multiply-adds; not measured yet.
+Hardware and time: about 7 minutes on 2 CPU cores; its samples: experiments/results/gans_mnist.
 """
 
 from jaxcnn import default_config

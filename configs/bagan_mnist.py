@@ -5,7 +5,7 @@ Command: python -m jaxcnn train --config=configs/bagan_mnist.py --config.data.da
 Recipe: network and options of the autoencoder's run, whose decoder is the generator and whose encoder starts the
     discriminator; codes of Gaussians fitted to each class (Mariani et al. 2018); batch 64, Adam at 0.0002 with a first
     moment of 0.5, 4,000 steps.
-Hardware and time: about 10 minutes on 2 CPU cores, by its multiply-adds; not measured yet.
+Hardware and time: about 10 minutes on 2 CPU cores; its samples: experiments/results/gans_mnist.
 """
 
 from jaxcnn import default_config

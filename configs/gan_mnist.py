@@ -4,7 +4,7 @@ Command: python -m jaxcnn train --config=configs/gan_mnist.py --config.data.data
     (DIR holds TFDS's mnist; python -m jaxcnn prepare tfds:mnist --data_dir DIR makes it)
 Recipe: DCGAN at half its width, non-saturating loss, real images labelled 0.9, batch 64, Adam at 0.0002 with a first
     moment of 0.5 (Radford et al. 2016), 4,000 steps.
-Hardware and time: about 10 minutes on 2 CPU cores, by its multiply-adds; not measured yet.
+Hardware and time: about 9 minutes on 2 CPU cores; its samples: experiments/results/gans_mnist.
 """
 
 from jaxcnn import default_config
