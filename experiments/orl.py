@@ -21,6 +21,7 @@ import pathlib
 import sys
 
 import numpy as np
+from _people import drawn
 from sklearn.neighbors import NearestCentroid
 
 from jaxcnn import InputError, Trained, default_config, train
@@ -33,7 +34,7 @@ from jaxcnn.transfer.faces.baselines import binary_patterns, eigenfaces, fisherf
 from jaxcnn.transfer.neighbours import nearest_rows
 from jaxcnn.visualize.figure import new_figure, plain_axes, save_figure, style
 
-SHAPE, DRAWS, EACH = (112, 92), 20, 5
+SHAPE, DRAWS = (112, 92), 20
 COMPONENTS = (40, 100, 199)
 BEFORE_FISHER = (60, 160)  # 160 are all that the scatter within 40 people of 5 images has
 NETWORK = "som_cnn, its last step"
@@ -68,15 +69,6 @@ def main(argv=None):
     for method, found in means.items():
         low, high = found["interval"]
         print(f"{method}: {100 * found['mean']:.2f} % ({100 * low:.2f} to {100 * high:.2f}), {found['n']} draws")
-
-
-def drawn(label, *, seed):
-    """(n,) bool: the five images of each person to learn from."""
-    random = np.random.default_rng(seed)
-    learned = np.zeros(len(label), bool)
-    for person in np.unique(label):
-        learned[random.permutation(np.flatnonzero(label == person))[:EACH]] = True
-    return learned
 
 
 def baselines(images, patterns, label, learned, draw):

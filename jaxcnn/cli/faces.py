@@ -44,6 +44,7 @@ def _add_identify(parser):
     )
     parser.add_argument("--seed", type=int, default=0, help="of --unknown; default: 0")
     parser.add_argument("--curve", default=None, metavar="FILE.png", help="draw the share of probes over the rank")
+    parser.add_argument("--worst", default=None, metavar="FILE.png", help="draw the wrong probes with their faces")
 
 
 def _add_network(parser):
@@ -94,7 +95,7 @@ def _verify(arguments):
 def _identify(arguments):
     """Tells who of a gallery an image shows, by the person whose image is most alike:
 
-      python -m jaxcnn identify --workdir RUN --gallery folder:KNOWN --probe folder:NEW --curve match.png
+      python -m jaxcnn identify --workdir RUN --gallery folder:KNOWN --probe folder:NEW --worst wrong.png
       python -m jaxcnn identify --gallery train.npz --probe test.npz --unknown 10 --seed 1
 
     People are matched by their names. Closed set: the share of probes whose person is among the first 1, 5 and 10.
@@ -107,7 +108,7 @@ def _identify(arguments):
     from jaxcnn.transfer.faces.identification import identify
     from jaxcnn.transfer.faces.verification import whitening
 
-    _check(arguments, "curve")
+    _check(arguments, "curve", "worst")
     (gallery, probe), stage = _people(arguments, (arguments.gallery, arguments.probe))
     kept = _without_unknown(gallery, arguments.unknown, arguments.seed)
     known, probes = gallery.vectors(kept), probe.vectors(np.arange(len(probe.label)))
@@ -120,11 +121,7 @@ def _identify(arguments):
         components = whitening(known, arguments.whiten)
         known, probes = components.transform(known), components.transform(probes)
     found = identify(known, gallery.people[kept], probes, probe.people, metric=arguments.metric)
-    if arguments.curve:
-        from jaxcnn.visualize.figure import save_figure
-        from jaxcnn.visualize.verification import draw_match
-
-        save_figure(draw_match(found), arguments.curve)
+    _draw_identification(arguments, gallery, kept, probe, (known, probes), found)
     if arguments.json:
         print(json.dumps(_identification_row(arguments, gallery, probe, stage, found)))
         return
@@ -136,6 +133,8 @@ def _identify(arguments):
 def _check(arguments, *pictures):
     if arguments.whiten:
         check_positive(arguments, "whiten")
+    if arguments.seed < 0:
+        raise InputError(f"--seed is {arguments.seed}; it is 0 or more.")
     for name in pictures:
         if path := getattr(arguments, name):
             check_picture(path)
@@ -189,7 +188,7 @@ def _without_unknown(gallery, count, seed):
     return np.flatnonzero(np.isin(gallery.label, left))
 
 
-WORST = 6  # pairs of each kind that are drawn
+WORST = 6  # pairs of each kind, or probes, that are drawn
 
 
 def _draw_verification(arguments, people, pairs, found):
@@ -206,6 +205,28 @@ def _draw_verification(arguments, people, pairs, found):
             for numbers in worst_pairs(found, pairs, count=WORST)
         ]
         save_figure(draw_worst_pairs(*halves), arguments.worst)
+
+
+def _draw_identification(arguments, gallery, kept, probe, vectors, found):
+    from jaxcnn.transfer.faces.identification import wrong_probes
+    from jaxcnn.visualize.figure import save_figure
+    from jaxcnn.visualize.verification import draw_match, draw_worst_pairs
+
+    if arguments.curve:
+        save_figure(draw_match(found), arguments.curve)
+    if arguments.worst:
+        known, probes = vectors
+        options = {"metric": arguments.metric, "count": WORST}
+        wrong = wrong_probes(known, gallery.people[kept], probes, probe.people, **options)
+        own = [_shown_probe(gallery, probe, w.probe, kept[w.own], w.own_score, accepted=False) for w in wrong]
+        taken = [_shown_probe(gallery, probe, w.probe, kept[w.taken], w.taken_score, accepted=True) for w in wrong]
+        titles = "wrong probes, and their person", "whom they are taken for"
+        save_figure(draw_worst_pairs(own, taken, titles=titles), arguments.worst)
+
+
+def _shown_probe(gallery, probe, row, place, score, *, accepted):
+    images = probe.images([row])[0], gallery.images([place])[0]
+    return images, (probe.people[row], gallery.people[place]), score, accepted
 
 
 def _shown_pair(people, names, pairs, found, number):

@@ -140,11 +140,16 @@ def _score(outputs, batch):
 
 
 def _finish(n, means, sums, rows):
-    """The measures of a split: of all pairs of MOST images, evenly spread, and the nearest of all images of each."""
+    """The measures of a split: of all pairs of MOST images, evenly spread, and the nearest of all images of each.
+
+    A vector that is not finite counts as one of zeros, and its nearest image as a wrong one.
+    """
     from sklearn.neighbors import NearestNeighbors
 
     there = rows["mask"] > 0
     vectors, label = rows["embedding"][there], rows["label"][there]
+    finite = np.isfinite(vectors).all(axis=1)
+    vectors = np.where(finite[:, None], vectors, 0)  # a network that diverged is alike to nothing
     some = np.unique(np.linspace(0, len(label) - 1, min(MOST, len(label))).round().astype(int))
     first, second = np.triu_indices(len(some), 1)
     same = label[some][first] == label[some][second]
@@ -156,7 +161,7 @@ def _finish(n, means, sums, rows):
         )
     scores = np.sum(vectors[some][first] * vectors[some][second], axis=1, dtype=np.float64)
     nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(vectors).kneighbors(return_distance=False)[:, 0]
-    rank1 = float(np.mean(label[nearest] == label))
+    rank1 = float(np.mean((label[nearest] == label) & finite))
     return {"area": area(scores, same), "equal_error_rate": equal_error_rate(scores, same), "rank1": rank1}
 
 

@@ -1,4 +1,4 @@
-"""Curves of verification and identification, and the pairs that were taken for the wrong kind."""
+"""Curves of verification and identification, and the pairs and probes that were taken for the wrong ones."""
 
 import numpy as np
 
@@ -15,23 +15,19 @@ def draw_roc(found):
     Returns:
       A matplotlib Figure.
     """
-    figure = new_figure(6, 4.4)
-    axes = figure.subplots()
-    least = 1 / max(found.different, 2)
-    curve = found.curve
-    axes.step(np.maximum(curve.false_accepts, least / 2), curve.true_accepts, where="post", color=TRAIN)
-    for rate in found.at_rates:
-        if not rate.note:
-            axes.plot([rate.false_accept_rate] * 2, [rate.low, rate.high], color=TRAIN, alpha=0.35, linewidth=4)
-    equal = found.equal_error_rate
-    axes.plot([max(equal, least / 2)], [1 - equal], "o", color=HELD_OUT, markersize=5)
+    least, equal = 0.5 / max(found.different, 2), found.equal_error_rate
+    figure, axes = _shares(
+        np.maximum(found.curve.false_accepts, least),
+        found.curve.true_accepts,
+        {rate.false_accept_rate: rate for rate in found.at_rates if not rate.note},
+        f"{found.same} pairs of one person, {found.different} of two; bars: 95 % over pairs (Wilson)",
+        title=f"area {found.area:.4f}, equal error rate {100 * equal:.2f} % (dot)",
+        xlabel="false accept rate",
+        ylabel="true accept rate",
+    )
+    axes.plot([max(equal, least)], [1 - equal], "o", color=HELD_OUT, markersize=5)
     axes.set_xscale("log")
-    axes.set_xlim(least / 2, 1)
-    axes.set_ylim(0, 1.02)
-    title = f"area {found.area:.4f}, equal error rate {100 * equal:.2f} % (dot)"
-    plain_axes(axes, title=title, xlabel="false accept rate", ylabel="true accept rate")
-    text = f"{found.same} pairs of one person, {found.different} of two; bars: 95 % over pairs (Wilson)"
-    figure.supxlabel(text, fontsize=8, color=QUIET)
+    axes.set_xlim(least, 1)
     return figure
 
 
@@ -43,32 +39,43 @@ def draw_match(found):
     Returns:
       A matplotlib Figure.
     """
-    figure = new_figure(6, 4)
+    return _shares(
+        np.arange(1, found.people + 1),
+        found.match,
+        {share.at: share for share in found.ranks},
+        f"{found.known} probes of {found.people} people; bars: 95 % over probes (Wilson)",
+        title="closed set",
+        xlabel="rank",
+        ylabel="share of probes",
+    )[0]
+
+
+def _shares(places, shares, intervals, text, **words):
+    """(figure, axes) of shares in steps, with {place: what has low and high} as bars, and a line of text below."""
+    figure = new_figure(6, 4.2)
     axes = figure.subplots()
-    axes.step(np.arange(1, found.people + 1), found.match, where="post", color=TRAIN)
-    for share in found.ranks:
-        axes.plot([share.at] * 2, [share.low, share.high], color=TRAIN, alpha=0.35, linewidth=4)
+    axes.step(places, shares, where="post", color=TRAIN)
+    for place, share in intervals.items():
+        axes.plot([place] * 2, [share.low, share.high], color=TRAIN, alpha=0.35, linewidth=4)
     axes.set_ylim(0, 1.02)
-    plain_axes(axes, title="closed set", xlabel="rank", ylabel="share of probes")
-    text = f"{found.known} probes of {found.people} people; bars: 95 % over probes (Wilson)"
+    plain_axes(axes, **words)
     figure.supxlabel(text, fontsize=8, color=QUIET)
-    return figure
+    return figure, axes
 
 
-def draw_worst_pairs(alike, different):
+def draw_worst_pairs(alike, different, *, titles=("one person, least alike", "two people, most alike")):
     """Draws pairs of faces, those of one person on the left, those of two people on the right, the worst above.
 
     Args:
-      alike, different: [(images (2, h, w, c) uint8, names (2,), score, whether they were accepted)].
+      alike, different: [(two images (h, w, c) uint8, names (2,), score, whether they were accepted)].
+      titles: of both halves.
     Returns:
       A matplotlib Figure.
     """
     rows = max(len(alike), len(different), 1)
     figure = new_figure(4 * CELL + 0.6, rows * (CELL + 0.35) + 0.5)
     halves = figure.subfigures(1, 2)
-    for half, title, pairs in zip(
-        halves, ("one person, least alike", "two people, most alike"), (alike, different), strict=True
-    ):
+    for half, title, pairs in zip(halves, titles, (alike, different), strict=True):
         half.suptitle(title, fontsize=9)
         grid = half.subplots(rows, 2, squeeze=False)
         for axes in grid.ravel():

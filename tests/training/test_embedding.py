@@ -111,6 +111,10 @@ def test_measures_of_a_split():
     alike, (first, second) = x @ x.T, np.triu_indices(37, 1)
     assert found["area"] == pytest.approx(roc_auc_score(y[first] == y[second], alike[first, second]), abs=1e-6)
     assert found["rank1"] == np.mean(y[np.argmax(alike - 9 * np.eye(37), axis=1)] == y)
+    lost = finish(
+        37, {}, {}, {"embedding": vectors * np.nan, "label": label, "mask": mask}
+    )  # of a member that diverged
+    assert lost == {"area": 0.5, "equal_error_rate": 0.5, "rank1": 0.0}
     with pytest.raises(InputError, match="all pairs are of two"):
         finish(2, {}, {}, {"embedding": vectors[7:9], "label": label[7:9], "mask": np.ones(2)})
 

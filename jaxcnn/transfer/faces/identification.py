@@ -3,12 +3,14 @@
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.metrics.pairwise import cosine_similarity, euclidean_distances
 
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, look_up
 from jaxcnn.transfer.probe import wilson_interval
 
 RANKS = (1, 5, 10)
 FALSE_ALARM_RATES = (1e-1, 1e-2)
+METRICS = {"cosine": cosine_similarity, "euclidean": lambda x, y: -euclidean_distances(x, y)}
 
 
 class Share(NamedTuple):
@@ -51,6 +53,22 @@ class Identification(NamedTuple):
     detected: list
 
 
+class WrongProbe(NamedTuple):
+    """A probe whose own person is not the first of the gallery.
+
+    Attributes:
+      probe: its row.
+      own, taken: rows of the gallery, each the most alike: of its person, and of the others.
+      own_score, taken_score: how alike they are.
+    """
+
+    probe: int
+    own: int
+    taken: int
+    own_score: float
+    taken_score: float
+
+
 def person_scores(gallery, people, probes, *, metric="cosine"):
     """How alike each probe is to each person: the best of the person's images.
 
@@ -61,20 +79,20 @@ def person_scores(gallery, people, probes, *, metric="cosine"):
       metric: "cosine", x.y / (|x| |y|), or "euclidean", -|x - y|.
     Returns:
       (names (p,) of the people, sorted; scores (m, p) float64).
+    Raises:
+      ValueError: there is no such metric.
     """
     names, person = np.unique(people, return_inverse=True)
-    gallery, probes = np.asarray(gallery, np.float64), np.asarray(probes, np.float64)
-    if metric == "cosine":
-        least = np.finfo(float).tiny
-        gallery, probes = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), least) for x in (gallery, probes))
-        scores = probes @ gallery.T
-    else:
-        square = (probes**2).sum(axis=1)[:, None] - 2 * probes @ gallery.T + (gallery**2).sum(axis=1)[None]
-        scores = -np.sqrt(np.maximum(square, 0))
+    scores = _scores(gallery, probes, metric)
     best = np.full((len(probes), len(names)), -np.inf)
     for number in range(len(names)):
         best[:, number] = scores[:, person == number].max(axis=1)
     return names, best
+
+
+def _scores(gallery, probes, metric):
+    """(m, n) float64, how alike each probe is to each image of the gallery."""
+    return look_up(metric, table=METRICS, kind="metric")(np.float64(probes), np.float64(gallery))
 
 
 def identify(gallery, people, probes, probe_people, *, metric="cosine"):
@@ -101,6 +119,26 @@ def identify(gallery, people, probes, probe_people, *, metric="cosine"):
     alarms = scores[~known].max(axis=1)
     detected = [_detected(at, own, rank, alarms) for at in FALSE_ALARM_RATES] if len(alarms) else []
     return Identification(len(names), int(known.sum()), int((~known).sum()), ranks, match, detected)
+
+
+def wrong_probes(gallery, people, probes, probe_people, *, metric="cosine", count):
+    """The known probes that another person is at least as alike to, by the largest difference first.
+
+    Args:
+      gallery, people, probes, probe_people, metric: as in `identify`.
+      count: at most so many.
+    Returns:
+      [WrongProbe].
+    """
+    scores = _scores(gallery, probes, metric)
+    of_own = np.asarray(people) == np.asarray(probe_people)[:, None]
+    own, others = np.where(of_own, scores, -np.inf), np.where(of_own, -np.inf, scores)
+    excess = others.max(axis=1) - own.max(axis=1)
+    wrong = np.flatnonzero(of_own.any(axis=1) & (excess >= 0))
+    return [
+        WrongProbe(int(row), int(own[row].argmax()), int(others[row].argmax()), own[row].max(), others[row].max())
+        for row in wrong[np.argsort(-excess[wrong], kind="stable")][:count]
+    ]
 
 
 def _share(at, right, note=""):

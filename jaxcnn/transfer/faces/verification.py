@@ -5,13 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.decomposition import PCA
 
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, look_up
 from jaxcnn.tasks.verification import Roc, area, equal_error_rate, roc
 from jaxcnn.transfer.probe import wilson_interval
 
 FALSE_ACCEPT_RATES = (1e-1, 1e-2, 1e-3, 1e-4)
 ENOUGH = 10  # false accepts, below which a rate of them hangs on single pairs
-METRICS = ("cosine", "euclidean")
 
 
 class AtRate(NamedTuple):
@@ -82,12 +81,23 @@ def similarity(first, second, *, metric="cosine"):
     Args:
       first, second: (n, d) float.
       metric: one of METRICS.
+    Raises:
+      ValueError: there is no such metric.
     """
-    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if metric == "euclidean":
-        return -np.linalg.norm(first - second, axis=1)
+    alike = look_up(metric, table=METRICS, kind="metric")
+    return alike(np.asarray(first, np.float64), np.asarray(second, np.float64))
+
+
+def _cosine(first, second):
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     return np.sum(first * second, axis=1) / np.maximum(lengths, np.finfo(float).tiny)
+
+
+def _euclidean(first, second):
+    return -np.linalg.norm(first - second, axis=1)
+
+
+METRICS = {"cosine": _cosine, "euclidean": _euclidean}
 
 
 def pair_scores(vectors, pairs, *, metric="cosine", whiten=0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import InputError
-from jaxcnn.transfer.faces.identification import identify, person_scores
+from jaxcnn.transfer.faces.identification import identify, person_scores, wrong_probes
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,34 @@ def test_a_person_is_as_alike_as_the_best_image():
     names, scores = person_scores(np.array([[1.0, 0], [0, 1], [1, 1]]), ["b", "b", "a"], np.array([[0, 2.0]]))
     assert names.tolist() == ["a", "b"]
     np.testing.assert_allclose(scores, [[np.sqrt(0.5), 1]])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_wrong_probes_are_those_whose_person_is_not_first(people, metric):
+    gallery, names, probes, own = people
+
+    def alike(x, y):
+        return x @ y / np.sqrt(x @ x * (y @ y)) if metric == "cosine" else -np.sqrt(((x - y) ** 2).sum())
+
+    expected = []
+    for row, (probe, person) in enumerate(zip(probes, own, strict=True)):
+        scores = [alike(probe, image) for image in gallery]
+        mine = [place for place in range(24) if names[place] == person]
+        best, other = (max(places, key=scores.__getitem__, default=None) for places in (mine, set(range(24)) - {*mine}))
+        if mine and scores[other] >= scores[best]:
+            expected.append((row, best, other, scores[best], scores[other]))
+    expected.sort(key=lambda found: found[3] - found[4])
+    found = wrong_probes(*people, metric=metric, count=99)
+    assert len(found) == 24 - identify(*people, metric=metric).ranks[0].right > 3
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    assert wrong_probes(*people, metric=metric, count=2) == found[:2]
+    one = names == names[0]  # a person alone is always the first
+    assert wrong_probes(gallery[one], names[one], probes, own, count=9) == []
+
+
+def test_a_metric_that_is_none_is_named():
+    with pytest.raises(ValueError, match="unknown metric 'cosines'; did you mean 'cosine'"):
+        person_scores(np.eye(2), ["a", "b"], np.eye(2), metric="cosines")
 
 
 def test_probes_of_nobody_are_refused():

@@ -134,11 +134,24 @@ def test_all_images_of_a_folder_are_its_people(tiny_run, people):
 
 def test_probes_are_identified_in_a_gallery(features, said, tmp_path):
     given = ["identify", "--gallery", features[0], "--probe", features[1]]
-    row = json.loads(said(*given, "--unknown", "3", "--seed", "1", "--json", "--curve", tmp_path / "match.png"))
+    row = json.loads(
+        said(
+            *given,
+            "--unknown",
+            "3",
+            "--seed",
+            "1",
+            "--json",
+            "--curve",
+            tmp_path / "match.png",
+            "--worst",
+            tmp_path / "wrong.png",
+        )
+    )
     assert row["people"] == 7 and row["known"] + row["unknown"] == 80 and row["unknown"] > 0
     assert [share["at"] for share in row["ranks"]] == [1, 5] and row["ranks"][0]["rate"] > 0.5
     assert [share["n"] for share in row["detected"]] == [row["known"]] * 2
-    assert width(tmp_path / "match.png") > 300
+    assert width(tmp_path / "match.png") > 300 and width(tmp_path / "wrong.png") > 300
     printed = said(*given, "--whiten", "4", "--metric", "euclidean")
     assert "10 people" in printed and "closed set, rank 10" in printed and "open set" not in printed
 
@@ -150,6 +163,7 @@ def test_probes_are_identified_in_a_gallery(features, said, tmp_path):
         (("verify", "--data", "test.npz", "--draw", "2by2"), "--draw is '2by2'; it is FOLDSxPAIRS"),
         (("verify", "--data", "test.npz", "--draw", "2x2", "--flip"), "--flip is of a network"),
         (("verify", "--data", "test.npz", "--draw", "2x2", "--whiten", "-1"), "--whiten is -1; it is at least 1"),
+        (("verify", "--data", "test.npz", "--draw", "2x2", "--seed", "-1"), "--seed is -1; it is 0 or more"),
         (("verify", "--data", "test.npz", "--draw", "2x2", "--curve", "roc.doc"), "roc.doc cannot be drawn"),
         (
             ("verify", "--data", "test.npz", "--pairs", "pairs.txt"),

@@ -129,6 +129,8 @@ def test_similarities():
     np.testing.assert_allclose(similarity(x, y), expected, rtol=1e-6)
     np.testing.assert_allclose(similarity(x, y, metric="euclidean"), -np.sqrt(((x - y) ** 2).sum(axis=1)), rtol=1e-6)
     assert similarity(np.zeros((1, 3)), x[:1]) == 0
+    with pytest.raises(ValueError, match="unknown metric 'l2'"):
+        similarity(x, y, metric="l2")
 
 
 def test_whitening_sees_nothing_of_a_fold_s_own_people():
