@@ -10,6 +10,7 @@ import sys
 import numpy as np
 
 from jaxcnn.data import Arrays, Records, load
+from jaxcnn.errors import input_errors
 
 sys.path.append(str(pathlib.Path(__file__).parent))  # where runs find the functions, wherever they are started
 
@@ -22,7 +23,8 @@ HELD = 2  # images of a person who is known that are held out
 @functools.cache
 def people(name):
     """(images uint8 (n, h, w, 1), label int (n,), names) of a folder of people, or of another set, by its classes."""
-    records = load(name, "train", image_size=SHAPES[name.startswith("folder:")], channels=1)
+    with input_errors("--data"):
+        records = load(name, "train", image_size=SHAPES[name.startswith("folder:")], channels=1)
     label = np.asarray(records.labels())
     rows = np.concatenate([np.flatnonzero(label == person)[:MOST] for person in np.unique(label)])
     return records.read(rows)["image"], label[rows], records.classes

@@ -26,6 +26,7 @@ from sklearn.neighbors import NearestCentroid
 
 from jaxcnn import InputError, Trained, default_config, train
 from jaxcnn.data import load
+from jaxcnn.errors import input_errors
 from jaxcnn.evaluation.error_table import write_csv
 from jaxcnn.process import tune_for_cpu
 from jaxcnn.sweeps.statistics import mean_interval
@@ -54,7 +55,8 @@ def main(argv=None):
     tune_for_cpu()
     output, workdir = pathlib.Path(arguments.output), pathlib.Path(arguments.workdir)
     output.mkdir(parents=True, exist_ok=True)
-    records = load(arguments.data, "train", image_size=SHAPE, channels=1)
+    with input_errors("--data"):
+        records = load(arguments.data, "train", image_size=SHAPE, channels=1)
     faces = records.read(range(len(records)))
     rows, patterns = [], binary_patterns(faces["image"][..., 0])
     for draw in range(DRAWS):

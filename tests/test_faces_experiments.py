@@ -1,5 +1,6 @@
 """The experiments with faces: who is learned from and who is asked, images that are moved, a tiny run of each kind."""
 
+import functools
 import importlib
 import json
 import pathlib
@@ -7,6 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
+import jaxcnn
 from jaxcnn import InputError, data
 from jaxcnn.sweeps import load_study
 from jaxcnn.training.setup import set_up
@@ -91,9 +93,10 @@ def test_the_study_of_registered_faces_compares_weights_of_their_own_with_shared
 
 
 @pytest.fixture
-def verification(module, monkeypatch):
-    """The experiment with a network that is quickly compiled."""
+def verification(module, monkeypatch, one_device):
+    """The experiment with a network that is quickly compiled, on one device."""
     found = module("verification")
+    monkeypatch.setattr(jaxcnn, "train", functools.partial(jaxcnn.train, devices=one_device))
     for name, value in {"NETWORK": "convnet", "VECTOR": 6, "PAIRS": 20}.items():
         monkeypatch.setattr(found, name, value)
     monkeypatch.setattr(found, "OPTIONS", {"widths": (2,), "convolutions": 1, "hidden": ()})
@@ -122,5 +125,5 @@ def test_the_record_of_verification(verification, tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(verification, tmp_path):
-    with pytest.raises(InputError, match="nowhere"):
+    with pytest.raises(InputError, match="nowhere is not a folder"):
         verification.main([f"--workdir={tmp_path}", "--data=folder:nowhere"])

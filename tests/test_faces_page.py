@@ -14,7 +14,7 @@ TEXT = (ROOT / "docs" / "faces.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = re.findall(r"^\./launch\.sh (.*)$", "\n".join(BLOCKS), re.MULTILINE)
 NOT_HERE = {
-    "train": r"there is no (folder|directory)|is not a run directory|no such",
+    "train": "PEOPLE is not a folder|is not a run directory",
     "verify": "is not a run directory",
     "identify": "is not a run directory",
     "sweep": "FACES",
