@@ -5,8 +5,9 @@ Claim: the lectures, and Taigman et al. 2014 ("DeepFace", section 3): on aligned
     weights are the better ones.
 Protocol: `deepface_small` with its three locally connected layers, and with convolutions of the same sizes in their
     place. Five images a person to learn from, the others to test on, drawn by the seed; as they are ("aligned"), or
-    every image, of both parts, moved by up to an eighth of its width in either direction ("shifted"). No augmentation,
-    Adam at 0.001, cosine decay, 300 steps of 40, dropout. The last step is tested, so that no image chooses anything.
+    every image, of both parts, moved by up to an eighth of its width in either direction ("shifted"). ORL's faces are
+    upright and centred by the camera, not registered by their eyes. No augmentation, Adam at 0.001, cosine decay, 300
+    steps of 40, dropout. The last step is tested, so that no image chooses anything.
 Refuted if: convolutions test better on aligned faces, or locally connected layers on shifted ones, beyond what the
     seeds explain (paired t, Holm).
 Cost: 40 runs. FACES holds a folder for each person, as ORL's s1 to s40; without --scale the embedded digits are people.
