@@ -55,6 +55,11 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
+def cache_folder(name):
+    """The folder of what can be computed again, in $XDG_CACHE_HOME or ~/.cache; it need not be there."""
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "jaxcnn" / name
+
+
 def local_path(path):
     """A path as the user gave it, with ~ for the home directory.
 

@@ -9,6 +9,7 @@ import os
 
 from jaxcnn import trust
 from jaxcnn.data.detection.coco import COCO
+from jaxcnn.data.detection.proposed import Proposed
 from jaxcnn.data.detection.scenes import scenes
 from jaxcnn.data.detection.voc import VOC
 from jaxcnn.data.digits import IMAGE_SIZE as DIGITS_SIZE
@@ -23,7 +24,7 @@ from jaxcnn.data.text.labelled import Labelled
 from jaxcnn.data.text.sequences import add, copy, reverse
 from jaxcnn.data.text.strings import strings
 from jaxcnn.data.tfds import TFDS
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, input_errors
 
 WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "imagenette")  # offered for a slip
 NAMES = (
@@ -73,6 +74,7 @@ def load(
     resize=0,
     interpolation="bilinear",
     on_error="raise",
+    proposals=None,
 ):
     """Loads one split of a data set.
 
@@ -100,6 +102,9 @@ def load(
         Fast R-CNN; 0 for as large as fits.
       interpolation: "bilinear" or "bicubic", both antialiased.
       on_error: "raise" a DataError for a record that cannot be read, or "skip" it: zeros with mask 0, logged once.
+      proposals: None, or options of jaxcnn.data.detection.proposed.Proposed, as {"count": 2000}: every example then
+        holds boxes that may be of objects, of selective search. They are found once, which takes a second or two an
+        image, and kept in a folder.
     Returns:
       Records.
     Raises:
@@ -108,13 +113,16 @@ def load(
     trust.allow(name)
     scaling = {"resize": resize, "interpolation": interpolation}
     options = {"image_size": image_size, "channels": channels, "fit": fit, "on_error": on_error}
+    options["proposals"] = proposals
     return load_allowed(name, split, data_dir=data_dir, **options, **scaling)
 
 
-def load_allowed(name, split, *, data_dir, resize, interpolation, **options):
+def load_allowed(name, split, *, data_dir, resize, interpolation, proposals=None, **options):
     """`load` for a name that stands in a config or a file: the user must have allowed it before."""
     scaling = {"resize": resize, "interpolation": interpolation}
     if own := _own(name):
+        if proposals:
+            raise InputError(f"proposals are of our own data sets, not of {name}: wrap its Source in Proposed.")
         changed = scaling if resize or interpolation != "bilinear" else {}
         with trust.slips_named(f"data set {name}, split {split!r}", name):
             records = own(split, data_dir=data_dir, **options, **changed)
@@ -123,7 +131,15 @@ def load_allowed(name, split, *, data_dir, resize, interpolation, **options):
         return records
     if name == "digits" and options["image_size"] is None:
         options["image_size"] = DIGITS_SIZE
-    return Records(_source(name, data_dir), split, **options, **scaling)
+    source = _source(name, data_dir)
+    if proposals:
+        with input_errors("config.data.proposals"):
+            source = Proposed(source, **proposals)
+    records = Records(source, split, **options, **scaling)
+    if proposals:
+        for part in records.parts:
+            source.find(*part)
+    return records
 
 
 def default_splits(name, *, data_dir=None):

@@ -81,7 +81,7 @@ class BatchNorm(nn.Module):
 
     Images that do not count (those that could not be read) are 0 in the variable "mask", (n,), of the root collection
     "batch", beside the positions of `Dropout`; without it all count. Where none of a batch counts, the running
-    statistics stay.
+    statistics stay. x may have k rows for each image, image by image (regions).
 
     Attributes:
       momentum, epsilon: as above and in `normalize`.
@@ -130,6 +130,8 @@ class BatchNorm(nn.Module):
         if self.groups < 1 or x.shape[0] % self.groups:
             raise ValueError(f"{self.groups} ghost batches do not divide a batch of {x.shape[0]} images")
         mask = self.scope.root.get_variable("batch", "mask")
+        if mask is not None and (rows := len(x) // len(mask)) > 1:
+            mask = jnp.repeat(mask, rows)
         if self.groups == 1:
             return [(x, mask)]
         masks = [None] * self.groups if mask is None else jnp.split(mask, self.groups)

@@ -1,13 +1,12 @@
 """How programs are compiled: the compiler's options per backend, and the cache that a second start reads."""
 
 import functools
-import os
-import pathlib
 
 import jax
 import jax.numpy as jnp
 
 from jaxcnn.errors import InputError
+from jaxcnn.files import cache_folder
 
 # XLA gives products, reductions and convolutions to the YNN library on CPU. The first two are 4 times faster there;
 # convolutions larger than 1x1 are 1.2 to 1.8 times slower (jaxlib 0.10.2).
@@ -69,7 +68,7 @@ def use_persistent_cache():
     """Turns on JAX's compilation cache, in JAX_COMPILATION_CACHE_DIR or ~/.cache/jaxcnn/xla; errors of check_jit."""
     check_jit()
     if jax.config.jax_compilation_cache_dir is None:
-        folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "jaxcnn" / "xla"
+        folder = cache_folder("xla")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:  # a read-only home: compile afresh

@@ -21,6 +21,7 @@ FREE_KEYS = ("data.data_dir", "data.workers", "checkpoint.keep")
 OPTIONS = (
     *(f"{section}.options" for section in ("loss", "model", "optimizer", "sampler", "schedule", "task")),
     "data.keep",
+    "data.proposals",
     "optimizers",
 )
 
@@ -75,6 +76,7 @@ def default_config():
             "resize": 0,  # short side before the centre crop, as 256 for 224; 0: image_size is just covered
             "interpolation": "",  # bilinear (the default) or bicubic
             "on_error": "raise",  # or skip: a file that cannot be read is counted and left out
+            "proposals": Config(),  # boxes of selective search in every example: {"count": 2000}, jaxcnn.data.load
             "resident": "auto",  # yes: the set lives on the device; no: it streams; auto: by its size
             "workers": 0,  # processes that decode a streamed set
             "mean": "channel",

@@ -12,11 +12,20 @@ def load_records(config, split, *, stored_size=None):
     if not settings[split]:
         raise InputError(f"config.data.{split} is empty: this data set has no such split; name one.")
     size = stored_size or tuple(settings.image_size) or None
+    proposals = settings.proposals.to_dict() or None
     with input_errors(""):
-        return _load(config, settings.name, settings[split], size, settings.channels or None, whole=bool(stored_size))
+        return _load(
+            config,
+            settings.name,
+            settings[split],
+            size,
+            settings.channels or None,
+            proposals=proposals,
+            whole=bool(stored_size),
+        )
 
 
-def _load(config, name, expression, size, channels, *, whole):
+def _load(config, name, expression, size, channels, *, whole, proposals=None):
     settings = config.data
     return data.load_allowed(
         name,
@@ -28,6 +37,7 @@ def _load(config, name, expression, size, channels, *, whole):
         resize=0 if whole else settings.resize,
         interpolation=settings.interpolation,
         on_error=settings.on_error,
+        proposals=proposals,
     )
 
 

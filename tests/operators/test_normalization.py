@@ -134,6 +134,17 @@ def test_images_of_mask_0_do_not_enter(options):
     assert nothing["batch_stats"]["mean"].tolist() == [0, 0] and nothing["batch_stats"]["var"].tolist() == [1, 1]
 
 
+def test_a_mask_is_of_images_also_where_each_has_several_rows():
+    x = images(8, (6, 3, 2, 2))
+    variables = BatchNorm().init(jax.random.key(0), x, train=False)
+
+    def apply(x, mask):
+        given = {**variables, "batch": {"mask": jnp.array(mask)}}
+        return BatchNorm().apply(given, x, train=True, mutable=["batch_stats"])
+
+    jax.tree.map(np.testing.assert_array_equal, apply(x, [1.0, 0, 1]), apply(x, [1.0, 1, 0, 0, 1, 1]))
+
+
 def test_synchronised_statistics_weigh_the_replicas_by_the_images_that_count():
     x, mask = images(9, (2, 4, 2, 2, 2)), jnp.array([[1.0, 0, 0, 0], [1, 1, 1, 0]])
     found = jax.vmap(lambda x, mask: batch_statistics(x, axis_name="batch", mask=mask), axis_name="batch")(x, mask)

@@ -10,7 +10,8 @@ import pytest
 from jaxcnn.data.detection.table import box_fields
 from jaxcnn.operators import regions
 from jaxcnn.tasks import TASKS, About
-from jaxcnn.tasks.detection.two_stages import Settings, detect, objective, propose
+from jaxcnn.tasks.detection.rpn import propose
+from jaxcnn.tasks.detection.two_stages import Settings, detect, objective
 
 SIZE = (32, 48)
 CLASSES = ("cat", "dog", "cow")

@@ -12,6 +12,7 @@ from jaxcnn.data.detection.scenes import scenes
 from jaxcnn.errors import InputError
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.train import Preempted
+from jaxcnn.transfer import rcnn
 
 OBJECT = "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
 OPTIONS = {"anchors": 16, "border": 16.0, "best_of": (40, 30), "proposals": (12, 10), "least_side": 2.0}
@@ -74,10 +75,59 @@ def test_a_config_of_a_detector_fits_together(config):
     assert setup.steps_per_epoch == 3
 
 
+BACKBONE = {"backbone": "convnet", "backbone_options": {"widths": (4, 6), "convolutions": 1, "hidden": ()}}
+BACKBONE |= {"stage": "pool2", "hidden": (8,)}
+GIVEN = {
+    "fast_rcnn": {**BACKBONE, "size": 3},
+    "rcnn": {
+        **BACKBONE,
+        "backbone_options": {**BACKBONE["backbone_options"], "batch_norm": True},
+        "size": 12,
+        "context": 1,
+    },
+}
+
+
+@pytest.fixture
+def with_proposals(config, tmp_path, monkeypatch):
+    """make("fast_rcnn") is the config of a detector that is given its regions."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def make(name):
+        made = config()
+        with made.unlocked():
+            made.model.name, made.model.options = name, GIVEN[name]
+            made.data.proposals = {"count": 12, "scales": (20,), "colours": ("rgb",), "measures": ("ctsf",)}
+        return made
+
+    return make
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_config_of_given_regions_fits_together(with_proposals, name):
+    setup = set_up(with_proposals(name), devices=jax.devices()[:1])
+    assert setup.fields["proposals"] == ((12, 4), np.float32)
+    lacking = with_proposals(name)
+    lacking.data.proposals = {}
+    with pytest.raises(InputError, match=r"set config.data.proposals, as \{'count': 2000\}"):
+        set_up(lacking, devices=jax.devices()[:1])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_detector_of_given_regions_trains_and_is_fitted_with_svms(with_proposals, tmp_path, name):
+    result = jaxcnn.train(with_proposals(name), tmp_path / "run", quiet=True, devices=jax.devices()[:1])
+    assert 0 < result.test["proposal_recall"] <= 1 and 0 <= result.test["ap50"] <= 1
+    trained = jaxcnn.Trained(tmp_path / "run")
+    fitted = rcnn.fit(trained, trained.open("train").records)
+    values = rcnn.evaluate(trained, fitted, trained.open("test").records)
+    assert values["proposal_recall"] == pytest.approx(result.test["proposal_recall"]) and 0 <= values["ap50"] <= 1
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model.name": "convnet", "model.options": {}}, "convnet is no detector of 10 classes: faster_rcnn is one"),
+        ({"model.name": "convnet", "model.options": {}}, "convnet is no detector of 10 classes: rcnn, fast_rcnn and"),
         ({"data.name": "digits"}, "lacks boxes"),
         ({"task.options": {"regoins": 3}}, "unknown option 'regoins'"),
     ],

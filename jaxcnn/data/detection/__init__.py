@@ -1,1 +1,1 @@
-"""Images with boxes around their objects: VOC's layout, COCO's, and composed scenes."""
+"""Images with boxes around their objects: VOC's layout, COCO's, composed scenes; and proposals of boxes for any images."""

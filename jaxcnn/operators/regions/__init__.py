@@ -22,6 +22,7 @@ from jaxcnn.operators.regions.coding import decode, encode, smooth_l1
 from jaxcnn.operators.regions.matching import Assignment, assign, sample
 from jaxcnn.operators.regions.roi import roi_align, roi_pool
 from jaxcnn.operators.regions.suppression import non_maximum_suppression
+from jaxcnn.operators.regions.warp import warp
 
 __all__ = [
     "RATIOS",
@@ -43,4 +44,5 @@ __all__ = [
     "sample",
     "shown",
     "smooth_l1",
+    "warp",
 ]

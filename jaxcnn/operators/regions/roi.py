@@ -11,7 +11,8 @@ from jaxcnn.operators.regions.boxes import sides
 OVERHANG = 2
 
 
-def _check(x, boxes):
+def check_regions(x, boxes):
+    """Raises ValueError for what is no features (n, h, w, c) with boxes (n, m, 4)."""
     check_image(x.shape)
     if boxes.ndim != 3 or boxes.shape[0] != x.shape[0] or boxes.shape[2] != 4:
         raise ValueError(f"expected features (n, h, w, c) and boxes (n, m, 4), got {x.shape} and {boxes.shape}")
@@ -39,7 +40,7 @@ def roi_pool(x, boxes, *, size, stride):
     Raises:
       ValueError: the shapes are not as above.
     """
-    _check(x, boxes)
+    check_regions(x, boxes)
     bins = pair(size)
     of_image = jax.vmap(lambda x, box: _pool_box(x, box, bins, stride), in_axes=(None, 0))
     return jax.vmap(of_image)(x, lax.stop_gradient(boxes.astype(jnp.float32)))
@@ -97,7 +98,7 @@ def roi_align(x, boxes, *, size, stride, samples=2, aligned=True):
     Raises:
       ValueError: the shapes are not as above.
     """
-    _check(x, boxes)
+    check_regions(x, boxes)
     bins, offset = pair(size), 0.5 if aligned else 0.0
     boxes = boxes.astype(jnp.float32)
     starts = boxes[..., :2] / stride - offset

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxcnn.tasks.detection.boxes import overlaps
+
 POINTS = 10  # recalls 0, 0.1, ..., 1 of VOC 2007
 
 
@@ -71,20 +73,11 @@ def _curve(objects, found, number, threshold):
     order = np.argsort(-found.scores[images, places], kind="stable")
     right = []
     for image, place in zip(images[order], places[order], strict=True):
-        overlaps = np.where(own[image], _overlaps(found.boxes[image, place], objects.boxes[image]), -1)
-        best = overlaps.argmax()
-        matched = overlaps[best] >= threshold
+        shared = np.where(own[image], overlaps(found.boxes[image, place], objects.boxes[image]), -1)
+        best = shared.argmax()
+        matched = shared[best] >= threshold
         if matched and objects.ignored[image, best]:
             continue
         right.append(matched and not taken[image, best])
         taken[image, best] |= matched
     return Curve(np.array(right, bool), int((own & ~objects.ignored).sum()))
-
-
-def _overlaps(box, boxes):
-    """IoU of a box (4,) with boxes (k, 4), in float64, in which a threshold of 0.5 is met exactly."""
-    box, boxes = np.asarray(box, np.float64), np.asarray(boxes, np.float64)
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = np.prod(np.maximum(sides, 0), axis=1)
-    union = np.prod(box[2:] - box[:2]) + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)

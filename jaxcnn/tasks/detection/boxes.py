@@ -46,3 +46,12 @@ def mean_of(values):
     values = np.asarray(values, np.float64)
     values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else None
+
+
+def overlaps(box, boxes):
+    """IoU of a box (4,) with boxes (k, 4), in float64, in which a threshold of 0.5 is met exactly."""
+    box, boxes = np.asarray(box, np.float64), np.asarray(boxes, np.float64)
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    shared = np.prod(np.maximum(sides, 0), axis=1)
+    union = np.prod(box[2:] - box[:2]) + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)

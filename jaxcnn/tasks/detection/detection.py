@@ -12,7 +12,7 @@ from jaxcnn.tasks.detection import two_stages
 from jaxcnn.tasks.detection.average_precision import average_precisions
 from jaxcnn.tasks.detection.boxes import Detections, Objects, mean_of
 from jaxcnn.tasks.detection.coco import check_installed, coco_measures
-from jaxcnn.tasks.detection.examples import FIELDS, prepare
+from jaxcnn.tasks.detection.examples import FIELDS, REGIONS, given_regions, prepare
 from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms
 
 PROPOSAL_OVERLAP = 0.5  # IoU at which a proposal has found an object
@@ -21,8 +21,9 @@ PROPOSAL_OVERLAP = 0.5  # IoU at which a proposal has found an object
 def create(about, *, flip=True, zoom=(1.0, 1.0), jitter=0.0, measured=(), coco=False, **settings):
     """The Task of finding the objects of images with boxes.
 
-    The loss is the sum of the four of Faster R-CNN. Images are moved with their boxes by the options here;
-    config.augment, which knows of no boxes, is not used. Outputs of `infer` are those of `two_stages.detect`.
+    The loss is the sum of the four of Faster R-CNN, or of those that the network has; one that proposes no regions
+    itself gets those of config.data.proposals. Images are moved with their boxes by the options here; config.augment,
+    which knows of no boxes, is not used. Outputs of `infer` are those of `two_stages.detect`.
 
     Args:
       about: an About.
@@ -56,7 +57,8 @@ def create(about, *, flip=True, zoom=(1.0, 1.0), jitter=0.0, measured=(), coco=F
         prepare=functools.partial(_prepare, flip=flip, zoom=zoom, jitter=jitter),
         finish=functools.partial(_finish, about, measured, coco),
         details=functools.partial(_details, about),
-        describe=functools.partial(_describe, about),
+        # predict reads files alone, which have no regions
+        describe=None if REGIONS[0] in about.fields else functools.partial(_describe, about),
         check=_check,
         undefined=() if coco else tuple(COCO),
     )
@@ -72,7 +74,8 @@ def _objective(about, settings, module, batch, numbers):
 
 
 def _infer(about, settings, module, batch):
-    return two_stages.detect(settings, module, about.normalise(batch["image"]))
+    given = given_regions(batch, batch["image"].shape[1:3])
+    return two_stages.detect(settings, module, about.normalise(batch["image"]), given)
 
 
 def _score(outputs, batch):
@@ -148,13 +151,18 @@ def _describe(about, outputs):
 
 
 def _check(name, result, about):
-    """Raises InputError where a network does not return the logits of a region and an RPN's scores."""
+    """Raises InputError where a network does not return the logits of a region, or lacks regions."""
     wanted = (2, len(about.classes) + 1)
     there = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
-    if not there or "rpn_score" not in result[1] or result[0].shape != wanted:
+    if not there or "region" not in result[1] or result[0].shape != wanted:
         raise InputError(
-            f"architecture {name} is no detector of {len(about.classes)} classes: faster_rcnn is one, on any backbone "
-            "(config.model.options.backbone)."
+            f"architecture {name} is no detector of {len(about.classes)} classes: rcnn, fast_rcnn and faster_rcnn are, "
+            "on any backbone (config.model.options.backbone)."
+        )
+    if "rpn_score" not in result[1] and REGIONS[0] not in about.fields:
+        raise InputError(
+            f"architecture {name} classifies regions that it is given, and these data give none: set "
+            "config.data.proposals, as {'count': 2000}; faster_rcnn proposes its regions itself."
         )
 
 

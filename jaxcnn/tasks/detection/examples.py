@@ -7,6 +7,7 @@ from jaxcnn.augment import brightness, contrast, saturation
 from jaxcnn.augment.boxes import horizontal_flip_with_boxes, random_zoom_with_boxes
 from jaxcnn.operators.regions import areas, clip, shown
 
+REGIONS = ("proposals", "proposal_mask")  # fields of data that give regions, see jaxcnn.data.detection.proposed
 FIELDS = ("boxes", "box_label", "box_mask", "box_ignored", "box_area", "view", "size")
 VISIBLE = 0.4  # of an object, under which a zoom leaves too little of it to learn from
 
@@ -22,11 +23,13 @@ def prepare(key, example, *, flip, zoom, jitter):
       jitter: of brightness, contrast and saturation; 0 is off.
     Returns:
       The example with "image" and, in its pixels, "objects" (m, 4), "object_mask" (m,) and "crowd" (m,), which is True
-      for objects that are ignored and for those of which a zoom left less than VISIBLE.
+      for objects that are ignored and for those of which a zoom left less than VISIBLE; of data that give regions also
+      "regions" (p, 4) and "region_mask" (p,).
     """
     flip_key, zoom_key, colour_key = jax.random.split(key, 3)
     image, size = example["image"], example["image"].shape[:2]
-    boxes = shown(example["boxes"], view=example["view"], size=size)
+    given = [example[name] for name in REGIONS[:1] if name in example]
+    boxes = shown(jnp.concatenate([example["boxes"], *given]), view=example["view"], size=size)
     if flip:
         image, boxes = horizontal_flip_with_boxes(flip_key, image, boxes)
     if tuple(zoom) != (1, 1):
@@ -35,8 +38,23 @@ def prepare(key, example, *, flip, zoom, jitter):
         operations = (brightness, contrast, saturation) if image.shape[2] == 3 else (brightness, contrast)
         for number, (operation, strength) in enumerate(zip(operations, (0.5, 1.0, 1.0), strict=False)):
             image = operation(jax.random.fold_in(colour_key, number), image, magnitude=jitter * strength)
+    boxes, moved = jnp.split(boxes, [len(example["boxes"])])
     objects = clip(boxes, size=size)
     left = areas(objects) / jnp.maximum(areas(boxes), 1e-6)
     hidden = example["box_ignored"] | (left < VISIBLE)
     there = example["box_mask"] & (areas(objects) > 0)
-    return {**example, "image": image, "objects": objects, "object_mask": there, "crowd": there & hidden}
+    found = {"image": image, "objects": objects, "object_mask": there, "crowd": there & hidden}
+    return {**example, **found, **(_regions(moved, example["proposal_mask"], size) if given else {})}
+
+
+def given_regions(batch, size):
+    """The regions that a batch gives, (boxes (n, p, 4), mask (n, p)) in pixels of images of a size, or None."""
+    if not set(REGIONS) <= set(batch):
+        return None
+    boxes = jax.vmap(lambda boxes, view: shown(boxes, view=view, size=size))(batch["proposals"], batch["view"])
+    return tuple(_regions(boxes, batch["proposal_mask"], size).values())
+
+
+def _regions(boxes, mask, size):
+    boxes = clip(boxes, size=size)
+    return {"regions": boxes, "region_mask": mask & (areas(boxes) > 0)}

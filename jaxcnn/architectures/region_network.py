@@ -1,0 +1,102 @@
+"""The part that R-CNN, Fast R-CNN and Faster R-CNN share: a trunk up to a stage, and a head that classifies regions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxcnn.errors import look_up
+from jaxcnn.operators.activation import relu
+from jaxcnn.operators.dense import HEAD_INIT, Dense
+from jaxcnn.operators.normalization import BatchNorm
+from jaxcnn.operators.regularization import Dropout
+
+
+class RegionNetwork(nn.Module):
+    """A network of regions. Its methods are the parts that a task puts together; `maps` and `pool` are of a subclass.
+
+    Attributes:
+      num_classes: K, without the background.
+      backbone: the name of an architecture.
+      backbone_options: its keyword arguments.
+      stage: the name of one of its features, a map; full connections behind it are left out.
+      hidden: widths of the full connections of the head.
+      dropout_rate: behind each of them; a number or a traced scalar.
+      norm: of the backbone where it has one, called with train.
+      dtype: what the layers compute in; parameters and outputs are float32.
+    Raises:
+      ValueError: an unknown name of a stage.
+    """
+
+    num_classes: int = 20
+    backbone: str = "vgg_d"
+    backbone_options: Mapping = None
+    stage: str = "conv5_3"
+    hidden: Sequence[int] = (4096, 4096)
+    dropout_rate: Any = 0.5
+    norm: Callable = BatchNorm
+    dtype: Any = jnp.float32
+
+    result: ClassVar[str] = "regions"
+
+    def setup(self):
+        from jaxcnn.architectures import create_allowed  # which holds these networks too
+
+        trunk = create_allowed(self.backbone, **(self.backbone_options or {}))
+        changed = {"dtype": self.dtype, "norm": self.norm, "map_size": None}  # images of any size
+        self.trunk = trunk.clone(**{name: value for name, value in changed.items() if hasattr(trunk, name)})
+        self.fc = [Dense(width, dtype=self.dtype, name=f"fc{i}") for i, width in enumerate(self.hidden, 6)]
+        self.drop = [Dropout(self.dropout_rate, name=f"dropout{i}") for i in range(6, 6 + len(self.hidden))]
+        self.classes = Dense(self.num_classes + 1, kernel_init=HEAD_INIT)
+
+    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+        """(the class logits (n, K + 1) of each whole image as a region, the features of all parts)."""
+        maps, features = self.maps(x, train=train)
+        whole = jnp.broadcast_to(jnp.array([0, 0, x.shape[2], x.shape[1]], jnp.float32), (len(x), 1, 4))
+        _, vectors = self.describe(maps, whole, image=x.shape[1:3], train=train)
+        return self.answer(vectors)[0][:, 0], {**features, "region": vectors[:, 0]}
+
+    def trunk_maps(self, x, *, train):
+        """(the map of features (n, h', w', c') of the stage, all stages of the trunk) of normalised images."""
+        with nn.intercept_methods(_without_full_connections):
+            _, features = self.trunk(x, train=train)
+        return look_up(self.stage, table=features, kind="stage"), features
+
+    def describe(self, maps, boxes, *, image, train):
+        """The features of regions.
+
+        Args:
+          maps: of `maps`.
+          boxes: (n, m, 4), in pixels of the images.
+          image: (height, width) of the images.
+          train: whether it trains.
+        Returns:
+          (those behind the pooling (n, m, d), those behind the head's last full connection (n, m, d'), float32).
+        """
+        pooled = self.pool(maps, boxes, image=image, train=train)
+        x = pooled.reshape(boxes.shape[0] * boxes.shape[1], -1)  # the regions of an image together, for Dropout
+        for layer, drop in zip(self.fc, self.drop, strict=True):
+            x = drop(relu(layer(x)), train=train)
+        rows = (*boxes.shape[:2], -1)
+        return pooled.reshape(rows), x.astype(jnp.float32).reshape(rows)
+
+    def answer(self, vectors):
+        """(logits (n, m, K + 1), the last of the background, offsets (n, m, K, 4) or None) of the head's features."""
+        return self.of_rows(self.classes, vectors), None
+
+    def of_rows(self, layer, vectors):
+        """A full connection of the vectors (n, m, d) of regions, as if they were one long list of rows."""
+        return layer(vectors.reshape(-1, vectors.shape[-1])).reshape(*vectors.shape[:2], -1)
+
+    def classify(self, maps, boxes, *, image, train):
+        """The answer to boxes (n, m, 4)."""
+        return self.answer(self.describe(maps, boxes, image=image, train=train)[1])
+
+
+def _without_full_connections(call, args, kwargs, context):
+    """Zeros in place of a full connection of the trunk: it lies behind the map, and would have parameters."""
+    module = context.module
+    if context.method_name != "__call__" or not isinstance(module, Dense):
+        return call(*args, **kwargs)
+    return jnp.zeros((*args[0].shape[:-1], module.features), args[0].dtype)

@@ -1,0 +1,102 @@
+"""The classes and boxes of regions: what the head of a detector learns from, and what it finds.
+
+Girshick 2015 (arXiv:1504.08083), section 2.3; R-CNN's network and the second stage of Faster R-CNN are learned alike.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxcnn.operators import regions
+from jaxcnn.operators.regions.coding import STDS
+from jaxcnn.tasks.detection.averaging import mean_where
+
+
+def draw(settings, classes, keys, proposals, labels, truth):
+    """The regions that a step learns from.
+
+    Args:
+      settings: two_stages.Settings.
+      classes: their number, K.
+      keys: (n,).
+      proposals: boxes (n, p, 4) and whether there is one (n, p). The objects themselves are proposals too.
+      labels: (n, m), of the objects.
+      truth: objects (n, m, 4), their mask and whether they are a crowd, (n, m) each.
+    Returns:
+      (boxes (n, r, 4), labels (n, r), K of background, targets (n, r, 4), drawn (n, r)).
+    """
+    return jax.vmap(functools.partial(_draw, settings, classes))(keys, *proposals, labels, *truth)
+
+
+def _draw(settings, count, key, boxes, there, label, objects, mask, crowd):
+    boxes, there = jnp.concatenate([boxes, objects]), jnp.concatenate([there, mask & ~crowd])
+    options = {"positive": 0.5, "negative": 0.5, "lowest": settings.background}
+    found = regions.assign(boxes, objects, mask, crowd=crowd, mask=there, **options)
+    number = min(settings.regions, len(boxes))
+    rows, drawn = regions.sample(key, found.labels, count=number, positives=number // 4)
+    own = found.objects[rows]
+    labels = jnp.where(found.labels[rows] == 1, label[own], count)  # the background comes last
+    return boxes[rows], labels, regions.encode(objects[own], boxes[rows], stds=STDS), drawn
+
+
+def losses(classes, logits, offsets, labels, targets, drawn):
+    """{"class": (n,), "box": (n,)} of the answers to drawn regions; no "box" of a network without offsets.
+
+    Args:
+      classes: K.
+      logits, offsets: (n, r, K + 1), (n, r, K, 4) or None.
+      labels, targets, drawn: of `draw`.
+    """
+    found = {"class": jax.vmap(_class_loss)(logits, labels, drawn)}
+    if offsets is not None:
+        found["box"] = jax.vmap(functools.partial(_box_loss, classes))(offsets, labels, targets, drawn)
+    return found
+
+
+def _class_loss(logits, labels, drawn):
+    return mean_where(drawn, optax.softmax_cross_entropy_with_integer_labels(logits, labels), drawn)
+
+
+def _box_loss(count, offsets, labels, targets, drawn):
+    rows = jnp.arange(len(labels))
+    off = regions.smooth_l1(offsets[rows, jnp.minimum(labels, count - 1)] - targets).sum(axis=1)
+    return mean_where(drawn & (labels < count), off, drawn)
+
+
+def find(settings, size, proposals, logits, offsets):
+    """{"boxes" (n, d, 4), "classes" (n, d), "scores" (n, d), "there" (n, d)}, the surest first.
+
+    Args:
+      settings: two_stages.Settings.
+      size: (height, width) of the images.
+      proposals: boxes (n, p, 4) and whether there is one (n, p).
+      logits, offsets: (n, p, K + 1), (n, p, K, 4) or None where boxes are not moved.
+    """
+    scores = jax.nn.softmax(logits)[..., :-1]
+    boxes, there = proposals
+    every = jnp.broadcast_to(boxes[:, :, None], (*scores.shape, 4))
+    moved = every if offsets is None else regions.decode(offsets, every, stds=STDS)
+    of_image = functools.partial(best, settings)
+    found = jax.vmap(of_image)(regions.clip(moved, size=size), jnp.where(there[..., None], scores, 0))
+    return dict(zip(("boxes", "classes", "scores", "there"), found, strict=True))
+
+
+def best(settings, boxes, scores):
+    """(boxes (d, 4), classes (d,), scores (d,), whether there is one (d,)) of an image.
+
+    Args:
+      settings: two_stages.Settings; `least_score`, `overlap` and `detections` are used.
+      boxes: (p, K, 4), of each proposal as each class.
+      scores: (p, K).
+    """
+    classes, boxes, scores = scores.shape[1], boxes.reshape(-1, 4), scores.reshape(-1)
+    # suppression asks each result about each candidate: the surest are enough
+    scores, rows = lax.top_k(scores, min(4 * settings.detections, len(scores)))
+    label, boxes = rows % classes, boxes[rows]
+    options = {"threshold": settings.overlap, "count": settings.detections}
+    likely = scores >= settings.least_score
+    kept, found = regions.non_maximum_suppression(boxes, scores, mask=likely, classes=label, **options)
+    return boxes[kept], label[kept], scores[kept], found
