@@ -4,7 +4,7 @@ Claim: Girshick 2015 (arXiv:1504.08083, table 4): one pass for all proposals of 
     by an order of magnitude (47 s against 0.32 with VGG D), at a higher AP. Ren et al. 2015 (arXiv:1506.01497): learned
     proposals hold or raise the AP, and cost next to nothing.
 Protocol: the composed scenes (--data voc:PATH for photographs, at 128x128), one backbone from scratch, one recipe
-    (configs/faster_rcnn_scenes.py), the same number of steps, images and regions for all. R-CNN sees each region at the
+    (configs/fast_rcnn_scenes.py), the same number of steps, images and regions for all. R-CNN sees each region at the
     size that gives its head the bins of the others. Selective search gives R-CNN and Fast R-CNN their proposals. AP at
     0.5 on test images; of R-CNN also by linear SVMs and the regression of boxes (jaxcnn.transfer.rcnn), as its paper
     has it. Seconds: the median of single test images, compiled before; those of selective search apart. 3 seeds.
@@ -17,12 +17,11 @@ Cost: 9 runs; not measured yet. `pip install jaxcnn[detection,vision]`. All of i
 
 import argparse
 import pathlib
+import runpy
 import statistics
 import time
 
 import jax
-from _detectors import base, detectors
-from _record import draw_points, record
 
 from jaxcnn import InputError, Trained
 from jaxcnn.data.detection.selective_search import make_search, selective_search
@@ -31,18 +30,39 @@ from jaxcnn.sweeps import Claim, Study, run_study
 from jaxcnn.sweeps.statistics import paired_comparison
 from jaxcnn.transfer import rcnn
 
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 SEEDS = (0, 1, 2)
 TIMED = 20  # test images
 SVMS = "rcnn, SVMs"
 
 
 def study(name="scenes", classes=()):
-    """The three detectors."""
-    sides = ({"detector": detector} for detector in ("rcnn", "fast_rcnn", "faster_rcnn"))
-    slow, fast, faster = sides
+    """The three detectors, on `scenes` or on photographs with boxes; of the latter maybe some classes alone."""
+    config, other = (recipe(f"{detector}_scenes.py") for detector in ("fast_rcnn", "faster_rcnn"))
+    own, anchors = config.model.options.to_dict(), other.model.options.to_dict()
+    config.data.name = name
+    if name != "scenes":
+        config.data.image_size, config.data.fit, config.data.proposals = (128, 128), "inside", {"count": 500}
+        config.task.options.flip, config.task.options.measured = True, tuple(classes)
+        anchors["scales"] = tuple(2 * scale for scale in anchors["scales"])
+    config.task.options = {**other.task.options.to_dict(), **config.task.options.to_dict()}
+    pooling = {"size": own.pop("size"), "pooling": anchors["pooling"]}
+    config.model.options = own
+    only = {key: value for key, value in anchors.items() if key not in (*own, *pooling)}
+    levels = {
+        # at the stride of 4 its head gets as many cells as the others' bins
+        "rcnn": {
+            "model.name": "rcnn",
+            "task.options.background": 0.0,
+            **options({"size": 4 * pooling["size"], "context": 1}),
+        },
+        "fast_rcnn": options(pooling),
+        "faster_rcnn": {"model.name": "faster_rcnn", "task.options.background": 0.0, **options({**pooling, **only})},
+    }
+    slow, fast, faster = ({"detector": detector} for detector in levels)
     return Study(
-        base=base(name, classes=classes),
-        factors={"detector": detectors(name)},
+        base=config,
+        factors={"detector": levels},
         seeds=SEEDS,
         baseline=fast,
         claims=(
@@ -50,6 +70,16 @@ def study(name="scenes", classes=()):
             Claim("Faster R-CNN finds more than Fast R-CNN.", faster, fast),
         ),
     )
+
+
+def recipe(file):
+    """The config of a file in configs/."""
+    return runpy.run_path(str(CONFIGS / file))["get_config"]()
+
+
+def options(values):
+    """Options of the network as keys of a config."""
+    return {f"model.options.{key}": value for key, value in values.items()}
 
 
 def main(argv=None):
@@ -113,6 +143,8 @@ def search_seconds(trained, records):
 
 def finish(workdir, rows):
     """Writes and prints means, comparisons and times."""
+    from _record import draw_points, record  # beside this file, which is a script here; sweep needs none of it
+
     names = list(dict.fromkeys(row["detector"] for row in rows))
     of = {name: {row["seed"]: row for row in rows if row["detector"] == name} for name in names}
     precision = {name: {seed: row["ap50"] for seed, row in own.items()} for name, own in of.items()}

@@ -2,34 +2,34 @@
 
 Claim: He et al. 2017 (arXiv:1703.06870, table 2): pooling without rounding raises the AP of boxes, the more the larger
     the stride and the higher the IoU that is asked for.
-Protocol: Fast R-CNN by one recipe (configs/faster_rcnn_scenes.py with the proposals of selective search) on the
-    composed scenes, digits of 12 to 32 pixels at a stride of 4; only the pooling differs. AP at 0.5, and COCO's mean
+Protocol: Fast R-CNN by one recipe (configs/fast_rcnn_scenes.py, proposals of selective search) on the composed
+    scenes, digits of 12 to 32 pixels at a stride of 4; only the pooling differs. AP at 0.5, and COCO's mean
     over IoU of 0.5 to 0.95, where place counts more. 5 seeds.
 Refuted if: neither AP at 0.5 nor COCO's is above beyond what the seeds explain (paired t, Holm over the two claims).
 Cost: 10 runs; not measured yet. `pip install jaxcnn[detection,vision]`.
 """
 
-from _detectors import base, detectors
+import pathlib
+import runpy
 
 from jaxcnn.sweeps import Claim, Study
 
+RECIPE = pathlib.Path(__file__).parents[1] / "configs" / "fast_rcnn_scenes.py"
 POOLING = "model.options.pooling"
 
 
 def study():
     """Two poolings."""
-    config = base()
+    config = runpy.run_path(str(RECIPE))["get_config"]()
     config.task.options.coco = True
-    only = {key: value for key, value in detectors()["fast_rcnn"].items() if key != POOLING}
-    levels = {pooling: {**only, POOLING: pooling} for pooling in ("pool", "align")}
-    sides = {"pooling": "align"}, {"pooling": "pool"}
+    align, pool = ({POOLING: pooling} for pooling in ("align", "pool"))
     return Study(
         base=config,
-        factors={"pooling": levels},
+        factors={POOLING: ("pool", "align")},
         seeds=(0, 1, 2, 3, 4),
-        baseline={"pooling": "pool"},
+        baseline=pool,
         claims=(
-            Claim("RoI align finds more at an IoU of 0.5.", *sides, "test_ap50"),
-            Claim("RoI align finds more over IoU of 0.5 to 0.95.", *sides, "test_ap"),
+            Claim("RoI align finds more at an IoU of 0.5.", align, pool, "test_ap50"),
+            Claim("RoI align finds more over IoU of 0.5 to 0.95.", align, pool, "test_ap"),
         ),
     )

@@ -89,7 +89,7 @@ def test_rows_are_what_a_loop_over_boxes_finds(rows):
     for i in range(IMAGES):
         counted = FIELDS["box_mask"][i] & ~FIELDS["box_ignored"][i]
         boxes = [box for box, there in zip(FIELDS["proposals"][i], FIELDS["proposal_mask"][i], strict=True) if there]
-        boxes = [(regions.clip(box, size=SIZE), 3) for box in boxes]
+        boxes = [(np.clip(box, 0, [SIZE[1], SIZE[0]] * 2).astype(np.float32), 3) for box in boxes]
         boxes += [(OBJECTS[i, j], FIELDS["box_label"][i, j]) for j in range(2) if counted[j]]
         for box, label in boxes:
             shared = np.asarray(regions.iou(box[None], OBJECTS[i]))[0] * FIELDS["box_mask"][i]

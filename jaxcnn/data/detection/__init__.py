@@ -1,1 +1,1 @@
-"""Images with boxes around their objects: VOC's layout, COCO's, composed scenes; and proposals of boxes for any images."""
+"""Images with boxes: VOC's layout, COCO's, composed scenes; and proposals of boxes for any images."""
