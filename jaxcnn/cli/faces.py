@@ -109,6 +109,8 @@ def _identify(arguments):
     from jaxcnn.transfer.faces.verification import whitening
 
     _check(arguments, "curve", "worst")
+    if arguments.gallery == arguments.probe:
+        raise InputError(f"--gallery and --probe are both {arguments.gallery}: every image would find itself.")
     (gallery, probe), stage = _people(arguments, (arguments.gallery, arguments.probe))
     kept = _without_unknown(gallery, arguments.unknown, arguments.seed)
     known, probes = gallery.vectors(kept), probe.vectors(np.arange(len(probe.label)))

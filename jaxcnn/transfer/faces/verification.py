@@ -11,6 +11,7 @@ from jaxcnn.transfer.probe import wilson_interval
 
 FALSE_ACCEPT_RATES = (1e-1, 1e-2, 1e-3, 1e-4)
 ENOUGH = 10  # false accepts, below which a rate of them hangs on single pairs
+LEAST = 1e-12  # of the largest variance, below which one is rounding
 
 
 class AtRate(NamedTuple):
@@ -128,14 +129,20 @@ def whitening(vectors, components):
     """scikit-learn's PCA of vectors (n, d) with that many components, scaled to variance 1.
 
     Raises:
-      InputError: there are fewer dimensions or images.
+      InputError: there are fewer dimensions or images, or the vectors do not vary in so many directions.
     """
     most = min(len(vectors) - 1, vectors.shape[1])
     if components > most:
         raise InputError(
             f"whitening by {components} components: {len(vectors)} images of {vectors.shape[1]} numbers have {most}."
         )
-    return PCA(components, whiten=True, svd_solver="full").fit(vectors)
+    fitted = PCA(components, whiten=True, svd_solver="full").fit(np.float64(vectors))
+    variance = fitted.explained_variance_
+    if (there := int(np.sum(variance > LEAST * variance[0]))) < components:  # else rounding would be blown up
+        raise InputError(
+            f"whitening by {components} components: the vectors of {len(vectors)} images vary in {there} directions."
+        )
+    return fitted
 
 
 def verify(scores, pairs):

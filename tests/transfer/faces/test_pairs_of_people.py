@@ -95,7 +95,9 @@ def test_pairs_are_drawn_by_seed_and_no_person_is_in_two_folds():
     assert sum(map(len, folds)) == len(set.union(*folds))
     for one, other in zip(pairs, draw_pairs(label, folds=4, each=5, seed=3), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert (draw_pairs(label, folds=4, each=5, seed=4).first != pairs.first).any()
+    other = draw_pairs(label, folds=4, each=5, seed=4)
+    assert (other.first != pairs.first).any()
+    assert set(label[other.first[other.of_fold(0)]]) != folds[0]  # people are dealt out anew
 
 
 def test_every_pair_of_a_fold_can_be_drawn():

@@ -170,13 +170,14 @@ def test_probes_are_identified_in_a_gallery(features, said, tmp_path):
             "test.npz is no folder, and --pairs names its files",
         ),
         (
-            ("identify", "--gallery", "test.npz", "--probe", "test.npz", "--unknown", "10"),
+            ("identify", "--gallery", "test.npz", "--probe", "train.npz", "--unknown", "10"),
             "the gallery holds 10 people",
         ),
+        (("identify", "--gallery", "test.npz", "--probe", "test.npz"), "every image would find itself"),
     ],
 )
 def test_what_does_not_fit_is_named(arguments, words, features, people, refused):
-    found = {"test.npz": features[1], "pairs.txt": people / "pairs.txt"}
+    found = {"train.npz": features[0], "test.npz": features[1], "pairs.txt": people / "pairs.txt"}
     assert words in refused(*(found.get(argument, argument) for argument in arguments)).replace(f"{people}/", "")
 
 

@@ -148,6 +148,8 @@ def test_whitening_sees_nothing_of_a_fold_s_own_people():
         np.testing.assert_allclose(found[pairs.fold == fold], expected, rtol=1e-9)
     with pytest.raises(InputError, match="whitening by 5 components: 30 images of 4 numbers have 4"):
         pair_scores(vectors, pairs, whiten=5)
+    with pytest.raises(InputError, match="whitening by 4 components: the vectors of 30 images vary in 3 directions"):
+        pair_scores(np.float32(vectors) * np.float32([1, 1, 1, 0]), pairs, whiten=4)
     scaled = StandardScaler().fit_transform(vectors)
     np.testing.assert_array_equal(pair_scores(scaled, pairs), similarity(scaled[first], scaled[second]))
 
