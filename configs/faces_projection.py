@@ -4,7 +4,7 @@ Parkhi, Vedaldi and Zisserman 2015 ("Deep face recognition", section 4.2) train 
 of the descriptor, 1,024 numbers of 4,096, by a triplet loss.
 
 Command: python -m jaxcnn train --config=configs/faces_projection.py --config.finetune.source=RUN --config.data.name=folder:PEOPLE --workdir=runs/projection
-    RUN is a run of task classification on people, as of configs/faces_softmax.py. Without
+    RUN is a run of task classification on people, as of configs/faces_softmax.py, of which it takes the splits. Without
     --config.finetune.freeze, as --config.finetune.freeze="()", the whole network is tuned (softmax, then triplets).
 Recipe: architecture, image size and normalisation of RUN, all of it frozen but the head, which is a new one of 64 numbers;
     batches of 16 people with 4 images of each, semi-hard triplets, margin 0.2; Adam, rate 0.001, 500 steps.
@@ -18,6 +18,7 @@ def get_config():
     """All that RUN does not say."""
     config = default_config()
     config.data.name = "folder:people"
+    config.data.train, config.data.validation, config.data.test = "train[:60%]", "train[60%:80%]", "train[80%:]"
     config.model.name = ""
     config.model.options = {"num_classes": 64}
     config.finetune.source = "runs/people"

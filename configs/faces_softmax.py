@@ -15,6 +15,7 @@ def get_config():
     """Raise the duration with the number of people."""
     config = default_config()
     config.data.name = "folder:people"
+    config.data.train, config.data.validation, config.data.test = "train[:60%]", "train[60%:80%]", "train[80%:]"
     config.data.image_size, config.data.channels = (112, 92), 1
     config.augment.pad_crop, config.augment.flip = 4, True
     config.model.name = "deepface_small"

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxcnn.errors import InputError, look_up
+from jaxcnn.errors import InputError, input_errors, look_up
 from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned, gathered
 from jaxcnn.tasks.verification import area, equal_error_rate
 
@@ -151,18 +151,24 @@ def _finish(n, means, sums, rows):
     finite = np.isfinite(vectors).all(axis=1)
     vectors = np.where(finite[:, None], vectors, 0)  # a network that diverged is alike to nothing
     some = np.unique(np.linspace(0, len(label) - 1, min(MOST, len(label))).round().astype(int))
+    with input_errors(""):
+        _check_pairs(label[some])
     first, second = np.triu_indices(len(some), 1)
     same = label[some][first] == label[some][second]
-    if same.all() or not same.any():
-        raise InputError(
-            f"an embedding is measured by pairs of one class and of two, but among {len(some)} images of a split all "
-            f"pairs are of {'one class' if same.size and same.all() else 'two'}: config.data.validation and test take "
-            "some images of some classes."
-        )
     scores = np.sum(vectors[some][first] * vectors[some][second], axis=1, dtype=np.float64)
     nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(vectors).kneighbors(return_distance=False)[:, 0]
     rank1 = float(np.mean((label[nearest] == label) & finite))
     return {"area": area(scores, same), "equal_error_rate": equal_error_rate(scores, same), "rank1": rank1}
+
+
+def _check_pairs(label):
+    """Raises ValueError where images of these classes (n,) make no pair of one class, or none of two."""
+    counts = np.unique(label, return_counts=True)[1]
+    if len(counts) < 2 or counts.max() < 2:
+        raise ValueError(
+            f"an embedding is measured by pairs of one class and of two, but {len(label)} images of {len(counts)} "
+            "classes do not make both: hold out two images or more of each of two classes or more, as train[60%:80%]."
+        )
 
 
 def _check(name, result, about):
@@ -186,4 +192,5 @@ EMBEDDING = Kind(
     selects=("area", "rank1"),
     create=create,
     tells_apart=True,
+    check_split=_check_pairs,
 )

@@ -251,6 +251,8 @@ class Kind(NamedTuple):
       numbers: {name: config key}: numbers that the objective and prepare read as traced values of `numbers`; changing
         one never recompiles, and the runs of a population may differ in it.
       tells_apart: whether it tells classes apart, for which a set of one class is refused.
+      check_split: f(labels (n,)), which raises ValueError where images of these classes cannot be measured, asked of
+        each held-out split before a run starts; None for any.
     """
 
     measures: dict
@@ -258,6 +260,7 @@ class Kind(NamedTuple):
     create: Callable
     numbers: dict = {}
     tells_apart: bool = False
+    check_split: Callable | None = None
 
     @property
     def main(self):

@@ -209,6 +209,7 @@ def set_up_allowed(config, *, devices=None):
     task = setup.bare_task
     _check_turns(config, task, replicas)
     check_task(config, kind, task, model, setup.about())
+    _check_measurable(kind, held_out)
     setup.optimizers()  # which names schedules and optimizers of the user's own: a slip in one is found now
     plan = make_plan(config, model, shape, steps, init=task.init, fields=setup.fields)
     return dataclasses.replace(setup, plan=plan)
@@ -253,6 +254,13 @@ def _check_apart(config, train, held_out):
                     f"share images of '{name}', so that what was learned would be measured on itself. Give both keys "
                     "slices that lie apart, as 'train[:90%]' and 'train[90%:]'."
                 )
+
+
+def _check_measurable(kind, held_out):
+    """Raises InputError where the task cannot be measured on a split, now and not at the first evaluation."""
+    for split, records in held_out.items() if kind.check_split else ():
+        with input_errors(f"config.data.{split}"):
+            kind.check_split(records.labels())
 
 
 def _apply_recipe(augment):

@@ -116,7 +116,7 @@ def test_measures_of_a_split():
         37, {}, {}, {"embedding": vectors * np.nan, "label": label, "mask": mask}
     )  # of a member that diverged
     assert lost == {"area": 0.5, "equal_error_rate": 0.5, "rank1": 0.0}
-    with pytest.raises(InputError, match="all pairs are of two"):
+    with pytest.raises(InputError, match="2 images of 2 classes do not make both"):
         finish(2, {}, {}, {"embedding": vectors[7:9], "label": label[7:9], "mask": np.ones(2)})
 
 
@@ -186,6 +186,7 @@ def test_triplets_bring_unseen_images_of_a_digit_together(config, tmp_path):
         ({"task.options": {"mining": "easy"}}, "unknown mining 'easy'"),
         ({"task.options": {"margin": -1.0}}, "margin is -1.0; it is a positive number"),
         ({"augment.mixup": 0.2}, "mixup and cutmix mix labels"),
+        ({"data.test": "test[:1]"}, "config.data.test: .*1 images of 1 classes do not make both"),
         ({"optimizer.accumulate": 2}, "compares the images of a whole batch"),
     ],
 )
