@@ -33,6 +33,8 @@ from jaxcnn.architectures import (
     resnet_cifar,
     rnn_classifier,
     seq2seq,
+    show_and_tell,
+    show_attend_and_tell,
     som_cnn,
     unet,
     vgg,
@@ -71,6 +73,8 @@ PAPERS = (  # in the order of their years, behind those that return logits
     faster_rcnn,
     crnn,
     seq2seq,
+    show_and_tell,
+    show_attend_and_tell,
 )
 ARCHITECTURES = {name: model for paper in PAPERS for name, model in paper.MODELS.items()}
 CLAIMS = {name: claim for paper in PAPERS for name, claim in paper.CLAIMS.items()}

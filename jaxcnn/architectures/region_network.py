@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxcnn.errors import look_up
+from jaxcnn.architectures.trunk import make_trunk, maps_of
 from jaxcnn.operators.activation import relu
 from jaxcnn.operators.dense import HEAD_INIT, Dense
 from jaxcnn.operators.normalization import BatchNorm
@@ -26,7 +26,7 @@ class RegionNetwork(nn.Module):
       norm: of the backbone where it has one, called with train.
       dtype: what the layers compute in; parameters and outputs are float32.
     Raises:
-      ValueError: an unknown name of a stage.
+      ValueError: an unknown name of a stage, or one that is no map.
     """
 
     num_classes: int = 20
@@ -41,11 +41,7 @@ class RegionNetwork(nn.Module):
     result: ClassVar[str] = "regions"
 
     def setup(self):
-        from jaxcnn.architectures import create_allowed  # which holds these networks too
-
-        trunk = create_allowed(self.backbone, **(self.backbone_options or {}))
-        changed = {"dtype": self.dtype, "norm": self.norm, "map_size": None}  # images of any size
-        self.trunk = trunk.clone(**{name: value for name, value in changed.items() if hasattr(trunk, name)})
+        self.trunk = make_trunk(self.backbone, self.backbone_options, dtype=self.dtype, norm=self.norm)
         self.fc = [Dense(width, dtype=self.dtype, name=f"fc{i}") for i, width in enumerate(self.hidden, 6)]
         self.drop = [Dropout(self.dropout_rate, name=f"dropout{i}") for i in range(6, 6 + len(self.hidden))]
         self.classes = Dense(self.num_classes + 1, kernel_init=HEAD_INIT)
@@ -59,9 +55,7 @@ class RegionNetwork(nn.Module):
 
     def trunk_maps(self, x, *, train):
         """(the map of features (n, h', w', c') of the stage, all stages of the trunk) of normalised images."""
-        with nn.intercept_methods(_without_full_connections):
-            _, features = self.trunk(x, train=train)
-        return look_up(self.stage, table=features, kind="stage"), features
+        return maps_of(self.trunk, x, self.stage, train=train)
 
     def describe(self, maps, boxes, *, image, train):
         """The features of regions.
@@ -92,11 +86,3 @@ class RegionNetwork(nn.Module):
     def classify(self, maps, boxes, *, image, train):
         """The answer to boxes (n, m, 4)."""
         return self.answer(self.describe(maps, boxes, image=image, train=train)[1])
-
-
-def _without_full_connections(call, args, kwargs, context):
-    """Zeros in place of a full connection of the trunk: it lies behind the map, and would have parameters."""
-    module = context.module
-    if context.method_name != "__call__" or not isinstance(module, Dense):
-        return call(*args, **kwargs)
-    return jnp.zeros((*args[0].shape[:-1], module.features), args[0].dtype)

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
+from jaxcnn.architectures.token_by_token import behind_each
 from jaxcnn.errors import look_up
 from jaxcnn.operators.dense import HEAD_INIT
 from jaxcnn.operators.recurrent import CELLS, AdditiveAttention, Embed, Recurrent
@@ -106,9 +107,7 @@ class Seq2Seq(nn.Module):
             logits, weights, (states, _, _) = self.step(token, (states, outputs, lengths))
             return states, (logits, weights)
 
-        axes = {"in_axes": (1, nn.broadcast, nn.broadcast), "out_axes": 1}
-        scan = nn.scan(advance, variable_broadcast="params", split_rngs={"params": False}, **axes)
-        _, (logits, weights) = scan(self, states, text, outputs, lengths)
+        logits, weights = behind_each(advance, self, text, states, outputs, lengths)
         features = {"state": _output(states[-1])}
         return logits, features if weights is None else {**features, "attention": weights}
 

@@ -32,6 +32,7 @@ def add(verb):
     activations = of_images(kind(_activations, "activations", "what every stage makes of one image"))
     activations.add_argument("--channels", type=int, default=16, metavar="N", help="of a stage, at most; default: 16")
     _add_cam(of_images(kind(_cam, "cam", "where in an image the network sees a class")))
+    of_images(kind(_attention, "attention", "where in an image each word of its caption looked"))
     _add_tsne(of_split(kind(_tsne, "tsne", "a map of images by what a stage makes of them")))
     _add_latent(of_split(kind(_latent, "latent", "the code of an autoencoder, and walks between two images in it")))
     of_split(kind(_confusion, "confusion", "which class is taken for which"))
@@ -201,6 +202,19 @@ def _cam(arguments):
             method=arguments.method,
             stages=arguments.stage,
         )
+
+
+def _attention(arguments):
+    """Draws where in images a network with attention looked while it wrote each word of their captions:
+
+    python -m jaxcnn visualize attention --workdir RUN --images photo.jpg --output attention.png
+    python -m jaxcnn visualize attention --workdir RUN --split test --index 3 17 --output attention.png
+    """
+    from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.attention import draw_attention
+
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    return draw_attention(trained, chosen(trained, arguments))
 
 
 def _tsne(arguments):

@@ -199,6 +199,8 @@ def _evaluate(arguments):
     other = f" of {shown(row['data'])}" if "data" in row else ""
     scores = ", ".join((f"n {row['n']}", *_scores(row, arguments.workdir[0])))
     print(f"{row['architecture']}, step {row['step']}, {row['split']}{other}: {scores}")
+    if "bleu_signature" in row:
+        print(shown(f"BLEU by sacrebleu, {row['bleu_signature']}"))
     if "per_class" in row:
         table(
             ("class", "accuracy"),

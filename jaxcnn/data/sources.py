@@ -21,6 +21,7 @@ from jaxcnn.data.records import Records
 from jaxcnn.data.split_folders import nested
 from jaxcnn.data.text.captions import Captions
 from jaxcnn.data.text.labelled import Labelled
+from jaxcnn.data.text.sentences import sentences
 from jaxcnn.data.text.sequences import add, copy, reverse
 from jaxcnn.data.text.strings import strings
 from jaxcnn.data.tfds import TFDS
@@ -28,13 +29,14 @@ from jaxcnn.errors import InputError, input_errors
 
 WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "imagenette")  # offered for a slip
 NAMES = (
-    "digits, scenes, strings, copy, reverse, add_<length>, tfds:<name>, folder:<path>, images:<path>, pairs:<path>, "
-    "voc:<path>, coco:<path>, text:<path>, captions:<path>, or package.module:attribute of your own"
+    "digits, scenes, strings, sentences, copy, reverse, add_<length>, tfds:<name>, folder:<path>, images:<path>, "
+    "pairs:<path>, voc:<path>, coco:<path>, text:<path>, captions:<path>, or package.module:attribute of your own"
 )
 EMBEDDED = {
     "digits": digits,
     "scenes": scenes,
     "strings": strings,
+    "sentences": sentences,
     "copy": copy,
     "reverse": reverse,
     **{f"add_{length}": functools.partial(add, length) for length in (10, 25, 50, 100, 200)},
@@ -85,12 +87,12 @@ def load(
 
     Args:
       name: `digits` and `scenes` (embedded; digits are 32x32 unless image_size says otherwise), `strings` of digits,
-        the toy sequences `copy`, `reverse` and `add_100` (of 10, 25, 50, 100 or 200 steps), `tfds:<name>` (also
-        `tfds:<name>/<config>` and `tfds:<name>:<version>`), `folder:<path>` of class folders, `images:<path>` of images
-        without classes, `pairs:<path>` of two folders of images with the same names, `voc:<path>` and `coco:<path>` of
-        images with boxes, `text:<path>` of images with a text each, `captions:<path>` of images with sentences, or
-        `package.module:attribute`: a callable of your own that takes (split, *, data_dir, image_size, channels, fit,
-        on_error) and returns Records; resize and interpolation too, where they are set.
+        `sentences` on scenes of two digits, the toy sequences `copy`, `reverse` and `add_100` (of 10, 25, 50, 100 or
+        200 steps), `tfds:<name>` (also `tfds:<name>/<config>` and `tfds:<name>:<version>`), `folder:<path>` of class
+        folders, `images:<path>` of images without classes, `pairs:<path>` of two folders of images with the same names,
+        `voc:<path>` and `coco:<path>` of images with boxes, `text:<path>` of images with a text each, `captions:<path>`
+        of images with sentences, or `package.module:attribute`: a callable of your own that takes (split, *, data_dir,
+        image_size, channels, fit, on_error) and returns Records; resize and interpolation too, where they are set.
       split: a TFDS split expression: `train`, `train[:90%]`, `train[10:20]`, `train[:50%]+test`.
       data_dir: where the sets of tensorflow-datasets are prepared.
       image_size: (height, width), or None for the stored size; folders of files need one.

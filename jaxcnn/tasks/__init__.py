@@ -7,6 +7,7 @@ from jaxcnn import trust
 from jaxcnn.errors import InputError
 from jaxcnn.tasks.adversarial import ACGAN, GAN
 from jaxcnn.tasks.bagan import BAGAN
+from jaxcnn.tasks.captioning import CAPTIONING
 from jaxcnn.tasks.classification import CLASSIFICATION
 from jaxcnn.tasks.detection import DETECTION
 from jaxcnn.tasks.embedding import EMBEDDING
@@ -55,6 +56,7 @@ __all__ = [
 TASKS = {
     "acgan": ACGAN,
     "bagan": BAGAN,
+    "captioning": CAPTIONING,
     "classification": CLASSIFICATION,
     "detection": DETECTION,
     "embedding": EMBEDDING,

@@ -1,20 +1,16 @@
 """Translation: a sequence becomes another, token by token (Sutskever, Vinyals and Le 2014, arXiv:1409.3215).
 
-A sequence is an image, a row a step; rows of zeros at the bottom are not there. Its text is the field `text`, token k
-for classes[k - 1] and 0 behind it; the first two classes are <begin> and <end>, with which every text ends. Images are
-taken as they are, in [0, 1]: normalised, what is not there would no longer be zero.
+A sequence is an image, a row a step; rows of zeros at the bottom are not there. Its text is the field `text`, see
+jaxcnn.tasks.writing. Images are taken as they are, in [0, 1]: normalised, what is not there would no longer be zero.
 """
 
 import functools
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxcnn.data.text.tokens import BEGIN, END, FRAMING, TEXT
-from jaxcnn.errors import InputError
-from jaxcnn.operators.recurrent import beam_search, greedy_search
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned, wrong_positions
+from jaxcnn.data.text.tokens import TEXT
+from jaxcnn.tasks import writing
+from jaxcnn.tasks.task import Kind, Player, Scores, Task, Terms, wrong_positions
 
 
 def create(about, *, beam=1, penalty=0.0, own_tokens=0.0):
@@ -40,25 +36,18 @@ def create(about, *, beam=1, penalty=0.0, own_tokens=0.0):
       InputError: the data have no such texts.
       ValueError: an option is out of its range.
     """
-    if TEXT not in about.fields or tuple(about.classes[:2]) != FRAMING:
-        raise InputError(
-            f"task translation wants texts whose classes begin with {' and '.join(FRAMING)}, but these data hold "
-            f"{', '.join(about.fields)} and begin with {', '.join(about.classes[:2]) or 'none'}: config.data.name "
-            "'copy' and 'reverse' have them."
-        )
-    if isinstance(beam, bool) or not isinstance(beam, int) or beam < 1:
-        raise ValueError(f"beam is {beam!r}; it is a width, from 1")
-    if not 0 <= own_tokens <= 1:
-        raise ValueError(f"own_tokens is {own_tokens!r}; it is a probability")
+    writing.check_texts("translation", about, TEXT, "'copy' and 'reverse'")
+    writing.check_options(beam, own_tokens)
+    search = {"classes": about.classes, "length": about.fields[TEXT][0][0], "beam": beam, "penalty": penalty}
     return Task(
         players=(Player("translator", functools.partial(_objective, own_tokens)),),
-        infer=functools.partial(_infer, {"width": beam, "penalty": penalty}, about.fields[TEXT][0][0]),
+        infer=functools.partial(_infer, search),
         score=_score,
         finish=_finish,
         details=wrong_positions,
-        describe=functools.partial(_describe, about),
+        describe=functools.partial(writing.describe, about),
         init=_init,
-        check=_check,
+        check=functools.partial(writing.check_logits, "translation", "seq2seq", TEXT),
     )
 
 
@@ -68,96 +57,41 @@ def steps_there(images):
     return jnp.maximum(jnp.max(rows, axis=1), 1)
 
 
-def _before(text):
-    """The tokens that stand before those of texts (n, l)."""
-    return jnp.pad(text[:, :-1], ((0, 0), (1, 0)), constant_values=BEGIN)
-
-
 def _init(module, batch):
-    if not hasattr(module, "encode") or not hasattr(module, "step"):
-        raise InputError(
-            "config.model.name: translation wants a network that reads a sequence and writes token by token (methods "
-            f"encode and step), as seq2seq does; {type(module).__name__} is none."
-        )
+    writing.check_writes("translation", module, "seq2seq")
     return module(batch["image"], train=False, text=batch[TEXT])
 
 
 def _objective(own_tokens, module, batch, numbers):
-    text, lengths, before = batch[TEXT], steps_there(batch["image"]), _before(batch[TEXT])
-    write = functools.partial(module, batch["image"], train=True, lengths=lengths)
-    if own_tokens:
-        own = _before(jnp.argmax(jax.lax.stop_gradient(write(text=before)[0]), axis=-1).astype(text.dtype))
-        replaced = jax.vmap(lambda key: jax.random.bernoulli(key, own_tokens, text.shape[1:]))(batch["key"])
-        before = jnp.where(replaced, own, before)
-    loss, right, count = _of_tokens(write(text=before)[0], text)
+    lengths = steps_there(batch["image"])
+
+    def write(given):
+        return module(batch["image"], train=True, lengths=lengths, text=given)
+
+    logits, _ = writing.forced(write, batch[TEXT], batch.get("key"), own_tokens)
+    loss, right, count = writing.of_tokens(logits, batch[TEXT])
     return Terms(loss, {"token_accuracy": (right, count)}, count)
 
 
-def _of_tokens(logits, text):
-    """(-log p, tokens that are the likeliest, tokens) of texts (n, l), (n,) each."""
-    there = (text > 0).astype(jnp.float32)
-    own = jnp.take_along_axis(jax.nn.log_softmax(logits), text[..., None], axis=-1)[..., 0]
-    right = (jnp.argmax(logits, axis=-1) == text).astype(jnp.float32)
-    return tuple(jnp.sum(there * part, axis=1) for part in (-own, right, jnp.ones_like(own)))
-
-
-def _infer(search, most, module, batch):
+def _infer(search, module, batch):
     lengths = steps_there(batch["image"])
-    found = {TEXT: _written(search, most, module, module.encode(batch["image"], lengths))}
+    found = {TEXT: writing.written(module, module.encode(batch["image"], lengths), **search)}
     if TEXT not in batch:
         return found
-    logits, features = module(batch["image"], train=False, text=_before(batch[TEXT]), lengths=lengths)
+    logits, features = module(batch["image"], train=False, text=writing.before(batch[TEXT]), lengths=lengths)
     return {**found, "logits": logits, "features": features}
-
-
-def _written(search, most, module, state):
-    """The likeliest texts that a search finds, (n, most) int32, 0 from <end> on."""
-    pure, variables = module.unbind()
-
-    def step(tokens, state):
-        logits, _, state = pure.apply(variables, tokens, state, method="step")
-        never = jnp.arange(logits.shape[-1]) < END  # nothing, and <begin>
-        return jax.nn.log_softmax(jnp.where(never[None], -jnp.inf, logits)), state
-
-    options = {"step": step, "begin": BEGIN, "end": END, "length": most}
-    found = greedy_search(state, **options) if search["width"] == 1 else beam_search(state, **options, **search)
-    return jnp.where(found.tokens[:, 0] == END, 0, found.tokens[:, 0])
 
 
 def _score(outputs, batch):
     text = batch[TEXT]
-    loss, right, count = _of_tokens(outputs["logits"], text)
-    wanted = jnp.where(text == END, 0, text)
-    exact = jnp.all(outputs[TEXT] == wanted, axis=1).astype(jnp.float32)
+    loss, right, count = writing.of_tokens(outputs["logits"], text)
+    exact = jnp.all(outputs[TEXT] == writing.without_end(text), axis=1).astype(jnp.float32)
     means = {"loss": (loss, count), "token_accuracy": (right, count), "exact": exact}
     return Scores(means, rows={"wrong": (batch["mask"] > 0) & (exact == 0)})
 
 
 def _finish(n, means, sums, rows):
-    return {**means, "perplexity": float(np.exp(min(means["loss"], 700.0)))}
+    return writing.perplexity(means)
 
 
-def _describe(about, outputs):
-    return {TEXT: " ".join(about.classes[token - 1] for token in outputs[TEXT].tolist() if token)}
-
-
-def _check(name, result, about):
-    """Raises InputError where a network does not return (logits (n, l, K + 1), features)."""
-    shape, wanted = check_returned(name, result, "logits"), (2, *about.fields[TEXT][0], len(about.classes) + 1)
-    if shape != wanted:
-        raise InputError(
-            f"architecture {name} gives {shape} for 2 sequences, but translation wants the logits of every next token, "
-            f"{wanted}: of nothing and {len(about.classes)} tokens, as seq2seq gives them."
-        )
-
-
-TRANSLATION = Kind(
-    measures={
-        "loss": Measure(higher_is_better=False, label="loss of a token"),
-        "exact": Measure("points", label="texts without an error"),
-        "token_accuracy": Measure("points", label="token accuracy"),
-        "perplexity": Measure(higher_is_better=False, log=True, label="perplexity"),
-    },
-    selects=("exact", "token_accuracy", "loss"),
-    create=create,
-)
+TRANSLATION = Kind(measures=writing.MEASURES, selects=("exact", "token_accuracy", "loss"), create=create)

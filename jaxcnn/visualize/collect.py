@@ -8,6 +8,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.evaluation.latent import choose_pairs, latent_of, pca_beside, walk
 from jaxcnn.evaluation.restored import restored_examples
 from jaxcnn.evaluation.trained import Trained
+from jaxcnn.evaluation.written import written_examples
 from jaxcnn.files import local_path, write_text
 from jaxcnn.tasks import Kind
 from jaxcnn.training.rundir.about import measures_there, read_data
@@ -20,12 +21,13 @@ from jaxcnn.training.samples import kept_samples
 from jaxcnn.training.splits import load_records
 from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example
-from jaxcnn.visualize.history import classifies, restores
+from jaxcnn.visualize.history import classifies, restores, says_texts
 from jaxcnn.visualize.latent import read_codes
 from jaxcnn.visualize.report import Picture, RunReport, run_report
 
 EXAMPLE_IMAGES = 512
 RESTORED_IMAGES = 6
+TEXTS = 24
 WALKED_IMAGES, WALKS, WALK_STEPS = 100, 6, 9
 PICTURES = "pictures"  # the folder of a run whose PNGs its report shows
 
@@ -33,11 +35,11 @@ PICTURES = "pictures"  # the folder of a run whose PNGs its report shows
 def write_report(workdir):
     """Writes report.html, one self-contained page, and curves.png into a run directory.
 
-    Of a classifier the examples are held-out images, of a network that restores images the first ones of the test split
-    (of validation without one), of an autoencoder walks between codes of that split too, and the error of PCA; they are
-    left out where the data set is not there any more. Code that the run names and the user has not allowed is not
-    executed; a sentence says what is left out for it. Of a task the report reads the measures that the run directory
-    holds. Pictures are the PNGs of the run's folder `pictures`, by name.
+    Of a classifier the examples are held-out images, of a network that restores images or says texts the first ones of
+    the test split (of validation without one), of an autoencoder walks between codes of that split too, and the error
+    of PCA; they are left out where the data set is not there any more. Code that the run names and the user has not
+    allowed is not executed; a sentence says what is left out for it. Of a task the report reads the measures that the
+    run directory holds. Pictures are the PNGs of the run's folder `pictures`, by name.
 
     Returns:
       The path of report.html.
@@ -109,17 +111,33 @@ def _shows(kind):
     """(What a report shows of a network of this kind, f(trained) -> parts of the RunReport), or None."""
     if classifies(kind):
         return "Predictions", _examples
+    if says_texts(kind):
+        return "Texts", _texts
     return ("Restored images", _restored) if restores(kind) else None
 
 
-def _restored(trained):
-    split = "test" if trained.config.data.test else "validation"
-    try:
-        return {"restored": restored_examples(trained, split, count=RESTORED_IMAGES), **_code(trained, split)}
-    except trust.Untrusted:
-        raise
-    except (InputError, OSError):  # a loader of the user's own may say so by any OSError
-        return {}
+def _where_there(find):
+    """find(trained, split) of the test split, of validation without one; {} where the data set is not there."""
+
+    def found(trained):
+        try:
+            return find(trained, "test" if trained.config.data.test else "validation")
+        except trust.Untrusted:
+            raise
+        except (InputError, OSError):  # a loader of the user's own may say so by any OSError
+            return {}
+
+    return found
+
+
+@_where_there
+def _restored(trained, split):
+    return {"restored": restored_examples(trained, split, count=RESTORED_IMAGES), **_code(trained, split)}
+
+
+@_where_there
+def _texts(trained, split):
+    return {"written": written_examples(trained, split, count=TEXTS)}
 
 
 def _code(trained, split):

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from jaxcnn.tasks import CLASSIFICATION, RECONSTRUCTION
+from jaxcnn.tasks import CLASSIFICATION, RECONSTRUCTION, TASKS
 from jaxcnn.training.rundir.extension import EVENT
 
 
@@ -136,6 +136,13 @@ def classifies(kind) -> bool:
 def restores(kind) -> bool:
     """Whether a task measures what reconstruction does, and maybe more: it then has images to show."""
     return RECONSTRUCTION.measures.items() <= kind.measures.items()
+
+
+def says_texts(kind) -> bool:
+    """Whether a task measures what one of ours that reads or writes does, and maybe more: it then has texts to show."""
+    return any(
+        TASKS[name].measures.items() <= kind.measures.items() for name in ("reading", "translation", "captioning")
+    )
 
 
 def measures_of(rows, kind) -> list[str]:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxcnn.evaluation.restored import Restored
+from jaxcnn.evaluation.written import Written
 from jaxcnn.tasks import CLASSIFICATION, Kind
 from jaxcnn.training.selection import few_images
-from jaxcnn.visualize import class_sections, latent, page, restorations
+from jaxcnn.visualize import class_sections, latent, page, restorations, texts
 from jaxcnn.visualize.curves import draw_curves, panels_of
 from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.history import (
@@ -21,6 +22,7 @@ from jaxcnn.visualize.history import (
     number,
     read_history,
     restores,
+    says_texts,
     series,
     train_at_evaluations,
 )
@@ -59,6 +61,7 @@ class RunReport:
       task: config.task.name.
       kind: its Kind, of which the measures and the selection are read.
       restored: a jaxcnn.evaluation.restored.Restored, of a network that restores images, or None.
+      written: a jaxcnn.evaluation.written.Written, of a network that reads or writes texts, or None.
       code: (jaxcnn.visualize.latent.Coded, jaxcnn.evaluation.latent.Walks) of an autoencoder, or None.
       samples: [jaxcnn.training.samples.Samples], by step, of a network that generates.
       measured: rows of `evaluate --classifier`, of a network that generates.
@@ -81,6 +84,7 @@ class RunReport:
     task: str = "classification"
     kind: Kind = CLASSIFICATION
     restored: Restored | None = None
+    written: Written | None = None
     code: tuple | None = None
     pca: tuple[int, float] | None = None
     samples: tuple = ()
@@ -112,6 +116,8 @@ def _sections_of(kind):
     """((heading, f(RunReport) -> Html or None), ...) that only runs of this kind have."""
     if classifies(kind):
         return class_sections.SECTIONS
+    if says_texts(kind):
+        return texts.SECTIONS
     return (*restorations.SECTIONS, *latent.SECTIONS) if restores(kind) else ()
 
 

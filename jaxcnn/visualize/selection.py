@@ -37,4 +37,5 @@ def choose(trained, *, files=(), split="validation", positions=()):
         raise InputError(f"there is no image {wrong[0]} in {split}; they are counted from 0 to {len(records) - 1}.")
     batch = records.read(positions)
     names = [f"{split} {position}" for position in positions]
-    return Selection(batch["image"], names, batch["label"].tolist())
+    labels = batch["label"].tolist() if "label" in batch else [None] * len(names)
+    return Selection(batch["image"], names, labels)

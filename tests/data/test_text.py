@@ -2,16 +2,21 @@
 
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxcnn.data import default_splits, load
+from jaxcnn.data.canvas import INK, Canvas, stroke
 from jaxcnn.data.digits import digits
+from jaxcnn.data.text.sentences import WORDS, sentences
 from jaxcnn.data.text.sequences import add, copy, reverse
 from jaxcnn.data.text.strings import strings
 from jaxcnn.errors import InputError
+
+PATTERN = r"an? (small |)(\w+) (left|right|above|below)(?: of)? an? (small |)(\w+) <end>"
 
 
 def test_strings_are_digits_side_by_side_and_a_function_of_seed_split_and_number():
@@ -31,6 +36,49 @@ def test_strings_are_digits_side_by_side_and_a_function_of_seed_split_and_number
         assert not image[:, x:].any()
     assert lengths == {1, 2, 3, 4, 5} and len(ends) > 10
     assert source.classes == tuple("0123456789")
+
+
+def found_digits(image, ground, axis):
+    """[(label, side)] of the two digits in a scene, along the axis, by the strokes that fit best."""
+    change = np.abs(image - ground).sum(axis=-1)
+    there = change.max(axis=1 - axis) > 0.2
+    gap = next(i for i in range(there.argmax() + 4, 48) if not there[i : i + 1].any() and there[i:].any())
+    source = digits()
+    strokes = [(label, side, *stroke(glyph, side))
+               for side in (9, 10, 11, 16, 17, 18, 19, 20)
+               for glyph, label in zip(source.images("train"), source.labels("train"), strict=True)]  # fmt: skip
+    for part in np.split(change, [gap], axis=axis):
+        ink = part / np.quantile(part[part > 0.2], 0.9) > INK
+        rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+        ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        shares = {}
+        for label, side, own, (x1, y1, x2, y2) in strokes:
+            own = own[y1:y2, x1:x2] > INK
+            if own.shape == ink.shape:
+                shares[label, side] = max(shares.get((label, side), 0), (own & ink).sum() / (own | ink).sum())
+        yield max(shares, key=shares.get)
+
+
+def test_sentences_say_which_digits_are_where():
+    source, again, other = sentences(counts={"train": 40, "test": 3}), sentences(counts={"train": 3}), sentences(1)
+    (image, _), (same, _), (new, _) = (one.fetch("train", [2])[0] for one in (source, again, other))
+    assert (image == same).all() and (image != new).any() and (image != source.fetch("test", [2])[0][0]).any()
+    names, inverse = ("", *source.classes), {"left": "right", "right": "left", "above": "below", "below": "above"}
+    relations, checked = set(), 0
+    for number, (image, values) in enumerate(source.fetch("train", range(40))):
+        texts = [" ".join(names[token] for token in row if token) for row in values["captions"]]
+        one, two = (re.fullmatch(PATTERN, text).groups() for text in texts)
+        assert two == (*one[3:], inverse[one[2]], *one[:2])
+        assert not any(re.search(r"\ba eight|\ban (?!eight)", text) for text in texts)
+        relations.add(one[2])
+        if number < 6:
+            canvas = Canvas(np.random.Philox(key=[0, number]), 48)
+            found = list(found_digits(image / 255, canvas.ground(texture=0.4), axis=one[2] in ("left", "right")))
+            said = [(small == "small ", WORDS.index(digit)) for small, digit in (one[:2], one[3:])]
+            assert [(side < 12, label) for label, side in found] == said[:: 1 if one[2] in ("left", "above") else -1]
+            checked += 1
+    assert relations == set(inverse) and checked == 6
+    assert load("sentences", "test[:2]").shape == (48, 48, 3)
 
 
 def test_sequences_to_copy_and_to_turn_round():

@@ -122,7 +122,7 @@ def test_a_run_writes_and_is_measured_by_tokens(tmp_path, capsys):
 
 @pytest.mark.parametrize("changes, said", [
     ({"data.name": "strings"}, "task translation wants texts whose classes begin with <begin> and <end>"),
-    ({"model.name": "crnn_small"}, "a network that reads a sequence and writes .* encode and step"),
+    ({"model.name": "crnn_small"}, "a network that reads and writes .* encode and step"),
     ({"task.options.beam": 0}, "beam is 0; it is a width, from 1"),
     ({"task.options.own_tokens": 1.5}, "own_tokens is 1.5; it is a probability"),
 ])  # fmt: skip

@@ -45,6 +45,8 @@ LEDGER = tuple(entry for file in _FILES for entry in file.ENTRIES)
 UNPRINTED = {  # architectures without a printed number; a name that ends in _small is one too
     "rnn_classifier": "its sizes are the user's",
     "seq2seq": "its sizes are the user's; the paper's counts were not looked up yet",
+    "caption_lstm": "the paper's counts were not looked up yet",
+    "caption_attention": "the paper's counts were not looked up yet",
     "crnn": "the paper's size was not looked up yet",
     "convnet": "a family of the lectures' notes, without numbers",
     "mlp": "no paper's",

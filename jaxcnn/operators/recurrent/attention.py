@@ -15,7 +15,8 @@ class AdditiveAttention(nn.Module):
     e_j = v . tanh(W q + U k_j),   a = softmax(e),   context = sum_j a_j k_j
 
     Called with a query q (n, d), keys k (n, t, c) and lengths (n,) or None, it returns (context (n, c), a (n, t)); the
-    weights are float32, and 0 where no key is. Parameters: `query` (W) and `keys` (U) with one bias, `score` (v).
+    weights are float32, and 0 where no key is. `projected` is what `project` makes of the keys. Parameters: `query` (W)
+    and `keys` (U) with one bias, `score` (v).
 
     Attributes:
       features: width of the hidden layer.
@@ -25,12 +26,19 @@ class AdditiveAttention(nn.Module):
     features: int
     dtype: Any = None
 
-    @nn.compact
-    def __call__(self, query, keys, lengths=None):
-        asked = nn.Dense(self.features, dtype=self.dtype, name="query")(query)[:, None]
-        given = nn.Dense(self.features, use_bias=False, dtype=self.dtype, name="keys")(keys)
-        score = nn.Dense(1, use_bias=False, dtype=self.dtype, name="score")(jnp.tanh(asked + given))
-        score = score[..., 0].astype(jnp.float32)
+    def setup(self):
+        self.query = nn.Dense(self.features, dtype=self.dtype)
+        self.keys = nn.Dense(self.features, use_bias=False, dtype=self.dtype)
+        self.score = nn.Dense(1, use_bias=False, dtype=self.dtype)
+
+    def project(self, keys):
+        """U k of keys (n, t, c), (n, t, features): what many queries of the same keys share."""
+        return self.keys(keys)
+
+    def __call__(self, query, keys, lengths=None, *, projected=None):
+        asked = self.query(query)[:, None]
+        given = self.keys(keys) if projected is None else projected
+        score = self.score(jnp.tanh(asked + given))[..., 0].astype(jnp.float32)
         where = None if lengths is None else there(lengths, steps=keys.shape[1])
         weights = jax.nn.softmax(score, axis=-1, where=where)
         return jnp.einsum("nt,ntc->nc", weights.astype(keys.dtype), keys), weights

@@ -1,0 +1,20 @@
+"""Writing token by token: one step of a network, scanned over the tokens that stand before the wanted ones."""
+
+import flax.linen as nn
+
+
+def behind_each(advance, module, text, state, *fixed):
+    """What a network gives behind every token of texts, in one pass.
+
+    Args:
+      advance: f(module, state, tokens (n,), *fixed) -> (state, outputs), a step with trees of arrays (n, ...).
+      module: the bound network.
+      text: (n, l), the tokens before.
+      state: of the network before the first.
+      *fixed: what every step gets as it is.
+    Returns:
+      The outputs, (n, l, ...).
+    """
+    axes = {"in_axes": (1, *(nn.broadcast for _ in fixed)), "out_axes": 1}
+    scan = nn.scan(advance, variable_broadcast="params", split_rngs={"params": False}, **axes)
+    return scan(module, state, text, *fixed)[1]

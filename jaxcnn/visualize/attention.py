@@ -1,0 +1,62 @@
+"""Where in an image each word of its caption looked (Xu et al. 2015, figures 2 and 3)."""
+
+import jax
+import numpy as np
+
+from jaxcnn.analysis.field import Field
+from jaxcnn.data.text.tokens import TEXT
+from jaxcnn.errors import InputError
+from jaxcnn.tasks.writing import before
+from jaxcnn.visualize.overlay import draw_overlays
+
+WORDS = 7  # beside each other
+
+
+def draw_attention(trained, chosen):
+    """Draws images and, for each word that the network writes of one, the weights of the places that it looked at.
+
+    A place of the map is an equal part of the image. A long caption takes several rows.
+
+    Args:
+      trained: a Trained, whose network has a feature "attention" (n, l, h', w').
+      chosen: a `Selection`.
+    Returns:
+      A matplotlib Figure.
+    Raises:
+      InputError: the network does not look at places of an image.
+    """
+    function = _looked(trained)
+    shown = jax.ShapeDtypeStruct((1, *trained.shape), np.uint8)
+    if jax.eval_shape(function, trained.variables, shown)[1].shape[2:] == ():
+        raise InputError(
+            f"{trained.config.model.name} of {trained.workdir} gives no weights of the places of an image as its "
+            "feature 'attention': caption_attention does."
+        )
+    texts, weights = trained.map(function, chosen.images)
+    images, captions, maps = [], [], []
+    for pixels, name, text, own in zip(chosen.images, chosen.names, texts, weights, strict=True):
+        words = [trained.classes[token - 1] for token in text if token]
+        panels = [(word, heat, _field(pixels.shape, heat.shape)) for word, heat in zip(words, own, strict=False)]
+        for first in range(0, max(len(panels), 1), WORDS):
+            images.append(pixels)
+            captions.append("(continued)" if first else name)
+            maps.append(panels[first : first + WORDS])
+    return draw_overlays(np.stack(images), captions, maps)
+
+
+def _looked(trained):
+    """f(variables, images) -> (text (n, l), weights (n, l, h', w'), or (n, l) of none): a function for `map`."""
+
+    def looked(variables, images):
+        text = trained.infer(variables, images)[TEXT]
+        _, features = trained.model.apply(variables, trained.normalise(images), train=False, text=before(text))
+        weights = features.get("attention", text)
+        return text, weights if weights.ndim == 4 else text
+
+    return looked
+
+
+def _field(image, places):
+    stride = tuple(side / count for side, count in zip(image[:2], places, strict=True))
+    offset = tuple((step - 1) / 2 for step in stride)
+    return Field(stride, stride, ((0, 0), (0, 0)), offset, whole=False)
