@@ -56,6 +56,7 @@ class RNNClassifier(nn.Module):
       units: width of each layer's state.
       layers: their number.
       cell: "rnn", "irnn", "lstm" or "gru".
+      forget_bias: of an LSTM, see `Recurrent`.
       bidirectional: whether each layer reads in both directions; the output sees the last state of either.
       patch: as in `steps_of`.
       num_classes: any number; outputs where it does not classify.
@@ -67,6 +68,7 @@ class RNNClassifier(nn.Module):
     units: int = 96
     layers: int = 1
     cell: str = "lstm"
+    forget_bias: float = 0.0
     bidirectional: bool = False
     patch: int = 0
     num_classes: int = 10
@@ -77,7 +79,8 @@ class RNNClassifier(nn.Module):
         layer_class = Bidirectional if self.bidirectional else Recurrent
         x, features = steps_of(x, patch=self.patch), {}
         for number in range(1, self.layers + 1):
-            x, _ = layer_class(self.units, self.cell, dtype=self.dtype, name=f"layer{number}")(x)
+            options = {"forget_bias": self.forget_bias, "dtype": self.dtype, "name": f"layer{number}"}
+            x, _ = layer_class(self.units, self.cell, **options)(x)
             features[f"layer{number}"] = x  # (n, t, units), twice as wide in both directions
         # the last step of the layer that runs forward, the first of the one that runs backward
         state = jnp.concatenate([x[:, -1, : self.units], x[:, 0, self.units :]], axis=-1)

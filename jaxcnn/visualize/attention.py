@@ -6,7 +6,7 @@ import numpy as np
 from jaxcnn.analysis.field import Field
 from jaxcnn.data.text.tokens import TEXT
 from jaxcnn.errors import InputError
-from jaxcnn.tasks.writing import before
+from jaxcnn.tasks import writing
 from jaxcnn.visualize.overlay import draw_overlays
 
 WORDS = 7  # beside each other
@@ -27,10 +27,11 @@ def draw_attention(trained, chosen):
     """
     function = _looked(trained)
     shown = jax.ShapeDtypeStruct((1, *trained.shape), np.uint8)
-    if jax.eval_shape(function, trained.variables, shown)[1].shape[2:] == ():
+    found = jax.eval_shape(function, trained.variables, shown)
+    if len(found) < 2 or found[1].ndim != 4:
         raise InputError(
-            f"{trained.config.model.name} of {trained.workdir} gives no weights of the places of an image as its "
-            "feature 'attention': caption_attention does."
+            f"{trained.config.model.name} of {trained.workdir} writes no texts, or gives no weights (n, l, h, w) of "
+            "places of the image as its feature 'attention': caption_attention does."
         )
     texts, weights = trained.map(function, chosen.images)
     images, captions, maps = [], [], []
@@ -45,13 +46,15 @@ def draw_attention(trained, chosen):
 
 
 def _looked(trained):
-    """f(variables, images) -> (text (n, l), weights (n, l, h', w'), or (n, l) of none): a function for `map`."""
+    """f(variables, images) -> (text (n, l), weights (n, l, h', w') where there are some): a function for `map`."""
 
     def looked(variables, images):
-        text = trained.infer(variables, images)[TEXT]
-        _, features = trained.model.apply(variables, trained.normalise(images), train=False, text=before(text))
-        weights = features.get("attention", text)
-        return text, weights if weights.ndim == 4 else text
+        text = trained.infer(variables, images).get(TEXT)
+        if text is None or not hasattr(trained.model, "step"):
+            return ()
+        given = trained.normalise(images)
+        _, features = trained.model.apply(variables, given, train=False, text=writing.before(text))
+        return (text, features["attention"]) if "attention" in features else ()
 
     return looked
 

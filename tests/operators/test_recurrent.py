@@ -94,6 +94,17 @@ def test_a_state_goes_in_and_bfloat16_stays(sequences):
     np.testing.assert_allclose(Recurrent(4).apply(variables, sequences[:, 2:], None, state)[0], whole[:, 2:], atol=1e-6)
 
 
+def test_a_forget_bias_is_added_to_that_of_the_forget_gate(sequences):
+    plain, longer = Recurrent(4), Recurrent(4, forget_bias=1.5)
+    variables, own = (layer.init(jax.random.key(0), sequences) for layer in (plain, longer))
+    jax.tree.map(np.testing.assert_array_equal, variables, own)
+    variables["params"]["cell"]["hf"]["bias"] += 1.5
+    wanted, _ = plain.apply(variables, sequences, LENGTHS)
+    np.testing.assert_allclose(longer.apply(own, sequences, LENGTHS)[0], wanted, atol=1e-6)
+    with pytest.raises(ValueError, match=r"forget_bias is 1\.0, but cell 'gru' has no forget gate"):
+        Bidirectional(4, "gru", forget_bias=1.0).init(jax.random.key(0), sequences)
+
+
 def test_an_unknown_cell_is_named():
     with pytest.raises(ValueError, match="unknown cell 'lsmt'; did you mean 'lstm'"):
         Recurrent(4, "lsmt").init(jax.random.key(0), jnp.zeros((1, 2, 3)))
@@ -110,6 +121,11 @@ def test_attention_is_the_equation_and_sees_no_padding(sequences):
         e = np.exp(hidden @ p["score"]["kernel"][:, 0])
         np.testing.assert_allclose(weights[row], np.pad(e / e.sum(), (0, 5 - length)), atol=1e-6)
         np.testing.assert_allclose(context[row], e @ keys / e.sum(), atol=1e-5)
+    projected = layer.apply(variables, sequences, method="project")
+    again, _ = layer.apply(variables, query, sequences, LENGTHS, projected=projected)
+    np.testing.assert_allclose(again, context, atol=1e-6)
+    other, _ = layer.apply(variables, query, sequences, LENGTHS, projected=-projected)
+    assert (abs(other - context)[[0, 2]] > 1e-3).any()
 
 
 def read(path):

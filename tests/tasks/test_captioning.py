@@ -17,6 +17,9 @@ from jaxcnn.errors import InputError
 from jaxcnn.tasks import TASKS, About
 from jaxcnn.tasks.bleu import bleu
 from jaxcnn.training.setup import set_up
+from jaxcnn.visualize import attention
+from jaxcnn.visualize.collect import write_report
+from jaxcnn.visualize.selection import Selection
 
 CLASSES = ("<begin>", "<end>", "<unknown>", "a", "b", "c")
 TRUNK = {"backbone": "convnet", "backbone_options": {"widths": (4,), "convolutions": 1, "hidden": ()}}
@@ -152,6 +155,14 @@ def test_bleu_is_sacrebleus():
     assert scores["bleu_2"] == pytest.approx(np.sqrt(matches / total * (5 + 1 + 1) / 7) * shorter)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_scenes():
+    """All of `sentences` takes seconds to draw."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxcnn.data.text.sentences.COUNTS", {"train": 100, "test": 44})
+        yield
+
+
 @pytest.fixture(scope="module")
 def captioner(tmp_path_factory):
     """The run directory of a captioner that has trained for six steps, and its config."""
@@ -194,6 +205,43 @@ def test_a_run_is_measured_by_tokens_and_by_bleu_and_describes_files(captioner, 
     assert main(["predict", "--workdir", str(workdir), str(tmp_path / "three.png"), "--json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)["predictions"]
     assert answer["text"] == texts[3][0]
+
+
+def test_the_report_shows_answers_beside_the_true_texts(captioner):
+    workdir, _ = captioner
+    trained, batch = Trained(workdir), load("sentences", "test[:3]").read(range(3))
+    page = write_report(workdir).read_text()
+    names = ("", *trained.classes)
+    answers = trained.map(trained.infer, batch["image"])["text"]
+    for tokens in (*answers, *batch["captions"].reshape(-1, batch["captions"].shape[-1])):
+        assert f">{' '.join(names[t] for t in tokens if t not in (0, 2)) or '(nothing)'}</div>" in page
+    assert "The first images of test: " in page and page.count('class="answer"') == 24
+
+
+def test_each_word_shows_the_places_that_it_looked_at(captioner, monkeypatch):
+    workdir, _ = captioner
+    trained, batch = Trained(workdir), load("sentences", "test[:2]").read(range(2))
+    text = np.array([[4, 5, 6, 4, 5, 6, 4, 5, 6], [7, 0, 0, 0, 0, 0, 0, 0, 0]])
+    monkeypatch.setattr(type(trained), "infer", lambda self, variables, images: {"text": jnp.asarray(text)})
+    seen = {}
+    monkeypatch.setattr(attention, "draw_overlays", lambda *arguments: seen.update(zip("ict", arguments, strict=True)))
+    attention.draw_attention(trained, Selection(batch["image"], ["one", "two"], [None, None]))
+    assert seen["c"] == ["one", "(continued)", "two"] and [len(maps) for maps in seen["t"]] == [7, 2, 1]
+    before = np.pad(text[:, :-1], ((0, 0), (1, 0)), constant_values=1)
+    given = trained.normalise(batch["image"])
+    _, features = trained.model.apply(trained.variables, given, train=False, text=before)
+    (word, heat, field), (_, after, _) = seen["t"][0][6], seen["t"][1][0]
+    assert word == trained.classes[3] and field.stride == (2.0, 2.0) and field.offset == (0.5, 0.5)
+    np.testing.assert_allclose(heat, features["attention"][0, 6], rtol=1e-4)
+    np.testing.assert_allclose(after, features["attention"][0, 7], rtol=1e-4)
+
+
+def test_a_picture_of_attention_is_drawn_where_there_is_some(captioner, tiny_run, tmp_path, capsys):
+    output = tmp_path / "looked.png"
+    arguments = ["visualize", "attention", "--split", "test", "--index", "0", "3", "--output", str(output)]
+    assert main([*arguments, "--workdir", str(captioner[0])]) == 0 and output.exists()
+    assert main([*arguments, "--workdir", str(tiny_run)]) == 2
+    assert "writes no texts" in capsys.readouterr().err
 
 
 def test_a_trunk_is_taken_from_a_run_and_stays_as_it_is(tiny_run, tiny_config, tmp_path):
