@@ -13,8 +13,8 @@ Cost: 9 runs of 12 epochs; not measured yet.
 from jaxcnn import default_config
 from jaxcnn.sweeps import Claim, Study
 
-TRUNK = {"backbone": "convnet", "stage": "pool3", "units": 128, "embedding": 64}
-TRUNK |= {"backbone_options": {"widths": (16, 48, 96), "batch_norm": True, "hidden": ()}}
+OPTIONS = {"backbone": "convnet", "stage": "pool3", "units": 128, "embedding": 64}
+OPTIONS |= {"backbone_options": {"widths": (16, 48, 96), "batch_norm": True, "hidden": ()}}
 
 
 def study():
@@ -22,15 +22,15 @@ def study():
     config = default_config()
     config.data.name, config.task.name = "sentences", "captioning"
     config.model.name, config.model.dropout = "caption_attention", 0.0
-    config.model.options = TRUNK
+    config.model.options = OPTIONS
     config.batch_size, config.duration = 32, "12 epochs"
     config.optimizer.name, config.optimizer.learning_rate, config.optimizer.clip = "adam", 2e-3, 5.0
     config.schedule.name, config.schedule.warmup = "cosine", "5%"
     config.evaluation.every = config.checkpoint.every = "2 epochs"
     looks = {
-        "mean": {"model.name": "caption_lstm", "model.options": {**TRUNK, "mean": True}},
-        "places": {"model.name": "caption_lstm", "model.options": {**TRUNK, "mean": False}},
-        "attention": {"model.name": "caption_attention", "model.options": TRUNK},
+        "mean": {"model.name": "caption_lstm"},
+        "places": {"model.name": "caption_lstm", "model.options.mean": False},
+        "attention": {"model.name": "caption_attention"},
     }
     mean, places, attention = ({"look": name} for name in looks)
     return Study(

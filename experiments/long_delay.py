@@ -13,21 +13,18 @@ Cost: 18 runs; not measured yet.
 from jaxcnn import default_config
 from jaxcnn.sweeps import Claim, Study
 
-OPTIONS, DATA = {"units": 64, "num_classes": 1}, "data.name"
+CELL, DATA = "model.options.cell", "data.name"
 
 
 def study():
     """Two cells, three delays."""
     config = default_config()
     config.data.name, config.task.name = "add_100", "regression"
-    config.model.name, config.model.options = "rnn_classifier", OPTIONS
+    config.model.name, config.model.options = "rnn_classifier", {"units": 64, "num_classes": 1}
     config.batch_size, config.duration = 64, "20 epochs"
     config.optimizer.name, config.optimizer.learning_rate, config.optimizer.clip = "adam", 2e-3, 1.0
     config.schedule.name, config.schedule.warmup = "cosine", "2%"
-    cells = {
-        "lstm": {"model.options": {**OPTIONS, "cell": "lstm", "forget_bias": 4.0}},
-        "tanh": {"model.options": {**OPTIONS, "cell": "rnn"}},
-    }
+    cells = {"lstm": {CELL: "lstm", "model.options.forget_bias": 4.0}, "tanh": {CELL: "rnn"}}
     lstm, plain = ({"cell": name, DATA: "add_100"} for name in cells)
     return Study(
         base=config,

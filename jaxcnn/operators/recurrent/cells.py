@@ -23,20 +23,19 @@ CELLS = {
 }
 
 
-def _cell(name, forget_bias):
-    """The class of a cell; of an LSTM whose forget gate gets a number more."""
+def _cell(name, forget_bias, *, initializing):
+    """The class of a cell; of an LSTM whose forget gate gets a number more than its parameter says."""
     found = look_up(name, table=CELLS, kind="cell")
-    if not forget_bias:
-        return found
-    if name != "lstm":
+    if forget_bias and name != "lstm":
         raise ValueError(f"forget_bias is {forget_bias}, but cell '{name}' has no forget gate: 'lstm' has one")
+    if not forget_bias or initializing:  # the parameters are those of the cell
+        return found
 
-    def more(params):
-        gate = params["params"].get("hf")  # nothing yet, where the parameters are created
-        shifted = {} if gate is None else {"hf": {**gate, "bias": gate["bias"] + forget_bias}}
-        return {"params": {**params["params"], **shifted}}
+    def more(variables):
+        gate = variables["params"]["hf"]
+        return {"params": {**variables["params"], "hf": {**gate, "bias": gate["bias"] + forget_bias}}}
 
-    return nn.map_variables(found, "params", more, init=True)
+    return nn.map_variables(found, "params", more)
 
 
 def there(lengths, *, steps):
@@ -76,7 +75,8 @@ class Recurrent(nn.Module):
 
     @nn.compact
     def __call__(self, x, lengths=None, initial=None):
-        cell = _cell(self.cell, self.forget_bias)(self.features, dtype=self.dtype, name="cell")
+        make = _cell(self.cell, self.forget_bias, initializing=self.is_initializing())
+        cell = make(self.features, dtype=self.dtype, name="cell")
         if initial is None:
             initial = cell.initialize_carry(jax.random.key(0), x[:, 0].shape)  # zeros, whatever the key
         initial = jax.tree.map(lambda part: part.astype(self.dtype or part.dtype), initial)
