@@ -10,8 +10,8 @@ Protocol: ORL's 40 people with 10 images each (Samaria and Harter 1994). A draw 
     that no image chooses anything.
 Refuted if: the mean error over the draws is apart from the published one beyond what its 95 % interval holds. That
     would say that draws, or the eigenfaces, are not as in the paper, which tells neither in its abstract.
-Result: eigenfaces 5.5 to 10.7 % by how they are used, of which the means of the people by 40 components (10.68 %, 9.44 to
-    11.91) hold the published error; local binary patterns 4.00 %; networks not run yet (results/orl).
+Result: eigenfaces 5.5 to 10.7 % by how they are used, of which the means of the people by 40 components (10.68 %, 9.44
+    to 11.91) hold the published error; local binary patterns 4.00 %; networks not run yet (results/orl).
 Cost: a minute on 2 CPU cores, half an hour with --networks. FACES holds the folders s1 to s40.
     python experiments/orl.py --data folder:FACES --workdir runs/orl --output experiments/results/orl
 """
