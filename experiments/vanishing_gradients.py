@@ -81,15 +81,20 @@ def measure(options, factor, draw):
 
 
 def figure(found):
-    """The mean over draws against the delay, both of them logarithmic in size."""
+    """The geometric mean over draws against the delay, down to 1e-12."""
     drawing = new_figure(8, 4.5)
     axes = drawing.subplots()
     delays = np.arange(STEPS)[::-1]
     for number, (name, draws) in enumerate(found.items()):
         mean = np.exp(np.log(np.maximum(draws, 1e-30)).mean(axis=0))
-        axes.plot(delays, np.maximum(mean, 1e-12), label=name, **style(number))
+        axes.plot(delays, np.where(mean > 1e-12, mean, np.nan), label=name, **style(number))
     axes.set_yscale("log")
-    plain_axes(axes, title="The gradient of the last output, by how far back", xlabel="steps back")
+    plain_axes(
+        axes,
+        title="The gradient of the last output, by how far back",
+        xlabel="steps back",
+        ylabel="size of the gradient",
+    )
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return drawing
 

@@ -17,6 +17,7 @@ from jaxcnn.data import load
 from jaxcnn.errors import InputError
 from jaxcnn.tasks import TASKS, About
 from jaxcnn.tasks.bleu import bleu
+from jaxcnn.tasks.captioning import bleu_of
 from jaxcnn.training.setup import set_up
 from jaxcnn.visualize import attention
 from jaxcnn.visualize.collect import write_report
@@ -95,16 +96,20 @@ def test_loss_and_accuracy_are_those_of_each_caption_alone_without_padding(netwo
 
 
 def test_what_is_written_is_found_by_the_steps_and_compared_with_every_caption(network):
+    module, variables, *more = network
+    params = jax.tree.map(np.array, variables["params"])
+    params["output"]["bias"][[0, 1, 3]] += 20  # nothing, <begin> and <unknown> would be likeliest
+    network = (module, {**variables, "params": params}, *more)
     _, outputs = scored(network, slice(3), padded(SAID, 3, 4))
     texts = [[token for token in row if token] for row in outputs["text"].tolist()]
     for row, text in enumerate(texts):
         wanted = [*text, 2][:4]
         for log_p, token in zip(steps(network, row, [*text, 2]), wanted, strict=False):
-            log_p[[0, 1, 3]] = -np.inf  # nothing, <begin> and <unknown> are never written
+            log_p[[0, 1, 3]] = -np.inf
             assert log_p.argmax() == token
-    said = [[(9, 2), (*text[:3], 2)] if row != 1 else [(4, 2), (9, 2)] for row, text in enumerate(texts)]
+    said = [[(9, 2), (*text, 2)[:4]] if row != 1 else [(4, 2), (9, 2)] for row, text in enumerate(texts)]
     scores, _ = scored(network, slice(3), padded(said, 2, 4))
-    right = [len(text) <= 3 and row != 1 for row, text in enumerate(texts)]
+    right = [True, False, True]
     assert scores.means["exact"].tolist() == right and scores.rows["wrong"].tolist() == [not r for r in right]
     _, wide = scored(network, slice(3), padded(SAID, 3, 4), beam=3, penalty=0.7)
     assert wide["text"].shape == outputs["text"].shape
@@ -155,6 +160,11 @@ def test_bleu_is_sacrebleus():
     matches, total, shorter = 6 + 2 + 2, 6 + 2 + 2, np.exp(1 - (6 + 6 + 2) / 10)  # all words occur; r is 14
     assert scores["bleu_1"] == pytest.approx(matches / total * shorter)
     assert scores["bleu_2"] == pytest.approx(np.sqrt(matches / total * (5 + 1 + 1) / 7) * shorter)
+
+
+def test_an_unknown_word_matches_nothing():
+    scores, _ = bleu_of(CLASSES, np.array([[4, 3, 5]]), padded([[(4, 3, 5, 2)]], 1, 4))
+    assert scores["bleu_1"] == pytest.approx(2 / 3)
 
 
 @pytest.fixture(scope="module", autouse=True)
