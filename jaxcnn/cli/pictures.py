@@ -38,6 +38,9 @@ def add(verb):
     of_split(kind(_confusion, "confusion", "which class is taken for which"))
     mistakes = of_split(kind(_mistakes, "mistakes", "the wrong predictions that the network was surest of"))
     mistakes.add_argument("--limit", type=int, default=24, metavar="N", help="how many at most; default: 24")
+    proposals = of_images(kind(_proposals, "proposals", "the regions that a detector proposes, the surest"))
+    proposals.add_argument("--limit", type=int, default=30, metavar="N", help="how many at most; default: 30")
+    of_images(kind(_anchors, "anchors", "the anchors of a detector, and which of them lie on objects"))
     projections.add_kinds(kind)
 
 
@@ -313,3 +316,30 @@ def _mistakes(arguments):
         kept, wrong, seen = find_mistakes(trained, records, limit=arguments.limit, report=report)
     title = f"{trained.config.model.name} on {arguments.split}: the {len(kept)} surest of {wrong} mistakes in {seen}"
     return draw_mistakes(kept, trained.classes, title=title)
+
+
+def _proposals(arguments):
+    """Draws the surest proposals of a detector's first stage over images, the surest darkest:
+
+    python -m jaxcnn visualize proposals --workdir RUN --images photo.jpg --limit 50 --output proposals.png
+    python -m jaxcnn visualize proposals --workdir RUN --split test --index 3 17 --output proposals.png
+    """
+    from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.proposals import draw_proposals
+
+    check_positive(arguments, "limit")
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    return draw_proposals(trained, chosen(trained, arguments), limit=arguments.limit)
+
+
+def _anchors(arguments):
+    """Draws the anchors of one cell in the middle of images; of images of a split also the anchor that overlaps each
+    object most, with its IoU: scales and ratios that fit the objects give 0.7 and more.
+
+      python -m jaxcnn visualize anchors --workdir RUN --split train --index 3 17 --output anchors.png
+    """
+    from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.proposals import draw_anchors
+
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    return draw_anchors(trained, chosen(trained, arguments))

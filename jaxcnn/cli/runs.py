@@ -18,7 +18,12 @@ def add(verb):
     add = verb(_predict, "predict", "label images with a trained network, or describe them as its task does")
     _add_run(add)
     add.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of images")
-    add.add_argument("--output", default=None, metavar="DIR", help="write restored images there, as PNG")
+    add.add_argument(
+        "--output",
+        default=None,
+        metavar="DIR",
+        help="write there, as PNG: restored images, or the images with their objects drawn, and detections.json",
+    )
     add = trusting(verb(_report, "report", "write report.html and curves.png of a run"))
     add.add_argument("--workdir", required=True, help="the run directory")
 
@@ -285,18 +290,24 @@ def _percent(mean, deviation):
 def _predict(arguments):
     """Says what a trained network makes of image files, or of all images below folders: a classifier labels them.
 
-    A network that restores images writes them with --output, at their full size and upright, under their names:
+    A network that restores images or finds objects writes images with --output, at their full size and upright, under
+    their names: what it restored, or the objects that it found drawn over them, with detections.json beside them, in
+    the layout of COCO's results:
 
-      python -m jaxcnn predict --workdir RUN photographs --output restored
+      python -m jaxcnn predict --workdir RUN photographs --output results
 
     A file that cannot be read is named in its row; the exit code is 1 then, and 2 where none can be read.
     """
+    from jaxcnn.evaluation.detected import detects
     from jaxcnn.evaluation.restored import restore_files
     from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.found_objects import write_found
 
     trained = Trained(arguments.workdir, arguments.checkpoint)
     if arguments.output is None:
         predictions = trained.predict(arguments.images)
+    elif detects(trained):
+        predictions = write_found(trained, arguments.images, arguments.output)
     else:
         predictions = restore_files(trained, arguments.images, arguments.output)
     failed = [row for row in predictions if "error" in row]
@@ -307,6 +318,8 @@ def _predict(arguments):
         print(json.dumps({"predictions": predictions}))
     elif any(row.keys() == {"file", "label", "probabilities"} for row in predictions):
         table(("file", "label", "probability"), [_labelled(row) for row in predictions])
+    elif arguments.output is not None and any("objects" in row for row in predictions):
+        table(("file", "objects", "written to"), [_found(row) for row in predictions])
     elif arguments.output is not None:
         table(("file", "written to", "change (rms, of 255)"), [_restored(row) for row in predictions])
     else:
@@ -324,6 +337,13 @@ def _restored(row):
     if "error" in row:
         return row["file"], f"not read: {row['error']}", ""
     return row["file"], row["output"], f"{row['change']:.2f}"
+
+
+def _found(row):
+    if "error" in row:
+        return row["file"], f"not read: {row['error']}", ""
+    objects = ", ".join(f"{one['label']} {one['score']:.2f}" for one in row["objects"])
+    return row["file"], objects or "none", row.get("output", "")
 
 
 def _described(row):

@@ -3,20 +3,15 @@
 import functools
 import logging
 import math
-import os
-import pathlib
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from jaxcnn import data
 from jaxcnn.data.fit import DataError, Target, fit_array
-from jaxcnn.data.formats import to_pillow
-from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError
+from jaxcnn.evaluation.outputs import outputs_of, read_pixels, write_png
 from jaxcnn.evaluation.tiles import MULTIPLE, PROBED, is_large, margin_of, restore_in_tiles
-from jaxcnn.files import replaced
 from jaxcnn.tasks.pixels import as_float
 
 logger = logging.getLogger(__name__)
@@ -56,16 +51,16 @@ def restore_files(trained, paths, folder):
             "%s takes images of %dx%d alone: files are scaled to that and back, which costs detail",
             *(trained.config.model.name, *trained.shape[:2]),
         )
-    outputs = _outputs(paths, pathlib.Path(folder))
+    outputs = outputs_of(paths, folder)
     rows = []
     for file, output in outputs.items():
         try:
-            image = _decoded(file, trained.shape[2])
+            image = read_pixels(file, trained.shape[2])
         except DataError as error:
             rows.append({"file": str(file), "error": str(error)})
             continue
         restored = restore(trained, image)
-        _write(output, restored)
+        write_png(output, restored)
         rows.append({"file": str(file), "output": str(output), "change": _change(restored, image)})
     return rows
 
@@ -96,16 +91,11 @@ def restored_examples(trained, split, *, count):
 
 def check_restores(trained):
     """Raises InputError where the task of a run restores no images."""
-    outputs = _traced(trained, trained.shape[:2])
+    outputs = trained.outputs()
     if "restored" not in outputs:
         raise InputError(
             f"task {trained.config.task.name} of {trained.workdir} gives {', '.join(outputs)}, no restored images."
         )
-
-
-def _traced(trained, size):
-    image = jax.ShapeDtypeStruct((1, *size, trained.shape[2]), np.uint8)
-    return jax.eval_shape(trained.infer, trained.variables, image)
 
 
 def takes_any_size(trained):
@@ -116,36 +106,10 @@ def takes_any_size(trained):
     """
     check_restores(trained)
     try:
-        found = _traced(trained, PROBED)["restored"].shape
+        found = trained.outputs(PROBED)["restored"].shape
     except Exception:  # a network of one size fails in its own way: Flax, a reshape, a check of its own
         return False
     return found == (1, *PROBED, trained.shape[2])
-
-
-def _outputs(paths, folder):
-    """{file: where its result goes}; nothing is written yet."""
-    found, taken = {}, {}
-    for path in map(pathlib.Path, paths):
-        files, left_out = files_below([path])
-        if left_out:
-            logger.warning("left out: %s", say_left_out(left_out))
-        for file in files:
-            output = folder / (file.relative_to(path) if path.is_dir() else file.name)
-            found[file] = output = output.with_suffix(".png")
-            if taken.setdefault(output, file) != file:
-                raise InputError(f"{taken[output]} and {file} would both be written to {output}: restore them apart.")
-    read = {os.path.realpath(file): file for file in found}
-    for output in found.values():
-        if (file := read.get(os.path.realpath(output))) is not None:
-            raise InputError(f"{file} would be overwritten by its result or another's: name another folder.")
-    return found
-
-
-def _decoded(file, channels):
-    stored = read_file(file)
-    if isinstance(stored, DataError):
-        raise stored
-    return data.decode_image(stored, channels=channels)
 
 
 def _at_its_size(margin, trained, image):
@@ -187,9 +151,3 @@ def _change(restored, image):
 
 def _pixels(images):
     return np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
-
-
-def _write(path, image):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(path) as temporary:
-        to_pillow(image).save(temporary, format="PNG")

@@ -94,6 +94,15 @@ class Trained(Inference):
         outputs = self.model.apply(variables, {"image": as_float(images)}, method=self.task.infer)
         return {name: value for name, value in outputs.items() if name != "features"}
 
+    def outputs(self, size=None):
+        """{output: ShapeDtypeStruct} of what `infer` gives of one image, traced alone.
+
+        Args:
+          size: (height, width) of the image; None for that of the run.
+        """
+        image = jax.ShapeDtypeStruct((1, *(size or self.shape[:2]), self.shape[2]), np.uint8)
+        return jax.eval_shape(self.infer, self.variables, image)
+
     def restored(self, variables, images):
         """The images (n, h, w, c) in [0, 1] that a task which restores images gives: a function for `map`."""
         return self.infer(variables, images)["restored"]
@@ -104,8 +113,7 @@ class Trained(Inference):
         Raises:
           InputError: the task of the run gives none.
         """
-        image = jax.ShapeDtypeStruct((1, *self.shape), np.uint8)
-        outputs = jax.eval_shape(self.infer, self.variables, image)
+        outputs = self.outputs()
         if "probabilities" not in outputs:
             raise InputError(
                 f"task {self.config.task.name} of {self.workdir} gives {', '.join(outputs)}, no class probabilities: "

@@ -5,6 +5,7 @@ from PIL import Image, UnidentifiedImageError
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError
+from jaxcnn.evaluation.detected import detected_examples
 from jaxcnn.evaluation.latent import choose_pairs, latent_of, pca_beside, walk
 from jaxcnn.evaluation.restored import restored_examples
 from jaxcnn.evaluation.trained import Trained
@@ -21,13 +22,14 @@ from jaxcnn.training.samples import kept_samples
 from jaxcnn.training.splits import load_records
 from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example
-from jaxcnn.visualize.history import classifies, restores, says_texts
+from jaxcnn.visualize.history import classifies, detects, restores, says_texts
 from jaxcnn.visualize.latent import read_codes
 from jaxcnn.visualize.report import Picture, RunReport, run_report
 
 EXAMPLE_IMAGES = 512
 RESTORED_IMAGES = 6
 TEXTS = 24
+DETECTED_IMAGES = {"count": 256, "shown": 8, "mistakes": 6}
 WALKED_IMAGES, WALKS, WALK_STEPS = 100, 6, 9
 PICTURES = "pictures"  # the folder of a run whose PNGs its report shows
 
@@ -35,11 +37,12 @@ PICTURES = "pictures"  # the folder of a run whose PNGs its report shows
 def write_report(workdir):
     """Writes report.html, one self-contained page, and curves.png into a run directory.
 
-    Of a classifier the examples are held-out images, of a network that restores images or says texts the first ones of
-    the test split (of validation without one), of an autoencoder walks between codes of that split too, and the error
-    of PCA; they are left out where the data set is not there any more. Code that the run names and the user has not
-    allowed is not executed; a sentence says what is left out for it. Of a task the report reads the measures that the
-    run directory holds. Pictures are the PNGs of the run's folder `pictures`, by name.
+    Of a classifier the examples are held-out images, of a network that restores images, says texts or finds objects the
+    first ones of the test split (of validation without one), of an autoencoder walks between codes of that split too,
+    and the error of PCA; of a detector the surest mistakes in 256 images of that split too. They are left out where the
+    data set is not there any more. Code that the run names and the user has not allowed is not executed; a sentence
+    says what is left out for it. Of a task the report reads the measures that the run directory holds. Pictures are the
+    PNGs of the run's folder `pictures`, by name.
 
     Returns:
       The path of report.html.
@@ -111,6 +114,8 @@ def _shows(kind):
     """(What a report shows of a network of this kind, f(trained) -> parts of the RunReport), or None."""
     if classifies(kind):
         return "Predictions", _examples
+    if detects(kind):
+        return "Found objects", _detected
     if says_texts(kind):
         return "Texts", _texts
     return ("Restored images", _restored) if restores(kind) else None
@@ -138,6 +143,11 @@ def _restored(trained, split):
 @_where_there
 def _texts(trained, split):
     return {"written": written_examples(trained, split, count=TEXTS)}
+
+
+@_where_there
+def _detected(trained, split):
+    return {"detected": detected_examples(trained, split, **DETECTED_IMAGES)}
 
 
 def _code(trained, split):

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from jaxcnn.tasks import CLASSIFICATION, RECONSTRUCTION, TASKS
+from jaxcnn.tasks import CLASSIFICATION, DETECTION, RECONSTRUCTION, TASKS
 from jaxcnn.training.rundir.extension import EVENT
 
 
@@ -143,6 +143,11 @@ def says_texts(kind) -> bool:
     return any(
         TASKS[name].measures.items() <= kind.measures.items() for name in ("reading", "translation", "captioning")
     )
+
+
+def detects(kind) -> bool:
+    """Whether a task measures what detection does, and maybe more: it then has objects to show."""
+    return DETECTION.measures.items() <= kind.measures.items()
 
 
 def measures_of(rows, kind) -> list[str]:

@@ -58,6 +58,8 @@ details[open] > summary { margin-bottom: 8px; }
 .card img.pixels { image-rendering: pixelated; }
 .card .what { flex: 1; min-width: 0; font-size: .82rem; }
 .answer { font-weight: 600; font-size: .86rem; }
+.sheet { display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start; }
+.sheet figure { margin: 0; max-width: 100%; }
 .true { font-weight: 600; font-size: .86rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .bar { display: grid; grid-template-columns: minmax(0, 1fr) 44px 54px; gap: 6px; align-items: center;
   font-size: .8rem; }

@@ -6,16 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxcnn.evaluation.detected import Detected
 from jaxcnn.evaluation.restored import Restored
 from jaxcnn.evaluation.written import Written
 from jaxcnn.tasks import CLASSIFICATION, Kind
 from jaxcnn.training.selection import few_images
-from jaxcnn.visualize import class_sections, latent, page, restorations, texts
+from jaxcnn.visualize import class_sections, detection_sections, latent, page, restorations, texts
 from jaxcnn.visualize.curves import draw_curves, panels_of
 from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.history import (
     best_row,
     classifies,
+    detects,
     extensions,
     first_bad_row,
     measures_of,
@@ -62,6 +64,7 @@ class RunReport:
       kind: its Kind, of which the measures and the selection are read.
       restored: a jaxcnn.evaluation.restored.Restored, of a network that restores images, or None.
       written: a jaxcnn.evaluation.written.Written, of a network that reads or writes texts, or None.
+      detected: a jaxcnn.evaluation.detected.Detected, of a network that finds objects, or None.
       code: (jaxcnn.visualize.latent.Coded, jaxcnn.evaluation.latent.Walks) of an autoencoder, or None.
       samples: [jaxcnn.training.samples.Samples], by step, of a network that generates.
       measured: rows of `evaluate --classifier`, of a network that generates.
@@ -85,6 +88,7 @@ class RunReport:
     kind: Kind = CLASSIFICATION
     restored: Restored | None = None
     written: Written | None = None
+    detected: Detected | None = None
     code: tuple | None = None
     pca: tuple[int, float] | None = None
     samples: tuple = ()
@@ -116,6 +120,8 @@ def _sections_of(kind):
     """((heading, f(RunReport) -> Html or None), ...) that only runs of this kind have."""
     if classifies(kind):
         return class_sections.SECTIONS
+    if detects(kind):
+        return detection_sections.SECTIONS
     if says_texts(kind):
         return texts.SECTIONS
     return (*restorations.SECTIONS, *latent.SECTIONS) if restores(kind) else ()

@@ -8,11 +8,19 @@ from jaxcnn.errors import InputError
 
 
 class Selection(NamedTuple):
-    """images uint8 (n, h, w, c); names, a text each; labels, an int each, or None if unknown."""
+    """Images to draw.
+
+    Attributes:
+      images: uint8 (n, h, w, c).
+      names: a text each.
+      labels: an int each, or None if unknown.
+      fields: {name: (n, ...)} of records, what they hold beside their images; None of files.
+    """
 
     images: np.ndarray
     names: list[str]
     labels: list[int | None]
+    fields: dict | None = None
 
 
 def choose(trained, *, files=(), split="validation", positions=()):
@@ -38,4 +46,4 @@ def choose(trained, *, files=(), split="validation", positions=()):
     batch = records.read(positions)
     names = [f"{split} {position}" for position in positions]
     labels = batch["label"].tolist() if "label" in batch else [None] * len(names)
-    return Selection(batch["image"], names, labels)
+    return Selection(batch["image"], names, labels, {key: batch[key] for key in trained.fields})

@@ -21,6 +21,23 @@ class Curve(NamedTuple):
     objects: int
 
 
+class Answer(NamedTuple):
+    """What a detection of a class is worth.
+
+    Attributes:
+      image, place: of the detection.
+      object: the place of the object of its class that it overlaps most.
+      right: whether it found that object first.
+      ignored: whether it counts neither as right nor as a mistake.
+    """
+
+    image: int
+    place: int
+    object: int
+    right: bool
+    ignored: bool
+
+
 def average_precisions(objects, found, *, classes, threshold=0.5):
     """AP of each class, by VOC's two definitions.
 
@@ -67,17 +84,21 @@ def _precision(curve):
 
 
 def _curve(objects, found, number, threshold):
+    right = [one.right for one in answers(objects, found, number, threshold) if not one.ignored]
+    own = objects.there & (objects.classes == number) & ~objects.ignored
+    return Curve(np.array(right, bool), int(own.sum()))
+
+
+def answers(objects, found, number, threshold=0.5):
+    """Yields the Answer of each detection of a class, surest first; see `average_precisions`."""
     own = objects.there & (objects.classes == number)
     taken = own & objects.ignored  # an ignored object is never found first
     images, places = np.nonzero(found.there & (found.classes == number))
     order = np.argsort(-found.scores[images, places], kind="stable")
-    right = []
-    for image, place in zip(images[order], places[order], strict=True):
-        shared = np.where(own[image], overlaps(found.boxes[image, place], objects.boxes[image]), -1)
-        best = shared.argmax()
-        matched = shared[best] >= threshold
-        if matched and objects.ignored[image, best]:
-            continue
-        right.append(matched and not taken[image, best])
+    for image, place in zip(images[order].tolist(), places[order].tolist(), strict=True):
+        overlap = np.where(own[image], overlaps(found.boxes[image, place], objects.boxes[image]), -1)
+        best = int(overlap.argmax())
+        matched = bool(overlap[best] >= threshold)
+        ignored = matched and bool(objects.ignored[image, best])
+        yield Answer(image, place, best, matched and not taken[image, best], ignored)
         taken[image, best] |= matched
-    return Curve(np.array(right, bool), int((own & ~objects.ignored).sum()))

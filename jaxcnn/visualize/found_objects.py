@@ -1,0 +1,47 @@
+"""Photographs with the objects that a network found in them, and these as a file in COCO's layout."""
+
+import json
+import pathlib
+
+from jaxcnn.evaluation.detected import check_detects, coco_results
+from jaxcnn.evaluation.outputs import outputs_of, read_pixels, write_png
+from jaxcnn.files import write_text
+from jaxcnn.visualize.boxes import Mark, draw_boxes
+from jaxcnn.visualize.figure import style
+
+RESULTS = "detections.json"
+
+
+def write_found(trained, paths, folder):
+    """Writes image files, and the images below folders, with their objects drawn, at their own size and upright.
+
+    Beside them lies detections.json, see `jaxcnn.evaluation.detected.coco_results`.
+
+    Args:
+      trained: a Trained, of a task that finds objects.
+      paths: files and folders.
+      folder: where they go as PNG files, under their names; made where it is not there.
+    Returns:
+      The rows of `Trained.predict`, with "output" too.
+    Raises:
+      InputError: the task finds no objects, a path is not there, or two results, or a result and a file that is read,
+        would have one name.
+    """
+    check_detects(trained)
+    outputs = outputs_of(paths, folder)
+    rows = trained.predict(list(outputs))
+    for row, (file, output) in zip(rows, outputs.items(), strict=True):
+        if "error" not in row:
+            write_png(output, draw_boxes(read_pixels(file, 3), _marks(row.get("objects", ()), trained.classes)))
+            row["output"] = str(output)
+    found = ",\n".join(json.dumps(one, ensure_ascii=False) for one in coco_results(rows, trained.classes))
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    write_text(pathlib.Path(folder) / RESULTS, f"[\n{found}\n]\n")
+    return rows
+
+
+def _marks(objects, classes):
+    return [
+        Mark(one["box"], f"{one['label']} {one['score']:.2f}", style(classes.index(one["label"]))["color"])
+        for one in objects
+    ]
