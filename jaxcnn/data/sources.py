@@ -24,7 +24,7 @@ from jaxcnn.data.text.labelled import Labelled
 from jaxcnn.data.text.sentences import sentences
 from jaxcnn.data.text.sequences import add, copy, reverse
 from jaxcnn.data.text.strings import strings
-from jaxcnn.data.tfds import TFDS
+from jaxcnn.data.tfds import open_tfds
 from jaxcnn.errors import InputError, input_errors
 
 WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "imagenette")  # offered for a slip
@@ -219,7 +219,7 @@ def _open(name, data_dir):
     if name in EMBEDDED:
         return EMBEDDED[name]()
     if kind == "tfds" and rest:
-        return TFDS(rest, data_dir)
+        return open_tfds(rest, data_dir)
     if kind in FILES and rest:
         return FILES[kind](rest)
     raise ValueError(_unknown(name))

@@ -8,45 +8,59 @@ import threading
 
 import numpy as np
 
+from jaxcnn.data.detection.table import Box, Listed, Table, box_fields, within
 from jaxcnn.data.fit import DataError
+from jaxcnn.data.formats import open_image
 from jaxcnn.errors import InputError
 
 CHUNK = 256  # records that are read at once for their labels
+MOST = 128  # boxes of an image; COCO has 93
 UNLABELLED_SPLITS = {"imagenet2012": ("test",)}  # the labels of ILSVRC's test images were never published
 
 
-class TFDS:
-    """A Source over a prepared data set.
+def open_tfds(name, data_dir=None):
+    """The Source of a prepared data set: a TFDS of (image, label) pairs, or a BoxedTFDS of images with boxes.
 
     Args:
       name: `cifar10`, `cifar10:3.0.2`, `name/config` or `name/config:version`.
       data_dir: the directory it was prepared in; None for tensorflow-datasets' own (`TFDS_DATA_DIR` or
         `~/tensorflow_datasets`).
     Raises:
-      ValueError: it is not there (the message says how to prepare it), is not in array_record form, or is not made of
-        (image, label) pairs.
+      ValueError: it is not there (the message says how to prepare it), is not in array_record form, or is made of
+        neither.
+    """
+    builder = _find_builder(name, data_dir)
+    return (BoxedTFDS if has_boxes(builder.info.features) else TFDS)(name, builder)
+
+
+class Prepared:
+    """The part that sources over prepared data sets share: their splits and records.
+
+    A subclass has `_take(example)`, the (image, values) of a record, and `_missing()`, the values of one that cannot be
+    read.
+
+    Args:
+      name: the data set, as above.
+      builder: TFDS's.
+      image: the key of the image in a record.
     """
 
-    def __init__(self, name, data_dir=None):
+    def __init__(self, name, builder, image):
         import tensorflow_datasets as tfds
 
-        self.name = f"tfds:{name}"
-        builder = _find_builder(name, data_dir)
-        info = builder.info
+        self.name, info = f"tfds:{name}", builder.info
         self._directory = os.fspath(builder.data_dir)
-        self._image_key, self._label_key = _supervised_keys(self.name, info)
-        image, label = info.features[self._image_key], info.features[self._label_key]
-        self.classes = tuple(label.names)
-        self.shape = tuple(image.shape)
+        self._image_key = image
+        self.shape = tuple(info.features[image].shape)
         # Encoded bytes go to our decoder, which resizes while it decodes and asks for no OpenCV.
-        self._skip_decoding = isinstance(image, tfds.features.Image)
+        self._skip_decoding = isinstance(info.features[image], tfds.features.Image)
         hidden = UNLABELLED_SPLITS.get(info.name, ())
         self._shards = {key: tuple(split.shard_lengths) for key, split in info.splits.items() if key not in hidden}
         self.split_names = tuple(self._shards)
-        self._readers, self._labels = {}, {}
+        self._readers = {}
 
     def __getstate__(self):
-        return {**self.__dict__, "_readers": {}, "_labels": {}}
+        return {**self.__dict__, "_readers": {}}
 
     def shard_lengths(self, split):
         return self._shards[split]
@@ -56,29 +70,18 @@ class TFDS:
         if len(ids) == 1:  # array_record's request for many costs six times that for one
             return [self._fetch_one(reader, ids[0])]
         try:
-            return [self._pair(example) for example in reader.__getitems__(ids)]
+            return [self._take(example) for example in reader.__getitems__(ids)]
         except Exception:  # one bad record fails the whole request: read one by one to name it
             return [self._fetch_one(reader, record) for record in ids]
-
-    def labels(self, split):
-        if split not in self._labels:
-            count = sum(self._shards[split])
-            chunks = (list(range(start, min(start + CHUNK, count))) for start in range(0, count, CHUNK))
-            found = [label for chunk in chunks for _, label in self.fetch(split, chunk)]
-            self._labels[split] = np.array(found, np.int32)
-        return self._labels[split]
 
     def describe_record(self, split, record):
         return f"{self.name} {split} record {record}"
 
     def _fetch_one(self, reader, record):
         try:
-            return self._pair(reader[record])
+            return self._take(reader[record])
         except Exception as error:  # array_record and protobuf have no exception class in common
-            return DataError(f"the array_record cannot be read ({type(error).__name__}: {error})"), 0
-
-    def _pair(self, example):
-        return example[self._image_key], int(example[self._label_key])
+            return DataError(f"the array_record cannot be read ({type(error).__name__}: {error})"), self._missing()
 
     def _reader(self, split):
         # Opened late, so that the source can be pickled, and kept, so that its files stay open.
@@ -90,6 +93,87 @@ class TFDS:
                 builder = tfds.builder_from_directory(self._directory)
             self._readers[split] = builder.as_data_source(split=split, decoders=decoders)
         return self._readers[split]
+
+
+class TFDS(Prepared):
+    """A Source of (image, label) pairs.
+
+    Raises:
+      ValueError: the data set is not made of such pairs.
+    """
+
+    def __init__(self, name, builder):
+        image, self._label_key = _supervised_keys(f"tfds:{name}", builder.info)
+        super().__init__(name, builder, image)
+        self.classes = tuple(builder.info.features[self._label_key].names)
+        self._labels = {}
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_labels": {}}
+
+    def labels(self, split):
+        if split not in self._labels:
+            count = sum(self._shards[split])
+            chunks = (list(range(start, min(start + CHUNK, count))) for start in range(0, count, CHUNK))
+            found = [label for chunk in chunks for _, label in self.fetch(split, chunk)]
+            self._labels[split] = np.array(found, np.int32)
+        return self._labels[split]
+
+    def _take(self, example):
+        return example[self._image_key], int(example[self._label_key])
+
+    def _missing(self):
+        return 0
+
+
+class BoxedTFDS(Prepared):
+    """A Source of images with boxes: a feature `objects` with `bbox` and `label`, as voc/2007 and coco/2017 have it.
+
+    `is_difficult` and `is_crowd` are kept and ignored. An image whose boxes are damaged is a record that cannot be
+    read, and one with more than MOST too: the set would have to be read to count them.
+    """
+
+    def __init__(self, name, builder):
+        super().__init__(name, builder, "image")
+        self.classes = tuple(builder.info.features["objects"].feature["label"].names)
+        # TFDS divides VOC's corners, which name pixels from 1, by the sides as they are
+        self._first = 1 if builder.info.name == "voc" else 0
+        self.fields = box_fields(MOST)
+
+    def _take(self, example):
+        stored = example[self._image_key]
+        try:
+            with open_image(stored) as image:
+                size = image.size[::-1]
+            listed = Listed("", self._boxes(example["objects"], size))
+        except ValueError as error:
+            return DataError(str(error)), self._missing()
+        return stored, Table([listed]).values(0, MOST)
+
+    def _boxes(self, objects, size):
+        if len(objects["bbox"]) > MOST:
+            raise ValueError(f"it has {len(objects['bbox'])} boxes; {MOST} are read at most")
+        scale, first = np.tile(size, 2), np.array([self._first, self._first, 0, 0])
+        boxes = []
+        for number, (shares, label) in enumerate(zip(objects["bbox"], objects["label"], strict=True)):
+            y1, x1, y2, x2 = np.round(np.float64(shares) * scale - first, 2).tolist()
+            edges = within((x1, y1, x2, y2), size)
+            ignored = any(bool(objects[key][number]) for key in ("is_difficult", "is_crowd") if key in objects)
+            area = float(objects["area"][number]) if "area" in objects else 0
+            boxes.append(Box(edges, int(label), ignored, area or (edges[2] - edges[0]) * (edges[3] - edges[1])))
+        return boxes
+
+    def _missing(self):
+        return Table([Listed("", [])]).values(0, MOST)
+
+
+def has_boxes(features):
+    """Whether the records of these features have objects with boxes."""
+    import tensorflow_datasets as tfds
+
+    objects = features["objects"] if "image" in features and "objects" in features else None
+    found = objects.feature if isinstance(objects, tfds.features.Sequence) else {}
+    return isinstance(found, tfds.features.FeaturesDict) and {"bbox", "label"} <= set(found)
 
 
 _opening = threading.Lock()

@@ -15,6 +15,7 @@ from jaxcnn.analysis.ledger import (
     lectures,
     lenet,
     nin,
+    rcnn,
     resnet,
     vgg,
     zfnet,
@@ -37,6 +38,7 @@ _FILES = (
     dncnn,
     gan,
     faces,
+    rcnn,
     lectures,
 )
 
@@ -54,9 +56,6 @@ UNPRINTED = {  # architectures without a printed number; a name that ends in _sm
     "bagan_32": "the published code is for MNIST",
     "autoencoder_conv": "no paper's: its parts are of several",
     "lenet5_common": "not the network of the paper",
-    "rcnn": "its paper prints no count; its average precision is of a task",
-    "fast_rcnn": "its paper prints no count; its average precision is of a task",
-    "faster_rcnn": "its paper prints no count; its average precision is of a task",
     "googlenet_naive": "the paper draws the module only; the lectures' example of it is under googlenet",
     "googlenet_bn": "a library's",
     "resnet50_v1_5": "a library's",

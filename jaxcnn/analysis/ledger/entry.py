@@ -8,6 +8,7 @@ from typing import Any
 
 QUANTITIES = (
     "parameters", "macs", "shape", "receptive_field", "error", "squared error", "recipe", "activations", "connections",
+    "mean average precision", "seconds an image",
 )  # fmt: skip
 STATUSES = ("match", "erratum", "protocol")
 
@@ -117,6 +118,20 @@ def error(subject, printed, source, protocol, *, data=ILSVRC, images=50_000, rea
     name = f"{subject}/error/{data}/{protocol}"
     options = {"data": data, "protocol": protocol, "images": images, "reason": reason}
     return Entry(name, subject, "error", printed, source, "protocol", **options)
+
+
+def precision(subject, printed, source, protocol, *, trained):
+    """A published mean average precision on VOC 2007 test by eleven points, in per cent; trained names the images."""
+    name = f"{subject}/precision/{trained}/{protocol}"
+    return Entry(
+        name, subject, "mean average precision", printed, source, "protocol", protocol=f"{protocol}; {trained}"
+    )
+
+
+def seconds(subject, printed, source, protocol):
+    """A published time of one image in use, in seconds."""
+    name = f"{subject}/seconds/{protocol}"
+    return Entry(name, subject, "seconds an image", printed, source, "protocol", protocol=protocol)
 
 
 def recipe(subject, printed, source, what="recipe"):
