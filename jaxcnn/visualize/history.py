@@ -151,8 +151,13 @@ def detects(kind) -> bool:
 
 
 def measures_of(rows, kind) -> list[str]:
-    """The names of the measures that a row of a split holds, in the order of the Kind."""
-    return [name for name in kind.measures if any(name in row for row in rows if row.get("split"))]
+    """The names of the measures that a row of a split holds, not only as nulls, in the order of the Kind."""
+    held = [row for row in rows if row.get("split")]
+    return [name for name in kind.measures if any(_has(row, name) for row in held)]
+
+
+def _has(row, name):
+    return row.get(name) is not None or name in row.get("not_finite", ())
 
 
 def _by_step(rows) -> tuple[dict, ...]:

@@ -73,7 +73,7 @@ def draw_anchors(trained, chosen):
 def _anchors(trained):
     """(the anchors (a, 4) of an image of the run's size, how many a cell has)."""
     model, image = trained.model, jax.ShapeDtypeStruct((1, *trained.shape), np.float32)
-    if not hasattr(model, "anchors") or not hasattr(model, "anchors_of_a_cell"):
+    if not hasattr(model, "anchors"):
         raise InputError(f"architecture {trained.config.model.name} of {trained.workdir} has no anchors.")
 
     def maps(variables, image):
@@ -83,7 +83,7 @@ def _anchors(trained):
     anchors = model.apply(
         trained.variables, np.zeros(of_image.shape, np.float32), image=trained.shape[:2], method="anchors"
     )
-    return np.asarray(anchors), model.anchors_of_a_cell()
+    return np.asarray(anchors), len(model.scales) * len(model.ratios)
 
 
 def _draw_nearest(axes, image, anchors, fields):

@@ -297,7 +297,7 @@ def _cells(values, measure):
 def _evaluations(run):
     if not run.evaluations:
         return None
-    names = [name for name in run.kind.measures if any(name in row for row in run.evaluations)]
+    names = measures_of(run.evaluations, run.kind)
     header = ("architecture", "split", "step", "n", *map(_column, names))
     lines = [
         (

@@ -218,3 +218,34 @@ def test_proposals_are_drawn_over_their_images(finder, tmp_path):
     path = tmp_path / "proposals.png"
     command = ["visualize", "proposals", "--workdir", str(finder), "--split", "test", "--index", "0", "1"]
     assert main([*command, "--output", str(path)]) == 0 and path.exists()
+
+
+def test_anchors_lie_around_the_middle_and_on_objects():
+    """Of a network that is not trained: nothing is computed but its anchors."""
+    from types import SimpleNamespace
+
+    from jaxcnn.architectures import create
+    from jaxcnn.visualize.proposals import draw_anchors
+    from jaxcnn.visualize.selection import Selection
+
+    backbone = {"widths": (4, 6), "convolutions": 1, "hidden": ()}
+    options = {"stage": "pool2", "scales": (6, 10), "ratios": (1.0,), "rpn_width": 4, "hidden": (8,), "size": 3}
+    model = create("faster_rcnn", num_classes=2, backbone="convnet", backbone_options=backbone, **options)
+    image = jax.ShapeDtypeStruct((1, 24, 32, 3), np.float32)
+    variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+    trained = SimpleNamespace(model=model, variables=variables, shape=(24, 32, 3), workdir="run")
+    fields = {
+        "boxes": np.array([[[20, 16, 40, 36], [0, 0, 2, 2], [0, 0, 0, 0]]], np.float32),  # of 48 x 64
+        "box_mask": np.array([[True, True, False]]),
+        "view": np.array([[0, 0, 48, 64]], np.float32),
+    }
+    chosen = Selection(np.zeros((1, 24, 32, 3), np.uint8), ["a"], [None], fields)
+    cell, objects = draw_anchors(trained, chosen).axes
+    corners = [[(*p.get_xy(), p.get_width(), p.get_height()) for p in axes.patches] for axes in (cell, objects)]
+    # around (14, 10), the middle of a cell of 4 x 4 that is as near to (16, 12) as any
+    assert corners[0] == [(14 - 3 - 0.5, 10 - 3 - 0.5, 6, 6), (14 - 5 - 0.5, 10 - 5 - 0.5, 10, 10)]
+    assert "the 2 anchors of a cell, 96 in all" in cell.get_title()
+    # the object from 10 to 20 and 8 to 18 and the anchor around (14, 14) or (14, 10) of 10 x 10: an IoU of 81 / 119
+    assert corners[1][0] == (9.5, 7.5, 10, 10) and corners[1][1][2:] == (10, 10)
+    assert [text.get_text() for text in objects.texts] == ["0.68", "0.03"]  # of a pixel in 6 x 6
+    assert objects.get_title() == "0 of 2 objects have an anchor of IoU 0.7 or more"
