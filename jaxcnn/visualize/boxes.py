@@ -13,6 +13,7 @@ from jaxcnn.names import shown
 FONT = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # which knows most scripts
 LINE, LETTER = 220, 30  # parts of the image's shorter side that a line and a letter are
 LEAST, MOST = 9, 40  # pixels of a letter
+WRITTEN = 96  # pixels of the shorter side from which there are words
 
 
 class Mark(NamedTuple):
@@ -26,7 +27,8 @@ class Mark(NamedTuple):
 def draw_boxes(image, marks, *, scale=1):
     """Draws boxes over an image, the first on top; their lines lie inside their edges.
 
-    Words stand above their box, or in it where there is no room.
+    Words stand above their box, or in it where there is no room; in a picture with a side under 96 pixels they would
+    cover what they name, and are left out.
 
     Args:
       image: uint8 (h, w, 1 | 3).
@@ -43,7 +45,7 @@ def draw_boxes(image, marks, *, scale=1):
         corners = _pixels(mark.box, scale, canvas.size)
         draw.rectangle(corners, outline=mark.colour, width=max(1, round(side / LINE)))
     for mark in reversed(marks):
-        if mark.words:
+        if mark.words and side >= WRITTEN:
             _write(draw, _pixels(mark.box, scale, canvas.size), mark, font, canvas.size)
     return np.asarray(canvas)
 
