@@ -3,8 +3,8 @@
 Command: python -m jaxcnn train --config=configs/mnist_autoencoder.py --config.data.data_dir=DIR --workdir=runs/mnist
     (DIR holds TFDS's mnist; python -m jaxcnn prepare tfds:mnist --data_dir DIR makes it)
 Recipe: the cell deep of experiments/mnist_autoencoder.py at the scale mnist.
-Result: see experiments/results/mnist_autoencoder; the paper has a summed squared error of 3.00.
-Hardware and time: about 10 minutes on 2 CPU cores.
+Result: summed squared error 2.77 on the test images, spread 0.006, n = 5 (experiments/results); the paper has 3.00.
+Hardware and time: about 15 minutes on 2 CPU cores.
 """
 
 from jaxcnn import default_config
