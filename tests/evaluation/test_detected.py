@@ -129,6 +129,7 @@ def test_photographs_come_back_upright_at_their_size_with_boxes_on_the_objects(f
         with Image.open(tmp_path / "out" / name) as image:
             pixels = np.asarray(image)
         assert pixels.shape == ((96, 192, 3) if name == "wide.png" else (192, 96, 3))
+        np.testing.assert_allclose(reddest(pixels, RED), boxes[0], atol=2)  # the photograph below is as it was
         for box, one, result in zip(
             boxes, rows[name]["objects"], [r for r in results if r["file_name"] == name], strict=True
         ):
@@ -191,6 +192,7 @@ def test_a_report_shows_truth_answers_and_mistakes_by_their_kind(finder):
     for words in ("Localisation (1 of 1)", "Similar class (1 of 1)", "Missed (3 of 3)", "Average precision by class"):
         assert words in page
     assert "Background (" not in page
+    assert "proposal_recall" in page and "coco_ap50" not in page  # which is null in every row
     row = page[page.index("<td>cat</td>") :].partition("</tr>")[0]
     cells = [cell.partition("<")[0] for cell in row.split('class="right">')[1:]]
     assert cells[1:] == ["4", "2", "2", "1", "0", "0", "0"]
