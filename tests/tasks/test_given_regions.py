@@ -89,6 +89,11 @@ def test_what_is_found_lies_where_the_network_moves_it(moves):
     assert (found["proposals"] == GIVEN).all() and (found["proposed"] == given[1]).all()
 
 
+def test_images_alone_give_no_regions():
+    with pytest.raises(InputError, match=r"classifies regions that it is given .* images alone give none"):
+        detect(SETTINGS, knowing(), IMAGES)
+
+
 def about(given=True, count=3):
     more = {"proposals": ((count, 4), np.float32), "proposal_mask": ((count,), bool)}
     return About(CLASSES, (*SIZE, 3), {**box_fields(2), **(more if given else {})}, np.zeros(3), np.ones(3))

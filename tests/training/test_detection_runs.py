@@ -8,11 +8,13 @@ import pytest
 from PIL import Image
 
 import jaxcnn
+from jaxcnn.cli import main
 from jaxcnn.data.detection.scenes import scenes
 from jaxcnn.errors import InputError
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.train import Preempted
 from jaxcnn.transfer import rcnn
+from jaxcnn.visualize.collect import write_report
 
 OBJECT = "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
 OPTIONS = {"anchors": 16, "border": 16.0, "best_of": (40, 30), "proposals": (12, 10), "least_side": 2.0}
@@ -115,9 +117,12 @@ def test_a_config_of_given_regions_fits_together(with_proposals, name):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", GIVEN)
-def test_a_detector_of_given_regions_trains_and_is_fitted_with_svms(with_proposals, tmp_path, name):
+def test_a_detector_of_given_regions_trains_and_is_fitted_with_svms(with_proposals, tmp_path, capsys, name):
     result = jaxcnn.train(with_proposals(name), tmp_path / "run", quiet=True, devices=jax.devices()[:1])
     assert 0 < result.test["proposal_recall"] <= 1 and 0 <= result.test["ap50"] <= 1
+    assert write_report(tmp_path / "run").exists()  # without images: files and records are looked at without regions
+    assert main(["predict", "--workdir", str(tmp_path / "run"), "photo.png", "--output", str(tmp_path / "found")]) == 2
+    assert "images alone give none" in capsys.readouterr().err
     trained = jaxcnn.Trained(tmp_path / "run")
     fitted = rcnn.fit(trained, trained.open("train").records)
     values = rcnn.evaluate(trained, fitted, trained.open("test").records)

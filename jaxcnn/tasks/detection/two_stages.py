@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 
+from jaxcnn.errors import InputError
 from jaxcnn.tasks.detection import head, rpn
 
 
@@ -78,11 +79,18 @@ def detect(settings, module, images, given=None):
     Returns:
       {"boxes" (n, d, 4) in pixels of the images, "classes" (n, d), "scores" (n, d), "there" (n, d)}, best first, and
       "proposals" (n, p, 4) with "proposed" (n, p).
+    Raises:
+      InputError: the network does not propose, and nothing is given.
     """
     size = images.shape[1:3]
     maps, features = module.maps(images, train=False)
     if proposes(module):
         given = rpn.propose(settings, 1, size, module.anchors(maps, image=size), *module.propose(maps))
+    elif given is None:
+        raise InputError(
+            "this network classifies regions that it is given (config.data.proposals), and images alone give none: "
+            "evaluate measures it; faster_rcnn, which proposes its regions, is for images alone."
+        )
     logits, offsets = module.classify(maps, given[0], image=size, train=False)
     found = head.find(settings, size, given, logits, offsets)
     return {**found, "proposals": given[0], "proposed": given[1], "features": features}
