@@ -1,10 +1,8 @@
 """Objects that a trained network finds: in files, and in a split beside the truth, with its mistakes by kind."""
 
-import functools
 import pathlib
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from jaxcnn.errors import InputError
@@ -131,8 +129,7 @@ def _look(trained, records, count):
 
 def _shown(boxes, batch):
     """Boxes (n, k, 4) in pixels of the originals as they lie in the images of a batch."""
-    seen = functools.partial(regions.shown, size=batch["image"].shape[1:3])
-    return np.asarray(jax.vmap(lambda boxes, view: seen(boxes, view=view))(boxes, batch["view"]))
+    return np.asarray(regions.shown(boxes, view=batch["view"], size=batch["image"].shape[1:3]))
 
 
 def _extents(batch):

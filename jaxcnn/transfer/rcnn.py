@@ -157,10 +157,7 @@ def gather(trained, records):
     size = trained.shape[:2]
 
     def run(variables, batch):
-        objects = jax.vmap(lambda boxes, view: regions.shown(boxes, view=view, size=size))(
-            batch["boxes"], batch["view"]
-        )
-        objects = regions.clip(objects, size=size)
+        objects = regions.clip(regions.shown(batch["boxes"], view=batch["view"], size=size), size=size)
         more = objects, batch["box_mask"] & ~batch["box_ignored"]
         boxes, there, vectors, pooled = describe(trained, variables, batch, more)
         overlaps = jax.vmap(regions.iou)(boxes, objects) * batch["box_mask"][:, None]

@@ -98,11 +98,12 @@ def covered(boxes, others):
 
 
 def shown(boxes, *, view, size):
-    """Boxes of an image as they lie in a part of it that is shown at a size.
+    """Boxes of images as they lie in a part of them that is shown at a size.
 
     Args:
       boxes: (..., 4), in pixels of the image.
-      view: (top, left, height, width) of the part in the same pixels, (4,); it may reach over the image.
+      view: (top, left, height, width) of the part in the same pixels, (4,), or of each image, (n, 4) for boxes
+        (n, ..., 4); it may reach over the image.
       size: (height, width) that it is shown at, numbers.
     Returns:
       (..., 4), in pixels of what is shown; not cut at its border.
@@ -125,9 +126,10 @@ def original(boxes, *, view, size):
 
 
 def _corner_and_scale(boxes, view, size):
-    top, left, height, width = (view[i] for i in range(4))
-    shape = (1,) * (boxes.ndim - 1) + (4,)
-    corner = jnp.stack([left, top, left, top]).reshape(shape)
+    view = jnp.asarray(view)
+    top, left, height, width = (view[..., i] for i in range(4))
+    shape = view.shape[:-1] + (1,) * (boxes.ndim - view.ndim) + (4,)
+    corner = jnp.stack([left, top, left, top], axis=-1).reshape(shape)
     # of a record that was skipped the view is zeros
     down, across = (wanted / jnp.where(side > 0, side, 1) for wanted, side in zip(size, (height, width), strict=True))
-    return corner, jnp.stack([across, down, across, down]).reshape(shape)
+    return corner, jnp.stack([across, down, across, down], axis=-1).reshape(shape)

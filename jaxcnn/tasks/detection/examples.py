@@ -51,7 +51,7 @@ def given_regions(batch, size):
     """The regions that a batch gives, (boxes (n, p, 4), mask (n, p)) in pixels of images of a size, or None."""
     if not set(REGIONS) <= set(batch):
         return None
-    boxes = jax.vmap(lambda boxes, view: shown(boxes, view=view, size=size))(batch["proposals"], batch["view"])
+    boxes = shown(batch["proposals"], view=batch["view"], size=size)
     return tuple(_regions(boxes, batch["proposal_mask"], size).values())
 
 
