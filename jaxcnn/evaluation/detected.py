@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxcnn.errors import InputError
 from jaxcnn.operators import regions
 from jaxcnn.tasks.detection.boxes import Detections, Objects
 from jaxcnn.tasks.detection.mistakes import KINDS, MISSED, MISTAKES, Judged, judge
@@ -17,13 +16,6 @@ OUTPUTS = ("boxes", "classes", "scores", "there")
 def detects(trained):
     """Whether the task of a run finds objects: it gives `boxes`, `classes`, `scores` and `there`."""
     return set(OUTPUTS) <= trained.outputs().keys()
-
-
-def check_detects(trained):
-    """Raises InputError where the task of a run finds no objects."""
-    if not detects(trained):
-        task, given = trained.config.task.name, ", ".join(trained.outputs())
-        raise InputError(f"task {task} of {trained.workdir} gives {given}, no boxes of objects.")
 
 
 def coco_results(rows, classes):

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from jaxcnn.data.fit import DataError, Target, fit_array
-from jaxcnn.errors import InputError
 from jaxcnn.evaluation.outputs import outputs_of, read_pixels, write_png
 from jaxcnn.evaluation.tiles import MULTIPLE, PROBED, is_large, margin_of, restore_in_tiles
 from jaxcnn.tasks.pixels import as_float
@@ -89,22 +88,13 @@ def restored_examples(trained, split, *, count):
     return Restored(split, *(_pixels(images[there]) for images in found))
 
 
-def check_restores(trained):
-    """Raises InputError where the task of a run restores no images."""
-    outputs = trained.outputs()
-    if "restored" not in outputs:
-        raise InputError(
-            f"task {trained.config.task.name} of {trained.workdir} gives {', '.join(outputs)}, no restored images."
-        )
-
-
 def takes_any_size(trained):
     """Whether a network gives an image of the size of its input, whatever that is.
 
     Raises:
       InputError: its task restores no images.
     """
-    check_restores(trained)
+    trained.needs(("restored",), "restored images")
     try:
         found = trained.outputs(PROBED)["restored"].shape
     except Exception:  # a network of one size fails in its own way: Flax, a reshape, a check of its own

@@ -107,19 +107,23 @@ class Trained(Inference):
         """The images (n, h, w, c) in [0, 1] that a task which restores images gives: a function for `map`."""
         return self.infer(variables, images)["restored"]
 
-    def needs_probabilities(self):
-        """This network, for a use that needs class probabilities.
+    def needs(self, names, words):
+        """This network, for a use that needs some outputs.
 
+        Args:
+          names: of the outputs.
+          words: what they are, for the message.
         Raises:
-          InputError: the task of the run gives none.
+          InputError: the task of the run does not give all of them.
         """
         outputs = self.outputs()
-        if "probabilities" not in outputs:
-            raise InputError(
-                f"task {self.config.task.name} of {self.workdir} gives {', '.join(outputs)}, no class probabilities: "
-                "this is for classifiers."
-            )
+        if not set(names) <= outputs.keys():
+            raise InputError(f"task {self.config.task.name} of {self.workdir} gives {', '.join(outputs)}, no {words}.")
         return self
+
+    def needs_probabilities(self):
+        """This network, for a use that needs class probabilities; errors of `needs`."""
+        return self.needs(("probabilities",), "class probabilities: this is for classifiers")
 
     def _descriptions(self, read):
         """What the task says of images, as `_read` gives them."""

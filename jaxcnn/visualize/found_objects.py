@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from jaxcnn.evaluation.detected import check_detects, coco_results
+from jaxcnn.evaluation.detected import OUTPUTS, coco_results
 from jaxcnn.evaluation.outputs import outputs_of, read_pixels, write_png
 from jaxcnn.files import write_text
 from jaxcnn.visualize.boxes import Mark, draw_boxes
@@ -27,7 +27,7 @@ def write_found(trained, paths, folder):
       InputError: the task finds no objects, a path is not there, or two results, or a result and a file that is read,
         would have one name.
     """
-    check_detects(trained)
+    trained.needs(OUTPUTS, "boxes of objects")
     outputs = outputs_of(paths, folder)
     rows = trained.predict(list(outputs))
     for row, (file, output) in zip(rows, outputs.items(), strict=True):

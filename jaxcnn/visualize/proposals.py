@@ -26,9 +26,7 @@ def draw_proposals(trained, chosen, *, limit=30):
     Raises:
       InputError: the network proposes none.
     """
-    outputs = trained.outputs()
-    if "proposals" not in outputs or "proposed" not in outputs:
-        raise InputError(f"task {trained.config.task.name} of {trained.workdir} gives no proposals of regions.")
+    trained.needs(("proposals", "proposed"), "proposals of regions")
     found = trained.map(trained.infer, chosen.images)
     figure, grid = _panels(len(chosen.images))
     for axes, image, name, boxes, there in zip(
