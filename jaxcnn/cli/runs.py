@@ -301,12 +301,13 @@ def _predict(arguments):
     from jaxcnn.evaluation.detected import detects
     from jaxcnn.evaluation.restored import restore_files
     from jaxcnn.evaluation.trained import Trained
-    from jaxcnn.visualize.found_objects import write_found
 
     trained = Trained(arguments.workdir, arguments.checkpoint)
     if arguments.output is None:
         predictions = trained.predict(arguments.images)
     elif detects(trained):
+        from jaxcnn.visualize.found_objects import write_found  # which draws: no other kind of run waits for it
+
         predictions = write_found(trained, arguments.images, arguments.output)
     else:
         predictions = restore_files(trained, arguments.images, arguments.output)

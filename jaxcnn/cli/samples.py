@@ -50,7 +50,7 @@ def _generate(arguments):
 
 def measure(arguments):
     """Prints and logs the measures of samples of a run by a classifier, for `evaluate --classifier`."""
-    from jaxcnn.evaluation.samples import Generator, measure_samples
+    from jaxcnn.evaluation.samples import COLUMNS, Generator, cells, measure_samples
     from jaxcnn.evaluation.trained import Trained
     from jaxcnn.training.rundir.evaluations import log_evaluation
 
@@ -67,8 +67,7 @@ def measure(arguments):
     if arguments.json:
         print(json.dumps(row))
         return
-    header = ("class", "samples", "called so (%)", "SSIM", "SSIM, real", "spread", "spread, real")
-    table(header, [_line(row) for row in found.classes])
+    table(COLUMNS, [cells(row._asdict()) for row in found.classes])
     if found.accuracy is not None:
         print(f"samples called by their class by {classifier.workdir}: {found.accuracy:.2%}, mean over classes")
     print(
@@ -76,9 +75,3 @@ def measure(arguments):
     )
     for collapsed in (row for row in found.classes if row.collapsed):
         print(f"collapse: the samples of {collapsed.name} are nearly one image")
-
-
-def _line(row):
-    accuracy = "n/a" if row.accuracy is None else f"{100 * row.accuracy:.2f}"
-    similar = ("n/a" if value is None else f"{value:.4f}" for value in (row.ssim, row.real_ssim))
-    return row.name, str(row.n), accuracy, *similar, f"{row.spread:.4f}", f"{row.real_spread:.4f}"

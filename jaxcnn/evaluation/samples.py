@@ -179,6 +179,19 @@ class Measured(NamedTuple):
     stage: str
 
 
+COLUMNS = ("class", "samples", "called so (%)", "SSIM", "SSIM, real", "spread", "spread, real")
+
+
+def cells(row):
+    """A line of a table with COLUMNS, as texts, of a dict with the fields of OfClass; "n/a" for what it lacks."""
+
+    def number(name, digits, factor=1):
+        return "n/a" if row.get(name) is None else f"{factor * row[name]:.{digits}f}"
+
+    similar = (number(name, 4) for name in ("ssim", "real_ssim", "spread", "real_spread"))
+    return str(row.get("name", "n/a")), number("n", 0), number("accuracy", 2, 100), *similar
+
+
 def measure_samples(generator, classifier, split="test", *, per_class=500, stage=""):
     """Measures generated images by a trained classifier, beside the real images of a split.
 

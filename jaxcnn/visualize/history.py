@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from jaxcnn.tasks import CLASSIFICATION, DETECTION, RECONSTRUCTION, TASKS
+from jaxcnn.tasks import CLASSIFICATION, TASKS
 from jaxcnn.training.rundir.extension import EVENT
 
 
@@ -130,24 +130,27 @@ def losses(names) -> list[str]:
 
 def classifies(kind) -> bool:
     """Whether a task measures what classification does, and maybe more: it is then shown as one."""
-    return CLASSIFICATION.measures.items() <= kind.measures.items()
+    return _measures_as(kind, "classification")
 
 
 def restores(kind) -> bool:
     """Whether a task measures what reconstruction does, and maybe more: it then has images to show."""
-    return RECONSTRUCTION.measures.items() <= kind.measures.items()
+    return _measures_as(kind, "reconstruction")
 
 
 def says_texts(kind) -> bool:
     """Whether a task measures what one of ours that reads or writes does, and maybe more: it then has texts to show."""
-    return any(
-        TASKS[name].measures.items() <= kind.measures.items() for name in ("reading", "translation", "captioning")
-    )
+    return any(_measures_as(kind, name) for name in ("reading", "translation", "captioning"))
 
 
 def detects(kind) -> bool:
     """Whether a task measures what detection does, and maybe more: it then has objects to show."""
-    return DETECTION.measures.items() <= kind.measures.items()
+    return _measures_as(kind, "detection")
+
+
+def _measures_as(kind, name):
+    """Whether a Kind has all measures of one of TASKS."""
+    return TASKS[name].measures.items() <= kind.measures.items()
 
 
 def measures_of(rows, kind) -> list[str]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxcnn.evaluation.samples import COLUMNS, cells
 from jaxcnn.visualize import page
 from jaxcnn.visualize.figure import literal, new_figure, png_bytes, show_image
 
@@ -70,20 +71,11 @@ def samples_section(run):
 def _measures(row):
     """The table of `evaluate --classifier` and a sentence about it."""
     found = row["samples"]
-    header = ("class", "samples", "called so", "SSIM", "SSIM, real", "spread", "spread, real")
-    lines = [
-        (
-            each.get("name"),
-            page.whole(each.get("n")),
-            page.percent(each.get("accuracy")),
-            *(page.decimal(each.get(name)) for name in ("ssim", "real_ssim", "spread", "real_spread")),
-        )
-        for each in found.get("classes", ())
-    ]
+    lines = [cells(each) for each in found.get("classes", ())]
     sentence = (
         f"Images of step {row.get('step')} by the classifier of {found.get('classifier')}, beside the real images of "
         f"{row.get('split')}: {page.percent(found.get('accuracy'))} are called by their class (mean over the classes), "
         f"the squared Fréchet distance on its features {found.get('stage')} is {page.compact(found.get('frechet'))}. "
         "SSIM is of pairs of one class: the lower, the more various."
     )
-    return page.join(page.table(header, lines, numeric=range(1, len(header))), page.element("p", sentence))
+    return page.join(page.table(COLUMNS, lines, numeric=range(1, len(COLUMNS))), page.element("p", sentence))
