@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxcnn
+from jaxcnn import InputError
 from jaxcnn.data import Arrays, Joined, Records, load, read_all
 from jaxcnn.evaluation.samples import Generator, write_samples
 from jaxcnn.sweeps import Claim, Study, run_study
@@ -207,4 +208,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"gan_augmentation: {error}")

@@ -10,7 +10,7 @@ Protocol: the composed scenes (--data voc:PATH for photographs, at 128x128), one
     has it. Seconds: the median of single test images, compiled before; those of selective search apart. 3 seeds.
 Refuted if: R-CNN's seconds without proposals are under 10 times those of Fast R-CNN, for any seed; or the AP of Faster
     R-CNN is below that of Fast R-CNN beyond what the seeds explain (paired t).
-Cost: 9 runs; not measured yet. `pip install jaxcnn[detection,vision]`. All of it, or the networks alone:
+Cost: 9 runs; not measured yet. JAXCNN_EXTRAS=detection,vision. All of it, or the networks alone:
     python experiments/rcnn_family.py --workdir runs/rcnn_family [--data voc:PATH --classes bus car cat person train]
     python -m jaxcnn sweep experiments/rcnn_family.py --workdir runs/rcnn_family
 """
@@ -19,6 +19,7 @@ import argparse
 import pathlib
 import runpy
 import statistics
+import sys
 import time
 
 import jax
@@ -161,4 +162,7 @@ def finish(workdir, rows):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"rcnn_family: {error}")
