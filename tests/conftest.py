@@ -52,6 +52,13 @@ def compilation_cache(tmp_path_factory):
     compilation_cache.reset_cache()  # a module of tests may have compiled while it was imported
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forgotten_programs():
+    """Compiled programs end with their module: each is a few memory maps, and a process that has 65,530 crashes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder of real data beside the repository, or where JAXCNN_SHARED says."""
