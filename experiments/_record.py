@@ -43,8 +43,8 @@ def _percent(mean, interval):
     return f"{100 * mean:.2f} ({limits})"
 
 
-def draw_points(path, panels):
-    """Draws every seed as a point beside the mean with its 95 % interval; panels is {title: {name: accuracies}}."""
+def draw_points(path, panels, *, measure="test accuracy"):
+    """Draws every seed as a point beside the mean with its 95 % interval; panels is {title: {name: shares}}."""
     figure = new_figure(5 * len(panels), 3.4)
     for axes, (title, groups) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for position, values in enumerate(groups.values()):
@@ -53,7 +53,7 @@ def draw_points(path, panels):
             low, high = mean_interval(values) or (values.mean(), values.mean())
             error = [[values.mean() - low], [high - values.mean()]]
             axes.errorbar(position + 0.15, values.mean(), error, fmt="s", color="#1f5fa8", capsize=3, markersize=5)
-        plain_axes(axes, title=f"{title}: test accuracy (%)", xlabel="")
+        plain_axes(axes, title=f"{title}: {measure} (%)", xlabel="")
         axes.set_xticks(range(len(groups)), [name.replace("_", "\n") for name in groups])
     figure.supxlabel("points: seeds; squares: mean with its 95 % interval", fontsize=9)
     save_figure(figure, path)

@@ -158,7 +158,7 @@ def finish(workdir, rows):
         print(f"{statistics.median(row['search_seconds'] for row in own.values()):.4f} s of selective search")
     factors = [of["rcnn"][seed]["seconds"] / of["fast_rcnn"][seed]["seconds"] for seed in SEEDS]
     print(f"one pass for all proposals is faster {min(factors):.1f} to {max(factors):.1f} times")
-    draw_points(f"{workdir}/results.png", {"AP at 0.5": groups})
+    draw_points(f"{workdir}/results.png", {"test images": groups}, measure="AP at 0.5")
 
 
 if __name__ == "__main__":
