@@ -23,6 +23,7 @@ def get_config():
         "stage": "pool3",
         "units": 128,
         "embedding": 64,
+        "coordinates": True,
     }
     config.model.dropout = 0.0
     config.batch_size, config.duration = 32, "24 epochs"

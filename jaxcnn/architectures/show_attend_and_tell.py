@@ -9,6 +9,7 @@
     decoder        units              4 * units * (embedding + c + units + 1)
     of_state       embedding          (units + 1) * embedding
     of_context     embedding          c * embedding
+                                      c is 2 larger in attend, decoder and of_context with coordinates
     output         num_classes + 1    (embedding + 1) * (num_classes + 1)
 
 It is the paper's soft attention: a mean of the places weighted by the state of the cell (eq. 4 to 6 and 13), times the
@@ -37,7 +38,14 @@ CLAIMS = {
 
 
 class ShowAttendAndTell(Captioner):
-    """`Captioner` that looks at the map anew before each token."""
+    """`Captioner` that looks at the map anew before each token.
+
+    Attributes:
+      coordinates: whether each place of the map holds its row and its column too, from -1 to 1 (Liu et al. 2018,
+        arXiv:1807.03247). Without them a sentence knows where something is only by what zero padding leaves of it.
+    """
+
+    coordinates: bool = False
 
     def setup(self):
         super().setup()
@@ -49,7 +57,10 @@ class ShowAttendAndTell(Captioner):
 
     def begin(self, maps):
         """((memory, output), each (n, units), the places of the map (n, t, c), their projection (n, t, units))."""
-        mean, places = global_average_pool(maps), maps.reshape(maps.shape[0], -1, maps.shape[-1])
+        mean = global_average_pool(maps)
+        if self.coordinates:
+            maps = _with_coordinates(maps)
+        places = maps.reshape(maps.shape[0], -1, maps.shape[-1])
         state = jnp.tanh(self.begin_memory(mean)), jnp.tanh(self.begin_output(mean))
         return state, places, self.attend.project(places)
 
@@ -60,6 +71,13 @@ class ShowAttendAndTell(Captioner):
         token = self.embed(tokens)
         state, output = self.decoder(state, jnp.concatenate([token, context], axis=-1))
         return token + self.of_state(output) + self.of_context(context), weights, state
+
+
+def _with_coordinates(maps):
+    """Maps (n, h, w, c) with two channels more, the row and the column, each from -1 to 1."""
+    rows, columns = (jnp.linspace(-1, 1, side, dtype=maps.dtype) for side in maps.shape[1:3])
+    where = jnp.stack(jnp.meshgrid(rows, columns, indexing="ij"), axis=-1)
+    return jnp.concatenate([maps, jnp.broadcast_to(where, (*maps.shape[:3], 2))], axis=-1)
 
 
 MODELS = {"caption_attention": ShowAttendAndTell}

@@ -40,9 +40,11 @@ def tell(p, maps, tokens, mean=True):
         yield dense(p["output"], state[1]), None
 
 
-def attend_and_tell(p, maps, tokens):
+def attend_and_tell(p, maps, tokens, coordinates=False):
     """The logits (l, V) and the weights (l, t) by equations 4 to 7 and 13, and the gate."""
     places, mean = maps.reshape(-1, maps.shape[-1]), maps.mean(axis=(0, 1))
+    if coordinates:  # of 4x6 places
+        places = np.array([[*place, i // 6 * 2 / 3 - 1, i % 6 * 2 / 5 - 1] for i, place in enumerate(places)])
     state = np.tanh(dense(p["begin_memory"], mean)), np.tanh(dense(p["begin_output"], mean))
     for token in tokens:
         hidden = np.tanh(dense(p["attend"]["query"], state[1])[None] + dense(p["attend"]["keys"], places))
@@ -56,7 +58,8 @@ def attend_and_tell(p, maps, tokens):
 
 
 @pytest.mark.parametrize("name, options", [
-    ("caption_lstm", {}), ("caption_lstm", {"mean": False}), ("caption_attention", {}),
+    ("caption_lstm", {}), ("caption_lstm", {"mean": False}),
+    ("caption_attention", {}), ("caption_attention", {"coordinates": True}),
 ])  # fmt: skip
 def test_a_text_is_written_by_the_equations(name, options, draw):
     model = create(name, **SMALL, **options)
@@ -65,7 +68,7 @@ def test_a_text_is_written_by_the_equations(name, options, draw):
     logits, features = jax.jit(lambda v: model.apply(v, x, train=False, text=TEXT))(variables)
     p = jax.tree.map(np.float64, variables["params"])
     for row, maps in enumerate(np.float64(features["conv2_1"])):
-        looks = attend_and_tell if name == "caption_attention" else functools.partial(tell, **options)
+        looks = functools.partial(attend_and_tell if name == "caption_attention" else tell, **options)
         wanted = list(looks(p, maps, TEXT[row]))
         np.testing.assert_allclose(logits[row], [own for own, _ in wanted], atol=1e-4)
         if name == "caption_attention":
