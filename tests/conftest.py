@@ -1,11 +1,18 @@
 """The common part of all tests: eight simulated devices on CPU, strict rank promotion, real data where they are."""
 
+import importlib.metadata
 import json
 import os
 import pathlib
 import sys
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+# Most of the suite's time is XLA's, for programs that run for a moment: they are compiled in half the time, without
+# LLVM's optimisation. `.ci/run heavy` and `.ci/run newest` set XLA_FLAGS, and compile as a run does.
+QUICK = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+if importlib.metadata.version("jaxlib").startswith("0.10."):  # later ones end the process at this flag
+    QUICK += " --xla_cpu_use_fusion_emitters=false"
+    QUICK += " --xla_backend_extra_options=xla_none"  # in place of process.FUSION, which needs those emitters
+os.environ.setdefault("XLA_FLAGS", QUICK)
 
 import jax
 import numpy as np

@@ -258,7 +258,10 @@ def check_every_branch_counts(block, c, draw, *, size=7):
         end = changed[-1] + 1
 
 
-@pytest.mark.parametrize("name", ["Mixed_5b", "Mixed_6a", "Mixed_6b", "Mixed_7a", "Mixed_7b"])
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("Mixed_5b", "Mixed_6b", "Mixed_7a")]
+
+
+@pytest.mark.parametrize("name", ["Mixed_6a", "Mixed_7b", *LONG])
 def test_every_branch_of_a_block_counts(name, draw):
     check_every_branch_counts(Mixed(narrow(BLOCKS[name], 16), norm=BatchNorm), 4, draw)
 

@@ -170,7 +170,7 @@ def test_common_refuses_unknown_names(options, said):
         common((32, 32, 1), **options)
 
 
-@pytest.mark.parametrize("activation", ["relu", "sigmoid", "rbf"])
+@pytest.mark.parametrize("activation", ["relu", pytest.param("sigmoid", marks=pytest.mark.long), "rbf"])
 def test_a_few_images_are_learnt_by_heart(activation, lenet5):
     paper = activation == "rbf"
     model = lenet5[0] if paper else create("lenet5_common", activation=activation)

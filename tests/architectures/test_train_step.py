@@ -82,12 +82,13 @@ def without_repeats(monkeypatch):
 
 
 DEEP = ("zfnet", "googlenet_small", "inception_small", "resnet18", "plain20", "densenet_small")  # half a minute each
+ALIKE = ("lenet5_common", "alexnet_small", "vgg_a_small", "som_cnn", "autoencoder_conv", "dncnn")  # to one that stays
 
 
 # By default in bfloat16, in which more can go wrong; in float32 other tests take gradients of every family.
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.long), "bfloat16"])
 @pytest.mark.parametrize(
-    "name", [name if name not in DEEP else pytest.param(name, marks=pytest.mark.long) for name in SMALLEST]
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in DEEP + ALIKE else name for name in SMALLEST]
 )
 def test_one_step(name, dtype, moves_finitely, without_repeats):
     image, options, changes = SMALLEST[name]

@@ -175,7 +175,7 @@ def test_broken_off_and_started_again_it_ends_with_the_same_bits(
         assert [s["from_step"] for s in starts] == [0, start]
 
 
-@pytest.mark.parametrize("devices", [2, 8])
+@pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.long), 8])
 def test_members_laid_over_devices_equal_those_of_one(devices, together, configs, tmp_path, assert_near):
     for one, other in zip(together, train(configs, tmp_path, devices), strict=True):
         assert_near(one.state, other.state)
