@@ -186,7 +186,9 @@ def test_the_pixels_that_can_move_a_maximum_are_the_box(name):
     check(Net(layers), [f"layer{len(layers) - 1}"], image=(17, 14), changes=True)
 
 
-@pytest.mark.parametrize(("shortcut", "stages"), [pytest.param("A", ["stage3"], marks=pytest.mark.long), ("B", ["stage2", "pool"])])
+@pytest.mark.parametrize(
+    ("shortcut", "stages"), [pytest.param("A", ["stage3"], marks=pytest.mark.long), ("B", ["stage2", "pool"])]
+)
 def test_of_a_residual_network(shortcut, stages):
     check(ResNetCIFAR(depth=8, shortcut=shortcut), stages, image=(40, 36))
 
