@@ -6,7 +6,7 @@ import pathlib
 PACKAGE = pathlib.Path(__file__).parents[1] / "jaxcnn"
 ORDER = """
 errors interrupt names process quantity
-files lock progress trust
+files lock progress shipped trust
 operators
 architectures augment data
 analysis tasks

@@ -35,6 +35,10 @@ def test_a_lock_pins_what_is_asked_for(lock):
         assert requirement.specifier.contains(next(iter(pinned)).version), requirement
 
 
+def test_the_citation_is_of_this_version():
+    assert f"\nversion: {jaxcnn.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
 def test_cuda_is_pinned_to_the_jax_it_belongs_to():
     locked = pins("requirements-3.12.lock")
     assert locked["jax"].specifier == locked["jax-cuda13-plugin"].specifier == locked["jax-cuda13-pjrt"].specifier

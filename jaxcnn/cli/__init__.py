@@ -10,7 +10,7 @@ import traceback
 from jaxcnn import __version__, trust
 from jaxcnn.cli import benchmarks, faces, features, images, networks, pictures, runs, samples, studies
 from jaxcnn.cli.terminal import subcommand
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, nearest
 from jaxcnn.files import local_path
 from jaxcnn.interrupt import EXIT_INTERRUPTED
 from jaxcnn.names import shown
@@ -37,7 +37,10 @@ def main(argv=None):
 
 
 def _run(argv):
-    arguments, rest = _parser().parse_known_args(argv)
+    parser, verbs = _parser()
+    if argv and not argv[0].startswith("-") and argv[0] not in verbs:
+        parser.error(f"there is no verb '{shown(argv[0])}'; {nearest(argv[0], verbs)}")
+    arguments, rest = parser.parse_known_args(argv)
     tune_for_cpu()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # a stream of another program's
@@ -75,6 +78,7 @@ class _Shown(logging.Formatter):
 
 
 def _parser():
+    """The parser, and its verbs by name."""
     parser = argparse.ArgumentParser(
         prog="jaxcnn",
         allow_abbrev=False,
@@ -91,4 +95,4 @@ def _parser():
 
     for group in (runs, samples, features, faces, images, pictures, networks, studies, benchmarks):
         group.add(verb)
-    return parser
+    return parser, verbs.choices

@@ -33,7 +33,9 @@ SUBMISSION = {  # option: its help
 def add(verb):
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     parser = verb(_sweep, "sweep", "run a study or a search: here, on every device, in one program or on SLURM")
-    parser.add_argument("study", metavar="experiments/NAME.py", help="a file with study() or search()")
+    parser.add_argument(
+        "study", metavar="experiments/NAME.py", help="a file with study() or search(), or NAME of one of ours"
+    )
     parser.add_argument("--workdir", required=True, help="where runs, results.csv, verdicts.json and report.html go")
     parser.add_argument(
         "--scale",

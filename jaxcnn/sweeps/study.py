@@ -10,13 +10,13 @@ import itertools
 import json
 import math
 import os
-import pathlib
 import sys
 import traceback
 from typing import Any
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError, nearest
+from jaxcnn.shipped import shipped
 from jaxcnn.sweeps.claim import check_claim, check_levels, level_names, matches
 from jaxcnn.sweeps.metrics import HELD_OUT, ON_TEST, Metric, kind_of, metrics_of, tabled
 from jaxcnn.sweeps.scales import check_scale
@@ -193,12 +193,14 @@ def cell_name(levels):
 
 
 def load_module(path):
-    """The module of a file in experiments/.
+    """The module of a study's file.
 
+    Args:
+      path: of the file, or the name of one of jaxcnn's own.
     Raises:
       InputError: no such file (names the nearest), or it cannot be read.
     """
-    path = pathlib.Path(path)
+    path = shipped("experiments", path)
     if not path.is_file():
         there = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
         raise InputError(f"there is no study file {path}; {nearest(path.name, there)}")

@@ -3,7 +3,6 @@
 import argparse
 import functools
 import json
-import pathlib
 import re
 import runpy
 
@@ -13,6 +12,7 @@ from ml_collections import config_dict, config_flags
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError, nearest
+from jaxcnn.shipped import shipped
 
 # What a resumed run may change: where the data lie and how many processes read them, never what is computed.
 FREE_KEYS = ("data.data_dir", "data.workers", "checkpoint.keep")
@@ -204,7 +204,7 @@ def is_option(key):
 
 
 def load_config(arguments):
-    """The ConfigDict of `--config=FILE.py --config.key=value ...`.
+    """The ConfigDict of `--config=FILE.py --config.key=value ...`; FILE may be the name of one of jaxcnn's own.
 
     Args:
       arguments: a list of command-line arguments, all of them about the config.
@@ -216,8 +216,9 @@ def load_config(arguments):
     named, overrides = parser.parse_known_args(arguments)
     if named.config is None:
         raise InputError("name a config: --config=configs/NAME.py, then --config.key=value to change a value of it")
-    trust.find_here(named.config)
-    config, values = _run_file(pathlib.Path(named.config)), flags.FlagValues()
+    path = shipped("configs", named.config)
+    trust.find_here(path)
+    config, values = _run_file(path), flags.FlagValues()
     argv = ["jaxcnn", *overrides]
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
@@ -237,8 +238,8 @@ def _run_file(path):
     """The result of get_config() of a file."""
     if not path.is_file():
         there = [p.name for p in path.parent.glob("*.py")]
-        recipes = "the recipes (configs/*.py) lie in a checkout of jaxcnn, an installed package is without them"
-        raise InputError(f"there is no config file {path}; {nearest(path.name, there) if there else recipes}")
+        own = f"jaxcnn's own are found by their names: --config={path.stem}"
+        raise InputError(f"there is no config file {path}; {nearest(path.name, there) if there else own}")
     try:
         file = runpy.run_path(str(path))
         if "get_config" not in file:
