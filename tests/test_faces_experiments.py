@@ -103,6 +103,7 @@ def verification(module, monkeypatch, one_device):
     return found
 
 
+@pytest.mark.long
 def test_triplets_begin_with_the_network_that_softmax_has_learned(verification, tmp_path):
     found = verification.verified("both", tmp_path, "digits", 0, 4)
     assert (found.same, found.different) == (40, 40) and len(found.by_folds.accuracies) == 2

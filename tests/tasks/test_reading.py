@@ -111,6 +111,7 @@ def test_what_cannot_read_is_refused(reading, changes, said):
         set_up(config)
 
 
+@pytest.mark.long
 def test_the_adding_problem_by_an_lstm(tmp_path, capsys):
     config = default_config()
     config.data.name, config.task.name, config.model.name = "add_10", "regression", "rnn_classifier"
