@@ -66,7 +66,9 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(kind, config, tmp_path, t
 @pytest.mark.parametrize("kind", ALL)
 def test_eight_devices_give_what_one_does(kind, config, tmp_path):
     # own tokens are drawn on each device, and Adam divides by noise
-    changes = {"task.options": {}, "optimizer.name": "sgd", "model.batch_norm": "synchronized"}
+    changes = {"task.options": {}, "optimizer.name": "sgd"}
+    if kind in ("reading", "captioning"):  # their networks have norms
+        changes["model.batch_norm"] = "synchronized"
     one, eight = (train(config(kind, changes), tmp_path / str(count), count) for count in (1, 8))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), one.state.params, eight.state.params
