@@ -51,9 +51,9 @@ def fetch(address):
     match = ADDRESS.fullmatch(str(address))
     if match is None:
         raise InputError(f"{address} is no address of the hub: it is hf-hub:OWNER/NAME or hf-hub:OWNER/NAME@REVISION.")
-    hub, repository, revision = _library(address), match["repository"], match["revision"] or "main"
-    config = _download(hub, repository, CONFIG, revision, optional=True)
-    weights = _download(hub, repository, WEIGHTS, config.parent.name if config else revision)
+    hub, revision = _library(address), match["revision"] or "main"
+    config = _download(hub, match, CONFIG, revision, optional=True)
+    weights = _download(hub, match, WEIGHTS, config.parent.name if config else revision)
     # The cache is laid out as snapshots/COMMIT/FILE.
     return Fetched(weights, read_json(config) if config else {}, weights.parent.name)
 
@@ -69,9 +69,14 @@ def _library(address):
     return huggingface_hub
 
 
-def _download(hub, repository, file, revision, *, optional=False):
-    """The path of a file of a repository; None where it is optional and not there."""
-    errors = hub.errors
+def _download(hub, match, file, revision, *, optional=False):
+    """The path of a file of a repository; None where it is optional and not there.
+
+    Args:
+      match: of the address.
+      revision: of this file.
+    """
+    errors, repository = hub.errors, match["repository"]
     try:
         return pathlib.Path(hub.hf_hub_download(repository, file, revision=revision))
     except (errors.HTTPError, errors.EntryNotFoundError, errors.HFValidationError, OSError) as error:
@@ -80,10 +85,10 @@ def _download(hub, repository, file, revision, *, optional=False):
             kept = isinstance(hub.try_to_load_from_cache(repository, WEIGHTS, revision=revision), str)
             if kept or isinstance(error, errors.RemoteEntryNotFoundError):
                 return None
-        raise InputError(f"{PREFIX}{repository}{_reason(hub, error, repository, file, revision)}") from error
+        raise InputError(f"{match[0]}{_reason(hub, error, repository, file)}") from error
 
 
-def _reason(hub, error, repository, file, revision):
+def _reason(hub, error, repository, file):
     """The rest of a sentence that begins with the address: why its file is not here, and what would help."""
     errors, login = hub.errors, "`hf auth login`, or a token in HF_TOKEN"
     if isinstance(error, errors.GatedRepoError):
@@ -98,13 +103,13 @@ def _reason(hub, error, repository, file, revision):
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return (
-            f" has no revision {revision!r}: behind the @ stands a branch, a tag or the whole hash of a commit; "
+            ": the repository has no such revision. Behind the @ stands a branch, a tag or the whole hash of a commit; "
             "without it, main is taken."
         )
     if isinstance(error, errors.LocalEntryNotFoundError):
         return (
-            f", revision {revision}, is not in the cache of huggingface_hub, and the hub cannot be reached. Repeat the "
-            "command with a network and without HF_HUB_OFFLINE; or run it where there is one, and copy the run "
+            f": {file} is not in the cache of huggingface_hub, and {hub.constants.ENDPOINT} cannot be reached. Repeat "
+            "the command with a network and without HF_HUB_OFFLINE; or run it where there is one, and copy the run "
             "directory or the cache (~/.cache/huggingface, or HF_HOME) here."
         )
     if isinstance(error, errors.EntryNotFoundError):

@@ -20,14 +20,15 @@ class Hub:
       repositories: {"owner/name": {file: bytes}}.
       commits: {"owner/name": {revision: hash}}.
       gated: names of repositories that need a login.
-      drop_after: bytes after which the next download breaks off; None for none.
+      drops: bytes after which the next downloads break off, one by one.
+      down: whether every answer is that the hub is out of order.
       asked: [(method, path, Range or None)].
       address: http://127.0.0.1:PORT.
     """
 
     def __init__(self):
         self.repositories, self.commits, self.gated, self.asked = {}, {}, set(), []
-        self.drop_after, self.address = None, ""
+        self.drops, self.down, self.address = [], False, ""
 
     def put(self, repository, **files):
         """Adds a commit of these files to main; `__` in a name stands for the dot. Returns its hash."""
@@ -75,6 +76,8 @@ def serve():
 
         def refusal(self, match):
             repository = match and match["repository"]
+            if hub.down:
+                return "OutOfOrder", 503
             if repository in hub.gated:
                 return "GatedRepo", 403
             if repository not in hub.repositories:
@@ -92,8 +95,8 @@ def serve():
             for name, value in {**headers, "Content-Length": str(len(data))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            if body and data and hub.drop_after is not None and self.path.startswith("/blobs/"):
-                data, hub.drop_after, self.close_connection = data[: hub.drop_after], None, True
+            if body and hub.drops and self.path.startswith("/blobs/"):
+                data, self.close_connection = data[: hub.drops.pop(0)], True
             if body:
                 self.wfile.write(data)
 

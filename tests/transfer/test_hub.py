@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -14,11 +15,12 @@ from safetensors.numpy import save
 from transfer.hub_server import serve
 
 from jaxcnn import InputError, Trained, cli
-from jaxcnn.architectures import create
+from jaxcnn.architectures import ARCHITECTURES, create
 from jaxcnn.training.state import abstract_variables
 from jaxcnn.transfer import convert
 from jaxcnn.transfer.mapping import to_tensors
-from jaxcnn.transfer.sources import find_layout, our_name
+from jaxcnn.transfer.public_weights import PUBLIC, markdown
+from jaxcnn.transfer.sources import SOURCES, find_layout, our_name
 
 PREPARED = {  # as timm writes it
     "tag": "a1_in1k", "custom_load": False, "input_size": [3, 24, 24], "test_input_size": [3, 32, 32],
@@ -101,7 +103,7 @@ def test_what_is_given_comes_before_what_the_repository_says(hub, small, tmp_pat
 def test_a_download_that_breaks_off_is_resumed_where_it_broke(hub, small, tmp_path, monkeypatch):
     put(hub, small)
     monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 2**16)
-    hub.drop_after = 300_000
+    hub.drops = [300_000]
     assert convert("torchvision", "", "hf-hub:owner/small", tmp_path / "run") == 269_722
     parts = [ranges for method, path, ranges in hub.asked if method == "GET" and path.startswith("/blobs/")]
     assert parts == [None, f"bytes={300_000 // 2**16 * 2**16}-"]
@@ -125,7 +127,7 @@ def test_a_revision_is_kept_and_found_without_a_network(hub, small, tmp_path, mo
             monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         convert("torchvision", "", "hf-hub:owner/small", tmp_path / f"offline{number}")
         assert Trained(tmp_path / f"offline{number}").classes == tuple(map(str, range(10)))
-        with pytest.raises(InputError, match=r"^hf-hub:owner/other, revision main, is not in the cache"):
+        with pytest.raises(InputError, match=r"^hf-hub:owner/other: config\.json is not in the cache of hugg"):
             convert("torchvision", "", "hf-hub:owner/other", tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
@@ -154,7 +156,7 @@ def test_what_cannot_be_fetched_or_used_is_said_in_one_paragraph(hub, small, tmp
     put(hub, small, {**SMALL, "num_classes": 1000}, "owner/thousand")
     hub.put("owner/cut", config__json=b"{", model__safetensors=small[1])
     for address, message in (
-        ("owner/small@v2", r"^hf-hub:owner/small has no revision 'v2'"),
+        ("owner/small@v2", r"^hf-hub:owner/small@v2: the repository has no such revision"),
         ("owner/none", rf"^hf-hub:owner/none is no repository of {hub.address}, or a private one\."),
         ("owner/closed", rf"^hf-hub:owner/closed is gated: .* Accept them at {hub.address}/owner/closed, log in"),
         ("owner/pickled", r"^hf-hub:owner/pickled has no model\.safetensors, and nothing else is fetched: a pickle"),
@@ -192,39 +194,55 @@ def test_a_full_disk_and_a_hub_that_breaks_down_are_named(hub, small, tmp_path, 
         patch.setattr("huggingface_hub.file_download.http_get", full)
         with pytest.raises(InputError, match=r"config\.json does not fit on the disk of the cache\. .*HF_HOME"):
             convert("torchvision", "", "hf-hub:owner/small", tmp_path / "run")
-    monkeypatch.setattr(hub, "repositories", None)  # every answer is now an error of the server
-    with pytest.raises(InputError, match=r"^hf-hub:owner/small"):
+    hub.drops = [0] * 9
+    with pytest.raises(
+        InputError, match=r"^hf-hub:owner/small: model\.safetensors could not be downloaded: peer closed"
+    ):
         convert("torchvision", "", "hf-hub:owner/small", tmp_path / "run")
+    hub.down = True
+    with pytest.raises(
+        InputError, match=r"^hf-hub:owner/small: model\.safetensors is not in the cache .* cannot be reached"
+    ):
+        convert("torchvision", "", "hf-hub:owner/small", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
-def test_a_network_of_timm_has_imagenets_classes(tmp_path):
-    """By the environment's variables, as a user does it: from the hub, then from the cache."""
+def test_a_network_of_timm_has_imagenets_classes(hub, tmp_path):
     tensors, data = weights("timm", "resnet18")
     config = {"architecture": "resnet18", "num_classes": 1000, "num_features": 512, "pretrained_cfg": PREPARED}
-    with serve() as hub:
-        commit = hub.put("timm/resnet18.a1_in1k", config__json=json.dumps(config).encode(), model__safetensors=data)
-        environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.address}
-        command = [sys.executable, "-m", "jaxcnn", "convert", "--from", "timm", "hf-hub:timm/resnet18.a1_in1k"]
-        done = subprocess.run(
-            [*command, "--workdir", str(tmp_path / "run")], env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == f"resnet18: 11,689,512 parameters in {tmp_path / 'run'}"
-    assert done.stdout.splitlines()[2] == "classes: 1,000, tench ... toilet tissue"
-    assert json.loads((tmp_path / "run" / "preprocessing.json").read_text())["commit"] == commit
+    hub.put("timm/resnet18.a1_in1k", config__json=json.dumps(config).encode(), model__safetensors=data)
+    assert convert("timm", "", "hf-hub:timm/resnet18.a1_in1k", tmp_path / "run") == 11_689_512
     network = Trained(tmp_path / "run")
-    assert network.classes[207] == "golden retriever" and len(set(network.classes)) == 1000
+    assert [network.classes[i] for i in (0, 134, 207, 517, 999)] == [
+        "tench", "crane (n02012849)", "golden retriever", "crane (n03126707)", "toilet tissue",
+    ]  # fmt: skip
+    assert len(set(network.classes)) == 1000
     np.testing.assert_array_equal(network.variables["params"]["fc"]["bias"], tensors["fc.bias"])
-    environment |= {"HF_HUB_OFFLINE": "1"}  # the server is gone
-    done = subprocess.run(
-        [*command, "--workdir", str(tmp_path / "off")], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+
+
+def test_the_environment_names_the_hub_and_the_cache(small, tmp_path):
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-m", "jaxcnn", "convert", "--from", "torchvision", "hf-hub:owner/small", "--workdir"]
+    with serve() as hub:
+        put(hub, small)
+        environment |= {"HF_ENDPOINT": hub.address}
+        done = subprocess.run([*command, str(tmp_path / "run")], env=environment, capture_output=True, text=True)
+    assert (done.returncode, "269,722 parameters" in done.stdout) == (0, True), done.stderr
+    assert len([*(tmp_path / "home" / "hub" / "models--owner--small" / "snapshots").glob("*/*")]) == 2
+
+
+@pytest.mark.parametrize("row", PUBLIC, ids=[row.name for row in PUBLIC])
+def test_the_table_of_public_weights_is_of_networks_that_convert(row):
+    ours, options = our_name("timm", row.architecture)
+    layout, _, _ = find_layout("timm", ours, options)
+    assert ours in ARCHITECTURES and layout.preprocessing.image_size in ((224, 224), (299, 299))
+
+
+def test_the_table_stands_in_the_documentation():
+    assert markdown(our_name) in (pathlib.Path(__file__).parents[2] / "docs" / "weights.md").read_text()
 
 
 def test_a_file_without_auxiliary_heads_is_of_a_network_without_them(tmp_path):
-    from jaxcnn.transfer.sources import SOURCES
-
     for source, name, tensor in (
         ("torchvision", "googlenet_bn", "aux1.fc1.weight"),
         ("torchvision", "inception_v3", "AuxLogits.fc.weight"),
