@@ -16,6 +16,7 @@ from transfer.hub_server import serve
 
 from jaxcnn import InputError, Trained, cli
 from jaxcnn.architectures import ARCHITECTURES, create
+from jaxcnn.training.config import load_config
 from jaxcnn.training.state import abstract_variables
 from jaxcnn.transfer import convert
 from jaxcnn.transfer.mapping import to_tensors
@@ -218,6 +219,17 @@ def test_a_network_of_timm_has_imagenets_classes(hub, tmp_path):
     ]  # fmt: skip
     assert len(set(network.classes)) == 1000
     np.testing.assert_array_equal(network.variables["params"]["fc"]["bias"], tensors["fc.bias"])
+
+
+def test_fine_tuning_says_where_its_network_comes_from(tmp_path, capsys):
+    config = pathlib.Path(__file__).parents[2] / "configs" / "finetune_folder.py"
+    command = ["train", f"--config={config}", f"--config.data.name=folder:{tmp_path}", f"--workdir={tmp_path / 'run'}"]
+    assert cli.main([*command, f"--config.finetune.source={tmp_path / 'imagenet'}"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{tmp_path / 'imagenet'} is not a run directory" in said
+    assert f"`jaxcnn convert --from timm hf-hub:timm/resnet18.a1_in1k --workdir {tmp_path / 'imagenet'}`" in said
+    assert "from scratch: --config=configs/folder.py" in said
+    assert load_config([f"--config={config}"]).finetune.source == "runs/imagenet"
 
 
 def test_the_environment_names_the_hub_and_the_cache(small, tmp_path):
