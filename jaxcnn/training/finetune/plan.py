@@ -54,8 +54,8 @@ def inherit(config):
         return
     if not (local_path(source) / "config.json").is_file():
         raise InputError(
-            f"config.finetune.source: {source} is not a run directory: it has no config.json. Give one; or fetch "
-            f"a network that knows photographs, `jaxcnn convert --from timm hf-hub:timm/resnet18.a1_in1k --workdir {source}` "
+            f"config.finetune.source: {source} is not a run directory: it has no config.json. Give one; or fetch one "
+            f"that knows photographs, `jaxcnn convert --from timm hf-hub:timm/resnet18.a1_in1k --workdir {source}` "
             "(docs/weights.md; needs the extra hub); or train from scratch: --config=configs/folder.py."
         )
     theirs = read_config(source)
