@@ -17,10 +17,11 @@ class Hub:
     """What the hub holds, and what it was asked.
 
     Attributes:
-      repositories: {"owner/name": {file: bytes}}.
+      repositories: {"owner/name": {commit: {file: bytes}}}.
       commits: {"owner/name": {revision: hash}}.
       gated: names of repositories that need a login.
       drops: bytes after which the next downloads break off, one by one.
+      then: f() that is called when a config.json was given.
       down: whether every answer is that the hub is out of order.
       asked: [(method, path, Range or None)].
       address: http://127.0.0.1:PORT.
@@ -28,13 +29,13 @@ class Hub:
 
     def __init__(self):
         self.repositories, self.commits, self.gated, self.asked = {}, {}, set(), []
-        self.drops, self.down, self.address = [], False, ""
+        self.drops, self.then, self.down, self.address = [], None, False, ""
 
     def put(self, repository, **files):
         """Adds a commit of these files to main; `__` in a name stands for the dot. Returns its hash."""
         files = {name.replace("__", "."): data for name, data in files.items()}
         commit = hashlib.sha1(repr(sorted(files.items())).encode()).hexdigest()
-        self.repositories[repository] = files
+        self.repositories.setdefault(repository, {})[commit] = files
         self.commits.setdefault(repository, {}).update({"main": commit, commit: commit})
         return commit
 
@@ -64,11 +65,13 @@ def serve():
             error, status = self.refusal(match)
             if error:
                 return self.send(b"", {"X-Error-Code": error}, body, status)
-            data = hub.repositories[match["repository"]][match["file"]]
+            commit = hub.commits[match["repository"]][match["revision"]]
+            data = hub.repositories[match["repository"]][commit][match["file"]]
             name = hashlib.sha256(data).hexdigest()
-            known = {"X-Repo-Commit": hub.commits[match["repository"]][match["revision"]], "ETag": f'"{name}"'}
+            known = {"X-Repo-Commit": commit, "ETag": f'"{name}"'}
             if match["file"] == "config.json":
-                return self.send(data, known, body)
+                self.send(data, known, body)
+                return hub.then() if body and hub.then else None
             hub.blobs[name] = data
             where = {"Location": f"http://localhost:{self.server.server_port}/blobs/{name}"}  # a CDN has another name
             known |= {"X-Linked-Etag": known["ETag"], "X-Linked-Size": str(len(data))}
@@ -84,7 +87,8 @@ def serve():
                 return "RepoNotFound", 401
             if match["revision"] not in hub.commits[repository]:
                 return "RevisionNotFound", 404
-            return ("", 200) if match["file"] in hub.repositories[repository] else ("EntryNotFound", 404)
+            files = hub.repositories[repository][hub.commits[repository][match["revision"]]]
+            return ("", 200) if match["file"] in files else ("EntryNotFound", 404)
 
         def send(self, data, headers, body, status=200):
             if self.headers["Range"] and status == 200:

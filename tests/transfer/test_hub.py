@@ -133,6 +133,16 @@ def test_a_revision_is_kept_and_found_without_a_network(hub, small, tmp_path, mo
     assert not (tmp_path / "other").exists()
 
 
+def test_both_files_are_of_one_commit_where_the_branch_moves_in_between(hub, small, tmp_path):
+    first = put(hub, small)
+    other = save({name: array + 1 for name, array in small[0].items()})
+    hub.then = lambda: hub.put("owner/small", config__json=b"{}", model__safetensors=other)
+    convert("torchvision", "", "hf-hub:owner/small", tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "preprocessing.json").read_text())["commit"] == first
+    kernel = Trained(tmp_path / "run").variables["params"]["fc"]["kernel"]
+    np.testing.assert_array_equal(kernel, small[0]["linear.weight"].T)
+
+
 def test_a_repository_without_a_config_needs_the_architecture(hub, small, tmp_path, monkeypatch):
     put(hub, small, None)
     with pytest.raises(InputError, match=r"hf-hub:owner/small does not say which architecture"):
