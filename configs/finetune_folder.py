@@ -8,7 +8,8 @@ Command: python -m jaxcnn train --config=configs/finetune_folder.py --config.dat
 Recipe: architecture, image size and normalisation of the source; a random half or more of each photograph, flipped or not;
     for 3 epochs the new head alone, then all layers at a tenth of its rate 0.01; batch 32, clip 1, cosine decay, 30 epochs,
     ended by 8 evaluations without a lower error on the held-out photographs, where the best checkpoint is kept.
-Hardware and time: TIME
+Hardware and time: about a minute an epoch for 1,000 photographs with the head alone, two with all layers, with ResNet-18 at
+    224x224 on 2 CPU cores (estimated from the processor time of 20 steps on a busy machine).
 """  # noqa: E501
 
 from jaxcnn import default_config
