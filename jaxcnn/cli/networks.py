@@ -35,14 +35,18 @@ def _add_summary(parser):
 
 def _add_convert(parser):
     parser.add_argument(
-        "file", help="safetensors, a state_dict of PyTorch or a caffemodel; with --to the .safetensors to write"
+        "file",
+        help="safetensors, a state_dict of PyTorch, a caffemodel, or hf-hub:OWNER/NAME[@REVISION], a repository of the "
+        "Hugging Face hub; with --to the .safetensors to write",
     )
     names = {"metavar": "torchvision|timm|caffe|TABLE.json", "help": "whose names the file has, or a table of names"}
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--from", dest="source", **names)
     which.add_argument("--to", dest="target", **names)
     parser.add_argument("--workdir", required=True, help="the run directory to write; with --to the one to read")
-    parser.add_argument("--architecture", default=None, help="our name of it, or theirs; with --from")
+    parser.add_argument(
+        "--architecture", default=None, help="our name of it, or theirs; default: what the repository says"
+    )
     parser.add_argument("--key", default="", metavar="NAME", help="where the weights lie in a file that holds several")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of it")
     parser.add_argument("--data", default="", help="the data set to evaluate on; its classes name the outputs")
@@ -165,8 +169,10 @@ def _convert(arguments):
     """Converts weights that were trained elsewhere into a run directory, which evaluate and predict open:
 
       python -m jaxcnn convert --from torchvision --architecture vgg16 vgg16.pth --workdir runs/vgg16
+      python -m jaxcnn convert --from timm hf-hub:timm/resnet18.a1_in1k --workdir runs/imagenet
 
-    or, with --to, writes those of a run as safetensors under the other's names. Weights under other names come with
+    A repository says its architecture, preprocessing and classes; docs/weights.md lists those that fit. With --to,
+    writes those of a run as safetensors under the other's names. Weights under other names come with
     --from TABLE.json, a table from their layers to ours (`python -m jaxcnn summary NAME` lists them); behind a map that
     is flattened with its channels, height and width:
 
@@ -174,14 +180,13 @@ def _convert(arguments):
     """
     import pathlib
 
+    from jaxcnn.evaluation.trained import Trained
     from jaxcnn.transfer import convert, export
 
     if arguments.target:
         count = export(arguments.workdir, arguments.file, source=arguments.target)
         print(f"{count} tensors in {arguments.file}")
         return
-    if not arguments.architecture:
-        raise InputError("name the architecture that the weights are for: --architecture NAME")
     try:
         names = None if arguments.classes is None else pathlib.Path(arguments.classes).read_text(encoding="utf-8")
         classes = names if names is None else names.splitlines()
@@ -189,7 +194,7 @@ def _convert(arguments):
         raise InputError(f"--classes {arguments.classes} cannot be read: {error.strerror}") from error
     count = convert(
         arguments.source,
-        arguments.architecture,
+        arguments.architecture or "",
         arguments.file,
         arguments.workdir,
         options=dict(_option(text) for text in arguments.option),
@@ -203,15 +208,15 @@ def _convert(arguments):
         resize=arguments.resize,
         interpolation=arguments.interpolation,
     )
-    print(f"{arguments.architecture}: {count:,} parameters in {arguments.workdir}")
-    print(f"images: {_preparation(arguments.workdir)}")
+    trained = Trained(arguments.workdir)
+    print(f"{arguments.architecture or trained.config.model.name}: {count:,} parameters in {arguments.workdir}")
+    print(f"images: {_preparation(trained)}")
+    first, last = trained.classes[0], trained.classes[-1]
+    print(f"classes: {len(trained.classes):,}, {first} ... {last}")
 
 
-def _preparation(workdir):
+def _preparation(trained):
     """How a converted network takes its images, in words."""
-    from jaxcnn.evaluation.trained import Trained
-
-    trained = Trained(workdir)
     data = trained.config.data
     scaled = f"short side to {data.resize}, {data.interpolation}, then " if data.resize else ""
     mean, std = (" ".join(f"{x:.4g}" for x in numbers) for numbers in (trained.mean, trained.std))

@@ -23,7 +23,8 @@ from jaxcnn.training.state import abstract_variables, state_of_network
 from jaxcnn.training.validate import validate
 from jaxcnn.transfer.files import read_tensors
 from jaxcnn.transfer.mapping import to_tensors, to_variables
-from jaxcnn.transfer.sources import find_layout, our_name
+from jaxcnn.transfer.published import find_published
+from jaxcnn.transfer.sources import check_source, find_layout, our_name
 
 logger = logging.getLogger(__name__)
 
@@ -35,58 +36,63 @@ def convert(
 
     >>> convert("torchvision", "resnet20", "resnet20.safetensors", "runs/imported", data="tfds:cifar10")
     >>> Trained("runs/imported").evaluate("test")
+    >>> convert("timm", "", "hf-hub:timm/resnet18.a1_in1k", "runs/imagenet")
 
     evaluate and predict prepare images as the weights were trained: the run's config holds image_size, resize,
-    interpolation, mean and std, and preprocessing.json beside it the channel order of the file too.
+    interpolation, mean and std, and preprocessing.json beside it the channel order of the file too, and the commit of a
+    repository.
 
     Args:
       source: "torchvision", "timm" or "caffe": whose names the file has; or the .json file of a table of names, see
         `jaxcnn.transfer.sources.read_table`.
-      architecture: a name of ours for which this source has a layout, or the source's own name of it ("vgg16_bn").
-      file: safetensors, a state_dict of PyTorch or a caffemodel.
+      architecture: a name of ours for which this source has a layout, or the source's own name of it ("vgg16_bn"); ""
+        takes the one that a repository states.
+      file: safetensors, a state_dict of PyTorch or a caffemodel; or hf-hub:OWNER/NAME[@REVISION], a repository of the
+        hub, see `jaxcnn.transfer.published`: its architecture, preprocessing and classes hold where none are given.
       workdir: a directory without a run.
       options: the architecture's own arguments.
       key: where the weights lie in a file that holds several, "model_ema"; "" looks for them.
       data: the data set to evaluate on, as config.data.name; its classes name those of the network.
       data_dir: where TFDS sets lie.
-      classes: names of the classes in the order of the outputs; default: those of data, else "0", "1", ...
+      classes: names of the classes in the order of the outputs; default: those of data, else of the repository, else
+        "0", "1", ...
       **preparation: other fields of Preprocessing than the layout's: image_size, resize, mean, std, ...
     Returns:
       The number of parameters.
     Raises:
-      InputError: an unknown name, a file that does not fit (lists both sides), a directory that holds a run.
+      InputError: an unknown name, a repository that cannot be fetched, a file that does not fit (lists both sides), a
+        directory that holds a run.
     """
     workdir = local_path(workdir)
     if (workdir / "config.json").exists():
         raise InputError(f"{workdir} holds a run already. Give another --workdir.")
-    theirs = architecture
-    architecture, own = our_name(source, theirs)
-    layout, entries, options = find_layout(source, architecture, {**own, **(options or {})})
+    check_source(source)  # before anything is downloaded
+    published = find_published(file)
+    preparation = {**published.preparation, **{k: v for k, v in preparation.items() if v is not None}}
+    architecture, own = _our_architecture(source, architecture or published.architecture, file)
+    asked = {**own, **(options or {})}
+    layout, _, _ = find_layout(source, architecture, asked, where=f"{file}: " if published.architecture else "")
     prepared = _prepared(layout, preparation, architecture)
+    tensors = layout.prepare(read_tensors(published.file, key))
+    layout, entries, options = find_layout(source, architecture, {**layout.options_of(tensors), **asked})
     config = _config(layout.model or architecture, options, prepared, data, data_dir)
     validate(config)
-    tensors = layout.prepare(read_tensors(file, key))
     count = _count(tensors, layout, file)
     if data:
         setup = set_up(config)
         config, classes = setup.config, classes or setup.classes
-    classes = tuple(classes or map(str, range(count)))
-    if len(classes) != count:
-        raise InputError(f"{file} has {count} classes, but {len(classes)} are named{f' by {data}' if data else ''}.")
+    by = data if classes or data else "its config.json"
+    classes = _classes(classes or published.classes, count, file, by)
     shape = (*prepared.image_size, prepared.channels)
     model = make_model(config, shape, classes)
     variables = to_variables(entries, tensors, abstract_variables(model, shape), where=f"{file} as {architecture}")
-    if theirs != architecture:
-        words = "".join(f", {name}={value}" for name, value in own.items())
-        logger.warning(f"{source}'s {theirs} is {architecture}{words} here.")
     if layout.note:
         logger.warning(layout.note)
     _write(workdir, config, model, variables)
     mean, std = (np.full(prepared.channels, x, np.float32) for x in (prepared.mean, prepared.std))
     write_data(workdir, {"classes": list(classes), "shape": list(shape)})
     write_statistics(workdir, mean, std)
-    description = {"source": source, "file": str(file), **prepared._asdict()}
-    write_json(workdir / CONVERTED, description)
+    write_json(workdir / CONVERTED, {"source": source, **published.origin, **prepared._asdict()})
     return sum(x.size for x in jax.tree.leaves(variables["params"]))
 
 
@@ -113,6 +119,24 @@ def export(workdir, file, *, source="torchvision", checkpoint="best"):
     with replaced(file) as temporary:
         temporary.write_bytes(save(tensors))
     return len(tensors)
+
+
+def _our_architecture(source, theirs, file):
+    """Our name of the architecture and the options that theirs stands for."""
+    if not theirs:
+        raise InputError(f"{file} does not say which architecture its weights are for: name it, --architecture NAME.")
+    architecture, own = our_name(source, theirs)
+    if theirs != architecture:
+        words = "".join(f", {name}={value}" for name, value in own.items())
+        logger.warning(f"{source}'s {theirs} is {architecture}{words} here.")
+    return architecture, own
+
+
+def _classes(names, count, file, by):
+    names = tuple(names or map(str, range(count)))
+    if len(names) != count:
+        raise InputError(f"{file} has {count} classes, but {len(names)} are named{f' by {by}' if by else ''}.")
+    return names
 
 
 def _prepared(layout, preparation, architecture):

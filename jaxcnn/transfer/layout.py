@@ -42,6 +42,7 @@ class Layout(NamedTuple):
       prepare: f(tensors of a file) -> tensors under the names of the mapping, for files of an older layout and for
         parameters that ours lacks.
       complete: f(tensors of an export) -> the other tensors that their network loads.
+      options_of: f(tensors of a file) -> options of the architecture that show in which tensors there are.
       note: what a user must know who has a file of these names.
     """
 
@@ -52,6 +53,7 @@ class Layout(NamedTuple):
     model: str = ""
     prepare: Callable = dict
     complete: Callable = dict
+    options_of: Callable = lambda tensors: {}
     note: str = ""
 
 

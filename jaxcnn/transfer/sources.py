@@ -28,25 +28,33 @@ def our_name(source, architecture):
     return NAMES.get(source, {}).get(architecture, (architecture, {}))
 
 
-def find_layout(source, architecture, options):
+def check_source(source):
+    """Raises InputError where a source is neither the name of a library nor the .json file of a table."""
+    if not str(source).endswith(".json"):
+        with input_errors(""):
+            look_up(source, table=SOURCES, kind="source of weights")
+
+
+def find_layout(source, architecture, options, *, where=""):
     """How one source names an architecture: (layout, mapping under these options, the options with the layout's).
 
     Args:
       source: "torchvision", "timm", "caffe", or the .json file of a table, see `read_table`.
       architecture: a name of ours.
       options: of the architecture.
+      where: "FILE: ", where that says which architecture it is, for the error.
     Raises:
       InputError: an unknown source, or one without this architecture.
     """
     if str(source).endswith(".json"):
         found = _layout_of_table(source, architecture, options)
         return found, found.entries(), options
-    with input_errors(""):
-        layouts = look_up(source, table=SOURCES, kind="source of weights")
+    check_source(source)
+    layouts = SOURCES[source]
     found = [layout for name, layout in layouts.items() if architecture in (name, layout.model)]
     if not found:
         raise InputError(
-            f"{source} has no layout for {architecture!r} (weights under other names: --from TABLE.json); "
+            f"{where}{source} has no layout for {architecture!r} (weights under other names: --from TABLE.json); "
             f"{nearest(architecture, {*layouts, *NAMES[source]})}"
         )
     options = {**found[0].options, **options}

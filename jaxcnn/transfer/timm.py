@@ -1,6 +1,7 @@
-"""The names of timm's models: Inception-v4, Inception-ResNet-v2, and those that it shares with torchvision.
+"""The names of timm's models: Inception-v3 and -v4, Inception-ResNet-v2, and those that it shares with torchvision.
 
     ours                        theirs
+    inception_v3                the same, with torchvision's names; with or without its auxiliary head
     inception_v4                inception_v4: features.0 ... features.21, last_linear
     inception_resnet_v2         inception_resnet_v2: conv2d_1a ..., repeat.0 ..., classif (elsewhere last_linear)
     resnet18, resnet34,         resnet18, ..., densenet121, ..., with torchvision's names
@@ -16,11 +17,20 @@ from jaxcnn.architectures import inception_resnet, inception_v4
 from jaxcnn.transfer.inception import convolutions
 from jaxcnn.transfer.layout import HALF, IMAGENET_MEAN, IMAGENET_STD, Layout, Preprocessing
 from jaxcnn.transfer.mapping import POINTWISE, convolution, flatten, linear, renamed
-from jaxcnn.transfer.torchvision import RESNET_NAMES, VGG_NAMES, conv_norm, densenets, resnets, vgg_features, vggs
+from jaxcnn.transfer.torchvision import (
+    RESNET_NAMES,
+    VGG_NAMES,
+    conv_norm,
+    densenets,
+    inception_v3_layout,
+    resnets,
+    vgg_features,
+    vggs,
+)
 
 DEFAULT = Preprocessing((224, 224), 256, IMAGENET_MEAN, IMAGENET_STD, "bicubic")
 RESNET = DEFAULT._replace(resize=235)  # 224 / 0.95, rounded down
-INCEPTION_V4 = Preprocessing((299, 299), 341, HALF, HALF, "bicubic")  # 299 / 0.875
+INCEPTION = Preprocessing((299, 299), 341, HALF, HALF, "bicubic")  # 299 / 0.875
 INCEPTION_RESNET = Preprocessing((299, 299), 333, HALF, HALF, "bicubic")  # 299 / 0.8975
 
 INCEPTION_C = "branch0 branch1_0 branch1_1a branch1_1b branch2_0 branch2_1 branch2_2 branch2_3a branch2_3b branch3.1"
@@ -95,10 +105,11 @@ def vgg_entries(layers, *, batch_norm=False):
 
 NAMES = {**VGG_NAMES, **RESNET_NAMES}
 LAYOUTS = {
-    "inception_v4": Layout(inception_v4_entries, "last_linear.bias", INCEPTION_V4),
+    "inception_v4": Layout(inception_v4_entries, "last_linear.bias", INCEPTION),
     "inception_resnet_v2": Layout(
         inception_resnet_v2_entries, "classif.bias", INCEPTION_RESNET, prepare=inception_resnet_prepare
     ),
+    "inception_v3": inception_v3_layout(INCEPTION),
     **resnets(RESNET),
     **densenets(DEFAULT),
     **vggs(vgg_entries, "head.fc.bias", DEFAULT._replace(interpolation="bilinear")),

@@ -11,7 +11,7 @@
     alexnet_owt                alexnet
     densenet121, 169, 201, 161 the same; the names of the published files too, which write norm.1 for norm1
     densenet_40_12 ...         the same class for CIFAR: no norm0; norm5 or norm_final at the end
-    googlenet_bn, inception_v3 googlenet, inception_v3, with their auxiliary heads; without: auxiliary=False
+    googlenet_bn, inception_v3 googlenet, inception_v3, with their auxiliary heads, or without where the file has none
 
 The published googlenet and inception_v3 turn images that were normalised by ImageNet's mean and deviation back to
 mean 0.5, deviation 0.5: that is what is kept here.
@@ -205,6 +205,19 @@ def inception_v3_entries(*, auxiliary=True):
     return entries + linear("fc", "Logits")
 
 
+def inception_v3_layout(preprocessing):
+    """The layout of Inception-v3, whose average poolings count the padding here."""
+    return Layout(
+        inception_v3_entries, "fc.bias", preprocessing, options={"count_padding": True},
+        options_of=_auxiliary("AuxLogits.fc.weight"),
+    )  # fmt: skip
+
+
+def _auxiliary(name):
+    """Whether a file has the auxiliary heads, by one of their tensors: those for use only are published without."""
+    return lambda tensors: {"auxiliary": name in tensors}
+
+
 def resnets(preprocessing):
     """The layouts of the ResNets: blocks of two convolutions, and bottlenecks whose stride is in the 3x3 or the 1x1."""
     return {
@@ -278,6 +291,6 @@ LAYOUTS = {
     "alexnet_owt": Layout(alexnet_entries, "classifier.6.bias", IMAGENET),
     **densenets(IMAGENET),
     **densenets_cifar(),
-    "googlenet_bn": Layout(googlenet_entries, "fc.bias", GOOGLENET),
-    "inception_v3": Layout(inception_v3_entries, "fc.bias", INCEPTION, options={"count_padding": True}),
+    "googlenet_bn": Layout(googlenet_entries, "fc.bias", GOOGLENET, options_of=_auxiliary("aux1.fc1.weight")),
+    "inception_v3": inception_v3_layout(INCEPTION),
 }

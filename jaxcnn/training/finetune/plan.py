@@ -10,6 +10,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxcnn.analysis.equations import Program
 from jaxcnn.errors import InputError, input_errors, nearest
+from jaxcnn.files import local_path
 from jaxcnn.training.config import default_config
 from jaxcnn.training.rundir.about import read_data
 from jaxcnn.training.rundir.directory import read_config
@@ -51,6 +52,12 @@ def inherit(config):
     source = config.finetune.source
     if not source or (config.model.name and config.data.image_size):
         return
+    if not (local_path(source) / "config.json").is_file():
+        raise InputError(
+            f"config.finetune.source: {source} is not a run directory: it has no config.json. Give one; or fetch one "
+            f"that knows photographs, `jaxcnn convert --from timm hf-hub:timm/resnet18.a1_in1k --workdir {source}` "
+            "(docs/weights.md; needs the extra hub); or train from scratch: --config=configs/folder.py."
+        )
     theirs = read_config(source)
     if not config.model.name:
         options = {key: value for key, value in theirs.model.options.items() if key != "num_classes"}
