@@ -206,11 +206,41 @@ def _evaluate(arguments):
     print(f"{row['architecture']}, step {row['step']}, {row['split']}{other}: {scores}")
     if "bleu_signature" in row:
         print(shown(f"BLEU by sacrebleu, {row['bleu_signature']}"))
-    if "per_class" in row:
+    if "class_scores" in row:
+        _print_classes(row["class_scores"])
+    elif "per_class" in row:
         table(
             ("class", "accuracy"),
             [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
         )
+    if "calibration" in row:
+        from jaxcnn.visualize.reliability import calibration_words
+
+        fitted_here = row["split"] == "validation" and not other
+        for words in calibration_words(row["calibration"], split=row["split"], fitted_here=fitted_here):
+            print(words)
+
+
+def _print_classes(scores):
+    """The macro scores, and those of every class; its recall is its accuracy."""
+
+    def number(value, missing):
+        return missing if value is None else f"{value:.4f}"
+
+    macro = ("precision", "recall", "f1")
+    means = ", ".join(f"macro {'F1' if name == 'f1' else name} {number(scores[name], 'n/a')}" for name in macro)
+    print(f"balanced accuracy {number(scores['balanced_accuracy'], 'n/a')}, {means}")
+    lines = [
+        (
+            name,
+            str(own["n"]),
+            number(own["recall"], "no images"),
+            number(own["precision"], "never predicted"),
+            number(own["f1"], "n/a"),
+        )
+        for name, own in scores["by_class"].items()
+    ]
+    table(("class", "images", "accuracy (recall)", "precision", "F1"), lines)
 
 
 def _measure_samples(arguments):
