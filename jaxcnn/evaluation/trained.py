@@ -128,6 +128,13 @@ class Trained(Inference):
         """This network, for a use that needs class probabilities; errors of `needs`."""
         return self.needs(("probabilities",), "class probabilities: this is for classifiers")
 
+    def _temperature(self):
+        """The temperature that an evaluation of this checkpoint on the held-out part fitted and logged, or None."""
+        try:
+            return logged_temperature(read_evaluations(self.workdir), self.step)
+        except InputError:  # a log that cannot be read keeps nobody from evaluating, as one that cannot be written
+            return None
+
     def _descriptions(self, read):
         """What the task says of images, as `_read` gives them."""
         outputs = self.map(self.infer, np.stack([image for image, _ in read]))
@@ -205,7 +212,7 @@ class Trained(Inference):
         feed = Feed(opened.records, replicas, seed=0, resident=settings.resident, workers=settings.workers)
         options = {"batch_size": size, "deterministic": self.config.deterministic}
         fit = split == "validation" and not opened.row
-        temperature = None if fit else logged_temperature(read_evaluations(self.workdir), self.step)
+        temperature = None if fit else self._temperature()
         task = watched(task, temperature=temperature, fit=fit)
         (result,) = Evaluator(self.model, kind, task, feed, **options)(replicas.replicate(self.variables))
         found, rows = calibrated(result.rows, temperature)

@@ -3,7 +3,7 @@
 import math
 import os
 
-from jaxcnn.errors import InputError
+from jaxcnn.errors import InputError, how_to_install
 from jaxcnn.files import local_path
 from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.rundir.log import read_metrics
@@ -24,7 +24,7 @@ def history(runs):
     try:
         import pandas
     except ImportError as error:
-        raise InputError("jaxcnn.history needs pandas: pip install 'jaxcnn[pandas]', or pip install pandas.") from error
+        raise InputError(f"jaxcnn.history needs pandas: {how_to_install('pandas', 'pandas')}") from error
     found, first = [], ("run", "split", "step", "epoch")
     for name, path in named_runs([runs] if isinstance(runs, str | os.PathLike) else runs).items():
         read_config(path)

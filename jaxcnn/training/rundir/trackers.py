@@ -16,7 +16,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import hparams, scalar
 
-from jaxcnn.errors import InputError, look_up
+from jaxcnn.errors import InputError, how_to_install, look_up
 from jaxcnn.files import read_json, write_json
 from jaxcnn.training.config import flatten, to_json
 
@@ -221,10 +221,8 @@ def check_trackers(names):
         except ValueError as error:
             raise InputError(f"config.trackers: {error}") from error
         if name in LIBRARIES and importlib.util.find_spec(name) is None:
-            raise InputError(
-                f"config.trackers: {name} is not installed: pip install 'jaxcnn[{name}]', or pip install "
-                f"{LIBRARIES[name]}."
-            )
+            install = how_to_install(LIBRARIES[name], name)
+            raise InputError(f"config.trackers: {name} is not installed: {install}")
 
 
 def _known_id(workdir, name):
