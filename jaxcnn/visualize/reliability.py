@@ -44,17 +44,15 @@ def _draw_gaps(axes, one):
     centres, width = _places(len(one["images"]))
     confidence, accuracy = (100 * np.array(one[name], np.float64) for name in ("confidence", "accuracy"))
     there = np.isfinite(accuracy)
-    look = {"width": 0.92 * width, "linewidth": 0}
+    width *= 0.92
     for x, bar in zip(centres[there], accuracy[there], strict=True):
-        axes.bar(x, bar, color=TRAIN, alpha=0.85, gid="accuracy", **look)
-    axes.bar(
-        centres[there], (confidence - accuracy)[there], bottom=accuracy[there], color=HELD_OUT, alpha=0.3,
-        label="gap to the confidence", **look,
-    )  # fmt: skip
+        axes.bar(x, bar, width=width, color=TRAIN, alpha=0.85, linewidth=0, gid="accuracy")
+    gap, look = (confidence - accuracy)[there], {"facecolor": "none", "edgecolor": HELD_OUT, "hatch": "////"}
+    axes.bar(centres[there], gap, width=width, bottom=accuracy[there], linewidth=0.8, label="gap to confidence", **look)
     axes.plot([0, 100], [0, 100], color=QUIET, linewidth=1, linestyle="--", label="as sure as right")
     axes.set_xlim(0, 100)
     axes.set_ylim(0, 102)
-    axes.legend(fontsize=9, loc="upper left", frameon=False)
+    axes.legend(fontsize=9, loc="upper left", framealpha=0.85, edgecolor="none")
 
 
 def _draw_images(axes, images):
