@@ -22,9 +22,9 @@ from jaxcnn.progress import ProgressBar
 
 VERBS = (
     *("train", "evaluate", "predict", "summary", "frontier", "prepare", "report", "sweep"),
-    *("convert", "audit", "benchmark", "features", "neighbours", "probe", "verify", "identify", "generate"),
+    *("convert", "audit", "benchmark", "compare", "features", "neighbours", "probe", "verify", "identify", "generate"),
 )
-EVALUATION = {"architecture", "step", "split", "n", "loss", "top1", "top5", "per_class"}
+EVALUATION = {"architecture", "step", "split", "n", "loss", "top1", "top5", "per_class", "class_scores", "calibration"}
 
 USER = """
 import flax.linen as nn

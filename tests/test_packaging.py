@@ -29,7 +29,9 @@ def wanted(*extras):
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-3.12.lock"])
 def test_a_lock_pins_what_is_asked_for(lock):
     locked = pins(lock)
-    for requirement in wanted("sweeps", "vision", "detection", "captions", "test", "dev"):
+    for requirement in wanted(
+        "sweeps", "vision", "detection", "captions", "hub", "pandas", "wandb", "mlflow", "test", "dev"
+    ):
         pinned = locked[canonicalize_name(requirement.name)].specifier
         assert [s.operator for s in pinned] == ["=="]
         assert requirement.specifier.contains(next(iter(pinned)).version), requirement

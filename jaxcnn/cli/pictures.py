@@ -36,6 +36,7 @@ def add(verb):
     _add_tsne(of_split(kind(_tsne, "tsne", "a map of images by what a stage makes of them")))
     _add_latent(of_split(kind(_latent, "latent", "the code of an autoencoder, and walks between two images in it")))
     of_split(kind(_confusion, "confusion", "which class is taken for which"))
+    of_split(kind(_calibration, "calibration", "whether the network is right as often as it says"))
     mistakes = of_split(kind(_mistakes, "mistakes", "the wrong predictions that the network was surest of"))
     mistakes.add_argument("--limit", type=int, default=24, metavar="N", help="how many at most; default: 24")
     proposals = of_images(kind(_proposals, "proposals", "the regions that a detector proposes, the surest"))
@@ -289,16 +290,46 @@ def _confusion(arguments):
     import numpy as np
 
     from jaxcnn.evaluation.trained import Trained
-    from jaxcnn.training.rundir.evaluations import read_evaluations
     from jaxcnn.visualize.confusion import draw_confusion
 
     trained = Trained(arguments.workdir, arguments.checkpoint)
-    rows = read_evaluations(arguments.workdir)
-    logged = [r for r in rows if "confusion" in r and (r["step"], r["split"]) == (trained.step, arguments.split)]
-    details = logged[-1] if logged else trained.evaluate(arguments.split)[0].details
+    logged = _logged(trained, arguments.split, "confusion")
+    details = logged or trained.evaluate(arguments.split)[0].details
     if "confusion" not in details:
         raise InputError(f"the task of {arguments.workdir} counts no confusion matrix: nothing can be drawn.")
     return draw_confusion(np.array(details["confusion"]), trained.classes)
+
+
+def _logged(trained, split, key):
+    """The last logged evaluation of a checkpoint on a split that has a key, or None."""
+    from jaxcnn.training.rundir.evaluations import read_evaluations
+
+    rows = reversed(read_evaluations(trained.workdir))
+    return next((r for r in rows if key in r and (r["step"], r["split"]) == (trained.step, split)), None)
+
+
+def _calibration(arguments):
+    """Draws the reliability diagram of a split, before and after temperature scaling:
+
+      python -m jaxcnn visualize calibration --workdir RUN --split test --output calibration.png
+
+    The temperature is fitted on validation, and used on other splits. Validation and the split are evaluated first
+    where the run has not logged them for this checkpoint.
+    """
+    from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.reliability import draw_reliability
+
+    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities()
+    held_out = _logged(trained, "validation", "calibration") or trained.evaluate("validation")[1]
+    row = held_out if arguments.split == "validation" else _logged(trained, arguments.split, "calibration")
+    temperatures = [one and one.get("calibration", {}).get("temperature") for one in (row, held_out)]
+    if row is None or temperatures[0] != temperatures[1]:
+        _, row = trained.evaluate(arguments.split)
+    if "calibration" not in row:
+        raise InputError(f"{arguments.workdir} gives no class probabilities that are finite: nothing can be drawn.")
+    title = f"{trained.config.model.name}, step {trained.step}, {arguments.split}, n = {row['n']}"
+    accuracy = f", accuracy {100 * row['top1']:.2f} %" if "top1" in row else ""
+    return draw_reliability(row["calibration"], title=title + accuracy)
 
 
 def _mistakes(arguments):

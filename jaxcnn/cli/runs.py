@@ -1,10 +1,10 @@
-"""The verbs of one run: train, evaluate, predict, report."""
+"""The verbs of runs: train, evaluate, predict, report, compare."""
 
 import json
 import sys
 
 from jaxcnn.cli import samples
-from jaxcnn.cli.terminal import check_writable, counting, table, trusting
+from jaxcnn.cli.terminal import check_picture, check_writable, counting, table, trusting
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
@@ -26,6 +26,11 @@ def add(verb):
     )
     add = trusting(verb(_report, "report", "write report.html and curves.png of a run"))
     add.add_argument("--workdir", required=True, help="the run directory")
+    add = verb(_compare, "compare", "tabulate the final evaluations of runs and draw their curves over one another")
+    add.add_argument("workdir", nargs="+", metavar="RUN", help="run directories, of one kind of task")
+    words = "where to draw the curves; the suffix names the format; default: compare.png"
+    add.add_argument("--output", default="compare.png", metavar="FILE.png", help=words)
+    add.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_train(parser):
@@ -206,11 +211,41 @@ def _evaluate(arguments):
     print(f"{row['architecture']}, step {row['step']}, {row['split']}{other}: {scores}")
     if "bleu_signature" in row:
         print(shown(f"BLEU by sacrebleu, {row['bleu_signature']}"))
-    if "per_class" in row:
+    if "class_scores" in row:
+        _print_classes(row["class_scores"])
+    elif "per_class" in row:
         table(
             ("class", "accuracy"),
             [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
         )
+    if "calibration" in row:
+        from jaxcnn.visualize.reliability import calibration_words
+
+        fitted_here = row["split"] == "validation" and not other
+        for words in calibration_words(row["calibration"], split=row["split"], fitted_here=fitted_here):
+            print(words)
+
+
+def _print_classes(scores):
+    """The macro scores, and those of every class; its recall is its accuracy."""
+
+    def number(value, missing):
+        return missing if value is None else f"{value:.4f}"
+
+    macro = ("precision", "recall", "f1")
+    means = ", ".join(f"macro {'F1' if name == 'f1' else name} {number(scores[name], 'n/a')}" for name in macro)
+    print(f"balanced accuracy {number(scores['balanced_accuracy'], 'n/a')}, {means}")
+    lines = [
+        (
+            name,
+            str(own["n"]),
+            number(own["recall"], "no images"),
+            number(own["precision"], "never predicted"),
+            number(own["f1"], "n/a"),
+        )
+        for name, own in scores["by_class"].items()
+    ]
+    table(("class", "images", "accuracy (recall)", "precision", "F1"), lines)
 
 
 def _measure_samples(arguments):
@@ -358,3 +393,26 @@ def _report(arguments):
     from jaxcnn.visualize.collect import write_report
 
     print(write_report(arguments.workdir))
+
+
+def _compare(arguments):
+    """Tabulates the last test evaluation of each run (else its best held-out one), and draws their curves:
+
+      python -m jaxcnn compare runs/a runs/b --output compare.png
+
+    An accuracy has n and Wilson's 95 % interval, of these images under one network: not the spread over seeds, which a
+    study measures.
+    """
+    from jaxcnn.visualize.comparison import comparison_table, final_evaluations
+    from jaxcnn.visualize.figure import save_figure
+    from jaxcnn.visualize.run_curves import draw_runs, read_runs
+
+    check_picture(arguments.output)
+    runs, kind = read_runs(arguments.workdir)
+    found = final_evaluations(arguments.workdir, kind)
+    save_figure(draw_runs(runs, kind), arguments.output, description=" ".join(("jaxcnn compare", *runs)))
+    if arguments.json:
+        print(json.dumps({"runs": found, "curves": arguments.output}))
+        return
+    table(*comparison_table(found, kind))
+    print(arguments.output)

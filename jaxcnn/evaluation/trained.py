@@ -1,5 +1,6 @@
 """The trained network of a run directory: predictions and evaluations, without the training."""
 
+import dataclasses
 import logging
 import math
 import operator
@@ -13,6 +14,8 @@ from jaxcnn.data.fields import GEOMETRY
 from jaxcnn.data.fit import DataError, Target
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError
+from jaxcnn.evaluation.calibration import calibrated, logged_temperature, watched
+from jaxcnn.evaluation.class_scores import class_scores
 from jaxcnn.evaluation.inference import Inference
 from jaxcnn.evaluation.opened import open_data
 from jaxcnn.files import local_path
@@ -24,7 +27,7 @@ from jaxcnn.training.learning import make_about, make_kind, make_task
 from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.rundir.about import statistics_there
 from jaxcnn.training.rundir.code import warn_of_changed_code
-from jaxcnn.training.rundir.evaluations import log_evaluation
+from jaxcnn.training.rundir.evaluations import log_evaluation, read_evaluations
 from jaxcnn.training.rundir.network import read_network
 from jaxcnn.training.setup import make_loss
 
@@ -125,6 +128,13 @@ class Trained(Inference):
         """This network, for a use that needs class probabilities; errors of `needs`."""
         return self.needs(("probabilities",), "class probabilities: this is for classifiers")
 
+    def _temperature(self):
+        """The temperature that an evaluation of this checkpoint on the held-out part fitted and logged, or None."""
+        try:
+            return logged_temperature(read_evaluations(self.workdir), self.step)
+        except InputError:  # a log that cannot be read keeps nobody from evaluating, as one that cannot be written
+            return None
+
     def _descriptions(self, read):
         """What the task says of images, as `_read` gives them."""
         outputs = self.map(self.infer, np.stack([image for image, _ in read]))
@@ -187,6 +197,9 @@ class Trained(Inference):
     def evaluate(self, split, *, name="", data_dir=""):
         """Evaluates on "validation", "test" or "train" and logs the result in the run.
 
+        Of a classifier the dict also holds "class_scores", see `class_scores`, and "calibration", see `calibration`.
+        The temperature is fitted by an evaluation of the run's own validation split; those of other images use it.
+
         Args:
           split, name, data_dir: as in `open`.
         Returns:
@@ -198,8 +211,17 @@ class Trained(Inference):
         warn_of_changed_code(self.workdir, self.config, self._said)  # of its loss too
         feed = Feed(opened.records, replicas, seed=0, resident=settings.resident, workers=settings.workers)
         options = {"batch_size": size, "deterministic": self.config.deterministic}
+        fit = split == "validation" and not opened.row
+        temperature = None if fit else self._temperature()
+        task = watched(task, temperature=temperature, fit=fit)
         (result,) = Evaluator(self.model, kind, task, feed, **options)(replicas.replicate(self.variables))
+        found, rows = calibrated(result.rows, temperature)
+        result = dataclasses.replace(result, rows=rows)
         row = {**evaluation_row(self.config, self.step, split, result), **opened.row}
+        if np.shape(result.details.get("confusion")) == 2 * (len(self.classes),):
+            row["class_scores"] = class_scores(self.classes, result.details["confusion"])
+        if found:
+            row["calibration"] = found
         log_evaluation(self.workdir, {**printed(row), **row})
         return result, printed(row)
 

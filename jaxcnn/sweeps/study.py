@@ -182,6 +182,7 @@ def _digest(config):
     """
     defaults, own = (flatten(json.loads(to_json(c))) for c in (default_config(), config))
     own = {key: value for key, value in own.items() if key not in defaults or value != defaults[key]}
+    own.pop("trackers", None)  # whoever else is told of a run, it is the same run
     if code := code_digest(config):  # another version of the user's own network is another run
         own["code"] = code
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:10]

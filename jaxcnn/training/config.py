@@ -14,8 +14,9 @@ from jaxcnn import trust
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.shipped import shipped
 
-# What a resumed run may change: where the data lie and how many processes read them, never what is computed.
-FREE_KEYS = ("data.data_dir", "data.workers", "checkpoint.keep")
+# What a resumed run may change: where the data lie, how many processes read them and who is told of it, never what is
+# computed.
+FREE_KEYS = ("data.data_dir", "data.workers", "checkpoint.keep", "trackers")
 
 # Sections whose keys are the arguments of what is named beside them.
 OPTIONS = (
@@ -184,6 +185,7 @@ def default_config():
     )
     config.checkpoint = Config({"every": "1 epoch", "keep": 2})
     config.log_every = 50  # steps
+    config.trackers = ("tensorboard",)  # that get the rows of the log too: tensorboard, wandb, mlflow
     config.steps_per_call = 0  # steps in one compiled call; 0: 1 on CPU, elsewhere 20, or log_every where that is less
     config.parallel = "pmap"
     config.deterministic = False  # on a GPU: only deterministic kernels

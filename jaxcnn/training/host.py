@@ -41,7 +41,7 @@ class HostState:
 
     def __init__(self, setup, config, workdir, *, step):
         self.setup, self.config, self.workdir = setup, config, workdir
-        self.log = MetricsLog(workdir, step=step, active=jax.process_index() == 0)
+        self.log = MetricsLog(workdir, config, step=step, active=jax.process_index() == 0)
         self.plateau, self.patience, self.seconds, self.rows = Plateau(), Plateau(), 0.0, {}
         self.reopened, self.failure = False, None
         self.undefined, self.stored = setup.bare_task.undefined, setup.bare_task.stored
@@ -156,6 +156,7 @@ class HostState:
         more = {"final": True, "duration": self.config.duration, "look": self.looks() + 1}
         keep_rows(self.workdir, step, "test", result, self.stored)  # first: the row below says that all is there
         append_evaluation(self.workdir, {**printed(row), **more, **row})
+        self.log.final("test", step, result.values)
         return printed(row)
 
     def _epoch(self, step):

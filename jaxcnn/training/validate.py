@@ -11,6 +11,7 @@ from jaxcnn.operators import LOSSES
 from jaxcnn.training.config import default_config, flatten, is_option
 from jaxcnn.training.duration import duration_in_steps, parse_duration
 from jaxcnn.training.optimizer import OPTIMIZERS
+from jaxcnn.training.rundir.trackers import check_trackers
 from jaxcnn.training.schedule import SCHEDULES
 
 CHOICES = {
@@ -75,7 +76,14 @@ RANGES = {
 OPEN_RANGES = ("model.dropout", "optimizer.momentum", "optimizer.second_moment", "optimizer.ema")
 
 DURATIONS = ("duration", "schedule.warmup", "evaluation.every", "checkpoint.every")
-PATTERNS = ("finetune.head", "finetune.freeze", "finetune.drop", "augment.without", "metrics")  # tuples of strings
+PATTERNS = (
+    "finetune.head",
+    "finetune.freeze",
+    "finetune.drop",
+    "augment.without",
+    "metrics",
+    "trackers",
+)  # tuples of strings
 
 
 def validate(config):
@@ -96,6 +104,7 @@ def validate(config):
     for name in config.metrics:
         with input_errors("config.metrics"):
             trust.check_name(name, {}, kind="metric")
+    check_trackers(config.trackers)
     _validate_durations(config, flat)
     if config.optimizer.name != "sgd" and config.optimizer.nesterov:
         raise InputError(f"config.optimizer.nesterov is for sgd, not for {config.optimizer.name}.")

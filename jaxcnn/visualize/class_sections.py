@@ -1,13 +1,15 @@
-"""The sections of a report that a classifier alone has: predictions, confusion, accuracy by class."""
+"""The sections of a report that a classifier alone has: predictions, confusion, scores by class, calibration."""
 
 import math
 
 import numpy as np
 
+from jaxcnn.evaluation.class_scores import class_scores
 from jaxcnn.visualize import page
 from jaxcnn.visualize.confusion import draw_confusion, most_confused
 from jaxcnn.visualize.examples import class_name, example_grids
 from jaxcnn.visualize.history import number
+from jaxcnn.visualize.reliability import calibration_words, draw_reliability
 
 LOWEST_CLASSES = 40
 
@@ -49,6 +51,7 @@ def per_class(run):
         words,
         page.element("div", *lowest, class_="bars"),
         page.details(f"The other {len(rest)} classes", others) if rest else None,
+        _scores(run),
     )
 
 
@@ -65,4 +68,43 @@ def _class_accuracies(run):
     return scored.get("split"), [(name, number(found, name), "") for name in found]
 
 
-SECTIONS = (("Predictions", predictions), ("Confusion", confusion), ("Accuracy by class", per_class))
+def _scores(run):
+    """Balanced accuracy, precision, recall and F1 of the confusion matrix; None where none was counted."""
+    if run.confusion is None or not run.classes:
+        return None
+    found = class_scores(run.classes, run.confusion)
+    macro = (f"{name} {page.percent(found[key])}" for name, key in MACRO.items())
+    words = f"{', '.join(macro)}: plain means over the classes, on {run.confusion_split}."
+    columns = tuple(MACRO.values())[1:]
+    lines = [
+        (name, page.whole(own["n"]), *(page.percent(own[key]) for key in columns))
+        for name, own in found["by_class"].items()
+    ]
+    header = ("class", "images", *columns[:2], "F1")
+    table = page.table(header, lines, numeric=range(1, len(header)))
+    return page.join(page.element("p", words), page.details("Precision, recall and F1 of every class", table))
+
+
+def calibration(run):
+    """The reliability diagram and the errors in words; None where no probabilities were seen."""
+    if run.calibration is None:
+        return None
+    split, found, fitted_here = run.calibration
+    title = f"{run.name}, {split}, n = {sum(found['images'])}"
+    drawn = page.figure(draw_reliability(found, title=title), f"Reliability diagram on {split}")
+    words = (page.element("p", text) for text in calibration_words(found, split=split, fitted_here=fitted_here))
+    return page.join(drawn, *words)
+
+
+MACRO = {
+    "Balanced accuracy": "balanced_accuracy",
+    "macro precision": "precision",
+    "macro recall": "recall",
+    "macro F1": "f1",
+}
+SECTIONS = (
+    ("Predictions", predictions),
+    ("Confusion", confusion),
+    ("Accuracy by class", per_class),
+    ("Calibration", calibration),
+)

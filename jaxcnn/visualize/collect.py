@@ -5,6 +5,8 @@ from PIL import Image, UnidentifiedImageError
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError
+from jaxcnn.evaluation.calibration import calibration_of
+from jaxcnn.evaluation.class_scores import class_scores
 from jaxcnn.evaluation.detected import detected_examples
 from jaxcnn.evaluation.latent import choose_pairs, latent_of, pca_beside, walk
 from jaxcnn.evaluation.restored import restored_examples
@@ -63,12 +65,13 @@ def write_report(workdir):
         config=config.to_dict(),
         environment=last_start(workdir) or {},
         rows=rows,
-        evaluations=[{k: v for k, v in row.items() if k != "confusion"} for row in evaluations],
+        evaluations=[_evaluation(row, classes) for row in evaluations],
         classes=classes,
         confusion=np.array(counted["confusion"]) if counted else None,
         confusion_split=counted["split"] if counted else "",
         checkpoint_step=step,
         parameters=parameters,
+        calibration=_calibration(evaluations, step, shown.get("examples")),
         pictures=tuple(_picture(file) for file in sorted((workdir / PICTURES).glob("*.png"))),
         left_out=left_out,
         task=task,
@@ -81,6 +84,25 @@ def write_report(workdir):
     write_text(path, run_report(report))
     draw_curves(rows, kind=kind, path=workdir / "curves.png")
     return path
+
+
+def _evaluation(row, classes):
+    """A row of evaluations.jsonl without its matrix, whose scores take its place."""
+    confusion = row.get("confusion")
+    scores = {"class_scores": class_scores(classes, confusion)} if np.shape(confusion) == 2 * (len(classes),) else {}
+    return {**{k: v for k, v in row.items() if k != "confusion"}, **scores}
+
+
+def _calibration(evaluations, step, examples):
+    """`RunReport.calibration` as the last evaluation of the checkpoint has it, else of the examples; or None."""
+    for row in reversed(evaluations):
+        if row.get("calibration") and row.get("step") == step:
+            return row["split"], row["calibration"], row["split"] == "validation"
+    if not examples:
+        return None
+    logits = np.log(np.maximum([one.probabilities for one in examples], np.finfo(np.float32).tiny))
+    found = calibration_of(logits, [one.label for one in examples])
+    return found and ("validation", found, True)
 
 
 def _picture(file):

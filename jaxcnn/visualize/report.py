@@ -34,6 +34,12 @@ __all__ = ["Example", "Picture", "RunReport", "run_report"]
 
 LAST_ROWS = 12
 COLUMNS = {"top1": "top-1", "top5": "top-5"}  # of measures whose column has another name than their key
+CLASS_COLUMNS = {
+    "balanced accuracy": ("class_scores", "balanced_accuracy"),
+    "macro F1": ("class_scores", "f1"),
+    "ECE": ("calibration", "ece"),
+    "ECE, scaled": ("calibration", "scaled", "ece"),
+}  # of the table of evaluations: where the number lies in a row
 
 
 class Picture(NamedTuple):
@@ -56,6 +62,8 @@ class RunReport:
       classes: their names.
       confusion: (K, K), a row a true class, counted on `confusion_split`; None where none was counted.
       examples: images with their predictions; of a classifier.
+      calibration: (split, `jaxcnn.evaluation.calibration.calibration` of images of it, whether the temperature was
+        fitted on these), of a classifier, or None.
       checkpoint_step: of the checkpoint whose network the report shows.
       parameters: the number of trained parameters; left out where None.
       pictures: those that were drawn of the run.
@@ -82,6 +90,7 @@ class RunReport:
     examples: list[Example]
     checkpoint_step: int
     parameters: int | None = None
+    calibration: tuple[str, dict, bool] | None = None
     pictures: tuple[Picture, ...] = ()
     left_out: tuple[str, ...] = ()
     task: str = "classification"
@@ -298,16 +307,25 @@ def _evaluations(run):
     if not run.evaluations:
         return None
     names = measures_of(run.evaluations, run.kind)
-    header = ("architecture", "split", "step", "n", *map(_column, names))
+    more = [(name, path) for name, path in CLASS_COLUMNS.items() if any(_at(row, path) for row in run.evaluations)]
+    header = ("architecture", "split", "step", "n", *map(_column, names), *(name for name, _ in more))
     lines = [
         (
             *(row.get(key) for key in ("architecture", "split", "step")),
             page.whole(row.get("n")),
             *(page.measured(row.get(name), run.kind.measures[name]) for name in names),
+            *(page.percent(_at(row, path)) for _, path in more),
         )
         for row in run.evaluations
     ]
     return page.table(header, lines, numeric=range(2, len(header)))
+
+
+def _at(row, path):
+    """The number at the end of the keys of a path; None where one is missing."""
+    for key in path:
+        row = row.get(key) if isinstance(row, dict) else None
+    return row
 
 
 def _pictures(run):

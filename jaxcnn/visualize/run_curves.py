@@ -6,11 +6,11 @@ import matplotlib
 import numpy as np
 
 from jaxcnn.errors import InputError
-from jaxcnn.files import local_path
 from jaxcnn.names import shown
 from jaxcnn.tasks import CLASSIFICATION, Kind
 from jaxcnn.training.rundir.about import measures_there
 from jaxcnn.training.rundir.directory import read_config
+from jaxcnn.training.rundir.frame import named_runs
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.curves import panel_of
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, log_scale, new_figure, plain_axes
@@ -28,20 +28,19 @@ def read_runs(workdirs):
     Raises:
       InputError: not a run directory, a run without a logged step, or runs that are measured by different things.
     """
-    paths = [local_path(workdir) for workdir in workdirs]
-    names = [path.resolve().name for path in paths]
-    runs, kinds = {}, []
-    for path, name in zip(paths, names, strict=True):
+    paths, runs, kinds = named_runs(workdirs), {}, []
+    first = next(iter(paths.values()))
+    for name, path in paths.items():
         read_config(path)
         rows = read_metrics(path)
         if not any("split" in row for row in rows):
             raise InputError(f"{path} has no curves: its metrics.jsonl holds no step.")
-        runs[name if names.count(name) == 1 else str(path)] = rows
+        runs[name] = rows
         task, *kind = measures_there(path)
         kinds.append(Kind(*kind, create=None))
         if kinds[-1] != kinds[0]:
             raise InputError(
-                f"{path}, a run of task {task}, is measured by other things than {paths[0]}: their curves cannot be "
+                f"{path}, a run of task {task}, is measured by other things than {first}: their curves cannot be "
                 "compared. Draw them one task at a time."
             )
     return runs, kinds[0]

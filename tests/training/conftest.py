@@ -1,5 +1,6 @@
 """Runs that are broken off: in this process by a signal, or as processes of their own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 
 import jaxcnn
 from jaxcnn.training.config import to_json
+from jaxcnn.training.rundir.evaluations import read_evaluations
 
 
 @pytest.fixture
@@ -83,3 +85,36 @@ def cli(tmp_path):
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def tracked_by(tiny_config, tmp_path_factory):
+    """f(trackers): the directory of a run of 10 steps that was then extended to 20, with these trackers."""
+
+    def run(names):
+        workdir = tmp_path_factory.mktemp("tracked") / "mine"
+        for steps in (10, 20):
+            config = tiny_config({"duration": f"{steps} steps", "trackers": names, "log_every": 5})
+            jaxcnn.train(config, workdir, quiet=True, extend=steps == 20)
+        return workdir
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def rows_of():
+    """f(workdir): {("train/loss", step): value} of metrics.jsonl and of the looks at test of such a run."""
+
+    def read(workdir):
+        rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+        rows = [row for row in rows if "split" in row]
+        tests = [{k: row[k] for k in ("split", "step", "loss", "top1", "top5")} for row in read_evaluations(workdir)]
+        assert len(rows) == 6 and len(tests) == 2
+        return {
+            (f"{row['split']}/{name}", row["step"]): value
+            for row in (*rows, *tests)
+            for name, value in row.items()
+            if isinstance(value, float) and name != "epoch"
+        }
+
+    return read

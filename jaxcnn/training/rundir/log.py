@@ -1,38 +1,37 @@
-"""Where the numbers of a run go: metrics.jsonl, TensorBoard events, and a progress bar or plain lines."""
+"""Where the numbers of a run go: metrics.jsonl, the trackers of its config, and a progress bar or plain lines."""
 
 import contextlib
 import json
 import math
-import os
-import socket
-import time
-
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.record_writer import RecordWriter
-from tensorboardX.summary import scalar
 
 from jaxcnn.files import write_text
 from jaxcnn.progress import ProgressBar
 from jaxcnn.training.rundir.evaluations import read_rows
+from jaxcnn.training.rundir.trackers import open_trackers
 
 
 class MetricsLog:
-    """metrics.jsonl and TensorBoard events of one run; a process that is not the first writes nothing.
+    """metrics.jsonl of one run, and the trackers that config.trackers names; only the first process writes.
 
     Args:
       workdir: the run directory.
+      config: of the run.
       step: rows after this step (of a run that was killed past its last checkpoint) are dropped.
       active: False in all processes but one.
     """
 
-    def __init__(self, workdir, *, step, active=True):
+    def __init__(self, workdir, config, *, step, active=True):
         self.path, self.active = workdir / "metrics.jsonl", active
         if not active:
             return
         rows = [row for row in read_metrics(workdir) if row.get("step", 0) <= step]
         write_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))
         self.file = self.path.open("a", buffering=1, encoding="utf-8")
-        self.board = _Board(workdir / "tensorboard", step=step + 1)
+        try:
+            self.trackers = open_trackers(config.trackers, workdir, config, step=step + 1)
+        except BaseException:
+            self.file.close()
+            raise
 
     def write(self, row):
         """Adds a row; a number that is not finite is written as null beside its name in "not_finite"."""
@@ -42,47 +41,26 @@ class MetricsLog:
         clean = {k: (None if k in bad else v) for k, v in row.items()}
         self.file.write(json.dumps(clean | ({"not_finite": bad} if bad else {})) + "\n")
         if "split" in row:
-            for name, value in clean.items():
-                if isinstance(value, float) and name != "epoch":
-                    self.board.scalar(f"{row['split']}/{name}", value, step=row["step"])
+            self._track("write", row["split"], row["step"], {k: v for k, v in clean.items() if k != "epoch"})
+
+    def final(self, split, step, values):
+        """Gives trackers the last evaluation, {measure: float or None}; evaluations.jsonl holds it."""
+        if self.active:
+            self._track("final", split, step, values)
+
+    def _track(self, method, split, step, values):
+        found = {f"{split}/{name}": value for name, value in values.items() if isinstance(value, float)}
+        numbers = {name: value for name, value in found.items() if math.isfinite(value)}
+        for tracker in self.trackers:
+            getattr(tracker, method)(step, numbers)
 
     def close(self):
-        """Flushes both files."""
+        """Flushes the file, and ends the trackers."""
         if self.active:
             with contextlib.suppress(OSError):  # the disk is full: `write` has said so
                 self.file.close()
-            self.board.close()
-
-
-class _Board:
-    """TensorBoard events of one start of a run; those of earlier starts from `step` on are hidden.
-
-    tensorboardX's own SummaryWriter hands them to a thread, which a full disk ends, and the run then waits for it.
-    """
-
-    FLUSH_SECONDS = 10
-
-    def __init__(self, folder, *, step):
-        folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{step}"
-        self.writer = RecordWriter(str(folder / name))
-        self.flushed = time.monotonic()
-        self._write(Event(file_version="brain.Event:2"))
-        self._write(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
-
-    def scalar(self, name, value, *, step):
-        self._write(Event(step=step, summary=scalar(name, value)))
-
-    def _write(self, event):
-        event.wall_time = time.time()
-        self.writer.write(event.SerializeToString())
-        if time.monotonic() - self.flushed > self.FLUSH_SECONDS:
-            self.writer.flush()
-            self.flushed = time.monotonic()
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self.writer.close()
+            for tracker in self.trackers:
+                tracker.close()
 
 
 def read_metrics(workdir):
