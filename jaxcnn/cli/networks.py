@@ -4,6 +4,7 @@ import json
 
 from jaxcnn.cli.terminal import counting, trusting
 from jaxcnn.errors import InputError
+from jaxcnn.names import shown
 
 
 def add(verb):
@@ -211,7 +212,7 @@ def _convert(arguments):
     trained = Trained(arguments.workdir)
     print(f"{arguments.architecture or trained.config.model.name}: {count:,} parameters in {arguments.workdir}")
     print(f"images: {_preparation(trained)}")
-    first, last = trained.classes[0], trained.classes[-1]
+    first, last = shown(trained.classes[0]), shown(trained.classes[-1])
     print(f"classes: {len(trained.classes):,}, {first} ... {last}")
 
 

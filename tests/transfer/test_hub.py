@@ -68,17 +68,18 @@ def put(hub, small, config=SMALL, name="owner/small", **files):
 
 
 def test_a_repository_says_how_it_is_used(hub, small, tmp_path, capsys):
-    commit = put(hub, small, {**SMALL, "label_names": list("abcdefghij")})
+    names = (*"abcdefghi", "j\x1b[2J")  # which would clear a terminal
+    commit = put(hub, small, {**SMALL, "label_names": names})
     where = tmp_path / "run"
     assert cli.main(["convert", "--from", "torchvision", "hf-hub:owner/small", "--workdir", str(where)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"resnet20: 269,722 parameters in {where}",
         "images: short side to 25, bicubic, then 24x24 from the centre; mean 0.485 0.456 0.406, "
         "deviation 0.229 0.224 0.225",
-        "classes: 10, a ... j",
+        r"classes: 10, a ... j\x1b[2J",
     ]
     network = Trained(where)
-    assert network.classes == tuple("abcdefghij") and network.shape == (24, 24, 3)
+    assert network.classes == names and network.shape == (24, 24, 3)
     np.testing.assert_array_equal(network.variables["params"]["fc"]["kernel"], small[0]["linear.weight"].T)
     record = json.loads((where / "preprocessing.json").read_text())
     assert (record["file"], record["commit"], record["resize"]) == ("hf-hub:owner/small", commit, 25)
