@@ -117,7 +117,9 @@ def test_what_is_wrong_with_a_file_is_said(config_file, tmp_path):
     assert "name a config" in refused(load_config, [])
     assert "'mine.py'" in refused(load_config, [config_file().replace("mine", "min")])
     assert "min.py" in refused(load_config, ["--config.seed=1", config_file().replace("mine", "min")][::-1])
-    assert "by their names: --config=digits_lenet5" in refused(load_config, ["--config=configs_elsewhere/digits_lenet5.py"])
+    assert "by their names: --config=digits_lenet5" in refused(
+        load_config, ["--config=configs_elsewhere/digits_lenet5.py"]
+    )
     assert "batch_size" in refused(load_config, [config_file("config.batch_size = 'many'")])
     assert "line 7" in refused(load_config, [config_file("config.batch_size = = 3")])
     (tmp_path / "mine.py").write_text("def get_confg(): pass")
