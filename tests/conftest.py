@@ -5,9 +5,7 @@ import os
 import pathlib
 import sys
 
-# Most of the suite's time is XLA's, for programs that run for a moment: they are compiled without LLVM's optimisation,
-# in three quarters of the time. `.ci/run heavy` and `.ci/run newest` set XLA_FLAGS, and compile as a run does.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0")
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 
 import jax
 import numpy as np

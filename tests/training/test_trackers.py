@@ -63,13 +63,14 @@ def test_a_tracker_that_fails_ends_nothing(tiny_config, tmp_path, monkeypatch, c
             Failing.rows += 1
             raise ConnectionError("the server is gone")
 
-    monkeypatch.setitem(trackers.TRACKERS, "wandb", Failing)
-    config = tiny_config({"duration": "4 steps", "trackers": ("wandb",), "log_every": 2})
+    monkeypatch.setitem(trackers.TRACKERS, "numpy", Failing)
+    monkeypatch.setitem(trackers.LIBRARIES, "numpy", "numpy")  # it is installed
+    config = tiny_config({"duration": "4 steps", "trackers": ("numpy",), "log_every": 2})
     result = jaxcnn.train(config, tmp_path / "run", quiet=True, devices=one_device)
     assert result.step == 4 and result.test and Failing.rows == 1
-    assert caplog.messages == ["wandb got no more rows of this run, which metrics.jsonl has: the server is gone"]
+    assert caplog.messages == ["numpy got no more rows of this run, which metrics.jsonl has: the server is gone"]
     assert not (tmp_path / "run" / "tensorboard").exists()
-    with pytest.raises(InputError, match=r"wandb could not begin the run of .*refused: nobody is logged in\. Leave it"):
+    with pytest.raises(InputError, match=r"numpy could not begin the run of .*refused: nobody is logged in\. Leave it"):
         jaxcnn.train(config, tmp_path / "refused", quiet=True, devices=one_device)
     config.trackers = ()  # a resumed run may have others
     assert jaxcnn.train(config, tmp_path / "refused", quiet=True, devices=one_device).step == 4
