@@ -32,6 +32,7 @@ def _files(folder):
     if (ROOT / "pyproject.toml").is_file():
         paths = list((ROOT / folder).glob("*.py"))
     else:
-        files = importlib.metadata.files("jaxcnn") or ()
+        found = importlib.metadata.distributions(name="jaxcnn")  # none where it was merely copied
+        files = next((one.files or () for one in found), ())
         paths = [file.locate() for file in files if file.parent.parts[-3:] == (*INSTALLED, folder)]
     return {path.stem: pathlib.Path(path) for path in paths if path.suffix == ".py" and not path.stem.startswith("_")}

@@ -9,8 +9,9 @@
     decoder        units              4 * units * (embedding + c + units + 1)
     of_state       embedding          (units + 1) * embedding
     of_context     embedding          c * embedding
-                                      c is 2 larger in attend, decoder and of_context with coordinates
     output         num_classes + 1    (embedding + 1) * (num_classes + 1)
+
+With coordinates c is 2 larger in attend, decoder and of_context.
 
 It is the paper's soft attention: a mean of the places weighted by the state of the cell (eq. 4 to 6 and 13), times the
 gate (section 4.2.1), goes into the cell and, with the token before, into the output (eq. 7). The paper's trunk is

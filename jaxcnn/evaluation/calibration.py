@@ -130,7 +130,7 @@ def watched(task, *, temperature=None, fit=False):
     Args:
       task: a Task.
       temperature: by which the logits are divided too, or None.
-      fit: keep the logits, on which one is fitted.
+      fit: keep the logits, on which one is fitted, in place of both.
     """
     return task._replace(score=functools.partial(_score, task, temperature, fit))
 
@@ -140,11 +140,13 @@ def _score(task, temperature, fit, outputs, batch):
     if not ({"logits", "probabilities"} <= outputs.keys() and "label" in batch):
         return scores
     logits, labels = outputs["logits"], batch["label"]
-    rows = {"there": batch["mask"] > 0, **_named("plain", believed(logits, labels))}
-    if temperature:
-        rows |= _named("scaled", believed(logits, labels, temperature))
+    rows = {"there": batch["mask"] > 0}
     if fit:
         rows |= {"logits": logits, "label": labels}
+    else:
+        rows |= _named("plain", believed(logits, labels))
+        if temperature:
+            rows |= _named("scaled", believed(logits, labels, temperature))
     return scores._replace(rows={**scores.rows, **{ROW + name: row for name, row in rows.items()}})
 
 

@@ -40,6 +40,12 @@ def class_scores(classes, confusion):
     }
 
 
+def scores_of(classes, found):
+    """{"class_scores": `class_scores`} of an evaluation that counted a (K, K) "confusion", else {}."""
+    confusion = found.get("confusion")
+    return {"class_scores": class_scores(classes, confusion)} if np.shape(confusion) == 2 * (len(classes),) else {}
+
+
 def _divided(one, other):
     return np.divide(one, other, out=np.full(len(one), np.nan), where=other > 0)
 

@@ -15,7 +15,7 @@ from jaxcnn.data.fit import DataError, Target
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError
 from jaxcnn.evaluation.calibration import calibrated, logged_temperature, watched
-from jaxcnn.evaluation.class_scores import class_scores
+from jaxcnn.evaluation.class_scores import scores_of
 from jaxcnn.evaluation.inference import Inference
 from jaxcnn.evaluation.opened import open_data
 from jaxcnn.files import local_path
@@ -218,8 +218,7 @@ class Trained(Inference):
         found, rows = calibrated(result.rows, temperature)
         result = dataclasses.replace(result, rows=rows)
         row = {**evaluation_row(self.config, self.step, split, result), **opened.row}
-        if np.shape(result.details.get("confusion")) == 2 * (len(self.classes),):
-            row["class_scores"] = class_scores(self.classes, result.details["confusion"])
+        row |= scores_of(self.classes, result.details)
         if found:
             row["calibration"] = found
         log_evaluation(self.workdir, {**printed(row), **row})

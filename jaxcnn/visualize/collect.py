@@ -6,7 +6,7 @@ from PIL import Image, UnidentifiedImageError
 from jaxcnn import trust
 from jaxcnn.errors import InputError
 from jaxcnn.evaluation.calibration import calibration_of
-from jaxcnn.evaluation.class_scores import class_scores
+from jaxcnn.evaluation.class_scores import scores_of
 from jaxcnn.evaluation.detected import detected_examples
 from jaxcnn.evaluation.latent import choose_pairs, latent_of, pca_beside, walk
 from jaxcnn.evaluation.restored import restored_examples
@@ -88,9 +88,7 @@ def write_report(workdir):
 
 def _evaluation(row, classes):
     """A row of evaluations.jsonl without its matrix, whose scores take its place."""
-    confusion = row.get("confusion")
-    scores = {"class_scores": class_scores(classes, confusion)} if np.shape(confusion) == 2 * (len(classes),) else {}
-    return {**{k: v for k, v in row.items() if k != "confusion"}, **scores}
+    return {**{k: v for k, v in row.items() if k != "confusion"}, **scores_of(classes, row)}
 
 
 def _calibration(evaluations, step, examples):

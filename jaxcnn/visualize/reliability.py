@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxcnn.evaluation.calibration import TEMPERATURES
 from jaxcnn.quantity import decimal, percent, whole
 from jaxcnn.visualize.figure import HELD_OUT, QUIET, TRAIN, literal, new_figure, plain_axes, save_figure
 
@@ -82,6 +83,7 @@ def calibration_words(found, *, split, fitted_here):
             f"negative log likelihood {decimal(scaled['nll'])}."
         )
     elif fitted_here:
-        yield "No temperature between 0.01 and 100 gives these images a lowest negative log likelihood."
+        low, high = TEMPERATURES
+        yield f"No temperature between {low:g} and {high:g} gives these images a lowest negative log likelihood."
     else:
         yield "The temperature is fitted by evaluate --split validation, and then used on other images."

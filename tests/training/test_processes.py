@@ -91,8 +91,7 @@ def test_two_more_processes_in_the_directory_are_both_refused(stateful_config, t
     assert all(f"another run is at work in {tmp_path / 'pair'} (process {first[0].pid} on" in text for _, text in ends)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("dead", [0, 1])
+@pytest.mark.parametrize("dead", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_where_one_process_is_killed_the_other_says_so_and_ends(dead, stateful_config, tmp_path, pair):
     processes = pair(stateful_config({**FEW_EVENTS, "duration": "4000 steps"}), tmp_path / "pair")
     next(line for line in processes[0].stderr if line.startswith("step "))

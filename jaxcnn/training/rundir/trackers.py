@@ -91,8 +91,7 @@ class WandB:
     def write(self, step, values):
         self.run.log({"step": step, **values})
 
-    def final(self, step, values):
-        self.write(step, values)
+    final = write
 
     def close(self):
         self.run.finish()
@@ -144,8 +143,7 @@ class MLflow:
         now = round(1000 * time.time())
         self.client.log_batch(self.id, metrics=[self.metric(name, v, now, step) for name, v in values.items()])
 
-    def final(self, step, values):
-        self.write(step, values)
+    final = write
 
     def close(self):
         self.client.set_terminated(self.id)
