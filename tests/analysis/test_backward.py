@@ -164,7 +164,9 @@ NETWORKS = {  # of the deepest ones a part: they compile for a minute
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name == "googlenet_small" else name for name in NETWORKS]
+)
 def test_with_the_rule_gradient_it_is_the_gradient(name):
     model, shape, stage = NETWORKS[name]
     generator = np.random.default_rng(3)

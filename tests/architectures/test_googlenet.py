@@ -347,6 +347,7 @@ def check_gradients(name, size, draw, **options):
     return gradients
 
 
+@pytest.mark.long
 def test_every_parameter_gets_a_gradient(draw, monkeypatch):
     monkeypatch.setattr(googlenet, "TABLE_1", NARROW)
     check_gradients("googlenet_small", (32, 32, 3), draw)

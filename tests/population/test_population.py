@@ -159,7 +159,9 @@ def terminate():
     signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize(("how", "error", "start"), [(terminate, Preempted, 7), (kill, Killed, 5)])
+@pytest.mark.parametrize(
+    ("how", "error", "start"), [(terminate, Preempted, 7), pytest.param(kill, Killed, 5, marks=pytest.mark.long)]
+)
 def test_broken_off_and_started_again_it_ends_with_the_same_bits(
     how, error, start, together, configs, tmp_path, end_at, rows, assert_same_bits
 ):

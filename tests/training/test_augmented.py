@@ -106,7 +106,7 @@ def test_images_of_several_sizes_are_not_resident_and_cropped(tiny_config, tmp_p
         set_up(tiny_config({**changes, "augment.crop": "resized", "data.resident": "yes"}))
 
 
-@pytest.mark.parametrize("resident", ["yes", "no"])
+@pytest.mark.parametrize("resident", ["yes", pytest.param("no", marks=pytest.mark.long)])
 def test_a_run_with_crops_learns_and_its_network_opens(resident, colours, tmp_path, one_device):
     changes = {"augment.crop": "resized", "augment.crop_area": (0.5, 1.0), "data.resident": resident}
     config = colours({**changes, "duration": "4 steps", "evaluation.every": "4 steps", "checkpoint.every": "4 steps"})

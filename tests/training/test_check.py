@@ -63,6 +63,7 @@ def test_resnet_starts_at_chance(resnet):
     assert resnet[0] is True
 
 
+@pytest.mark.long
 def test_augmentation_sampler_dropout_and_smoothing_do_not_count(tiny_config):
     config = tiny_config({"augment.pad_crop": 4, "augment.flip": True, "loss.label_smoothing": 0.5})
     config.model.options.update({"widths": (16,), "hidden": (64,)})

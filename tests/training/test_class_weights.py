@@ -20,7 +20,9 @@ def test_balanced_weights_are_scikit_learns():
     assert found[3] == 0 and found.dtype == np.float32
 
 
-@pytest.mark.parametrize("weights, smoothing", [("balanced", 0.0), ({"3": 30.0, "5": 0.5}, 0.2)])
+@pytest.mark.parametrize(
+    "weights, smoothing", [("balanced", 0.0), pytest.param({"3": 30.0, "5": 0.5}, 0.2, marks=pytest.mark.long)]
+)
 def test_the_loss_is_the_weighted_mean_of_the_batch(weights, smoothing, tiny_config, tmp_path, one_device, rows):
     changes = {**THINNED, "task.options": {"class_weights": weights}, "loss.label_smoothing": smoothing}
     config = tiny_config(changes | {"evaluation.every": "1 steps", "checkpoint.every": "1 steps"})

@@ -134,6 +134,7 @@ def config(tiny_config):
     return make
 
 
+@pytest.mark.long
 def test_killed_and_resumed_it_ends_with_the_same_bits_and_its_vectors_have_length_1(
     config, tmp_path, terminate_at, rows, assert_same_bits
 ):

@@ -77,6 +77,7 @@ def test_a_start_killed_before_its_first_checkpoint_logs_the_extension_once(run,
     assert len(events(run(LONG).workdir)) == 1
 
 
+@pytest.mark.long
 def test_the_schedule_is_that_of_the_new_duration_from_there_on(run, rows, on_progress):
     cosine = {"schedule.name": "cosine", "log_every": 1}
     run(SHORT, cosine)

@@ -178,6 +178,7 @@ def test_what_a_sampler_cannot_do_is_said_before_anything_is_compiled(sampled_co
             set_up(sampled_config({changes: reason[0]}))
 
 
+@pytest.mark.long
 def test_a_member_of_a_population_has_the_sampler_of_the_run_alone(sampled_config, one_device, tmp_path):
     config = sampled_config({"seed": 1, "data.test": ""})
     alone = train(config, tmp_path / "alone", quiet=True, devices=one_device)

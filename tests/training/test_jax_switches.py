@@ -7,6 +7,7 @@ import pytest
 from jaxcnn import InputError, Trained, create, train
 
 
+@pytest.mark.long
 def test_a_run_in_64_bits_keeps_its_state_in_32(tiny_config, tmp_path, one_device):
     changes = {"optimizer.accumulate": 2, "optimizer.ema": 0.9, "steps_per_call": 2, "augment.mixup": 0.2}
     config = tiny_config({**changes, "duration": "4 steps", "evaluation.every": "2 steps"})

@@ -234,7 +234,7 @@ def test_eight_devices_give_what_one_does(config, tmp_path):
         assert eight.test[name] == pytest.approx(one.test[name], rel=1e-4), name
 
 
-@pytest.mark.parametrize("resident", ["yes", "no"])
+@pytest.mark.parametrize("resident", ["yes", pytest.param("no", marks=pytest.mark.long)])
 def test_pairs_are_cut_and_turned_alike(resident, config, tmp_path):
     """The two images of a pair are equal and the network gives its input: so is every output its target."""
     changes = {

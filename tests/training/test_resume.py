@@ -74,7 +74,7 @@ def test_chunks_are_cut_as_before(whole, stateful_config, tmp_path, one_device, 
     assert_same_runs(whole(changes), broken)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.long), 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_streamed_data_go_on_where_they_were(
     workers, whole, stateful_config, tmp_path, one_device, on_progress, assert_same_runs
 ):

@@ -63,7 +63,8 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(kind, config, tmp_path, t
     assert whole.test["n"] == 29
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
 def test_eight_devices_give_what_one_does(kind, config, tmp_path):
     # own tokens are drawn on each device, and Adam divides by noise
     changes = {"task.options": {}, "optimizer.name": "sgd"}
@@ -78,7 +79,8 @@ def test_eight_devices_give_what_one_does(kind, config, tmp_path):
     assert [one.test[name] for name in measured] == pytest.approx([eight.test[name] for name in measured], rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_study_in_one_program_judges_a_claim_and_a_member_is_the_run_alone(kind, config, tmp_path):
     rate, metric = "optimizer.learning_rate", f"test_{KINDS[kind][-1]}"
     claim = Claim("A higher rate is farther away.", {rate: 0.02}, {rate: 0.01}, metric)

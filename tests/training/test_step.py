@@ -126,7 +126,7 @@ def test_the_gradient_is_that_of_the_mean_loss(tiny_config):
     assert metrics["gradient_norm"] == pytest.approx(norm, rel=1e-4)
 
 
-@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.long), 4])
 def test_masked_records_count_nowhere(tiny_config, devices):
     kept = np.array([0, 2, 3, 6, 7])
     batch = make_batch(8, mask=np.isin(np.arange(8), kept))
@@ -140,7 +140,7 @@ def test_masked_records_count_nowhere(tiny_config, devices):
     assert distance(every.params, state.params) > 1e-4  # the masked ones would have changed it
 
 
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("parts", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_images_that_were_left_out_do_not_enter_batch_norm(tiny_config, parts):
     """A batch of 64 with 16 left out trains as the 48 alone do; each part has as many of them."""
 

@@ -164,6 +164,7 @@ def test_a_map_that_is_no_stage_cannot_be_shown():
         pooled_head(Unnamed(), variables, (8, 8, 3))
 
 
+@pytest.mark.long
 def test_the_last_stage_of_nin_in_bfloat16():
     model = architectures.create("nin_cifar", dtype=jnp.bfloat16)
     images = jnp.zeros((1, 32, 32, 3))
