@@ -177,7 +177,7 @@ def test_eight_devices_give_what_one_does(loss, config, tmp_path):
 def test_triplets_bring_unseen_images_of_a_digit_together(config, tmp_path):
     changes = {"duration": "300 steps", "evaluation.every": "100 steps", "checkpoint.every": "100 steps"}
     result = train(config({**changes, "log_every": 100, "optimizer.ema": 0.0}), tmp_path)
-    # Five seeds: area 0.94 +- 0.02, rank 1 0.88 +- 0.06; three networks that have not learned: 0.70 +- 0.03, 0.51 +- 0.09.
+    # Five seeds: area 0.94 +- 0.02, rank 1 0.88 +- 0.06; three untrained networks: 0.70 +- 0.03, 0.51 +- 0.09.
     assert result.test["area"] > 0.85 and result.test["rank1"] > 0.7
 
 
