@@ -7,15 +7,16 @@ from jaxcnn.training.config import default_config
 def scale_config(scale):
     """The config that the runs of a study at this scale start from; a study then sets its network and its factors.
 
+    - digits: the embedded digits at 16x16, 20 epochs; minutes on two CPU cores, no download.
+    - mnist: TFDS's mnist, 10 epochs.
+    - cifar10-subset: the first 5,000 training images of TFDS's cifar10, 2,500 others held out, all test images,
+      8 epochs; minutes on two CPU cores.
+    - cifar10: all of it, 64,000 steps of 128, by the schedule and the crops of He et al. 2015 (section 4.2).
+    - imagenet: TFDS's imagenet2012 at 224x224, 90 epochs of 256, random resized crops (Szegedy et al. 2014).
+    - folder:PATH: class folders of images at 64x64, 30 epochs.
+
     Args:
-      scale: a key of SCALES or "folder:PATH".
-          digits: the embedded digits at 16x16, 20 epochs; minutes on two CPU cores, no download.
-          mnist: TFDS's mnist, 10 epochs.
-          cifar10-subset: the first 5,000 training images of TFDS's cifar10, 2,500 others held out, all test images,
-            8 epochs; minutes on two CPU cores.
-          cifar10: all of it, 64,000 steps of 128, by the schedule and the crops of He et al. 2015 (section 4.2).
-          imagenet: TFDS's imagenet2012 at 224x224, 90 epochs of 256, random resized crops (Szegedy et al. 2014).
-          folder:PATH: class folders of images at 64x64, 30 epochs.
+      scale: one of these.
     Returns:
       A locked ConfigDict: SGD of momentum 0.9, a `convnet` whose widths suit the scale, without normalisation.
     Raises:

@@ -1,0 +1,63 @@
+"""Sphinx: `.ci/run docs` makes a site of README.md, docs/, the results of the experiments and our docstrings."""
+
+import pathlib
+import sys
+
+import jaxcnn
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+project, author, release = "jaxcnn", "The jaxcnn maintainers", jaxcnn.__version__
+extensions = ["myst_parser", "docstrings", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+root_doc = "README"
+include_patterns = ["*.md", "docs/**.md", "experiments/results/**.md"]
+exclude_patterns = [".*", "build", "runs", "tests", "**/site-packages"]
+
+html_theme = "furo"
+html_title = f"jaxcnn {release}"
+html_show_copyright = html_show_sourcelink = False
+html_extra_path = ["site"]  # index.html, which leads to README.html
+
+myst_heading_anchors = 3
+autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "dtype, norm, kind"}  # fields whose default is a class or has a docstring
+autodoc_typehints = "none"  # the docstrings say shapes and dtypes
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+
+PAGES = {
+    "Guides": (
+        "use",
+        "networks",
+        "weights",
+        "kinds",
+        "faces",
+        "study",
+        "extending",
+        "accelerators",
+        "cluster",
+        "gallery",
+    ),
+    "Behind it": ("arithmetic", "design"),
+}
+
+
+def setup(app):
+    app.connect("source-read", _with_contents)
+
+
+def _with_contents(app, name, source):
+    """README.md is the first page; the lists of the others are only of use in the site."""
+    if name == root_doc:
+        listed = {part: [f"docs/{page}" for page in pages] for part, pages in PAGES.items()}
+        listed["Reference"] = ["docs/api/index"]
+        listed["Project"] = ["experiments/results/README", "CONTRIBUTING", "CHANGELOG"]
+        source[0] += "".join(_toctree(pages, f":caption: {part}") for part, pages in listed.items())
+    elif name == "experiments/results/README":
+        source[0] += _toctree(["*/README"], ":glob:")
+
+
+def _toctree(pages, option):
+    return "\n".join(["", "```{toctree}", ":hidden:", option, *pages, "```", ""])
