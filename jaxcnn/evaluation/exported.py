@@ -34,8 +34,7 @@ def export_program(trained, file, *, platforms=USUAL):
     _check(platforms)
     file = pathlib.Path(file)
     about_file = file.with_name(f"{file.name}.json")
-    program = _exported(trained, platforms)
-    content = program.serialize()
+    program, content = _exported(trained, platforms)
     with replaced(file) as temporary, replaced(about_file) as temporary_about:  # both, or neither
         temporary.write_bytes(content)
         write_json(temporary_about, _about(trained, program))
@@ -56,7 +55,7 @@ def _check(platforms):
 
 
 def _exported(trained, platforms):
-    """The jax.export.Exported of infer, with the variables as constants."""
+    """(The jax.export.Exported of infer, with the variables as constants, its bytes)."""
     (n,) = export.symbolic_shape("n")
     images = jax.ShapeDtypeStruct((n, *trained.shape), np.uint8)
 
@@ -65,7 +64,8 @@ def _exported(trained, platforms):
 
     trained.outputs()  # what is wrong with any number of images fails here
     try:
-        return export.export(jax.jit(predict), platforms=platforms)(images)
+        program = export.export(jax.jit(predict), platforms=platforms)(images)
+        return program, program.serialize()
     except Exception as error:  # a network of a user's may fail in any way where n is no number
         reason = str(error).strip().partition("\n")[0].removesuffix(".")
         raise InputError(
@@ -92,7 +92,7 @@ def _about(trained, program):
             "resize": data.resize,
             "interpolation": data.interpolation,
         },
-        "outputs": {name: _array(value) for name, value in outputs.items()},
+        "outputs": jax.tree.map(_array, outputs),
         "classes": list(trained.classes),
     }
 
