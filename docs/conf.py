@@ -32,6 +32,7 @@ PAGES = {
         "use",
         "networks",
         "weights",
+        "export",
         "kinds",
         "faces",
         "study",

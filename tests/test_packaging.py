@@ -30,7 +30,7 @@ def wanted(*extras):
 def test_a_lock_pins_what_is_asked_for(lock):
     locked = pins(lock)
     for requirement in wanted(
-        "sweeps", "vision", "detection", "captions", "hub", "pandas", "wandb", "mlflow", "docs", "test", "dev"
+        "sweeps", "vision", "detection", "captions", "hub", "pandas", "export", "wandb", "mlflow", "docs", "test", "dev"
     ):
         pinned = locked[canonicalize_name(requirement.name)].specifier
         assert [s.operator for s in pinned] == ["=="]

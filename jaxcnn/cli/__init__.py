@@ -8,7 +8,19 @@ import sys
 import traceback
 
 from jaxcnn import __version__, trust
-from jaxcnn.cli import benchmarks, comparison, faces, features, images, networks, pictures, runs, samples, studies
+from jaxcnn.cli import (
+    benchmarks,
+    comparison,
+    exports,
+    faces,
+    features,
+    images,
+    networks,
+    pictures,
+    runs,
+    samples,
+    studies,
+)
 from jaxcnn.cli.terminal import subcommand
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.files import local_path
@@ -93,6 +105,6 @@ def _parser():
         added.set_defaults(verb=function, takes_config=False)
         return added
 
-    for group in (runs, comparison, samples, features, faces, images, pictures, networks, studies, benchmarks):
+    for group in (runs, exports, comparison, samples, features, faces, images, pictures, networks, studies, benchmarks):
         group.add(verb)
     return parser, verbs.choices

@@ -16,6 +16,7 @@ from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError
 from jaxcnn.evaluation.calibration import calibrated, logged_temperature, watched
 from jaxcnn.evaluation.class_scores import scores_of
+from jaxcnn.evaluation.exported import USUAL, export_program
 from jaxcnn.evaluation.inference import Inference
 from jaxcnn.evaluation.opened import open_data
 from jaxcnn.files import local_path
@@ -105,6 +106,10 @@ class Trained(Inference):
         """
         image = jax.ShapeDtypeStruct((1, *(size or self.shape[:2]), self.shape[2]), np.uint8)
         return jax.eval_shape(self.infer, self.variables, image)
+
+    def export(self, file, *, platforms=USUAL):
+        """Writes the network as one file that predicts without jaxcnn; see `jaxcnn.evaluation.exported`."""
+        return export_program(self, file, platforms=platforms)
 
     def restored(self, variables, images):
         """The images (n, h, w, c) in [0, 1] that a task which restores images gives: a function for `map`."""
