@@ -24,6 +24,12 @@ def add(verb):
         metavar="DIR",
         help="write there, as PNG: restored images, or the images with their objects drawn, and detections.json",
     )
+    add.add_argument(
+        "--temperature",
+        default=None,
+        metavar="logged|T",
+        help="divide the logits of a classifier by T, or by what its evaluation on the held-out part fitted",
+    )
     add = trusting(verb(_report, "report", "write report.html and curves.png of a run"))
     add.add_argument("--workdir", required=True, help="the run directory")
 
@@ -326,6 +332,12 @@ def _predict(arguments):
 
       python -m jaxcnn predict --workdir RUN photographs --output results
 
+    With --temperature the probabilities of a classifier are calibrated, by the temperature that evaluate fitted or by
+    one of yours:
+
+      python -m jaxcnn evaluate --workdir RUN --split validation
+      python -m jaxcnn predict --workdir RUN photographs --temperature logged
+
     A file that cannot be read is named in its row; the exit code is 1 then, and 2 where none can be read.
     """
     from jaxcnn.evaluation.detected import detects
@@ -333,8 +345,10 @@ def _predict(arguments):
     from jaxcnn.evaluation.trained import Trained
 
     trained = Trained(arguments.workdir, arguments.checkpoint)
+    if arguments.output is not None and arguments.temperature is not None:
+        raise InputError("--temperature is of class probabilities, which --output does not write: leave out one.")
     if arguments.output is None:
-        predictions = trained.predict(arguments.images)
+        predictions = trained.predict(arguments.images, temperature=_temperature(arguments.temperature))
     elif detects(trained):
         from jaxcnn.visualize.found_objects import write_found  # which draws: no other kind of run waits for it
 
@@ -356,6 +370,13 @@ def _predict(arguments):
     else:
         table(("file", "prediction"), [_described(row) for row in predictions])
     return int(bool(failed))
+
+
+def _temperature(text):
+    try:
+        return text if text in (None, "logged") else float(text)
+    except ValueError as error:
+        raise InputError(f"--temperature is '{text}'; it is a number above 0, or logged.") from error
 
 
 def _labelled(row):

@@ -191,3 +191,14 @@ def logged_temperature(evaluations, step):
             value = found.get("temperature")
             return value if isinstance(value, float) and 0 < value < math.inf else None
     return None
+
+
+def scaled_outputs(outputs, temperature):
+    """The outputs of a classifier with softmax(logits / temperature) in place of its own probabilities.
+
+    Args:
+      outputs: {name: (n, ...)} on the host; "logits" (n, K) among them.
+      temperature: above 0.
+    """
+    logits = np.asarray(outputs["logits"], np.float64)
+    return {**outputs, "probabilities": scipy.special.softmax(logits / temperature, axis=1).astype(np.float32)}

@@ -14,7 +14,7 @@ from jaxcnn.data.fields import GEOMETRY
 from jaxcnn.data.fit import DataError, Target
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError
-from jaxcnn.evaluation.calibration import calibrated, logged_temperature, watched
+from jaxcnn.evaluation.calibration import calibrated, logged_temperature, scaled_outputs, watched
 from jaxcnn.evaluation.class_scores import scores_of
 from jaxcnn.evaluation.exported import USUAL, export_program
 from jaxcnn.evaluation.inference import Inference
@@ -67,26 +67,31 @@ class Trained(Inference):
         self._said = set()
         warn_of_changed_code(self.workdir, self.config, self._said)
 
-    def predict(self, paths):
+    def predict(self, paths, *, temperature=None):
         """Describes image files, and the images below folders, as the task of the run does: a classifier labels them.
 
+        Args:
+          paths: files and folders.
+          temperature: of a classifier, by which its logits are divided; "logged" is the one that the evaluation of this
+            checkpoint on the held-out part fitted. The labels stay.
         Returns:
           [{"file", **what the task says}] in the order of the files, for a classifier "label" and "probabilities":
           {class: p}; {"file", "error"} of one that cannot be read.
         Raises:
-          InputError: a path is not there, a folder has no image, or the task does not describe images.
+          InputError: a path is not there, a folder has no image, the task does not describe images, or there is no such
+            temperature.
         """
         if self.task.describe is None:
             raise InputError(
                 f"task {self.config.task.name} of {self.workdir} does not describe images: predict needs the function "
                 "`describe` of its jaxcnn.tasks.Task."
             )
-        files = _image_files(paths)
+        files, temperature = _image_files(paths), self._temperature_of(temperature)
         found = []
         for first in range(0, len(files), 256):
             part = [(file, self._read(file)) for file in files[first : first + 256]]
             readable = [read for _, read in part if not isinstance(read, DataError)]
-            rows = iter(self._descriptions(readable) if readable else ())
+            rows = iter(self._descriptions(readable, temperature) if readable else ())
             found += [
                 {"file": str(file), **({"error": str(read)} if isinstance(read, DataError) else next(rows))}
                 for file, read in part
@@ -140,9 +145,26 @@ class Trained(Inference):
         except InputError:  # a log that cannot be read keeps nobody from evaluating, as one that cannot be written
             return None
 
-    def _descriptions(self, read):
+    def _temperature_of(self, given):
+        """The number that `predict` divides logits by, or None."""
+        if given is None:
+            return None
+        self.needs(("logits", "probabilities"), "class probabilities: a temperature is for classifiers")
+        if given == "logged":
+            given = logged_temperature(read_evaluations(self.workdir), self.step)
+            if given is None:
+                raise InputError(
+                    f"{self.workdir} has no temperature of step {self.step}: evaluate it with --split validation, "
+                    "which fits one where there is one."
+                )
+        if not (isinstance(given, int | float) and 0 < given < math.inf):
+            raise InputError(f"the temperature is {given!r}; it is a number above 0, or 'logged'.")
+        return given
+
+    def _descriptions(self, read, temperature):
         """What the task says of images, as `_read` gives them."""
         outputs = self.map(self.infer, np.stack([image for image, _ in read]))
+        outputs = outputs if temperature is None else scaled_outputs(outputs, temperature)
         rows = (jax.tree.map(operator.itemgetter(number), outputs) for number in range(len(read)))
         return [plain(self.task.describe({**shown, **row})) for row, (_, shown) in zip(rows, read, strict=True)]
 

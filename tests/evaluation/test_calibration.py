@@ -6,8 +6,9 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
-from jaxcnn import Trained, cli
+from jaxcnn import InputError, Trained, cli
 from jaxcnn.evaluation.calibration import calibration_of, fit_temperature, reliability
 from jaxcnn.training.rundir.evaluations import read_evaluations
 
@@ -128,6 +129,34 @@ def test_what_evaluate_prints(evaluated, tmp_path, capsys):
     assert f"3 │ {three['n']} │ {three['recall']:.4f} │ {three['precision']:.4f} │ {three['f1']:.4f}" in text
     assert f"15 bins of equal width, 360 images of test: {100 * own['ece']:.2f} %" in text
     assert f"temperature {own['temperature']:.4g}, fitted on the held-out part" in text
+
+
+def test_predictions_at_a_temperature(evaluated, tmp_path, capsys):
+    workdir, found = evaluated
+    network, fitted = Trained(workdir), found["validation"][1]["calibration"]["temperature"]
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8), np.uint8)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    logits = network.map(network.apply, images[..., None])[0]
+    for given, value in ((None, 1), ("logged", fitted), (5, 5), (0.5, 0.5)):
+        rows = network.predict([tmp_path], temperature=given)
+        assert [row["label"] for row in rows] == [network.classes[k] for k in logits.argmax(axis=1)]
+        told = [list(row["probabilities"].values()) for row in rows]
+        np.testing.assert_allclose(told, jax.nn.softmax(logits / value), rtol=1e-4, atol=1e-6)
+    assert abs(fitted - 1) > 0.02
+    command = ["predict", "--workdir", str(workdir), str(tmp_path), "--json"]
+    assert cli.main([*command, "--temperature", "logged"]) == 0
+    assert json.loads(capsys.readouterr().out)["predictions"] == network.predict([tmp_path], temperature="logged")
+    for value in ("0", "nan", "-1", "cold"):
+        assert cli.main([*command, f"--temperature={value}"]) == 2
+        assert "it is a number above 0, or" in capsys.readouterr().err
+    assert cli.main([*command, "--temperature=2", "--output", str(tmp_path / "out")]) == 2
+    assert "--temperature is of class probabilities" in capsys.readouterr().err
+
+
+def test_no_temperature_is_logged(tiny_run):
+    with pytest.raises(InputError, match=r"no temperature of step \d+: evaluate it with --split validation"):
+        Trained(tiny_run).predict([__file__], temperature="logged")
 
 
 def test_picture_and_report(evaluated, tmp_path, capsys):
