@@ -22,7 +22,7 @@ def make_trunk(name, options, **changed):
 
 
 def maps_of(trunk, x, stage, *, train):
-    """The map of a stage, and all stages; full connections have no parameters, since they lie behind it.
+    """The map of a stage, and the stages up to it; full connections have no parameters, since they lie behind it.
 
     Args:
       trunk: as `make_trunk` makes it.
@@ -39,7 +39,8 @@ def maps_of(trunk, x, stage, *, train):
     maps = look_up(stage, table=features, kind="stage")
     if maps.ndim != 4:
         raise ValueError(f"stage '{stage}' is of shape {maps.shape[1:]}, no map: one before it fits")
-    return maps, features
+    names = list(features)  # in the order in which they are computed
+    return maps, {name: features[name] for name in names[: names.index(stage) + 1]}
 
 
 def _without_full_connections(call, args, kwargs, context):

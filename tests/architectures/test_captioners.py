@@ -78,8 +78,9 @@ def test_a_text_is_written_by_the_equations(name, options, draw):
 
 def test_of_the_trunk_no_full_connection_has_parameters_and_tokens_count_with_the_classes():
     for name in ("caption_lstm", "caption_attention"):
-        _, variables = shapes(create(name, **SMALL), (8, 12, 3))
+        (_, stages), variables = shapes(create(name, **SMALL), (8, 12, 3))
         assert set(variables["params"]["trunk"]) == {"conv1_1", "conv2_1"}
+        assert "conv2_1" in stages and not {"pool2", "fc1"} & set(stages)  # nothing behind the map
         assert variables["params"]["embed"]["embedding"].shape == (7, 3)
 
 
