@@ -22,7 +22,7 @@ NOT_RUN = (  # here; the first three are of launch.sh, which CI calls
 )
 MISSING = (
     r"is not a run directory|is not a folder|is not prepared|there is no (config |study )?file|not in the cache|"
-    r"cannot be written|No such file|has no run 'ID'|no module 'my_project"
+    r"cannot be written|No such file|has no run 'ID'|no module 'my_project|not 'NAME'"
 )
 
 
