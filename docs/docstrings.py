@@ -41,7 +41,12 @@ def _first(lines):
         if first in ("Returns:", "Yields:"):  # text; the others are lists of names
             inside = restructured(textwrap.dedent("\n".join(lines[1:end])).splitlines())
             return end, ["", first, *(f"  {line}" for line in inside), ""]
-        return end, ["", first, *map(_escaped, lines[1:end]), ""]
+        # Sphinx takes the first of several words before a colon for a type.
+        named = [
+            re.sub(r"^  [\w*]+(, [\w*]+)+:", lambda names: "  " + names[0][2:].replace(" ", ""), x)
+            for x in lines[1:end]
+        ]
+        return end, ["", first, *map(_escaped, named), ""]
     if first.startswith("|") and lines[1:2] and lines[1].startswith("|--"):
         end = _end(lines, lambda line: line.startswith("|"))
         return end, _table(lines[:end])
@@ -100,5 +105,6 @@ def _without_flax(app, what, name, subject, options, signature, returned):
 
 
 def _skip(app, what, name, subject, skip, options):
-    """Fields of a named tuple stand under Attributes; Python's own text about them says nothing."""
-    return True if type(subject).__name__ == "_tuplegetter" else None
+    """Fields stand under Attributes; what Python says of those of a named tuple, or JAX of a default, is left out."""
+    foreign = not (getattr(subject, "__module__", None) or "jaxcnn").startswith("jaxcnn")
+    return True if type(subject).__name__ == "_tuplegetter" or (foreign and callable(subject)) else None
