@@ -13,6 +13,7 @@ root_doc = "README"
 include_patterns = ["*.md", "docs/**.md", "experiments/results/**.md"]
 exclude_patterns = [".*", "build", "runs", "tests", "**/site-packages"]
 
+highlight_language = "text"  # of a block that names none
 html_theme = "furo"
 html_title = f"jaxcnn {release}"
 html_show_copyright = html_show_sourcelink = False
