@@ -147,7 +147,7 @@ def test_evaluate_prints_the_measures_that_have_a_value(denoising_run, monkeypat
 
 def test_predict_prints_what_the_task_says_of_an_image(denoising_run, monkeypatch, capsys):
     rows = [{"file": "a.png", "noise": 0.5}, {"file": "b.png", "error": "torn"}]
-    monkeypatch.setattr(Trained, "predict", lambda *_: rows)
+    monkeypatch.setattr(Trained, "predict", lambda *_, **__: rows)
     assert main(["predict", "--workdir", str(denoising_run), "a.png", "b.png"]) == 1
     out = capsys.readouterr().out
     assert '{"noise": 0.5}' in out and "not read: torn" in out
