@@ -17,6 +17,7 @@ from jaxcnn.cli import (
     images,
     networks,
     pictures,
+    predictions,
     runs,
     samples,
     studies,
@@ -105,6 +106,19 @@ def _parser():
         added.set_defaults(verb=function, takes_config=False)
         return added
 
-    for group in (runs, exports, comparison, samples, features, faces, images, pictures, networks, studies, benchmarks):
+    for group in (
+        runs,
+        predictions,
+        exports,
+        comparison,
+        samples,
+        features,
+        faces,
+        images,
+        pictures,
+        networks,
+        studies,
+        benchmarks,
+    ):
         group.add(verb)
     return parser, verbs.choices

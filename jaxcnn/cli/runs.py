@@ -1,4 +1,4 @@
-"""The verbs of one run: train, evaluate, predict, report."""
+"""The verbs of one run: train, evaluate, report."""
 
 import json
 import sys
@@ -14,21 +14,6 @@ def add(verb):
     _add_train(verb(_train, "train", "train a network as a config says, or resume a run"))
     _add_evaluate(
         verb(_evaluate, "evaluate", "measure trained networks on a split, one view or many, alone or together")
-    )
-    add = verb(_predict, "predict", "label images with a trained network, or describe them as its task does")
-    _add_run(add)
-    add.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of images")
-    add.add_argument(
-        "--output",
-        default=None,
-        metavar="DIR",
-        help="write there, as PNG: restored images, or the images with their objects drawn, and detections.json",
-    )
-    add.add_argument(
-        "--temperature",
-        default=None,
-        metavar="logged|T",
-        help="divide the logits of a classifier by T, or by what its evaluation on the held-out part fitted",
     )
     add = trusting(verb(_report, "report", "write report.html and curves.png of a run"))
     add.add_argument("--workdir", required=True, help="the run directory")
@@ -321,87 +306,6 @@ def _percent(mean, deviation):
     if mean is None:
         return "n/a"
     return f"{100 * mean:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
-
-
-def _predict(arguments):
-    """Says what a trained network makes of image files, or of all images below folders: a classifier labels them.
-
-    A network that restores images or finds objects writes images with --output, at their full size and upright, under
-    their names: what it restored, or the objects that it found drawn over them, with detections.json beside them, in
-    the layout of COCO's results:
-
-      python -m jaxcnn predict --workdir RUN photographs --output results
-
-    With --temperature the probabilities of a classifier are calibrated, by the temperature that evaluate fitted or by
-    one of yours:
-
-      python -m jaxcnn evaluate --workdir RUN --split validation
-      python -m jaxcnn predict --workdir RUN photographs --temperature logged
-
-    A file that cannot be read is named in its row; the exit code is 1 then, and 2 where none can be read.
-    """
-    from jaxcnn.evaluation.detected import detects
-    from jaxcnn.evaluation.restored import restore_files
-    from jaxcnn.evaluation.trained import Trained
-
-    trained = Trained(arguments.workdir, arguments.checkpoint)
-    if arguments.output is not None and arguments.temperature is not None:
-        raise InputError("--temperature is of class probabilities, which --output does not write: leave out one.")
-    if arguments.output is None:
-        predictions = trained.predict(arguments.images, temperature=_temperature(arguments.temperature))
-    elif detects(trained):
-        from jaxcnn.visualize.found_objects import write_found  # which draws: no other kind of run waits for it
-
-        predictions = write_found(trained, arguments.images, arguments.output)
-    else:
-        predictions = restore_files(trained, arguments.images, arguments.output)
-    failed = [row for row in predictions if "error" in row]
-    if len(failed) == len(predictions):
-        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        raise InputError(f"no image could be read: {failed[0]['file']}: {failed[0]['error']}{more}")
-    if arguments.json:
-        print(json.dumps({"predictions": predictions}))
-    elif any(row.keys() == {"file", "label", "probabilities"} for row in predictions):
-        table(("file", "label", "probability"), [_labelled(row) for row in predictions])
-    elif arguments.output is not None and any("objects" in row for row in predictions):
-        table(("file", "objects", "written to"), [_found(row) for row in predictions])
-    elif arguments.output is not None:
-        table(("file", "written to", "change (rms, of 255)"), [_restored(row) for row in predictions])
-    else:
-        table(("file", "prediction"), [_described(row) for row in predictions])
-    return int(bool(failed))
-
-
-def _temperature(text):
-    try:
-        return text if text in (None, "logged") else float(text)
-    except ValueError as error:
-        raise InputError(f"--temperature is '{text}'; it is a number above 0, or logged.") from error
-
-
-def _labelled(row):
-    if "error" in row:
-        return row["file"], f"not read: {row['error']}", ""
-    return row["file"], row["label"], f"{row['probabilities'][row['label']]:.4f}"
-
-
-def _restored(row):
-    if "error" in row:
-        return row["file"], f"not read: {row['error']}", ""
-    return row["file"], row["output"], f"{row['change']:.2f}"
-
-
-def _found(row):
-    if "error" in row:
-        return row["file"], f"not read: {row['error']}", ""
-    objects = ", ".join(f"{one['label']} {one['score']:.2f}" for one in row["objects"])
-    return row["file"], objects or "none", row.get("output", "")
-
-
-def _described(row):
-    if "error" in row:
-        return row["file"], f"not read: {row['error']}"
-    return row["file"], json.dumps({key: value for key, value in row.items() if key != "file"}, ensure_ascii=False)
 
 
 def _report(arguments):
