@@ -17,7 +17,6 @@ from jaxcnn.tasks.glyphs import GLYPHS, HEIGHT, WIDTH
 
 LONGEST = 6  # glyphs of a watermark
 TILED = 0.25  # share of the watermarks that are repeated over the whole image
-WHITE = 0.5  # share of them that are white, the others are of any colour
 DRAWN = 11  # numbers that are drawn for one, beside its glyphs
 
 
@@ -71,26 +70,29 @@ def mask(key, image, *, squares=1, side=0.25, fill=0.5):
     return jnp.where(inside, fill, image), inside.astype(image.dtype)
 
 
-def watermark(key, image, *, strength=(0.3, 0.8), size=(0.15, 0.4), angle=45.0):
+def watermark(key, image, *, strength=(0.3, 0.8), size=(0.15, 0.4), angle=45.0, white=0.5):
     """Lays a text or a sign over the image: image * (1 - a) + colour * a inside it.
 
     Of 1 to 6 glyphs (letters, digits, signs), drawn as are their height, place, turn, colour and strength a; a quarter
-    of the watermarks is repeated over the whole image, and half of them are white, the others of any colour.
+    of the watermarks is repeated over the whole image.
 
     Args:
       key, image: see above.
       strength: (least, most) of a; 1 hides the image.
       size: (least, most) height of a glyph, a share of the short side of the image.
       angle: the largest turn to either side, in degrees.
+      white: the share of the watermarks that are white; the others are of any colour.
     Raises:
-      ValueError: a range is not one within (0, 1].
+      ValueError: a range is not one within (0, 1], or `white` not a share.
     """
     for name, bounds in (("strength", strength), ("size", size)):
         if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] <= 1:
             raise ValueError(f"{name} is {bounds}; it is (least, most) within (0, 1]")
+    if not 0 <= white <= 1:
+        raise ValueError(f"white is {white}; it is a share from 0 to 1")
     # one draw for all: a compiler takes seconds for each use of a key
     drawn = jax.random.uniform(key, (DRAWN + LONGEST,))
-    number, tall, turn, tiled, white, alpha, *colour = drawn[: DRAWN - 2]
+    number, tall, turn, tiled, coloured, alpha, *colour = drawn[: DRAWN - 2]
     count = 1 + jnp.floor(number * LONGEST).astype(jnp.int32)
     glyphs = jnp.floor(drawn[DRAWN:] * len(GLYPHS)).astype(jnp.int32)
     height = (size[0] + tall * (size[1] - size[0])) * min(image.shape[:2])
@@ -98,7 +100,7 @@ def watermark(key, image, *, strength=(0.3, 0.8), size=(0.15, 0.4), angle=45.0):
     middle = (0.2 + 0.6 * drawn[DRAWN - 2 : DRAWN]) * jnp.array(image.shape[:2], jnp.float32)
     turn = jnp.deg2rad(angle) * (2 * turn - 1)
     inside = _text(image.shape[:2], middle, turn, height, glyphs, count, tiled < TILED)[..., None]
-    colour = jnp.where(white < WHITE, 1.0, jnp.stack(colour)[: image.shape[2]]).reshape(1, 1, -1)
+    colour = jnp.where(coloured < white, 1.0, jnp.stack(colour)[: image.shape[2]]).reshape(1, 1, -1)
     alpha = inside * (strength[0] + alpha * (strength[1] - strength[0]))
     return image * (1 - alpha) + colour * alpha, (inside > 0).astype(image.dtype)
 

@@ -63,6 +63,13 @@ def test_a_watermark_covers_what_it_marks_and_nothing_else():
     assert min(inside) > 0.4 - 1e-6 and 0.58 < max(inside) < 0.6 + 1e-6  # each its own strength
 
 
+@pytest.mark.parametrize("white", [0.0, 0.3, 1.0])
+def test_a_share_of_the_watermarks_is_white(white):
+    images, marks = jax.device_get(draws("watermark", jnp.ones((32, 32, 3)), 200, white=white))
+    found = np.mean([image[mark[..., 0] > 0].min() == 1 for image, mark in zip(images, marks, strict=True)])
+    assert abs(found - white) <= 3 * np.sqrt(white * (1 - white) / 200)
+
+
 @pytest.mark.parametrize("name", ["noise", "salt_and_pepper", "mask", "watermark"])
 def test_a_key_gives_one_corruption(name):
     corrupt = jax.jit(corruption(name, GREY.shape, {}))
@@ -80,6 +87,7 @@ def test_a_key_gives_one_corruption(name):
         ("noise", {"sigma": "much"}, "an option of corruption noise is of the wrong kind"),
         ("mask", {"side": 2.0}, "side is 2.0; it is a share within"),
         ("watermark", {"strength": (0.5, 0.2)}, "strength is .0.5, 0.2.; it is .least, most."),
+        ("watermark", {"white": 2.0}, "white is 2.0; it is a share from 0 to 1"),
     ],
 )
 def test_wrong_options_are_named(name, options, words):
