@@ -36,7 +36,7 @@ def study(scale="digits"):
     if is_large(scale):
         config.data.resize = 5 * config.data.image_size[0] // 4
         config.augment.crop, config.augment.crop_scale = "scaled", (1.0, 1.25)
-        config.duration = "3000 steps"
+        config.duration = "2000 steps"
     config.batch_size = 16
     config.task.name, config.task.options = "reconstruction", MARKS
     config.model.options = {}
