@@ -107,7 +107,8 @@ def detected_examples(trained, split, *, count, shown, mistakes):
 def _look(trained, records, count):
     """(positions, Objects, Detections) of the first records; one batch of the network at a time lies in memory."""
     parts = []
-    for places, batch, outputs in trained.stream(trained.infer, records, positions=np.arange(count), batch_size=BATCH):
+    options = {"reads": trained.task.reads, "positions": np.arange(count), "batch_size": BATCH}
+    for places, batch, outputs in trained.stream(trained.infer, records, **options):
         extents = _extents(batch)
         boxes = _shown(batch["boxes"], batch)
         corners = np.concatenate([extents, extents], axis=1)[:, None]  # what pads an image holds nothing

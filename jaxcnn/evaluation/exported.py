@@ -62,6 +62,11 @@ def _exported(trained, platforms):
     def predict(images):
         return trained.infer(trained.variables, images)
 
+    if trained.task.reads:
+        raise InputError(
+            f"{trained.config.model.name} of {trained.workdir}, task {trained.config.task.name}, cannot be exported: "
+            f"it takes {', '.join(trained.task.reads)} beside images, which a program of images alone does not get."
+        )
     trained.outputs()  # what is wrong with any number of images fails here
     try:
         program = export.export(jax.jit(predict), platforms=platforms)(images)

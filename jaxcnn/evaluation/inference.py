@@ -49,24 +49,25 @@ class Inference:
         """Softmax outputs (n, K) of images: a function for `map` and `stream`."""
         return jax.nn.softmax(self.apply(variables, images)[0])
 
-    def map(self, function, images, *, batch_size=64):
-        """Applies a function to any number of images, in batches of one size: it is compiled once.
+    def map(self, function, examples, *, batch_size=64):
+        """Applies a function to any number of examples, in batches of one size: it is compiled once.
 
         Args:
-          function: f(variables, images) -> a pytree of arrays (n, ...), row by row; as `apply` it is pure.
-          images: (n, h, w, c), uint8 or floats in [0, 1], n > 0.
-          batch_size: images that are computed at once.
+          function: f(variables, examples) -> a pytree of arrays (n, ...), row by row; as `apply` it is pure.
+          examples: images (n, h, w, c), uint8 or floats in [0, 1], n > 0; or {"image": these, field: (n, ...)}.
+          batch_size: examples that are computed at once.
         Returns:
-          Its pytree for all images, arrays (n, ...) on the host.
+          Its pytree for all examples, arrays (n, ...) on the host.
         """
-        return self._batched(function, batch_size=batch_size)(self.variables, images)
+        return self._batched(function, batch_size=batch_size)(self.variables, examples)
 
-    def stream(self, function, records, *, positions=None, batch_size=64, report=None):
+    def stream(self, function, records, *, reads=(), positions=None, batch_size=64, report=None):
         """Reads records and applies a function to their images, batch by batch; unreadable records are left out.
 
         Args:
           function: as in `map`.
           records: Records.
+          reads: the fields of a record that the function takes beside its image.
           positions: (n,) of records; None for all.
           batch_size: images that are read and computed at once.
           report: called with (records done, all) after every batch.
@@ -77,7 +78,8 @@ class Inference:
         for first in range(0, len(positions), batch_size):
             part = positions[first : first + batch_size]
             batch = records.read(part)
-            found = self.map(function, batch["image"], batch_size=batch_size)
+            examples = {name: batch[name] for name in ("image", *reads)} if reads else batch["image"]
+            found = self.map(function, examples, batch_size=batch_size)
             yield jax.tree.map(operator.itemgetter(batch["mask"] > 0), (part, batch, found))
             if report:
                 report(first + len(part), len(positions))

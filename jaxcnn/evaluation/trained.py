@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxcnn import trust
 from jaxcnn.data.decode import decoded
+from jaxcnn.data.detection.proposed import proposals_of
 from jaxcnn.data.fields import GEOMETRY
 from jaxcnn.data.fit import DataError, Target
 from jaxcnn.data.image_files import files_below, read_file, say_left_out
@@ -98,9 +99,16 @@ class Trained(Inference):
             ]
         return found
 
-    def infer(self, variables, images):
-        """{output: (n, ...)} of the run's task, "features" left out: a pure function, for `map` and `stream`."""
-        outputs = self.model.apply(variables, {"image": as_float(images)}, method=self.task.infer)
+    def infer(self, variables, examples):
+        """{output: (n, ...)} of the run's task, "features" left out: a pure function, for `map` and `stream`.
+
+        Args:
+          variables: like `variables`.
+          examples: images (n, h, w, c); of a task that `reads` fields of an example a dict of these and "image".
+        """
+        batch = examples if isinstance(examples, dict) else {"image": examples}
+        batch = {**batch, "image": as_float(batch["image"])}
+        outputs = self.model.apply(variables, batch, method=self.task.infer)
         return {name: value for name, value in outputs.items() if name != "features"}
 
     def outputs(self, size=None):
@@ -109,8 +117,11 @@ class Trained(Inference):
         Args:
           size: (height, width) of the image; None for that of the run.
         """
-        image = jax.ShapeDtypeStruct((1, *(size or self.shape[:2]), self.shape[2]), np.uint8)
-        return jax.eval_shape(self.infer, self.variables, image)
+        example = {"image": jax.ShapeDtypeStruct((1, *(size or self.shape[:2]), self.shape[2]), np.uint8)}
+        for name in self.task.reads:
+            shape, dtype = self.fields[name]
+            example[name] = jax.ShapeDtypeStruct((1, *shape), dtype)
+        return jax.eval_shape(self.infer, self.variables, example)
 
     def export(self, file, *, platforms=USUAL):
         """Writes the network as one file that predicts without jaxcnn; see `jaxcnn.evaluation.exported`."""
@@ -163,10 +174,12 @@ class Trained(Inference):
 
     def _descriptions(self, read, temperature):
         """What the task says of images, as `_read` gives them."""
-        outputs = self.map(self.infer, np.stack([image for image, _ in read]))
+        examples = {"image": np.stack([image for image, _ in read])}
+        examples |= {name: np.stack([fields[name] for _, fields in read]) for name in self.task.reads}
+        outputs = self.map(self.infer, examples)
         outputs = outputs if temperature is None else scaled_outputs(outputs, temperature)
         rows = (jax.tree.map(operator.itemgetter(number), outputs) for number in range(len(read)))
-        return [plain(self.task.describe({**shown, **row})) for row, (_, shown) in zip(rows, read, strict=True)]
+        return [plain(self.task.describe({**fields, **row})) for row, (_, fields) in zip(rows, read, strict=True)]
 
     def _about(self):
         return make_about(self.classes, self.shape, self.fields, self.mean, self.std)
@@ -188,7 +201,10 @@ class Trained(Inference):
         return files, np.stack([image for image, _ in images])
 
     def _read(self, file):
-        """(the image of a file, {"view", "size"}: the part of it that is shown), or the DataError that says why not."""
+        """(the image of a file, {field: value}), or the DataError that says why not.
+
+        The fields are "view" and "size", the part of it that is shown, and the proposals of a run that is given some.
+        """
         settings, stored = self.config.data, read_file(file)
         if isinstance(stored, DataError):
             return stored
@@ -196,7 +212,10 @@ class Trained(Inference):
         try:
             image = decoded(stored, target)
             shown = {"view": target.view(image, exact=True), "size": image.size}
-            return target.of(image, exact=True), {name: np.array(shown[name], GEOMETRY[name][1]) for name in shown}
+            fields = {name: np.array(shown[name], GEOMETRY[name][1]) for name in shown}
+            if settings.proposals:
+                fields |= proposals_of(stored, **settings.proposals.to_dict())
+            return target.of(image, exact=True), fields
         except DataError as error:
             return error
 

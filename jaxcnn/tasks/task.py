@@ -196,7 +196,7 @@ class Task(NamedTuple):
 
     Attributes:
       players: (Player, ...), in their order within a step.
-      infer: f(module, batch) -> {output: (n, ...)}, without labels; the batch may hold nothing but images.
+      infer: f(module, batch) -> {output: (n, ...)}, without labels; the batch may hold nothing but images and `reads`.
       score: f(outputs, batch) -> Scores.
       prepare: f(key, example, numbers) -> example: augmentation and corruption of one training example, under vmap.
       mix: f(key, batch, numbers) -> batch: draws across the images of a replica, or None.
@@ -214,6 +214,7 @@ class Task(NamedTuple):
         run begins with; fields of every training batch from then on. Or None.
       begin: a Beginning, or None where a run begins with the network as it was drawn or as config.finetune has it.
       sample: a Sample, or None where the network generates no images.
+      reads: the fields of an example that infer needs beside the image.
       undefined: names of measures that have no value on these data.
       stored: names of rows that are kept in evaluations/SPLIT-STEP.npz.
       whole_batch: the loss of an image depends on the others of the batch, see `gathered`: the batch cannot be cut into
@@ -235,6 +236,7 @@ class Task(NamedTuple):
     before: Callable | None = None
     begin: Beginning | None = None
     sample: Sample | None = None
+    reads: tuple = ()
     undefined: tuple = ()
     stored: tuple = ()
     whole_batch: bool = False

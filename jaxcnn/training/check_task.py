@@ -52,7 +52,7 @@ def check_task(config, kind, task, model, about):
         check_measures(kind, (*scores.means, *task.undefined))
     if task.describe is not None:
         with _slips_of(config, "infer, of images alone, as predict calls it"):
-            images = {"image": batch["image"]}
+            images = {name: batch[name] for name in ("image", *task.reads)}
             jax.eval_shape(lambda v: model.apply(v, images, method=task.infer), variables)
     for key, values in scores.rows.items():
         if values.shape[:1] != (COUNT,):

@@ -19,15 +19,16 @@ def draw_proposals(trained, chosen, *, limit=30):
 
     Args:
       trained: a Trained, of a detector that proposes regions.
-      chosen: a `Selection`.
+      chosen: a `Selection`; of records where the network is given its proposals.
       limit: how many of an image, at most.
     Returns:
       A matplotlib Figure.
     Raises:
-      InputError: the network proposes none.
+      InputError: the network has none.
     """
     trained.needs(("proposals", "proposed"), "proposals of regions")
-    found = trained.map(trained.infer, chosen.images)
+    given = {name: chosen.fields[name] for name in trained.task.reads} if chosen.fields else {}
+    found = trained.map(trained.infer, {"image": chosen.images, **given})
     figure, grid = _panels(len(chosen.images))
     for axes, image, name, boxes, there in zip(
         grid, chosen.images, chosen.names, found["proposals"], found["proposed"], strict=False

@@ -74,6 +74,17 @@ def test_all_devices_share_a_batch(network, expected, method):
     assert batched.batch_size == 8 and len(batched.programs) == 1
 
 
+def test_a_function_of_more_than_images_gets_the_fields_that_it_reads(network):
+    labels = np.arange(70) % 2
+    records = Records(Arrays("two", {"test": (IMAGES, labels)}, "ab"), "test")
+
+    def function(_, example):
+        return example["image"][:, 0, 0, 0] + 1000 * example["label"]
+
+    found = [values for _, _, values in network.stream(function, records, reads=("label",), batch_size=16)]
+    np.testing.assert_array_equal(np.concatenate(found), IMAGES[:, 0, 0, 0] + 1000 * labels)
+
+
 def test_records_that_cannot_be_read_are_left_out_of_a_stream(network, expected):
     class Broken(Arrays):
         def fetch(self, split, ids):

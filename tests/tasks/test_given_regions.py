@@ -122,9 +122,8 @@ def test_regions_move_with_their_image():
     np.testing.assert_array_equal(moved["region_mask"][:, :2], moved["object_mask"])
 
 
-def test_recall_is_of_given_regions_and_predict_is_not_offered():
+def test_recall_is_of_given_regions():
     created = TASKS["detection"].create(about())
-    assert created.describe is None and TASKS["detection"].create(about(given=False)).describe is not None
     one = {name: np.stack([value] * 2) for name, value in example().items()}
     one |= {"mask": np.ones(2, np.float32), "box_area": np.ones((2, 2), np.float32)}
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 import jaxcnn
-from jaxcnn.cli import main
 from jaxcnn.data.detection.scenes import scenes
 from jaxcnn.errors import InputError
+from jaxcnn.evaluation.detected import detected_examples
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.train import Preempted
 from jaxcnn.transfer import rcnn
@@ -117,16 +117,27 @@ def test_a_config_of_given_regions_fits_together(with_proposals, name):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", GIVEN)
-def test_a_detector_of_given_regions_trains_and_is_fitted_with_svms(with_proposals, tmp_path, capsys, name):
+def test_a_detector_of_given_regions_trains_and_is_fitted_with_svms(with_proposals, folder, tmp_path, name):
     result = jaxcnn.train(with_proposals(name), tmp_path / "run", quiet=True, devices=jax.devices()[:1])
     assert 0 < result.test["proposal_recall"] <= 1 and 0 <= result.test["ap50"] <= 1
-    assert write_report(tmp_path / "run").exists()  # without images: files and records are looked at without regions
-    assert main(["predict", "--workdir", str(tmp_path / "run"), "photo.png", "--output", str(tmp_path / "found")]) == 2
-    assert "images alone give none" in capsys.readouterr().err
+    assert "Found objects" in write_report(tmp_path / "run").read_text()
     trained = jaxcnn.Trained(tmp_path / "run")
+    _check_that_files_give_what_the_split_does(trained, folder)
+    with pytest.raises(InputError, match="cannot be exported: it takes proposals, proposal_mask, view beside images"):
+        trained.export(tmp_path / "program")
     fitted = rcnn.fit(trained, trained.open("train").records)
     values = rcnn.evaluate(trained, fitted, trained.open("test").records)
     assert values["proposal_recall"] == pytest.approx(result.test["proposal_recall"]) and 0 <= values["ap50"] <= 1
+
+
+def _check_that_files_give_what_the_split_does(trained, folder):
+    """The proposals of a file that is predicted are found then, those of a record were kept: they are the same."""
+    found = detected_examples(trained, "test", count=3, shown=1, mistakes=0).found
+    rows = trained.predict([folder / "JPEGImages" / f"test{number:03d}.png" for number in range(3)])
+    for row, there, scores, boxes in zip(rows, found.there, found.scores, found.boxes, strict=True):
+        assert there.any()
+        np.testing.assert_allclose([one["score"] for one in row["objects"]], scores[there], rtol=1e-5)
+        np.testing.assert_allclose([one["box"] for one in row["objects"]], boxes[there], atol=0.006)  # hundredths
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.files import cache_folder, replaced, write_json
 from jaxcnn.progress import ProgressBar
 
+COUNT = 2000  # proposals of an image
 PART = 64  # records whose proposals lie in one file: a kill loses those of a part
 VERSION = 1  # of what selective search gives: another finds all proposals anew
 
@@ -37,7 +38,7 @@ class Proposed:
       ValueError: an option is unknown or has no such value, or the source has proposals already.
     """
 
-    def __init__(self, source, *, count=2000, folder=None, **search):
+    def __init__(self, source, *, count=COUNT, folder=None, **search):
         if type(count) is not int or count < 1:
             raise ValueError(f"count is {count!r}; it is the number of an image's proposals, as 2000")
         self._source, self.count, self.search = source, count, make_search(search)
@@ -113,11 +114,7 @@ class Proposed:
         bar.close()
 
     def _values(self, split, record, stored):
-        """The fields of a record."""
-        boxes = np.zeros((self.count, 4), np.float32)
-        found = self._kept(split, record, stored)[: self.count]
-        boxes[: len(found)] = found
-        return {"proposals": boxes, "proposal_mask": np.arange(self.count) < len(found)}
+        return _fields(self._kept(split, record, stored), self.count)
 
     def _kept(self, split, record, stored):
         if isinstance(stored, DataError):
@@ -132,6 +129,17 @@ class Proposed:
                 f"{_path(self._of_split(split), number)}: remove that file, and they are found anew."
             )
         return boxes[stops[row] : stops[row + 1]]
+
+
+def proposals_of(stored, *, count=COUNT, **search):
+    """The fields "proposals" and "proposal_mask" of one image as it is stored, found now; as `Proposed` has them."""
+    return _fields(_search(stored, make_search(search)), count)
+
+
+def _fields(found, count):
+    boxes = np.zeros((count, 4), np.float32)
+    boxes[: len(found)] = found[:count]
+    return {"proposals": boxes, "proposal_mask": np.arange(count) < len(found)}
 
 
 def _path(folder, number):

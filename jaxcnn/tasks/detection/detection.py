@@ -57,9 +57,9 @@ def create(about, *, flip=True, zoom=(1.0, 1.0), jitter=0.0, measured=(), coco=F
         prepare=functools.partial(_prepare, flip=flip, zoom=zoom, jitter=jitter),
         finish=functools.partial(_finish, about, measured, coco),
         details=functools.partial(_details, about),
-        # predict reads files alone, which have no regions
-        describe=None if REGIONS[0] in about.fields else functools.partial(_describe, about),
+        describe=functools.partial(_describe, about),
         check=_check,
+        reads=(*REGIONS, "view") if REGIONS[0] in about.fields else (),
         undefined=() if coco else tuple(COCO),
     )
 

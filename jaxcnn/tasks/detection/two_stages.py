@@ -89,7 +89,7 @@ def detect(settings, module, images, given=None):
     elif given is None:
         raise InputError(
             "this network classifies regions that it is given (config.data.proposals), and images alone give none: "
-            "evaluate measures it; faster_rcnn, which proposes its regions, is for images alone."
+            "predict and the images of a split have them; faster_rcnn, which proposes its regions, is for images alone."
         )
     logits, offsets = module.classify(maps, given[0], image=size, train=False)
     found = head.find(settings, size, given, logits, offsets)
