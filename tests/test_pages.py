@@ -21,8 +21,8 @@ NOT_RUN = (  # here; the first three are of launch.sh, which CI calls
     r"--dry-run$",  # prints a script: tests/sweeps
 )
 MISSING = (
-    r"is not a run directory|is not a folder|is not prepared|there is no (config |study )?file|not in the cache|"
-    r"cannot be written|No such file|has no run 'ID'|no module 'my_project|not 'NAME'"
+    r"is not a run directory|is not a folder|is not prepared|there is no (config |study )?(file|directory)|"
+    r"not in the cache|cannot be written|No such file|has no run 'ID'|no module 'my_project|not 'NAME'"
 )
 
 

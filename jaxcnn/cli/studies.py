@@ -3,6 +3,7 @@
 import pathlib
 import sys
 
+from jaxcnn.cli import slurm
 from jaxcnn.cli.terminal import table, trusting
 from jaxcnn.errors import InputError
 
@@ -11,23 +12,8 @@ LOCAL = {  # option: its default, its help
     "per-device": (1, "runs that share an accelerator"),
     "retries": (0, "further starts of a run whose process died"),
 }
-SLURM = {  # option: its type, its help; each becomes the sbatch option of its name
-    "partition": (str, "the partition"),
-    "account": (str, "the account"),
-    "qos": (str, "the quality of service"),
-    "constraint": (str, "features that a node must have"),
-    "time": (str, "time of a task, as 2:00:00; a run that needs more is requeued and resumes"),
-    "nodes": (str, "nodes of one run"),
-    "tasks": (int, "processes of one run, started by srun"),
-    "gpus-per-task": (str, "GPUs of each process"),
-    "cpus-per-task": (int, "cores of each process"),
-    "mem": (str, "memory of each node, as 32G"),
-    "limit": (int, "tasks at a time"),
-}
-SUBMISSION = {  # option: its help
-    "dry-run": "print the sbatch script and submit nothing",
-    "unchecked": "submit without the check of every run, where only the nodes hold the data",
-}
+
+STATES = ("done", "running", "stopped", "failed", "waiting")
 
 
 def add(verb):
@@ -47,14 +33,11 @@ def add(verb):
     local = parser.add_argument_group("runner local")
     for name, (default, text) in LOCAL.items():
         local.add_argument(f"--{name}", type=int, default=default, metavar="N", help=text)
-    slurm = parser.add_argument_group("runner slurm")
-    for name, (kind, text) in SLURM.items():
-        slurm.add_argument(f"--{name}", type=kind, default=None, help=text)
-    for name, text in SUBMISSION.items():
-        slurm.add_argument(f"--{name}", action="store_true", help=text)
+    slurm.add_options(parser)
     parts = parser.add_argument_group("parts of a study")
     parts.add_argument("--run", default=None, metavar="ID", help="only this run; the id is its row in results.csv")
     parts.add_argument("--collect", action="store_true", help="only write table and report of what is there")
+    parts.add_argument("--status", action="store_true", help="only say how far every run is")
     search = parser.add_argument_group("search")
     search.add_argument("--storage", default="", help="Optuna's storage: a URL or journal:FILE; default: SQLite")
 
@@ -77,13 +60,13 @@ def _sweep(arguments):
     if hasattr(module, "search"):
         return _search(module, arguments)
     if arguments.run is not None:
-        _refuse(arguments, (*LOCAL, *SLURM, *SUBMISSION, "collect"), "not for --run, which trains one run here")
+        _refuse(arguments, (*LOCAL, *slurm.NAMES, "collect", "status"), "not for --run, which trains one run here")
         if arguments.runner != "local":
             raise InputError(f"--run trains one run here; leave --runner {arguments.runner} out.")
     if arguments.runner == "slurm":
         _refuse(arguments, LOCAL, "for the runners local and population")
     else:
-        _refuse(arguments, (*SLURM, *SUBMISSION), "for --runner slurm")
+        _refuse(arguments, slurm.NAMES, "for --runner slurm")
     _refuse(arguments, ("storage",), "for searches")
     return _study(module, arguments)
 
@@ -106,8 +89,10 @@ def _study(module, arguments):
     try:
         if arguments.run is not None:
             return _one(study, arguments)
+        if arguments.status:
+            return _status(study, arguments)
         if arguments.runner == "slurm" and not arguments.collect:
-            return _slurm(study, arguments)
+            return slurm.submit_study(study, arguments, _itself(arguments))
         cells, failed = _run(study, arguments, title=title, docstring=docstring)
     except Preempted as stop:
         print(f"jaxcnn: {stop}", file=sys.stderr)
@@ -173,32 +158,14 @@ def _one(study, arguments):
     return int(bool(error))
 
 
-def _slurm(study, arguments):
-    from jaxcnn.sweeps.check import check_for_elsewhere
-    from jaxcnn.sweeps.results import result_or_damage
-    from jaxcnn.sweeps.slurm import array_script, submit, worker_command
+def _status(study, arguments):
+    from jaxcnn.sweeps.status import states
 
-    workdir = pathlib.Path(arguments.workdir).absolute()
-    options = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in SLURM}
-    options["name"] = pathlib.Path(arguments.study).stem
-    left = [run for run in study.runs() if result_or_damage(workdir / run.id, study.metrics)[0] is None]
-    command = worker_command(_itself(arguments))
-    if not left:
-        print("every run is done; --collect writes table and report")
-        return 0
-    if not arguments.unchecked:
-        try:
-            check_for_elsewhere(left)
-        except InputError as error:
-            raise InputError(f"{error} Where only the nodes hold the data: --unchecked.") from error
-    if arguments.dry_run:
-        print(array_script([run.id for run in left], command, workdir, options), end="")
-        return 0
-    array, report = submit(left, command, workdir, options)
-    if isinstance(report, InputError):
-        print(f"job {array}: {len(left)} runs. No job for the report ({report}): give --collect when they have ended")
-    else:
-        print(f"job {array}: {len(left)} runs; job {report} writes {workdir}/report.html when they have ended")
+    rows = states(study, pathlib.Path(arguments.workdir))
+    table(("run", "state", "step"), rows)
+    counted = {state: sum(row[1].partition(":")[0] == state for row in rows) for state in STATES}
+    print(", ".join(f"{count} {state}" for state, count in counted.items() if count))
+    return 0
 
 
 def _search(module, arguments):
@@ -206,13 +173,13 @@ def _search(module, arguments):
     from jaxcnn.sweeps.trials import best_trials
     from jaxcnn.training.processes.preemption import Preempted
 
-    options = ("scale", "run", "collect", *LOCAL, *SLURM, *SUBMISSION)
+    options = ("scale", "run", "collect", "status", *LOCAL)
     _refuse(arguments, options, f"for studies; {arguments.study} is a search")
-    if arguments.runner != "local":
-        raise InputError(
-            f"--runner {arguments.runner} is for studies. To have several workers on a search, start the same command "
-            "several times, here or as tasks of a cluster."
-        )
+    if arguments.runner == "slurm":
+        return slurm.submit_search(arguments, _itself(arguments))
+    _refuse(arguments, slurm.NAMES, "for --runner slurm")
+    if arguments.runner == "population":
+        raise InputError("--runner population is for studies: the trials of a search are drawn one after another.")
     try:
         search, workdir = search_of(module), pathlib.Path(arguments.workdir)
         docstring = module.__doc__ or ""

@@ -12,6 +12,7 @@ from jaxcnn.cli import main
 from jaxcnn.errors import InputError
 from jaxcnn.sweeps import Claim, Measure, Study, run_study
 from jaxcnn.sweeps.runner import collect
+from jaxcnn.sweeps.status import states
 from jaxcnn.training.config import to_json
 from jaxcnn.training.processes.preemption import Preempted
 from jaxcnn.training.rundir.log import MetricsLog
@@ -138,6 +139,23 @@ def test_killed_while_it_kept_its_test_a_run_is_tested_again(study, finished, tm
     again, failed = run_study(levels, tmp_path, title="", quiet=True)
     assert not failed and again[0].values["test_top1"] == cells[0].values["test_top1"]
     assert len(log.read_text().splitlines()) == 2
+
+
+def test_the_status_tells_how_far_every_run_is(study, finished, tmp_path):
+    workdir, good, other = tmp_path / "w", study.runs()[0], study.runs()[2]
+    shutil.copytree(finished[0], workdir)
+    found = {run: (state, step) for run, state, step in states(study, workdir)}
+    assert found[good.id] == ("done", "20") and len(found) == 3
+    assert found[study.runs()[1].id][0].startswith("failed: training diverged at step 1:")
+    (workdir / other.id / "evaluations.jsonl").unlink()
+    with (workdir / other.id / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert states(study, workdir)[2][1] == "running"
+    assert states(study, workdir)[2] == (other.id, "stopped", "20")
+    shutil.rmtree(workdir / other.id)
+    assert states(study, workdir)[2][1:] == ("waiting", "")
+    with pytest.raises(InputError, match="nothing was started there"):
+        states(study, tmp_path / "elsewhere")
 
 
 def test_results_csv_holds_every_run(study, finished):

@@ -1,0 +1,47 @@
+"""How far every run of a study is, from the files in its workdir."""
+
+from jaxcnn.errors import InputError
+from jaxcnn.files import local_path
+from jaxcnn.lock import is_held
+from jaxcnn.sweeps.results import result_or_damage
+from jaxcnn.sweeps.worker import read_error
+from jaxcnn.training.rundir.log import read_metrics
+
+
+def states(study, workdir):
+    """[(run id, state, step)] in the order of the study.
+
+    The state is "done"; "running", a process is at work on it; "stopped", it has begun and none is; "failed: why"; or
+    "waiting". The step is the last that was logged, "" without one.
+
+    Args:
+      study: a Study.
+      workdir: of its runs, a pathlib.Path.
+    Raises:
+      InputError: there is no such directory.
+    """
+    workdir = local_path(workdir)
+    if not workdir.is_dir():
+        raise InputError(f"there is no directory {workdir}: nothing was started there.")
+    return [(run.id, *_state(workdir / run.id, study.metrics)) for run in study.runs()]
+
+
+def _state(folder, metrics):
+    result, damage = result_or_damage(folder, metrics)
+    if result is not None:
+        return "done", _step(folder)
+    if not folder.is_dir():
+        return "waiting", ""
+    if is_held(folder):
+        return "running", _step(folder)
+    if error := damage or read_error(folder):
+        return f"failed: {error}", _step(folder)
+    return "stopped", _step(folder)
+
+
+def _step(folder):
+    try:
+        rows = read_metrics(folder)
+    except InputError:
+        return ""
+    return str(rows[-1]["step"]) if rows and "step" in rows[-1] else ""
