@@ -1,5 +1,6 @@
-"""A progress bar with time left on a terminal, plain lines elsewhere."""
+"""A progress bar with time left on a terminal and in a notebook, plain lines elsewhere."""
 
+import importlib.util
 import sys
 import time
 
@@ -10,7 +11,7 @@ from jaxcnn.names import shown
 
 
 class ProgressBar:
-    """A progress bar with rate and time left on a terminal, plain lines elsewhere, nothing when quiet.
+    """A progress bar with rate and time left on a terminal and in a notebook, else plain lines; nothing when quiet.
 
     Args:
       total: the amount to do.
@@ -23,7 +24,9 @@ class ProgressBar:
         self.console = rich.console.Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
         self.quiet, self.total, self.start, self.begin = quiet, total, start, time.monotonic()
         self.bar = None
-        if self.console.is_terminal and not quiet:
+        # rich draws a bar in a notebook by ipywidgets
+        notebook = self.console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None
+        if (self.console.is_terminal or notebook) and not quiet:
             columns = (
                 rich.progress.TextColumn("{task.description}", style="progress.description", markup=False),
                 rich.progress.BarColumn(),

@@ -27,6 +27,11 @@ def shipped(folder, given):
     return known[path.name]
 
 
+def names(folder):
+    """The names of the files of jaxcnn's own in "configs" or "experiments"."""
+    return list(_files(folder))
+
+
 def _files(folder):
     """{name: path} of jaxcnn's own."""
     if (ROOT / "pyproject.toml").is_file():

@@ -1,14 +1,16 @@
 """The costs and receptive fields of a network, as numbers for a program and as the lecture's table for a person."""
 
 from jaxcnn.analysis.accounting import analyse
+from jaxcnn.architectures import CLAIMS, create
 
 
-def summarize(model, shape, *, batch=1):
+def summarize(model, shape=None, *, batch=1):
     """Traces a model on images of a shape, without compiling or allocating.
 
     Args:
-      model: a Linen module that returns (logits, features) or (image, features), or what else `analyse` takes.
-      shape: (h, w, c) of an image.
+      model: a Linen module that returns (logits, features) or (image, features), or what else `analyse` takes; or the
+        name of an architecture.
+      shape: (h, w, c) of an image; None for that of the paper, of an architecture that is given by its name.
       batch: images in the batch.
     Returns:
       A dict that JSON can hold; pairs are (vertical, horizontal):
@@ -23,8 +25,12 @@ def summarize(model, shape, *, batch=1):
           "receptive_field"}], the images first.
         notes: what was approximated, a sentence each; mostly none.
     Raises:
-      ValueError: the images do not fit the model.
+      ValueError: the images do not fit the model, or there is no shape.
     """
+    if shape is None:
+        shape = paper_input(model)
+    if isinstance(model, str):
+        model = create(model)
     found = analyse(model, shape, batch=batch)
     return {
         "input": tuple(found.input),
@@ -44,6 +50,16 @@ def summarize(model, shape, *, batch=1):
         "layers": [_layer(layer) for layer in found.layers],
         "notes": list(found.notes),
     }
+
+
+def paper_input(name):
+    """(h, w, c) of the images that an architecture was published for; ValueError where no paper states it."""
+    if not isinstance(name, str):
+        raise ValueError("shape is None; the (h, w, c) of the images of a module has to be given")
+    if name not in CLAIMS:
+        create(name)  # of an unknown name the nearest is said
+        raise ValueError(f"no paper states the input of {name}: give its (h, w, c)")
+    return CLAIMS[name].input
 
 
 def _layer(layer):

@@ -22,6 +22,7 @@ from jaxcnn.cli import (
     samples,
     studies,
 )
+from jaxcnn.cli.completion import complete
 from jaxcnn.cli.terminal import subcommand
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.files import local_path
@@ -51,6 +52,7 @@ def main(argv=None):
 
 def _run(argv):
     parser, verbs = _parser()
+    complete(parser, verbs)
     if argv and not argv[0].startswith("-") and argv[0] not in verbs:
         parser.error(f"there is no verb '{shown(argv[0])}'; {nearest(argv[0], verbs)}")
     arguments, rest = parser.parse_known_args(argv)

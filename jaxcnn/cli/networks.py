@@ -93,6 +93,7 @@ def _summary(arguments):
 
 def _totals(name, arguments):
     from jaxcnn.analysis import summarize
+    from jaxcnn.analysis.summary import paper_input
     from jaxcnn.architectures import CLAIMS, create
     from jaxcnn.errors import input_errors
 
@@ -100,11 +101,10 @@ def _totals(name, arguments):
         raise InputError(f"--batch is {arguments.batch}; it is at least 1")
     with input_errors("summary"):
         model = create(name, **dict(_option(text) for text in arguments.option))
-        claim = CLAIMS.get(name)
-        if arguments.input is None and claim is None:
-            raise InputError(f"no paper states the input of {name}: give --input H,W,C")
-        channels = 3 if claim is None else claim.input[2]
-        shape = claim.input if arguments.input is None else _shape(arguments.input, channels)
+        if arguments.input is None:
+            shape = paper_input(name)
+        else:
+            shape = _shape(arguments.input, CLAIMS[name].input[2] if name in CLAIMS else 3)
         return summarize(model, shape, batch=arguments.batch)
 
 

@@ -68,6 +68,11 @@ class Trained(Inference):
         self._said = set()
         warn_of_changed_code(self.workdir, self.config, self._said)
 
+    def __repr__(self):
+        size = "x".join(map(str, self.shape))
+        what = f"{self.config.model.name} for {size}, {len(self.classes)} classes, {self.parameters():,} parameters"
+        return f"<Trained of {self.workdir} at step {self.step}: {self.config.task.name}, {what}>"
+
     def predict(self, paths, *, temperature=None):
         """Describes image files, and the images below folders, as the task of the run does: a classifier labels them.
 

@@ -51,6 +51,13 @@ class Result:
     validation: dict
     test: dict | None
 
+    def __repr__(self):
+        words = f"Result of {self.workdir} after {self.step} steps"
+        for split, row in (("held out", self.validation), ("test", self.test or {})):
+            numbers = [f"{name} {value:.4f}" for name, value in row.items() if isinstance(value, float)]
+            words += f"; {split}: {', '.join(numbers)}" if numbers else ""
+        return f"<{words}>"
+
 
 def train(
     config,

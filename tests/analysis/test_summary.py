@@ -41,7 +41,7 @@ def test_totals_of_a_network_counted_by_hand():
 def test_stages_come_in_the_order_of_the_network():
     stages = [stage["stage"] for stage in summarize(create("resnet20"), (32, 32, 3))["stages"]]
     assert stages == ["conv1", "stage1", "stage2", "stage3", "pool", "logits"]
-    stages = [stage["stage"] for stage in summarize(create("lenet5"), (32, 32, 1))["stages"]]
+    stages = [stage["stage"] for stage in summarize("lenet5")["stages"]]
     assert stages == ["C1", "S2", "C3", "S4", "C5", "F6", "logits"]
 
 
@@ -74,6 +74,15 @@ def test_half_precision_halves_the_stages_and_not_the_parameters():
     assert half["parameter_bytes"] == full["parameter_bytes"]
     assert [stage["bytes"] for stage in half["stages"]] == [512, 128, 40]  # the logits are float32
     assert [stage["bytes"] for stage in full["stages"]] == [1024, 256, 40]
+
+
+def test_a_name_has_the_input_of_its_paper():
+    assert summarize("lenet5")["input"] == (1, *CLAIMS["lenet5"].input)
+    for model, words in (("lenet6", "did you mean 'lenet5'"), ("jaxcnn.architectures.unet:UNet", "no paper states")):
+        with pytest.raises(ValueError, match=words):
+            summarize(model)
+    with pytest.raises(ValueError, match="shape is None"):
+        summarize(create("lenet5"))
 
 
 def test_images_that_do_not_fit_are_refused():

@@ -137,6 +137,11 @@ def test_predict_looks_into_folders_as_people_have_them(network, pictures, caplo
     assert caplog.messages == ["left out: 1 .txt, 1 .heic (not read by jaxcnn: convert them to JPEG or PNG)"]
 
 
+def test_it_is_a_line_where_it_is_printed(network, tiny_run):
+    words = "classification, convnet for 8x8x1, 10 classes, 690 parameters"
+    assert repr(network) == f"<Trained of {tiny_run} at step {network.step}: {words}>"
+
+
 def test_checkpoints_by_name_and_number(tiny_run):
     assert Trained(tiny_run, "latest").step == 20
     assert Trained(tiny_run, "10").step == 10

@@ -63,6 +63,7 @@ def test_the_latest_and_the_best_are_kept(kept, rows):
     assert best["step"] < 8
     assert steps(workdir) == [best["step"], 8, 10]
     result = train(config, workdir)
+    assert repr(result).startswith(f"<Result of {workdir} after ") and len(repr(result)) < 300
     assert result.validation == {"step": best["step"], "top1": best["top1"], "loss": best["loss"]}
     assert result.test["step"] == best["step"]
 
