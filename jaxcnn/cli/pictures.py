@@ -93,6 +93,7 @@ def _visualize(arguments):
         arguments.output = str(_picture_of_run(arguments))
     _check_outputs(arguments)
     figure = arguments.draw(arguments)
+    _write_caption(figure, arguments)
     try:
         save_figure(figure, arguments.output, description=f"python -m jaxcnn {shlex.join(sys.argv[1:])}")
     except (OSError, ValueError) as error:
@@ -100,6 +101,16 @@ def _visualize(arguments):
     if in_report:
         print(write_report(arguments.workdir))
     print(arguments.output)
+
+
+def _write_caption(figure, arguments):
+    """Below a picture of one run: its name, its checkpoint, and what it was measured at on the split that is drawn."""
+    from jaxcnn.visualize.caption import caption_of, write_caption
+
+    if not isinstance(getattr(arguments, "workdir", None), str):
+        return
+    split = None if getattr(arguments, "images", None) else getattr(arguments, "split", None)
+    write_caption(figure, caption_of(arguments.workdir, checkpoint=arguments.checkpoint, split=split))
 
 
 def _picture_of_run(arguments):
@@ -339,6 +350,7 @@ def _mistakes(arguments):
     """
     from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.mistakes import draw_mistakes, find_mistakes
+    from jaxcnn.visualize.selection import file_of, photograph
 
     check_positive(arguments, "limit")
     trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities()
@@ -346,7 +358,8 @@ def _mistakes(arguments):
     with counting("images") as report:
         kept, wrong, seen = find_mistakes(trained, records, limit=arguments.limit, report=report)
     title = f"{trained.config.model.name} on {arguments.split}: the {len(kept)} surest of {wrong} mistakes in {seen}"
-    return draw_mistakes(kept, trained.classes, title=title)
+    photographs = {position: (photograph(records, position), file_of(records, position)) for position, _ in kept}
+    return draw_mistakes(kept, trained.classes, title=title, photographs=photographs)
 
 
 def _proposals(arguments):

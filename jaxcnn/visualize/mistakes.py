@@ -34,26 +34,31 @@ def find_mistakes(trained, records, *, limit=24, report=None):
     return kept, wrong, seen
 
 
-def draw_mistakes(mistakes, classes, *, title=""):
+def draw_mistakes(mistakes, classes, *, title="", photographs=None):
     """Draws wrong predictions in the order given: the image, its true class, the predicted one and its probability.
 
     Args:
       mistakes: [(position in the split, Example)].
       classes: names of the classes.
       title: text above.
+      photographs: {position: (the image as it is stored, its name)}; those that are not there are drawn as the network
+        sees them.
     Returns:
       A matplotlib Figure.
     """
+    photographs = photographs or {}
     columns = min(COLUMNS, max(len(mistakes), 3))
     rows = max(1, -(-len(mistakes) // columns))
     figure = new_figure(CELL * columns, (CELL + 0.5) * rows + 0.3)
     figure.suptitle(literal(title, limit=120), fontsize=11, x=0.01, ha="left")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (position, example) in zip(grid, mistakes, strict=False):
-        show_image(axes, np.asarray(example.image))
+        image, name = photographs.get(position, (example.image, ""))
+        show_image(axes, np.asarray(image))
         true, predicted = (literal(class_name(classes, i), limit=20) for i in (example.label, example.predicted))
         axes.set_title(true, fontsize=9, pad=3, fontweight="bold")
         taken = f"taken for {predicted}\n{100 * example.confidence:.1f} % sure, image {position}"
+        taken += f"\n{literal(name, limit=26)}" if name else ""
         axes.set_xlabel(taken, fontsize=7.5, color=QUIET, labelpad=3)
     for axes in grid[len(mistakes) :]:
         axes.axis("off")

@@ -45,24 +45,26 @@ def overlay(image, heat, field):
     return (1 - cover) * grey + cover * matplotlib.colormaps[COLOURS](scaled)[..., :3]
 
 
-def draw_overlays(images, captions, maps):
+def draw_overlays(images, captions, maps, *, photographs=None):
     """Draws images, each beside its maps laid over it; two or three images a row where they have few maps.
 
     Args:
       images: uint8 (n, h, w, 1 | 3).
-      captions: n texts.
+      captions: n texts of one line or more.
       maps: n lists of (title, (h', w') float, field), as in `overlay`.
+      photographs: n images uint8 of any size that are drawn in the place of the images themselves; None for these.
     Returns:
       A matplotlib Figure.
     """
+    photographs = images if photographs is None else photographs
     width = 1 + max(map(len, maps))
     blocks = min(max(1, PANELS // width), len(images))
     rows = -(-len(images) // blocks)
-    figure = new_figure(CELL * width * blocks + 0.9, (CELL + 0.3) * rows)
+    figure = new_figure(CELL * width * blocks + 0.9, (CELL + 0.45) * rows)
     grid = figure.subplots(rows, width * blocks, squeeze=False)
     panels = []
-    for image, caption, found in zip(images, captions, maps, strict=True):
-        drawn = [(caption, image), *((title, overlay(image, heat, field)) for title, heat, field in found)]
+    for image, photograph, caption, found in zip(images, photographs, captions, maps, strict=True):
+        drawn = [(caption, photograph), *((title, overlay(image, heat, field)) for title, heat, field in found)]
         panels += drawn + [None] * (width - len(drawn))
     panels += [None] * (grid.size - len(panels))
     for axes, panel in zip(grid.ravel(), panels, strict=True):
@@ -70,7 +72,7 @@ def draw_overlays(images, captions, maps):
             axes.axis("off")
             continue
         show_image(axes, panel[1])
-        axes.set_title(literal(panel[0], limit=34), fontsize=8)
+        axes.set_title("\n".join(literal(line, limit=24) for line in panel[0].split("\n")), fontsize=8)
     shrink = min(0.6, 2.2 / figure.get_figheight())
     bar = figure.colorbar(ScalarMappable(cmap=COLOURS), ax=grid, ticks=[0, 1], shrink=shrink, aspect=20, pad=0.02)
     bar.ax.set_yticklabels(["0", "most"], fontsize=9, color=QUIET)
@@ -112,10 +114,10 @@ def class_overlays(trained, chosen, *, classes=(), method="grad_cam", stages=())
             for row, label, heat, shares in zip(maps, labels, found, probabilities, strict=True):
                 row.append((f"{trained.classes[label]} {100 * shares[label]:.0f} %, {stage}", heat, fields[stage]))
     captions = [
-        name if label is None else f"{trained.classes[label]} ({name})"
+        name if label is None else f"{trained.classes[label]}, {name}"
         for name, label in zip(chosen.names, chosen.labels, strict=True)
     ]
-    return draw_overlays(chosen.images, captions, maps)
+    return draw_overlays(chosen.images, captions, maps, photographs=chosen.photographs)
 
 
 def class_number(name, classes):

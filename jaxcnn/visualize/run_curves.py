@@ -14,7 +14,16 @@ from jaxcnn.training.rundir.frame import named_runs
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.curves import panel_of
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, log_scale, new_figure, plain_axes
-from jaxcnn.visualize.history import losses, measures_of, positions, read_history, series, train_at_evaluations
+from jaxcnn.visualize.history import (
+    best_row,
+    losses,
+    measures_of,
+    number,
+    positions,
+    read_history,
+    series,
+    train_at_evaluations,
+)
 
 TRAIN_LOOK = {"linewidth": 1.3, "linestyle": (0, (2, 1.5))}  # dashes as short as two points: many evaluations lie close
 HELD_OUT_LOOK = {"linewidth": 1.9}
@@ -51,7 +60,8 @@ def draw_runs(runs, kind=CLASSIFICATION):
 
     A train point is the mean of the train rows since the previous evaluation; without evaluations it is every row. The
     gap is train minus held-out of the first measure that selects, fractions in points: an accuracy whose gap is above
-    zero says that the network knows its training images better.
+    zero says that the network knows its training images better. A ring marks the
+    best checkpoint.
 
     Args:
       runs: {name: rows of metrics.jsonl}.
@@ -73,7 +83,7 @@ def draw_runs(runs, kind=CLASSIFICATION):
         unused.remove()
     xlabel, _ = positions(*groups)
     for name, own in zip(names, axes, strict=False):
-        _draw_measure(own, histories, name, kind.measures[name], xlabel)
+        _draw_measure(own, histories, name, kind, xlabel)
     if gap is not None:
         _draw_gap(axes[count - 2], histories, gap, kind.measures[gap], xlabel)
     _draw_rates(axes[count - 1], histories, xlabel)
@@ -87,7 +97,8 @@ def _shown_measures(runs, kind):
     return [name for name in held if name in kind.selects or losses([name])] or held
 
 
-def _draw_measure(axes, histories, name, measure, xlabel):
+def _draw_measure(axes, histories, name, kind, xlabel):
+    measure = kind.measures[name]
     panel = panel_of(name, measure)
     for color, (run, history) in zip(_colours(len(histories)), histories.items(), strict=True):
         at_train, at_held_out = series(history.train, xlabel), series(history.held_out, xlabel)
@@ -97,6 +108,9 @@ def _draw_measure(axes, histories, name, measure, xlabel):
             train, x = panel.drawn(series(history.train, name)), at_train
         _line(axes, x, train, f"{run} train", color=color, **TRAIN_LOOK)
         _line(axes, at_held_out, held_out, f"{run} held-out", color=color, **HELD_OUT_LOOK)
+        if name in kind.selects[:1] and (best := best_row(history, kind)) is not None:
+            place = number(best, xlabel), panel.drawn(number(best, name))
+            axes.plot(*place, "o", color=color, markersize=8, fillstyle="none", gid=f"{run} best")
     plain_axes(axes, title=shown(panel.title()), xlabel=xlabel)
     if measure.unit != "points":
         log_scale(axes, beyond=300)
@@ -133,16 +147,17 @@ def _line(axes, x, y, gid, **look):
 
 
 def _name_runs(figure, runs):
-    """A legend below: the two kinds of line, and every run by its colour."""
+    """A legend below: the two kinds of line, the mark of the best checkpoint, and every run by its colour."""
     axes = figure.axes[0]
     handles = [
         axes.plot([], [], color=QUIET, **HELD_OUT_LOOK)[0],
         axes.plot([], [], color=QUIET, **TRAIN_LOOK)[0],
+        axes.plot([], [], "o", color=QUIET, markersize=8, fillstyle="none")[0],
         *(axes.plot([], [], color=color, linewidth=4)[0] for color in _colours(len(runs))),
     ]
     legend = figure.legend(
-        handles, ["held out", "train", *map(str, range(len(runs)))], loc="outside lower center", frameon=False,
+        handles, ["held out", "train", "best", *map(str, range(len(runs)))], loc="outside lower center", frameon=False,
         ncols=min(6, len(handles)), fontsize=10,
     )  # fmt: skip
-    for text, name in zip(legend.get_texts()[2:], runs, strict=True):
+    for text, name in zip(legend.get_texts()[3:], runs, strict=True):
         text.set_text(literal(name))  # set afterwards: a label that begins with "_" would be dropped

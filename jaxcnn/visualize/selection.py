@@ -1,10 +1,15 @@
 """The images that a picture is drawn of: files, or records of the run's data set."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxcnn.data.formats import to_pillow
 from jaxcnn.errors import InputError
+from jaxcnn.evaluation.outputs import read_pixels
+
+LARGEST = 320  # pixels of a side of a photograph that is drawn
 
 
 class Selection(NamedTuple):
@@ -12,15 +17,17 @@ class Selection(NamedTuple):
 
     Attributes:
       images: uint8 (n, h, w, c).
-      names: a text each.
+      names: a text each, of records "test 3" and, in a second line, the file.
       labels: an int each, or None if unknown.
       fields: {name: (n, ...)} of records, what they hold beside their images; None of files.
+      photographs: n of uint8 (height, width, c), the images as they are stored, made smaller than LARGEST; or None.
     """
 
     images: np.ndarray
     names: list[str]
     labels: list[int | None]
     fields: dict | None = None
+    photographs: list[np.ndarray] | None = None
 
 
 def choose(trained, *, files=(), split="validation", positions=()):
@@ -38,12 +45,38 @@ def choose(trained, *, files=(), split="validation", positions=()):
     """
     if files:
         paths, images = trained.read_images(files)
-        return Selection(images, [path.name for path in paths], [None] * len(paths))
+        photographs = [smaller(read_pixels(path, trained.shape[2])) for path in paths]
+        return Selection(images, [path.name for path in paths], [None] * len(paths), photographs=photographs)
     records = trained.open(split).records
     wrong = [position for position in positions if not 0 <= position < len(records)]
     if wrong:
         raise InputError(f"there is no image {wrong[0]} in {split}; they are counted from 0 to {len(records) - 1}.")
     batch = records.read(positions)
-    names = [f"{split} {position}" for position in positions]
+    names = [_name(records, split, position) for position in positions]
     labels = batch["label"].tolist() if "label" in batch else [None] * len(names)
-    return Selection(batch["image"], names, labels, {key: batch[key] for key in trained.fields})
+    photographs = [photograph(records, position) for position in positions]
+    return Selection(batch["image"], names, labels, {key: batch[key] for key in trained.fields}, photographs)
+
+
+def photograph(records, position):
+    """A record's image uint8 (height, width, c) as it is stored, made smaller than LARGEST; a reader may skip it."""
+    stored = records.whole(position)["image"]
+    return records.read([position])["image"][0] if stored is None else smaller(stored)
+
+
+def file_of(records, position):
+    """The name of a record's file without its folders, "" where it is none."""
+    described = records.describe_record(position)
+    return os.path.basename(described) if os.path.isfile(described) else ""
+
+
+def smaller(pixels):
+    """uint8 (height, width, c) with no side longer than LARGEST."""
+    picture = to_pillow(pixels)
+    picture.thumbnail((LARGEST, LARGEST))
+    return np.asarray(picture).reshape(picture.height, picture.width, -1)
+
+
+def _name(records, split, position):
+    file = file_of(records, position)
+    return f"{split} {position}" + (f"\n{file}" if file else "")

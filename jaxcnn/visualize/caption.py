@@ -1,0 +1,51 @@
+"""The line below a picture of a run: which run, which checkpoint, and what it was measured at."""
+
+import pathlib
+
+from jaxcnn.names import shown
+from jaxcnn.quantity import measured, whole
+from jaxcnn.tasks import Kind
+from jaxcnn.training.rundir.about import measures_there
+from jaxcnn.training.rundir.checkpoint import Checkpoints
+from jaxcnn.training.rundir.directory import read_config
+from jaxcnn.training.rundir.evaluations import read_evaluations
+from jaxcnn.training.rundir.log import read_metrics
+from jaxcnn.visualize.figure import QUIET, literal
+
+
+def caption_of(workdir, *, checkpoint="best", split=None):
+    """One line of text: "runs/a: resnet20 on digits, step 300; test: accuracy 97.50 %, n = 360".
+
+    Args:
+      workdir: a run directory.
+      checkpoint: "best", "latest" or a step.
+      split: the split that is drawn; where its evaluation at this step was logged, the first measure of the task is
+        said, and of how many images. None for no split.
+    Raises:
+      InputError: no run, or no such checkpoint.
+    """
+    workdir = pathlib.Path(workdir)
+    config = read_config(workdir)
+    with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
+        step = checkpoints.resolve(checkpoint)
+    line = f"{workdir}: {config.model.name} on {config.data.name}, step {step}"
+    return shown(line + _measured(workdir, step, split))
+
+
+def _measured(workdir, step, split):
+    """What was logged of a split at a step, "" where nothing was."""
+    if split is None:
+        return ""
+    kind = Kind(*measures_there(workdir)[1:], create=None)
+    rows = [*read_metrics(workdir), *read_evaluations(workdir)]
+    found = (row for row in reversed(rows) if (row.get("split"), row.get("step")) == (split, step))
+    row = next((row for row in found if row.get(kind.main) is not None and "data" not in row), None)
+    if row is None:
+        return f"; {split}"
+    measure = kind.measures[kind.main]
+    return f"; {split}: {measure.label or kind.main} {measured(row[kind.main], measure)}, n = {whole(row['n'])}"
+
+
+def write_caption(figure, text):
+    """Writes a line below a figure, which grows by it where it is saved."""
+    figure.text(0.01, -0.01, literal(text, limit=200), ha="left", va="top", fontsize=8, color=QUIET)
