@@ -394,6 +394,15 @@ def test_dry_run_trains_nothing(call, config, tmp_path):
     assert re.search(r"conv1_1 +32x8x8x4 ", out)
 
 
+def test_find_rate_draws_and_suggests(call, config, refused, tmp_path):
+    picture, run = tmp_path / "new" / "rates.png", f"--workdir={tmp_path / 'run'}"
+    code, out, err = call("train", config, f"--find_rate={picture}", run)
+    assert code == 0 and not (tmp_path / "run").exists()
+    assert "config.optimizer.learning_rate: " in out and str(picture) in out and "/100 steps" in err
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "suffix" in refused("train", config, f"--find_rate={tmp_path / 'rates.txt'}")
+
+
 def test_check_ends_with_one_where_a_check_fails(call, config, user_package):
     quiet = USER.replace("nn.Dense(self.num_classes)", "nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros)")
     user_package("jaxcnn_test_quiet", quiet)
