@@ -150,6 +150,7 @@ def default_config():
             "clip": 0.0,  # global gradient norm; 0: none
             "accumulate": 1,  # parts into which a batch is cut; their gradients are averaged
             "ema": 0.0,  # decay of an average of weights and statistics that evaluation uses, see step.average; 0: none
+            "swa": "",  # a duration, as "75%", after which evaluation uses the mean of all weights since; empty: none
         }
     )
     config.optimizers = Config()  # of a game: {player: {key of optimizer: value}}; "rate" is a factor of learning_rate

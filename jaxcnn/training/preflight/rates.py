@@ -75,7 +75,7 @@ def find_rate(config, *, lowest=1e-7, highest=10.0, steps=100, devices=None, rep
     setup = _growing(set_up(config, devices=devices), lowest, highest, steps)
     if len(setup.bare_task.players) > 1:
         raise InputError(
-            f"task {setup.config.task.name} is a game: one player loses what another wins, so that no loss tells a rate."
+            f"task {setup.config.task.name} is a game: one player loses what another wins; no loss tells a rate."
         )
     losses, diverged = [], False
     for loss in _losses(setup):
