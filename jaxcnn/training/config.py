@@ -172,6 +172,7 @@ def default_config():
             "freeze": (),  # patterns, as ("conv*", "norm1"), of parameters and statistics that stay; never the head
             "freeze_to": "",  # a stage of the network: all that it is computed from stays
             "rates": (),  # (pattern, factor of the learning rate), ...; the first that matches counts
+            "layer_decay": 1.0,  # the rate of a stage is that of the next one times this; rates above count before it
             "rename": (),  # (pattern of the source's names, name here), ...: (("*", "backbone/*"),)
             "drop": (),  # patterns of the source's parameters and statistics that are not read
             "unfreeze": (),  # (pattern, duration), ...: what was frozen learns from there on

@@ -67,6 +67,7 @@ RANGES = {
     "optimizer.ema": (0.0, 1.0),
     "schedule.factor": (0.0, 1.0),
     "schedule.patience": (0, None),
+    "finetune.layer_decay": (0.0, 1.0),
     "checkpoint.keep": (1, None),
     "evaluation.batch_size": (0, None),
     "evaluation.patience": (0, None),
