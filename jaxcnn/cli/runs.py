@@ -224,6 +224,8 @@ def _evaluate(arguments):
     print(f"{row['architecture']}, step {row['step']}, {row['split']}{other}: {scores}")
     if "bleu_signature" in row:
         print(shown(f"BLEU by sacrebleu, {row['bleu_signature']}"))
+    if "by_label" in row:
+        _print_labels(row["by_label"])
     if "class_scores" in row:
         _print_classes(row["class_scores"])
     elif "per_class" in row:
@@ -259,6 +261,15 @@ def _print_classes(scores):
         for name, own in scores["by_class"].items()
     ]
     table(("class", "images", "accuracy (recall)", "precision", "F1"), lines)
+
+
+def _print_labels(scores):
+    names = ("average_precision", "precision", "recall", "f1")
+    lines = [
+        (name, str(own["n"]), *("n/a" if own[key] is None else f"{own[key]:.4f}" for key in names))
+        for name, own in scores.items()
+    ]
+    table(("label", "images", "average precision", "precision", "recall", "F1"), lines)
 
 
 def _measure_samples(arguments):
