@@ -24,6 +24,7 @@ _HOME = {
     "Trained": "jaxcnn.evaluation.trained",
     "create": "jaxcnn.architectures",
     "default_config": "jaxcnn.training.config",
+    "find_rate": "jaxcnn.training.preflight.rates",
     "history": "jaxcnn.training.rundir.frame",
     "summarize": "jaxcnn.analysis",
     "teacher_checks": "jaxcnn.training.preflight.checks",

@@ -23,7 +23,7 @@ from jaxcnn.progress import ProgressBar
 VERBS = (
     *("train", "evaluate", "predict", "summary", "frontier", "prepare", "report", "sweep"),
     *("convert", "audit", "benchmark", "compare", "features", "neighbours", "probe", "verify", "identify", "generate"),
-    "export",
+    *("export", "log"),
 )
 EVALUATION = {"architecture", "step", "split", "n", "loss", "top1", "top5", "per_class", "class_scores", "calibration"}
 
@@ -392,6 +392,36 @@ def test_dry_run_trains_nothing(call, config, tmp_path):
     ):
         assert words in out
     assert re.search(r"conv1_1 +32x8x8x4 ", out)
+
+
+def test_log_prints_rows(call, refused, tiny_run):
+    rows = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if "split" in row]
+    assert [(row["split"], row["step"]) for row in rows] == [
+        (split, step) for step in (10, 20) for split in ("train", "validation")
+    ]
+
+    def logged(*options):
+        code, out, _ = call("log", f"--workdir={tiny_run}", *options, "--json")
+        assert code == 0
+        return [json.loads(line) for line in out.splitlines()]
+
+    assert logged() == rows and logged("--tail=1") == rows[-1:]
+    assert logged("--every=2") == rows[2:] and logged("--split=train") == rows[::2]
+    assert logged("--split=train", "--every=2", "--tail=5") == rows[2:3]
+    code, out, _ = call("log", f"--workdir={tiny_run}", "--tail=1")
+    assert code == 0 and "validation" in out and f"{rows[-1]['loss']:.4g}" in out and "learning rate" not in out
+    assert "--tail is 0" in refused("log", f"--workdir={tiny_run}", "--tail=0")
+    assert "no config.json" in refused("log", f"--workdir={tiny_run / 'checkpoints'}")
+
+
+def test_find_rate_draws_and_suggests(call, config, refused, tmp_path):
+    picture, run = tmp_path / "new" / "rates.png", f"--workdir={tmp_path / 'run'}"
+    code, out, err = call("train", config, f"--find_rate={picture}", run)
+    assert code == 0 and not (tmp_path / "run").exists()
+    assert "config.optimizer.learning_rate: " in out and str(picture) in out and "/100 steps" in err
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "suffix" in refused("train", config, f"--find_rate={tmp_path / 'rates.txt'}")
 
 
 def test_check_ends_with_one_where_a_check_fails(call, config, user_package):

@@ -67,6 +67,8 @@ def _predict(arguments):
         print(json.dumps({"predictions": predictions}))
     elif any(row.keys() == {"file", "label", "probabilities"} for row in predictions):
         table(("file", "label", "probability"), [_labelled(row) for row in predictions])
+    elif any(row.keys() == {"file", "labels", "probabilities"} for row in predictions):
+        table(("file", "labels, with their probabilities"), [_with_labels(row) for row in predictions])
     elif arguments.output is not None and any("objects" in row for row in predictions):
         table(("file", "objects", "written to"), [_found(row) for row in predictions])
     elif arguments.output is not None:
@@ -87,6 +89,12 @@ def _labelled(row):
     if "error" in row:
         return row["file"], f"not read: {row['error']}", ""
     return row["file"], row["label"], f"{row['probabilities'][row['label']]:.4f}"
+
+
+def _with_labels(row):
+    if "error" in row:
+        return row["file"], f"not read: {row['error']}"
+    return row["file"], ", ".join(f"{name} {row['probabilities'][name]:.2f}" for name in row["labels"]) or "none"
 
 
 def _restored(row):

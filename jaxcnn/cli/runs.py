@@ -4,7 +4,7 @@ import json
 import sys
 
 from jaxcnn.cli import samples
-from jaxcnn.cli.terminal import check_writable, counting, table, trusting
+from jaxcnn.cli.terminal import check_picture, check_writable, counting, table, trusting
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
@@ -29,6 +29,12 @@ def _add_train(parser):
         help="only run the teacher's checks: loss at chance, regularisation, 20 images overfitted",
     )
     parser.add_argument("--dry_run", action="store_true", help="only print shapes, parameters and memory")
+    parser.add_argument(
+        "--find_rate",
+        default=None,
+        metavar="FILE.png",
+        help="only try learning rates from 1e-7 to 10 in 100 steps, suggest one and draw the losses there",
+    )
     parser.add_argument(
         "--profile",
         type=int,
@@ -101,7 +107,8 @@ def _train(arguments):
 
     Any key of the config can be given as --config.key=value; jaxcnn/training/config.py lists them all. The same command
     resumes a run that was broken off. It ends with one evaluation on the test split and a report. With --extend and a
-    longer --config.duration a run, finished or not, resumes from its last state; nothing else may change.
+    longer --config.duration a run, finished or not, resumes from its last state; nothing else may change. --check,
+    --dry_run and --find_rate look at a config before a long run, and leave every run as it was.
     """
     from jaxcnn.training.processes.distributed import joined_processes
 
@@ -120,6 +127,8 @@ def _train_joined(arguments):
         return _check(config)
     if arguments.dry_run:
         return _dry_run(config)
+    if arguments.find_rate is not None:
+        return _find_rate(config, arguments.find_rate)
     if not arguments.workdir:
         raise InputError("name a run directory: --workdir=DIR")
     try:
@@ -151,6 +160,24 @@ def _dry_run(config):
 
     for line in describe(config):
         print(line)
+
+
+def _find_rate(config, path):
+    import jax
+
+    from jaxcnn.training.preflight.rates import find_rate
+
+    check_picture(path)
+    with counting("steps") as report:
+        found = find_rate(config, report=report)
+    if jax.process_index() == 0:
+        from jaxcnn.visualize.rate_test import draw_rate_test, rate_words
+
+        title = f"{config.model.name or config.finetune.source} on {config.data.name}, {config.optimizer.name}"
+        draw_rate_test(found, title=title, path=path)
+        for words in rate_words(found):
+            print(words)
+        print(path)
 
 
 def _evaluate(arguments):
@@ -197,6 +224,8 @@ def _evaluate(arguments):
     print(f"{row['architecture']}, step {row['step']}, {row['split']}{other}: {scores}")
     if "bleu_signature" in row:
         print(shown(f"BLEU by sacrebleu, {row['bleu_signature']}"))
+    if "by_label" in row:
+        _print_labels(row["by_label"])
     if "class_scores" in row:
         _print_classes(row["class_scores"])
     elif "per_class" in row:
@@ -232,6 +261,15 @@ def _print_classes(scores):
         for name, own in scores["by_class"].items()
     ]
     table(("class", "images", "accuracy (recall)", "precision", "F1"), lines)
+
+
+def _print_labels(scores):
+    names = ("average_precision", "precision", "recall", "f1")
+    lines = [
+        (name, str(own["n"]), *("n/a" if own[key] is None else f"{own[key]:.4f}" for key in names))
+        for name, own in scores.items()
+    ]
+    table(("label", "images", "average precision", "precision", "recall", "F1"), lines)
 
 
 def _measure_samples(arguments):

@@ -67,6 +67,10 @@ class Arrays:
     def images(self, split):
         return self._splits[split][0]
 
+    def values(self, split):
+        """{field: (n, ...)} of a split."""
+        return self._splits[split][1]
+
     def labels(self, split):
         values = self._splits[split][1]
         if "label" not in values:

@@ -16,8 +16,10 @@ from jaxcnn.data.digits import IMAGE_SIZE as DIGITS_SIZE
 from jaxcnn.data.digits import digits
 from jaxcnn.data.flat import Flat
 from jaxcnn.data.folder import Folder
+from jaxcnn.data.labels import LabelTable
 from jaxcnn.data.pairs import Pairs
 from jaxcnn.data.records import Records
+from jaxcnn.data.scene_labels import scene_labels
 from jaxcnn.data.split_folders import nested
 from jaxcnn.data.text.captions import Captions
 from jaxcnn.data.text.labelled import Labelled
@@ -29,12 +31,14 @@ from jaxcnn.errors import InputError, input_errors
 
 WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "imagenette")  # offered for a slip
 NAMES = (
-    "digits, scenes, strings, sentences, copy, reverse, add_<length>, tfds:<name>, folder:<path>, images:<path>, "
-    "pairs:<path>, voc:<path>, coco:<path>, text:<path>, captions:<path>, or package.module:attribute of your own"
+    "digits, scenes, scene_labels, strings, sentences, copy, reverse, add_<length>, tfds:<name>, folder:<path>, "
+    "images:<path>, pairs:<path>, labels:<path>, voc:<path>, coco:<path>, text:<path>, captions:<path>, or "
+    "package.module:attribute of your own"
 )
 EMBEDDED = {
     "digits": digits,
     "scenes": scenes,
+    "scene_labels": scene_labels,
     "strings": strings,
     "sentences": sentences,
     "copy": copy,
@@ -45,6 +49,7 @@ FILES = {  # sets in files: KIND:PATH
     "folder": Folder,
     "images": Flat,
     "pairs": Pairs,
+    "labels": LabelTable,
     "voc": VOC,
     "coco": COCO,
     "text": Labelled,
@@ -86,13 +91,15 @@ def load(
     ```
 
     Args:
-      name: `digits` and `scenes` (embedded; digits are 32x32 unless image_size says otherwise), `strings` of digits,
-        `sentences` on scenes of two digits, the toy sequences `copy`, `reverse` and `add_100` (of 10, 25, 50, 100 or
-        200 steps), `tfds:<name>` (also `tfds:<name>/<config>` and `tfds:<name>:<version>`), `folder:<path>` of class
-        folders, `images:<path>` of images without classes, `pairs:<path>` of two folders of images with the same names,
-        `voc:<path>` and `coco:<path>` of images with boxes, `text:<path>` of images with a text each, `captions:<path>`
-        of images with sentences, or `package.module:attribute`: a callable of your own that takes (split, *, data_dir,
-        image_size, channels, fit, on_error) and returns Records; resize and interpolation too, where they are set.
+      name: `digits` and `scenes` (embedded; digits are 32x32 unless image_size says otherwise), `scene_labels` (which
+        digits a scene holds), `strings` of digits, `sentences` on scenes of two digits, the toy sequences `copy`,
+        `reverse` and `add_100` (of 10, 25, 50, 100 or 200 steps), `tfds:<name>` (also `tfds:<name>/<config>` and
+        `tfds:<name>:<version>`), `folder:<path>` of class folders, `images:<path>` of images without classes,
+        `pairs:<path>` of two folders of images with the same names, `labels:<path>` of images with any number of
+        labels, `voc:<path>` and `coco:<path>` of images with boxes, `text:<path>` of images with a text each,
+        `captions:<path>` of images with sentences, or `package.module:attribute`: a callable of your own that takes
+        (split, *, data_dir, image_size, channels, fit, on_error) and returns Records; resize and interpolation too,
+        where they are set.
       split: a TFDS split expression: `train`, `train[:90%]`, `train[10:20]`, `train[:50%]+test`.
       data_dir: where the sets of tensorflow-datasets are prepared.
       image_size: (height, width), or None for the stored size; folders of files need one.

@@ -1,9 +1,10 @@
-"""Texts that a trained network reads or writes of images of a split, beside the true ones."""
+"""Texts, or labels, that a trained network gives images of a split, beside the true ones."""
 
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxcnn.data.labels import LABELS
 from jaxcnn.data.text.captions import CAPTIONS
 from jaxcnn.data.text.tokens import FRAMING, TEXT
 from jaxcnn.tasks.writing import without_end
@@ -44,6 +45,21 @@ def written_examples(trained, split, *, count):
     found = [[_said(trained, row) for row in rows.reshape(-1, rows.shape[-1])] for rows in true]
     references = [[text for text in own if text] for own in found]
     return Written(split, images, [_said(trained, row) for row in answers], references)
+
+
+def labelled_examples(trained, split, *, count):
+    """The first images of a split with the labels that the network gives them, as "sea, sky".
+
+    Args, errors: as of `written_examples`, of a task whose answer is a list "labels".
+    """
+    records = trained.open(split).records
+    batch = records.read(range(min(count, len(records))))
+    there = batch["mask"] > 0
+    images = batch["image"][there]
+    outputs = trained.map(trained.infer, images) if len(images) else {}
+    answers = [trained.task.describe({"scores": row})["labels"] for row in outputs.get("scores", ())]
+    references = [[", ".join(np.array(trained.classes)[row])] for row in batch[LABELS][there]]
+    return Written(split, images, list(map(", ".join, answers)), references)
 
 
 def _said(trained, tokens):

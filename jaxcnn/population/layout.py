@@ -137,3 +137,6 @@ class MembersInputs:
         record = record.reshape(len(self.orders), steps, self.batch_size)
         mask = np.ones(record.shape, np.float32)
         return self.members.place({"record": record, "mask": mask, "active": self.active})
+
+    def close(self):
+        pass

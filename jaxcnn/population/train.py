@@ -1,5 +1,7 @@
 """Training the members of a population: one loop, one state of all, a run directory of each."""
 
+import functools
+
 import jax
 
 from jaxcnn.errors import InputError
@@ -32,12 +34,14 @@ def train_members(setup, configs, workdirs, folder, members, checkpoints, *, qui
     """
     start = max(checkpoints.steps(), default=0)
     orders = [training_order(setup.config, setup.train, seed=own.seed) for own in configs]
-    inputs = MembersInputs(members, orders, start=start, batch_size=setup.config.batch_size)
+    inputs_from = functools.partial(MembersInputs, members, orders, batch_size=setup.config.batch_size)
+    inputs = inputs_from(start=start)
     title = f"{len(configs)} x {setup.config.model.name}"
     progress = Progress(setup.total, start=start, title=title, quiet=quiet, measures=headline(setup.kind))
     hosts = [HostState(setup, own, workdir, step=start) for own, workdir in zip(configs, workdirs, strict=True)]
     keeper = Keeper(setup, members, inputs, checkpoints, folder)
     loop = Loop(setup, members, hosts, keeper, progress)
+    loop.inputs_from = inputs_from
     try:
         for host in hosts:
             write_environment(host.workdir, host.config, step=start, population=folder.name, members=len(hosts))

@@ -12,6 +12,7 @@ from jaxcnn.tasks.classification import CLASSIFICATION
 from jaxcnn.tasks.detection import DETECTION
 from jaxcnn.tasks.embedding import EMBEDDING
 from jaxcnn.tasks.forgetting import FORGETTING
+from jaxcnn.tasks.multilabel import MULTILABEL
 from jaxcnn.tasks.reading import READING
 from jaxcnn.tasks.reconstruction import RECONSTRUCTION
 from jaxcnn.tasks.regression import REGRESSION
@@ -62,6 +63,7 @@ TASKS = {
     "embedding": EMBEDDING,
     "gan": GAN,
     "learning_without_forgetting": FORGETTING,
+    "multilabel": MULTILABEL,
     "reading": READING,
     "reconstruction": RECONSTRUCTION,
     "regression": REGRESSION,

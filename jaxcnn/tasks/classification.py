@@ -41,7 +41,7 @@ def create(about, *, class_weights=None):
         infer=functools.partial(infer, about),
         score=functools.partial(_score, about),
         prepare=functools.partial(_prepare, about),
-        mix=None if about.mix is None else functools.partial(_mix, about),
+        mix=None if about.mix is None else functools.partial(mix, about),
         details=functools.partial(_details, about),
         describe=functools.partial(_describe, about),
         check=check_logits,
@@ -56,7 +56,8 @@ def _prepare(about, key, example, numbers):
     return {**about.prepare(key, example, numbers), "targets": targets}
 
 
-def _mix(about, key, batch, numbers):
+def mix(about, key, batch, numbers):
+    """The batch with its images and "targets" (n, K) mixed as config.augment says; masked images stay unmixed."""
     own = batch["image"], batch["targets"]
     mixed = about.mix(key, *own)
     images, targets = (_unmix_masked(batch["mask"], *pair) for pair in zip(mixed, own, strict=True))

@@ -15,5 +15,5 @@
 | rundir/ | the files of a run directory: config, checkpoints, the network at one, log, code |
 | finetune/ | beginning from another network: what is loaded, frozen, slowed |
 | processes/ | several processes, signals |
-| preflight/ | before a long run: the teacher's checks, shapes and memory, a profile |
+| preflight/ | before a long run: the teacher's checks, learning rates, shapes and memory, a profile |
 """

@@ -76,6 +76,12 @@ def check_steps(config, total, steps):
             f"config.schedule.warmup is '{schedule.warmup}', {warmup} steps, but the run has {total} "
             f"(config.duration '{config.duration}'): it would never reach its learning rate."
         )
+    swa = config.optimizer.swa
+    if swa and steps(swa, "optimizer.swa") >= total:
+        raise InputError(
+            f"config.optimizer.swa is '{swa}', {steps(swa, 'optimizer.swa')} steps, but the run has {total}: no "
+            "weights would be averaged."
+        )
     boundaries = [steps(boundary, "schedule.boundaries") for boundary in schedule.boundaries]
     if boundaries != sorted(boundaries):
         raise InputError(

@@ -150,6 +150,7 @@ def default_config():
             "clip": 0.0,  # global gradient norm; 0: none
             "accumulate": 1,  # parts into which a batch is cut; their gradients are averaged
             "ema": 0.0,  # decay of an average of weights and statistics that evaluation uses, see step.average; 0: none
+            "swa": "",  # a duration, as "75%", after which evaluation uses the mean of all weights since; empty: none
         }
     )
     config.optimizers = Config()  # of a game: {player: {key of optimizer: value}}; "rate" is a factor of learning_rate
@@ -171,6 +172,7 @@ def default_config():
             "freeze": (),  # patterns, as ("conv*", "norm1"), of parameters and statistics that stay; never the head
             "freeze_to": "",  # a stage of the network: all that it is computed from stays
             "rates": (),  # (pattern, factor of the learning rate), ...; the first that matches counts
+            "layer_decay": 1.0,  # the rate of a stage is that of the next one times this; rates above count before it
             "rename": (),  # (pattern of the source's names, name here), ...: (("*", "backbone/*"),)
             "drop": (),  # patterns of the source's parameters and statistics that are not read
             "unfreeze": (),  # (pattern, duration), ...: what was frozen learns from there on

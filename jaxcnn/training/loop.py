@@ -13,6 +13,8 @@ from jaxcnn.training.processes.preemption import Preempted
 from jaxcnn.training.samples import Sampler, Samples, keep_samples
 from jaxcnn.training.step import make_chunk
 
+STATISTICS_BATCHES = 50
+
 
 class Loop:
     """Trains from event to event: a log row, an evaluation, a checkpoint, the end.
@@ -32,6 +34,7 @@ class Loop:
       progress: a Progress.
       task, data, state, validation: the Task, the resident split, the State on the devices and the Evaluator of the
         held-out slice; set before `run`.
+      inputs_from: f(start=step) -> an iterator object of training inputs, see Feed.training; set before `run`.
       unlogged: training seconds since the last log row of an interrupted start.
       ended: whether the runs have come to their end before their last step.
     """
@@ -39,7 +42,7 @@ class Loop:
     def __init__(self, setup, layout, hosts, keeper, progress):
         self.setup, self.layout, self.hosts, self.keeper, self.progress = setup, layout, hosts, keeper, progress
         self.evaluate_every, self.save_every = setup.steps("evaluation.every"), setup.steps("checkpoint.every")
-        self.task = self.data = self.state = self.validation = None
+        self.task = self.data = self.state = self.validation = self.inputs_from = None
         self.programs, self.pending, self.unlogged, self.ended = {}, [], 0.0, False
         self.sampler = None
 
@@ -122,8 +125,11 @@ class Loop:
             jax.block_until_ready(self.pending[-2])
 
     def _compile(self, steps, phase, inputs):
-        chunk = self.layout.map_chunk(make_chunk(self.setup.train_step(self.task, phase), steps=steps))
-        return compiled(chunk, self.state, self.data, inputs, deterministic=self.setup.config.deterministic)
+        return self._compiled(make_chunk(self.setup.train_step(self.task, phase), steps=steps), inputs)
+
+    def _compiled(self, chunk, inputs):
+        chunk, deterministic = self.layout.map_chunk(chunk), self.setup.config.deterministic
+        return compiled(chunk, self.state, self.data, inputs, deterministic=deterministic)
 
     def _fetch(self, step):
         """Brings the metrics of the steps up to `step` to the host and checks that they are finite."""
@@ -150,11 +156,30 @@ class Loop:
         """An evaluation, a checkpoint, or the end; the clock of the images/s stands still."""
         self._flush(step)
         begin = time.monotonic()
+        self._renew_statistics(step)
         held_out = None
         if step % self.evaluate_every == 0 or step == self.setup.total:
             held_out = self._evaluate(step)
         self.keeper.save(self, step, held_out)
         self.clock += time.monotonic() - begin
+
+    def _renew_statistics(self, step):
+        """Gives the mean of config.optimizer.swa running statistics of its own: batches go forward through it.
+
+        They begin with those of the last step: batch norm with a momentum of 0.9 keeps half a percent (0.9**50).
+        """
+        since = self.setup.averages_since
+        if since is None or step <= since or not jax.tree.leaves(self.state.batch_stats):
+            return
+        inputs, key = self.inputs_from(start=step), ("statistics", self.setup.plan.phase(step))
+        for _ in range(STATISTICS_BATCHES):
+            batch = inputs.take(1)
+            if key not in self.programs:
+                made = make_chunk(self.setup.statistics_step(self.task, key[1]), steps=1)
+                self.programs[key] = self._compiled(made, batch)
+            self.state, _ = self.programs[key](self.state, self.data, batch)
+        inputs.close()
+        self.state = self.state.replace(step=self.layout.stack([np.int32(step) for _ in self.hosts]))
 
     def _evaluate(self, step):
         """Evaluates on the held-out slice; {number: {measure: value} of those that choose the best state}."""

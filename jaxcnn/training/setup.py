@@ -28,7 +28,7 @@ from jaxcnn.training.rundir.about import about_task
 from jaxcnn.training.rundir.data_changes import about_data
 from jaxcnn.training.schedule import make_schedule
 from jaxcnn.training.splits import check_added, load_records, load_training_records
-from jaxcnn.training.step import make_train_step
+from jaxcnn.training.step import make_statistics_step, make_train_step
 from jaxcnn.training.validate import validate
 
 
@@ -109,6 +109,17 @@ class Setup:
         text = functools.reduce(lambda c, k: c[k], key.split("."), self.config)
         return max(1, duration_in_steps(text, key=key, steps_per_epoch=self.steps_per_epoch, total=self.total))
 
+    @property
+    def averages(self):
+        """Whether the State keeps an average of networks, which evaluation then uses."""
+        return self.config.optimizer.ema > 0 or self.averages_since is not None
+
+    @property
+    def averages_since(self):
+        """The step of config.optimizer.swa; None without it."""
+        text, run = self.config.optimizer.swa, {"steps_per_epoch": self.steps_per_epoch, "total": self.total}
+        return duration_in_steps(text, key="optimizer.swa", **run) if text else None
+
     def schedule(self):
         """The learning rate as a function of the step, before its scale."""
         return make_schedule(self.config, steps_per_epoch=self.steps_per_epoch, total=self.total)
@@ -154,10 +165,16 @@ class Setup:
             self.optimizers(),
             self.schedule(),
             ema=settings.ema,
+            swa=self.averages_since,
             accumulate=settings.accumulate,
             factors=self.plan.factors[phase],
             skips=self.config.data.on_error == "skip",
         )
+
+    def statistics_step(self, task, phase=0):
+        """The step that gives the averaged weights of a phase of the plan running statistics of their own."""
+        skips = self.config.data.on_error == "skip"
+        return make_statistics_step(self.model, task, factors=self.plan.factors[phase], skips=skips)
 
 
 def set_up(config, *, devices=None):

@@ -20,7 +20,7 @@ class State:
       params: float32 parameters of the model.
       batch_stats: running statistics of batch norm ({} without it), averaged over replicas.
       opt_state: the state of the optax transformation; of a game {player: its state}.
-      ema: {"params", "batch_stats"}, the averages of both, or None where config.optimizer.ema is 0.
+      ema: {"params", "batch_stats"}, the averages of config.optimizer.ema or swa, or None without one.
       key: the run's typed PRNG key; a step folds its number into it and never replaces it.
       hyperparameters: float32 scalars that the step reads as traced values: learning_rate_scale, momentum,
         weight_decay and the numbers of the task's Kind (label_smoothing of classification); dropout where the model has
@@ -104,7 +104,7 @@ def initial_state(key, numbers, setup, optimizers=None):
         step=jnp.int32(0),
         **network,
         opt_state=states if len(states) > 1 else next(iter(states.values())),
-        ema=jax.tree.map(jnp.copy, network) if setup.config.optimizer.ema > 0 else None,
+        ema=jax.tree.map(jnp.copy, network) if setup.averages else None,
         key=jax.random.fold_in(key, 1),
         hyperparameters=numbers,
     )

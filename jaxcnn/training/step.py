@@ -27,7 +27,7 @@ def assemble_batch(data, inputs):
     return {**batch, "mask": batch["mask"] * inputs["mask"]}
 
 
-def make_train_step(model, task, optimizers, schedule, *, ema=0.0, accumulate=1, factors=None, skips=False):
+def make_train_step(model, task, optimizers, schedule, *, ema=0.0, swa=None, accumulate=1, factors=None, skips=False):
     """`train_step(state, batch) -> (state, metrics)` of one replica, to be mapped over AXIS.
 
     Each player in its turn minimises the mean of its objective over the images of the global batch whose mask is 1.
@@ -40,6 +40,7 @@ def make_train_step(model, task, optimizers, schedule, *, ema=0.0, accumulate=1,
       optimizers: {player: as make_optimizer returns it}.
       schedule: as make_schedule returns it.
       ema: decay of the averaged network, see `average`; 0 for none.
+      swa: the updates after which weights are averaged alike, see `average_since`; None for no such average.
       accumulate: parts into which a replica's batch is cut, one after another, to save memory.
       factors: {"params", "batch_stats"}, pytrees of floats, see Plan, or None.
       skips: whether images may be left out, whose mask is 0: they do not enter batch norm's statistics.
@@ -48,24 +49,48 @@ def make_train_step(model, task, optimizers, schedule, *, ema=0.0, accumulate=1,
       batch; NAME/divisor is the divisor of one that has its own), `gradient_norm`, `learning_rate`, `parameter_norm`.
       In a game those of a player are PLAYER/loss, PLAYER/gradient_norm and so on.
     """
-    moves = [(player, part) for player in task.players for part in range(player.turns)]
-    turns = [
-        _Turn(model, task, player, optimizers[player.name], number, part, accumulate, factors or {}, skips)
-        for number, (player, part) in enumerate(moves)
-    ]
+    turns = _turns(model, task, optimizers, accumulate, factors, skips)
 
     def train_step(state, batch):
-        size = batch["mask"].shape[0]
-        batch = {**_as_float(batch), "position": lax.axis_index(AXIS) * size + jnp.arange(size)}
+        batch = _placed(batch)
         new, metrics = state, {"seen": lax.psum(jnp.sum(batch["mask"]), AXIS)}
         for turn in turns:
             new, found = _take_turn(turn, new, batch)
             metrics |= {name: _both(name, metrics.get(name), value) for name, value in found.items()}
-        new = _averaged(new.replace(step=state.step + 1), ema, factors)
+        new = _averaged(new.replace(step=state.step + 1), ema, swa, factors)
         rate = schedule(state.step) * state.hyperparameters["learning_rate_scale"]
         return new, {**metrics, "learning_rate": rate, "parameter_norm": optax.tree.norm(new.params)}
 
     return train_step
+
+
+def make_statistics_step(model, task, *, factors=None, skips=False):
+    """`step(state, batch) -> (state, {})`: moves the running statistics of state.ema by a batch, and nothing else.
+
+    The batch goes forward as in training, through the averaged weights: statistics that were gathered through the
+    weights of each step are not theirs (Izmailov et al. 2018, section 3.2).
+
+    Args:
+      model, task, factors, skips: as in `make_train_step`.
+    """
+    turns = _turns(model, task, dict.fromkeys(player.name for player in task.players), 1, factors, skips)
+
+    def statistics_step(state, batch):
+        batch, averaged = _placed(batch), state.replace(**state.ema)
+        for turn in turns:
+            own = turn.images(batch)
+            _, (stats, _) = _objective(turn.own(averaged.params), averaged.batch_stats, turn, averaged, own, 1.0)
+            stats = select_trained(averaged.batch_stats, lax.pmean(stats, AXIS), turn.factors.get("batch_stats"))
+            averaged = averaged.replace(batch_stats=stats)
+        return state.replace(step=state.step + 1, ema={**state.ema, "batch_stats": averaged.batch_stats}), {}
+
+    return statistics_step
+
+
+def _placed(batch):
+    """The batch with its pixels as floats, and the position of each image in the global batch."""
+    size = batch["mask"].shape[0]
+    return {**_as_float(batch), "position": lax.axis_index(AXIS) * size + jnp.arange(size)}
 
 
 def _as_float(batch):
@@ -100,16 +125,28 @@ class _Turn(NamedTuple):
         """The part of a tree like params or batch_stats that the player moves."""
         return own_parts(tree, self.player.parts)
 
+    def images(self, batch):
+        """The turn's part of a batch: every turns-th image, so that it is the same on any number of devices."""
+        return {name: x[self.part :: self.player.turns] for name, x in batch.items()}
+
     def factors_of(self, collection):
         """The player's factors of "params" or "batch_stats", or None."""
         factors = self.factors.get(collection)
         return None if factors is None else self.own(factors)
 
 
+def _turns(model, task, optimizers, accumulate, factors, skips):
+    """[_Turn] of a step, in order."""
+    moves = [(player, part) for player in task.players for part in range(player.turns)]
+    return [
+        _Turn(model, task, player, optimizers[player.name], number, part, accumulate, factors or {}, skips)
+        for number, (player, part) in enumerate(moves)
+    ]
+
+
 def _take_turn(turn, state, batch):
     """(The state after one player's update, its metrics)."""
-    # every turns-th image, so that the images of a turn are the same on any number of devices
-    batch = {name: x[turn.part :: turn.player.turns] for name, x in batch.items()}
+    batch = turn.images(batch)
     params, stats, game = turn.own(state.params), turn.own(state.batch_stats), len(turn.task.players) > 1
     grads, new_stats, sums = _gradient(turn, params, state, batch)
     opt_state = state.opt_state[turn.player.name] if game else state.opt_state
@@ -207,11 +244,16 @@ def _sums(means, mask):
     return sums
 
 
-def _averaged(state, ema, factors):
-    """The state with its moving average moved on."""
-    if not ema:
+def _averaged(state, ema, swa, factors):
+    """The state with its average of networks moved on."""
+    if swa is not None:
+        params = average_since(state.ema["params"], state.params, updates=state.step - swa)
+        averaged = {"params": params, "batch_stats": state.batch_stats}
+    elif ema:
+        new = {"params": state.params, "batch_stats": state.batch_stats}
+        averaged = average(state.ema, new, ema, updates=state.step)
+    else:
         return state
-    averaged = average(state.ema, {"params": state.params, "batch_stats": state.batch_stats}, ema, updates=state.step)
     # an average of equal weights need not be that weight in floating point
     return state.replace(ema=select_trained(state.ema, averaged, factors))
 
@@ -232,6 +274,18 @@ def average(old, new, decay, *, updates):
     """
     share = jnp.maximum(1 - decay, 9.0 / (10.0 + updates))
     return optax.incremental_update(new, old, share)
+
+
+def average_since(old, new, *, updates):
+    """Moves the mean of all weights since an update towards the newest (Izmailov et al. 2018, algorithm 1 with c = 1).
+
+    mean_t = (t * mean_{t-1} + new_t) / (t + 1);   mean_t = new_t for t <= 0
+
+    Args:
+      old, new: pytrees of one structure.
+      updates: t, updates since then, a scalar, may be traced.
+    """
+    return optax.incremental_update(new, old, 1.0 / (1.0 + jnp.maximum(updates, 0)))
 
 
 def make_evaluation_step(model, task):

@@ -1,6 +1,7 @@
 """Training one run: from a config to its end, or from its last checkpoint on."""
 
 import dataclasses
+import functools
 import math
 import pathlib
 
@@ -153,6 +154,7 @@ def _train(setup, keeper, *, quiet, profile, final_test, moved):
         loop.say_damaged(resumed)
         feed = _feed(loop, "train")
         loop.data, loop.task = feed.data, setup.task(*statistics_of(setup, feed, workdir))
+        loop.inputs_from = functools.partial(feed.training, batch_size=config.batch_size)
         _set_state(loop, resumed, memory, extension)
         if loop.task.begin is not None and not resumed:
             loop.state = begun(setup, loop.task, feed, loop.state)
@@ -162,7 +164,7 @@ def _train(setup, keeper, *, quiet, profile, final_test, moved):
         _announce(loop, resumed, feed, extension)
         loop.validation = setup.evaluator(loop.task, _feed(loop, "validation"))
         with Termination() as termination:
-            _steps(loop, resumed, feed, termination, profile)
+            _steps(loop, resumed, termination, profile)
         keeper.checkpoints.wait()
         return _finish(loop, final_test)
     finally:
@@ -227,8 +229,8 @@ def _announce(loop, resumed, feed, extension):
         )
 
 
-def _steps(loop, start, feed, termination, profile):
-    inputs = feed.training(start=start, batch_size=loop.setup.config.batch_size)
+def _steps(loop, start, termination, profile):
+    inputs = loop.inputs_from(start=start)
     trace = Trace(loop.keeper.where / "profile", profile)
 
     def after(step, steps):

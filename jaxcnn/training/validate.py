@@ -67,6 +67,7 @@ RANGES = {
     "optimizer.ema": (0.0, 1.0),
     "schedule.factor": (0.0, 1.0),
     "schedule.patience": (0, None),
+    "finetune.layer_decay": (0.0, 1.0),
     "checkpoint.keep": (1, None),
     "evaluation.batch_size": (0, None),
     "evaluation.patience": (0, None),
@@ -108,6 +109,11 @@ def validate(config):
     _validate_durations(config, flat)
     if config.optimizer.name != "sgd" and config.optimizer.nesterov:
         raise InputError(f"config.optimizer.nesterov is for sgd, not for {config.optimizer.name}.")
+    if config.optimizer.swa and config.optimizer.ema:
+        raise InputError(
+            "config.optimizer.swa and config.optimizer.ema are two averages of the same weights, and one is evaluated: "
+            "leave swa empty or ema at 0."
+        )
     if config.optimizer.momentum_convention == "caffe" and (
         config.optimizer.name != "sgd" or config.optimizer.decay == "decoupled"
     ):
@@ -133,6 +139,8 @@ def _validate_durations(config, flat):
         number, _ = parse_duration(flat[key], key)
         if key.endswith(".every") and not number:
             raise InputError(f"config.{key} is '{flat[key]}'; it is more than nothing: '1 step' is the least.")
+    if flat["optimizer.swa"]:
+        parse_duration(flat["optimizer.swa"], "optimizer.swa")
     found = [parse_duration(boundary, "schedule.boundaries") for boundary in config.schedule.boundaries]
     later = all(unit != other or before < number for (before, unit), (number, other) in itertools.pairwise(found))
     if not later or not all(number for number, _ in found):

@@ -11,7 +11,7 @@ from jaxcnn.evaluation.detected import detected_examples
 from jaxcnn.evaluation.latent import choose_pairs, latent_of, pca_beside, walk
 from jaxcnn.evaluation.restored import restored_examples
 from jaxcnn.evaluation.trained import Trained
-from jaxcnn.evaluation.written import written_examples
+from jaxcnn.evaluation.written import labelled_examples, written_examples
 from jaxcnn.files import local_path, write_text
 from jaxcnn.tasks import Kind
 from jaxcnn.training.rundir.about import measures_there, read_data
@@ -24,7 +24,7 @@ from jaxcnn.training.samples import kept_samples
 from jaxcnn.training.splits import load_records
 from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example
-from jaxcnn.visualize.history import classifies, detects, restores, says_texts
+from jaxcnn.visualize.history import classifies, detects, labels, restores, says_texts
 from jaxcnn.visualize.latent import read_codes
 from jaxcnn.visualize.report import Picture, RunReport, run_report
 
@@ -39,12 +39,12 @@ PICTURES = "pictures"  # the folder of a run whose PNGs its report shows
 def write_report(workdir):
     """Writes report.html, one self-contained page, and curves.png into a run directory.
 
-    Of a classifier the examples are held-out images, of a network that restores images, says texts or finds objects the
-    first ones of the test split (of validation without one), of an autoencoder walks between codes of that split too,
-    and the error of PCA; of a detector the surest mistakes in 256 images of that split too. They are left out where the
-    data set is not there any more. Code that the run names and the user has not allowed is not executed; a sentence
-    says what is left out for it. Of a task the report reads the measures that the run directory holds. Pictures are the
-    PNGs of the run's folder `pictures`, by name.
+    Of a classifier the examples are held-out images, of a network that restores images, says texts or labels, or finds
+    objects, the first ones of the test split (of validation without one), of an autoencoder walks between codes of that
+    split too, and the error of PCA; of a detector the surest mistakes in 256 images of that split too. They are left
+    out where the data set is not there any more. Code that the run names and the user has not allowed is not executed;
+    a sentence says what is left out for it. Of a task the report reads the measures that the run directory holds.
+    Pictures are the PNGs of the run's folder `pictures`, by name.
 
     Returns:
       The path of report.html.
@@ -138,6 +138,8 @@ def _shows(kind):
         return "Found objects", _detected
     if says_texts(kind):
         return "Texts", _texts
+    if labels(kind):
+        return "Labels", _labels
     return ("Restored images", _restored) if restores(kind) else None
 
 
@@ -163,6 +165,11 @@ def _restored(trained, split):
 @_where_there
 def _texts(trained, split):
     return {"written": written_examples(trained, split, count=TEXTS)}
+
+
+@_where_there
+def _labels(trained, split):
+    return {"written": labelled_examples(trained, split, count=TEXTS)}
 
 
 @_where_there

@@ -143,6 +143,11 @@ def says_texts(kind) -> bool:
     return any(_measures_as(kind, name) for name in ("reading", "translation", "captioning"))
 
 
+def labels(kind) -> bool:
+    """Whether a task measures what multilabel does, and maybe more: it then has labels to show."""
+    return _measures_as(kind, "multilabel")
+
+
 def detects(kind) -> bool:
     """Whether a task measures what detection does, and maybe more: it then has objects to show."""
     return _measures_as(kind, "detection")

@@ -11,7 +11,7 @@ from jaxcnn.evaluation.restored import Restored
 from jaxcnn.evaluation.written import Written
 from jaxcnn.tasks import CLASSIFICATION, Kind
 from jaxcnn.training.selection import few_images
-from jaxcnn.visualize import class_sections, detection_sections, latent, page, restorations, texts
+from jaxcnn.visualize import class_sections, detection_sections, label_sections, latent, page, restorations, texts
 from jaxcnn.visualize.curves import draw_curves, panels_of
 from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.history import (
@@ -20,6 +20,7 @@ from jaxcnn.visualize.history import (
     detects,
     extensions,
     first_bad_row,
+    labels,
     measures_of,
     number,
     read_history,
@@ -133,6 +134,8 @@ def _sections_of(kind):
         return detection_sections.SECTIONS
     if says_texts(kind):
         return texts.SECTIONS
+    if labels(kind):
+        return label_sections.SECTIONS
     return (*restorations.SECTIONS, *latent.SECTIONS) if restores(kind) else ()
 
 

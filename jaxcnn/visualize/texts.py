@@ -13,7 +13,7 @@ def texts_section(run):
     pairs = list(zip(run.written.texts, run.written.references, strict=True))
     right = sum(text in references for text, references in pairs)
     cards = [_card(pixels, *pair) for pixels, pair in zip(run.written.images, pairs, strict=True)]
-    words = f"The first images of {run.written.split}: {right} of {len(pairs)} answers equal a true text."
+    words = f"The first images of {run.written.split}: {right} of {len(pairs)} answers are right."
     return join(element("p", words, class_="quiet"), element("div", join(*cards), class_="cards"))
 
 

@@ -22,6 +22,7 @@ from jaxcnn.training.optimizer import make_optimizer
 from jaxcnn.training.rundir.about import read_statistics
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.schedule import make_schedule
+from jaxcnn.training.setup import set_up
 from jaxcnn.training.train import Preempted
 
 TRUNK = ("conv1_1", "conv1_1_norm")
@@ -413,3 +414,15 @@ def test_slips_in_the_names_of_a_source_are_named(wrapped_config, tmp_path, one_
     assert "conv1_1/kernel" in text(rename=())
     assert "at most one *" in text(rename=(("*", "backbone"),))
     assert "config.finetune.drop: 'outputs' matches no" in text(drop=("outputs",))
+
+
+def test_rates_fall_from_the_head_to_the_image(tiny_config):
+    """The layers of LeNet-5 (LeCun et al. 1998, figure 2) by their distance from its output."""
+    config = tiny_config({"model.name": "lenet5_common", "data.image_size": (32, 32)})
+    config.model.options = jaxcnn.default_config().model.options
+    config.finetune.layer_decay, config.finetune.rates = 0.5, (("C3", 0.3), ("C5/bias", 0.9))
+    found = flatten_dict(set_up(config).plan.factors[0]["params"], sep="/")
+    wanted = {"C1": 1 / 16, "C3": 0.3, "C5": 1 / 4, "F6": 1 / 2, "output": 1.0}
+    assert found == {f"{layer}/{leaf}": rate for layer, rate in wanted.items() for leaf in ("kernel", "bias")} | {
+        "C5/bias": 0.9
+    }

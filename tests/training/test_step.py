@@ -192,6 +192,20 @@ def test_the_average_of_weights_and_statistics(tiny_config):
     assert Bench(tiny_config()).state.ema is None
 
 
+def test_the_mean_of_the_weights_since_a_step(tiny_config):
+    config = tiny_config({"optimizer.swa": "10%"})  # of 20 steps
+    config.model.options.batch_norm = True
+    bench = Bench(config)
+    state, since = bench.state, []
+    for step in range(1, 6):
+        state, _ = bench.step(make_batch(4, seed=step), state)
+        since = [*since, state.params] if step > 2 else [state.params]
+        mean = jax.tree.map(lambda *weights: np.mean(weights, axis=0), *since)
+        assert_same(state.ema["params"], mean, rtol=1e-5, atol=1e-7)
+        assert_same(state.ema["batch_stats"], state.batch_stats, rtol=0)  # until an evaluation, see test_swa.py
+    assert len(since) == 4 and distance(state.ema["params"], state.params) > 1e-3
+
+
 def test_bfloat16_computes_but_keeps_float32(tiny_config):
     def config(dtype):
         made = tiny_config({"model.dtype": dtype})

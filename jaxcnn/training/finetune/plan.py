@@ -11,6 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxcnn.analysis.equations import Program
 from jaxcnn.errors import InputError, input_errors, nearest
 from jaxcnn.files import local_path
+from jaxcnn.tasks.classification import auxiliary_names
 from jaxcnn.training.config import default_config
 from jaxcnn.training.rundir.about import read_data
 from jaxcnn.training.rundir.directory import read_config
@@ -92,6 +93,8 @@ def make_plan(config, model, shape, steps, **made):
     rates = {}
     for pattern, factor in settings.rates:
         rates = {**dict.fromkeys(_matching(pattern, kept, "rates"), float(factor)), **rates}
+    if settings.layer_decay < 1:
+        rates = {**_decayed(settings.layer_decay, model, shape, variables, head), **rates}
     frozen = {name for pattern in settings.freeze for name in _matching(pattern, kept, "freeze")}
     if settings.freeze_to:
         frozen |= _below(settings.freeze_to, model, shape, variables) - head
@@ -165,18 +168,44 @@ def _matching(pattern, names, key):
     return found
 
 
+def _decayed(decay, model, shape, variables, head):
+    """{name: decay ** (layers between it and the head, and 1)} of what the stages of a network are computed from.
+
+    A layer is what a stage is computed from and none before it. What no stage needs stands beside the head, as in BEiT,
+    and so do auxiliary heads.
+    """
+    layers, seen, stages = [], set(head), _stages(model, shape, variables)
+    for stage in auxiliary_names(stages):
+        del stages[stage]
+    for names in stages.values():
+        if new := names - seen:
+            layers.append(new)
+            seen |= new
+    return {name: decay**depth for depth, layer in enumerate(reversed(layers), 1) for name in layer}
+
+
 def _below(stage, model, shape, variables):
     """The names of all that a stage is computed from."""
+    stages = _stages(model, shape, variables)
+    if stage not in stages:
+        raise InputError(f"config.finetune.freeze_to: there is no stage '{stage}'; {nearest(stage, stages)}")
+    return stages[stage]
+
+
+def _stages(model, shape, variables):
+    """{stage: the names of all that it is computed from}, in the order in which they are computed."""
     image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
 
     def features(variables, image):
         return model.apply(variables, image, train=False)[1]
 
-    known = jax.eval_shape(features, variables, image)
-    if stage not in known:
-        raise InputError(f"config.finetune.freeze_to: there is no stage '{stage}'; {nearest(stage, known)}")
-    program = Program(jax.make_jaxpr(lambda *arguments: features(*arguments)[stage])(variables, image))
-    read = {number for position in program.needed(program.outputs) for number in program.equations[position].inputs}
+    outputs = jax.tree.leaves_with_path(jax.eval_shape(features, variables, image))
+    program = Program(jax.make_jaxpr(features)(variables, image))
     paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree.leaves_with_path(variables)]
-    numbers = program.inputs[: len(paths)]  # the image is the last
-    return {path.partition("/")[2] for path, number in zip(paths, numbers, strict=True) if number in read}
+    names = {number: path.partition("/")[2] for number, path in zip(program.inputs, paths, strict=False)}  # no image
+    found = {}
+    for (path, _), output in zip(outputs, program.outputs, strict=True):
+        needed = program.needed([output])
+        read = {number for position in needed for number in program.equations[position].inputs}
+        found[path[0].key] = max(needed, default=-1), {names[number] for number in read & names.keys()}
+    return {stage: read for stage, (_, read) in sorted(found.items(), key=lambda item: item[1][0])}

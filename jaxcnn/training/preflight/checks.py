@@ -100,7 +100,7 @@ def _at_start(bench):
 def _chance(bench, metrics):
     classes = len(bench.setup.classes)
     applies = bench.setup.config.task.name == "classification" and bench.setup.loss is softmax_cross_entropy
-    loss, guessing = _loss(metrics), math.log(classes) if classes else math.nan
+    loss, guessing = total_loss(metrics), math.log(classes) if classes else math.nan
     return {
         "check": "loss at chance",
         "passed": abs(loss / guessing - 1) <= 0.05 if applies else None,
@@ -117,8 +117,8 @@ def _decay(norms):
     }
 
 
-def _loss(metrics):
-    """The losses of all players at a step, a mean over the images each, added up."""
+def total_loss(metrics):
+    """The losses of all players at a step, a mean over the images each, added up, of {metric: float}."""
     names = [name for name in metrics if name.rpartition("/")[2] == "loss"]
     return sum(metrics[name] / (metrics.get(name + DIVISOR, metrics["seen"]) or 1.0) for name in names)
 
@@ -136,6 +136,6 @@ def _overfit(bench, first):
             right = int(metrics[shares[0]])
             learned, detail = right == bench.seen, f"{right} of {bench.seen} right"
         else:
-            loss, least = _loss(metrics), SHARE * _loss(first)
-            learned, detail = loss <= least, f"loss {loss:.4f}, at first {_loss(first):.4f},"
+            loss, least = total_loss(metrics), SHARE * total_loss(first)
+            learned, detail = loss <= least, f"loss {loss:.4f}, at first {total_loss(first):.4f},"
     return {"check": f"{IMAGES} images are overfitted", "passed": learned, "detail": f"{detail} after {number} steps"}
