@@ -108,6 +108,8 @@ def _check_seeds(arguments):
         _refuse(arguments, ("budget",), "for --until decided")
     if not arguments.plan:
         _refuse(arguments, ("effect",), "for --plan")
+    elif arguments.effect is not None and not arguments.effect > 0:
+        raise InputError(f"--effect is {arguments.effect}; the size of a difference is positive, a ratio too.")
     if arguments.until or arguments.plan:
         word = "--until" if arguments.until else "--plan"
         if arguments.runner == "slurm":

@@ -25,7 +25,7 @@ def with_pilot(study):
 
 def is_enough(study, workdir):
     """Whether every claim of a study has the two pairs in workdir that tell a spread."""
-    cells = _cells(study, workdir)
+    cells = _cells(study, workdir) if workdir.is_dir() else []
     return all(len(_differences(claim, study, cells)) > 1 for claim in study.claims)
 
 

@@ -138,6 +138,7 @@ def test_a_plan_of_another_study_is_refused(toy, capsys):
         (("--until", "decided", "--budget", "2h", "--run", "ID"), "leave --until out"),
         (("--budget", "2h"), "--budget is for --until decided"),
         (("--effect", "0.01"), "--effect is for --plan"),
+        (("--plan", "--effect", "-1"), "--effect is -1.0"),
         (("--plan", "--collect"), "--collect is not for --plan"),
     ],
 )
@@ -179,7 +180,7 @@ def test_seeds_of_an_effect():
     assert seeds_fixed(1.0) < n < seeds_until(1.0, alpha=0.01) and seeds_within(1.0) < seeds_within(0.5)
     x = np.random.default_rng(7).normal(1, 1, (4000, n))
     share = (planning.anytime.difference_p(x) <= 0.05).any(-1).mean()
-    assert share == pytest.approx(0.8, abs=0.04)
+    assert share == pytest.approx(0.8, abs=0.05)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("2h", 7200), ("1h30m", 5400), ("1.5m", 90), ("40s", 40)])
