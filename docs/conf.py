@@ -37,6 +37,7 @@ PAGES = {
         "kinds",
         "faces",
         "study",
+        "statistics",
         "extending",
         "accelerators",
         "cluster",

@@ -12,8 +12,12 @@ LOCAL = {  # option: its default, its help
     "per-device": (1, "runs that share an accelerator"),
     "retries": (0, "further starts of a run whose process died"),
 }
-
 STATES = ("done", "running", "stopped", "failed", "waiting")
+SEEDS = {  # option: its help; all of them of how many seeds there are
+    "until": "decided: add seeds in rounds until every claim is decided or the --budget ends",
+    "budget": "time of all rounds together, as 2h or 1h30m",
+    "effect": "with --plan: the true difference, in the unit of the metric; default: the margin, or the observed one",
+}
 
 
 def add(verb):
@@ -34,6 +38,13 @@ def add(verb):
     for name, (default, text) in LOCAL.items():
         local.add_argument(f"--{name}", type=int, default=default, metavar="N", help=text)
     slurm.add_options(parser)
+    seeds = parser.add_argument_group("how many seeds")
+    for name, text in SEEDS.items():
+        kind = {"choices": ("decided",)} if name == "until" else {"type": float} if name == "effect" else {}
+        seeds.add_argument(f"--{name}", default=None, help=text, **kind)
+    seeds.add_argument(
+        "--plan", action="store_true", help="what the claims would take; of 3 seeds where none are there"
+    )
     parts = parser.add_argument_group("parts of a study")
     parts.add_argument("--run", default=None, metavar="ID", help="only this run; the id is its row in results.csv")
     parts.add_argument("--collect", action="store_true", help="only write table and report of what is there")
@@ -51,6 +62,7 @@ def _sweep(arguments):
 
     --runner population trains runs that differ only in their seed and in numbers in one program; the others as local.
     A file with analyse(study, workdir) as well says more when every run is done: of ensembles, for example.
+    --until decided adds seeds where claims are open, with verdicts that hold whenever it ends (docs/statistics.md).
     The same command resumes where it was interrupted. A file with search() instead is a search by Optuna: the same
     command started again, here or on a machine that shares the directory, joins in.
     """
@@ -68,7 +80,27 @@ def _sweep(arguments):
     else:
         _refuse(arguments, slurm.NAMES, "for --runner slurm")
     _refuse(arguments, ("storage",), "for searches")
+    _check_seeds(arguments)
     return _study(module, arguments)
+
+
+def _check_seeds(arguments):
+    """Raises InputError for options of SEEDS that do nothing, or that this runner or another option rules out."""
+    if arguments.until is None:
+        _refuse(arguments, ("budget",), "for --until decided")
+    if not arguments.plan:
+        _refuse(arguments, ("effect",), "for --plan")
+    elif arguments.effect is not None and not arguments.effect > 0:
+        raise InputError(f"--effect is {arguments.effect}; the size of a difference is positive, a ratio too.")
+    if arguments.until or arguments.plan:
+        word = "--until" if arguments.until else "--plan"
+        if arguments.runner == "slurm":
+            raise InputError(f"{word} is for the runners local and population, which wait for their runs.")
+        _refuse(arguments, ("run",), f"of one run; leave {word} out")
+    if arguments.plan:
+        _refuse(arguments, ("until", "collect"), "not for --plan, which writes no table and no report")
+    elif arguments.until and arguments.budget is None and not arguments.collect:
+        raise InputError("--until decided needs a --budget, as 2h: a claim that is nearly a tie takes any time.")
 
 
 def _refuse(arguments, options, reason):
@@ -93,11 +125,15 @@ def _study(module, arguments):
             return _status(study, arguments)
         if arguments.runner == "slurm" and not arguments.collect:
             return slurm.submit_study(study, arguments, _itself(arguments))
-        cells, failed = _run(study, arguments, title=title, docstring=docstring)
+        if arguments.plan:
+            return _plan(study, arguments)
+        study, cells, failed, ended = _run(study, arguments, title=title, docstring=docstring)
     except Preempted as stop:
         print(f"jaxcnn: {stop}", file=sys.stderr)
         return 128 + stop.signal
     _show(study, arguments.workdir, cells, failed)
+    if ended:
+        print(ended)
     if hasattr(module, "analyse") and not failed:
         workdir, lines = pathlib.Path(arguments.workdir), []
         with slips_named(module.__file__):
@@ -109,16 +145,45 @@ def _study(module, arguments):
 
 
 def _run(study, arguments, **about):
-    from jaxcnn.sweeps.local import Workers, slots
+    """(The study with all seeds that it has got, its cells, what failed, why its rounds have ended or "")."""
+    from jaxcnn.sweeps.rounds import grown, run_until_decided, seconds_of
     from jaxcnn.sweeps.runner import collect, run_study
 
     if arguments.collect:
-        return collect(study, arguments.workdir, **about)
+        study = grown(study, arguments.workdir) if arguments.until else study
+        return study, *collect(study, arguments.workdir, **about), ""
+    options = {**_places(arguments), **about}
+    if arguments.until:
+        return run_until_decided(study, arguments.workdir, budget=seconds_of(arguments.budget), **options)
+    return study, *run_study(study, arguments.workdir, **options), ""
+
+
+def _places(arguments):
+    """Where runs train: the options `workers` and `population` of run_study."""
+    from jaxcnn.sweeps.local import Workers, slots
+
     places = slots(arguments.jobs, per_device=arguments.per_device)
     command = [sys.executable, "-m", "jaxcnn", *_itself(arguments), "--run"]
     workers = Workers(command, places, arguments.retries) if len(places) > 1 or arguments.retries else None
-    population = arguments.runner == "population"
-    return run_study(study, arguments.workdir, workers=workers, population=population, **about)
+    return {"workers": workers, "population": arguments.runner == "population"}
+
+
+def _plan(study, arguments):
+    from jaxcnn.files import local_path
+    from jaxcnn.sweeps.planning import HEADER, is_enough, plan, with_pilot
+    from jaxcnn.sweeps.rounds import FILE, grown
+    from jaxcnn.sweeps.runner import run_study
+
+    if not study.claims:
+        raise InputError("the study has no claims: there is nothing to plan. Leave --plan out.")
+    workdir, failed = local_path(arguments.workdir), {}
+    study = grown(study, workdir) if (workdir / FILE).exists() else study
+    if not is_enough(study, workdir):
+        study = with_pilot(study)
+        _, failed = run_study(study, workdir, title=f"Pilot of {arguments.study}", **_places(arguments))
+    table(HEADER, plan(study, workdir, effect=arguments.effect))
+    _tell_failed(failed)
+    return int(bool(failed))
 
 
 def _itself(arguments):
@@ -140,6 +205,10 @@ def _show(study, workdir, cells, failed):
     for claim in found["claims"]:
         print(f"{claim['text']}\n  {claim['sentence']}")
     print(f"{workdir}/report.html")
+    _tell_failed(failed)
+
+
+def _tell_failed(failed):
     for run, error in failed.items():
         print(f"jaxcnn: {run} failed: {error}", file=sys.stderr)
 
@@ -173,7 +242,7 @@ def _search(module, arguments):
     from jaxcnn.sweeps.trials import best_trials
     from jaxcnn.training.processes.preemption import Preempted
 
-    options = ("scale", "run", "collect", "status", *LOCAL)
+    options = ("scale", "run", "collect", "status", "plan", *SEEDS, *LOCAL)
     _refuse(arguments, options, f"for studies; {arguments.study} is a search")
     if arguments.runner == "slurm":
         return slurm.submit_search(arguments, _itself(arguments))

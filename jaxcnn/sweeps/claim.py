@@ -1,6 +1,7 @@
 """The claims of a study about its cells: as data, checked before anything runs."""
 
 import dataclasses
+import math
 
 from jaxcnn.errors import InputError, nearest
 
@@ -14,12 +15,35 @@ class Claim:
       higher, lower: {factor: its level}. Factors that are left out take every level: the cells that match are averaged
         for each seed.
       metric: a name of `metrics_of` or among the study's own measures; empty for the measure that selects, on test.
+      direction: the side that the claim speaks of: "higher" is above the other, or "lower" is below it.
+      margin: a smaller difference does not matter, in the unit of the metric (0.005 is half a point of accuracy), of
+        one that is compared by ratios a factor above 1. None: every difference matters.
+      under: of an interaction, the levels of two places, ({factor: level}, {factor: level}): `higher` minus `lower` is
+        larger at the first than at the second. Empty for none.
     """
 
     text: str
     higher: dict
     lower: dict
     metric: str = ""
+    direction: str = "higher"
+    margin: float | None = None
+    under: tuple = ()
+
+    @property
+    def sides(self):
+        """The levels of the side that it speaks of, and those of the other."""
+        return (self.higher, self.lower) if self.direction == "higher" else (self.lower, self.higher)
+
+    @property
+    def places(self):
+        """The levels of each place at which the sides are compared: one without levels but for interactions."""
+        return self.under or ({},)
+
+    def cells(self, cells):
+        """The names of the cells whose values it needs, of {cell: {factor: level}}."""
+        wanted = [{**place, **side} for place in self.places for side in self.sides]
+        return [name for name, levels in cells.items() if any(matches(one, levels) for one in wanted)]
 
 
 def matches(levels, cell):
@@ -35,9 +59,12 @@ def level_names(levels, factors):
 
 
 def side_names(claim, factors):
-    """(higher, lower, what both sides share) in words: ("relu", "tanh", "depth=20"); the last may be empty."""
-    both = (claim.higher, claim.lower)
-    shared = {key: level for key, level in claim.higher.items() if key in claim.lower and claim.lower[key] == level}
+    """(first, second, what both sides share) in words: ("relu", "tanh", "depth=20"); the last may be empty.
+
+    The first is the side that the claim speaks of.
+    """
+    both = claim.sides
+    shared = {key: level for key, level in both[0].items() if key in both[1] and both[1][key] == level}
     sides = [{key: level for key, level in side.items() if key not in shared} for side in both]
     levels = [level for side in sides for level in side.values()]
     if (
@@ -47,6 +74,11 @@ def side_names(claim, factors):
     ):
         sides = [level_names(side, factors) for side in sides]
     return *(", ".join(side.values()) for side in sides), ", ".join(level_names(shared, factors).values())
+
+
+def place_names(claim, factors):
+    """The two places of an interaction in words, ("depth=56", "depth=20")."""
+    return tuple(", ".join(level_names(place, factors).values()) for place in claim.under)
 
 
 def check_levels(levels, factors, *, where):
@@ -63,14 +95,38 @@ def check_claim(claim, cells, factors, metrics):
 
     Args:
       cells: [{factor: level}], all of the study.
-      metrics: the names that it may have: of the runs' kind, and the study's own.
+      metrics: {name: Metric} that it may have: of the runs' kind, and the study's own.
     """
     where = f"claim '{claim.text}'"
     if claim.metric not in metrics:
         raise InputError(f"{where}: there is no metric '{claim.metric}'; {nearest(claim.metric, metrics)}")
-    for side in (claim.higher, claim.lower):
+    if claim.direction not in ("higher", "lower"):
+        raise InputError(f"{where}: direction is {claim.direction!r}; it is 'higher' or 'lower'.")
+    for side in (*claim.sides, *claim.under):
         check_levels(side, factors, where=where)
     if any(matches(claim.higher, cell) and matches(claim.lower, cell) for cell in cells):
         raise InputError(
             f"{where}: a cell is on both sides; `higher` and `lower` must differ in the level of a factor."
         )
+    _check_places(claim, cells, where)
+    _check_margin(claim, metrics[claim.metric].measure, where)
+
+
+def _check_places(claim, cells, where):
+    if claim.under and len(claim.under) != 2:
+        raise InputError(f"{where}: under has {len(claim.under)} places; an interaction has 2.")
+    if shared := {key for place in claim.under for key in place if key in {**claim.higher, **claim.lower}}:
+        raise InputError(f"{where}: '{min(shared)}' is both a side and a place; `under` is of other factors.")
+    if claim.under and any(all(matches(place, cell) for place in claim.under) for cell in cells):
+        raise InputError(f"{where}: a cell is at both places; those of `under` must differ in the level of a factor.")
+
+
+def _check_margin(claim, measure, where):
+    if claim.margin is None:
+        return
+    least = 1 if measure.log else 0
+    if not (isinstance(claim.margin, (int, float)) and math.isfinite(claim.margin) and claim.margin > least):
+        kind = "a factor above 1" if measure.log else "a positive number"
+        raise InputError(f"{where}: margin is {claim.margin!r}; of '{claim.metric}' it is {kind}.")
+    if measure.unit == "points" and claim.margin >= 1:
+        raise InputError(f"{where}: margin is {claim.margin!r}; '{claim.metric}' is a fraction, half a point is 0.005.")

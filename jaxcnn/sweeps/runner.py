@@ -19,7 +19,7 @@ from jaxcnn.sweeps.worker import read_error, run_one, write_error
 from jaxcnn.training.processes.preemption import Preempted
 
 
-def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None, population=False):
+def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None, population=False, again=True):
     """Runs a study in workdir/<run id>, each run skipped where it is done, resumed where it was broken off.
 
     All runs that are left are checked before the first one starts. One that fails later is named, with its error, and
@@ -32,6 +32,7 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
       quiet: print nothing.
       workers: a Workers: processes that take one run each; None runs one after another in this process.
       population: first train those together in one program that differ only in their seed and in numbers.
+      again: whether runs that failed before are tried again.
     Returns:
       (list of Cell in the order of the study, {run id: error message of those that failed}).
     Raises:
@@ -44,8 +45,8 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
     def done(run):
         return result_or_damage(workdir / run.id, study.metrics)[0] is not None
 
-    with hold(workdir, what="sweep"):
-        left = [run for run in runs if not done(run)]
+    with hold(workdir, what="sweep", reentrant=True):
+        left = [run for run in runs if not done(run) and (again or not read_error(workdir / run.id))]
         if 0 < len(left) < len(runs):
             console.print(f"{len(runs) - len(left)} of {len(runs)} runs are done")
         console.print(f"checking {len(left)} runs" if left else "every run is done")
@@ -80,13 +81,19 @@ def collect(study, workdir, *, title, docstring=""):
     workdir = local_path(workdir)
     if not workdir.is_dir():
         raise InputError(f"there is no directory {workdir}: nothing to collect.")
+    results, failed = read_runs(study, workdir)
+    return write_study(study, workdir, results, failed, title=title, docstring=docstring), failed
+
+
+def read_runs(study, workdir):
+    """({run id: Result, None where it has none}, {run id: why it has none}) of a study's runs as they are now."""
     results, failed = {}, {}
     for run in study.runs():
         trust.allow_config(run.config)  # the user's study names it; its run is read as data
         results[run.id], damage = result_or_damage(workdir / run.id, study.metrics)
         if results[run.id] is None:
             failed[run.id] = damage or _why_not(workdir / run.id)
-    return write_study(study, workdir, results, failed, title=title, docstring=docstring), failed
+    return results, failed
 
 
 def _why_not(folder):

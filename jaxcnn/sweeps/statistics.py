@@ -6,6 +6,7 @@ trained networks, not of two recipes.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ ROUNDING = 2.0**-22
 FLOAT64 = 1e-12  # the same for sums in float64 of numbers that are exact
 
 SUPPORTED, REFUTED, NOT_DECIDED = "supported", "refuted", "not decided"
+NO_DIFFERENCE = "no difference that matters"
 
 
 class Comparison(NamedTuple):
@@ -37,6 +39,7 @@ class Comparison(NamedTuple):
       p_t: two-sided p of the paired t test; None where the interval is.
       p_sign_flip: two-sided p of the sign flip test.
       p: the one that a verdict uses, see `paired_comparison`.
+      p_margin: of the mean lying as far as the margin from zero, or further; None without a margin.
     """
 
     n: int
@@ -44,8 +47,23 @@ class Comparison(NamedTuple):
     std: float | None
     interval: tuple | None
     p_t: float | None
-    p_sign_flip: float
+    p_sign_flip: float | None
     p: float
+    p_margin: float | None = None
+
+
+class Method(NamedTuple):
+    """How the values of a study become evidence.
+
+    Attributes:
+      compare: f(first, second, margin=None) -> Comparison.
+      interval: f(values) -> (low, high) of their mean, or None.
+      fixed: whether both hold only for a number of seeds that was fixed before, as those of this file do.
+    """
+
+    compare: Callable
+    interval: Callable
+    fixed: bool
 
 
 class McNemar(NamedTuple):
@@ -78,7 +96,7 @@ def mean_interval(values, *, confidence=CONFIDENCE):
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def paired_comparison(first, second, *, confidence=CONFIDENCE):
+def paired_comparison(first, second, *, confidence=CONFIDENCE, margin=None):
     """Compares two sides on the seeds that both have.
 
     A verdict uses the p of the paired t test, t = d sqrt(n) / s on n - 1 degrees of freedom. It assumes normal
@@ -92,8 +110,37 @@ def paired_comparison(first, second, *, confidence=CONFIDENCE):
     Args:
       first, second: {seed: finite number}.
       confidence: of the interval, which is `mean_interval` of the differences.
+      margin: a positive difference that matters, for p_margin, the larger of two one-sided p: of a mean of at most
+        -margin, and of at least margin (Schuirmann 1987, J. Pharmacokinetics and Biopharmaceutics 15; TOST).
     Returns:
       A Comparison.
+    Raises:
+      ValueError: no seed is in both, or a value is not finite.
+    """
+    differences, values = paired(first, second)
+    n, mean, rounding = len(differences), float(differences.mean()), rounding_of(values)
+    flipped = sign_flip(differences, rounding=rounding)
+    if _is_constant(differences, values):
+        # Where all lie within the margin, the one-sided sign flip from either end of it; else nothing.
+        flat = None if margin is None else 2.0**-n if abs(mean) < margin - rounding else 1.0
+        return Comparison(n, mean, 0.0 if n > 1 else None, None, None, flipped, flipped, flat)
+    std = float(differences.std(ddof=1))
+
+    def below(distance):
+        """The chance of a mean that lies this far, or further, from that of the hypothesis."""
+        return float(scipy.special.stdtr(n - 1, -distance * math.sqrt(n) / std))
+
+    p, p_margin = 2 * below(abs(mean)), None if margin is None else below(margin - abs(mean))
+    return Comparison(n, mean, std, mean_interval(differences, confidence=confidence), p, flipped, p, p_margin)
+
+
+def paired(first, second):
+    """The differences of two sides at the seeds that both have, in the order of the first, and all values of both.
+
+    Args:
+      first, second: {seed: finite number}.
+    Returns:
+      (n,) and (2 n,) float64.
     Raises:
       ValueError: no seed is in both, or a value is not finite.
     """
@@ -101,14 +148,7 @@ def paired_comparison(first, second, *, confidence=CONFIDENCE):
     if not seeds:
         raise ValueError("the two sides have no seed in common")
     first, second = _finite([first[s] for s in seeds]), _finite([second[s] for s in seeds])
-    differences, n, values = first - second, len(seeds), np.concatenate([first, second])
-    mean, flipped = float(differences.mean()), sign_flip(differences, rounding=_rounding(values))
-    if _is_constant(differences, values):
-        return Comparison(n, mean, 0.0 if n > 1 else None, None, None, flipped, flipped)
-    std = float(differences.std(ddof=1))
-    p = 2 * float(scipy.special.stdtr(n - 1, -abs(mean) * math.sqrt(n) / std))
-    interval = mean_interval(differences, confidence=confidence)
-    return Comparison(n, mean, std, interval, p, flipped, p)
+    return first - second, np.concatenate([first, second])
 
 
 def sign_flip(differences, *, rounding=0.0):
@@ -210,13 +250,18 @@ def smallest_detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
     return float(scipy.optimize.brentq(missing, 0.0, high) * std / math.sqrt(n))
 
 
-def decide(difference, p, *, alpha=ALPHA):
+def decide(difference, p, p_margin=None, *, alpha=ALPHA):
     """The verdict on a claim that `difference` is positive: supported or refuted where p is below alpha.
+
+    No difference that matters where p_margin is: also of a difference that is there, and too small to matter.
 
     Args:
       difference: mean of the pairs.
-      p: two-sided, adjusted for the family that the claim belongs to.
+      p, p_margin: of no difference, and of one as large as the margin (None: the claim has none), adjusted for the
+        family that the claim belongs to.
     """
+    if p_margin is not None and p_margin < alpha:
+        return NO_DIFFERENCE
     if p >= alpha or difference == 0:
         return NOT_DECIDED
     return SUPPORTED if difference > 0 else REFUTED
@@ -229,11 +274,14 @@ def _finite(values):
     return values
 
 
-def _rounding(values):
+def rounding_of(values):
     """By how much two equal differences of such values may be apart."""
     return ROUNDING * np.abs(values).max()
 
 
 def _is_constant(differences, values):
     """Whether differences of values differ by no more than rounding; one does not vary either."""
-    return bool(np.ptp(differences) <= _rounding(values))
+    return bool(np.ptp(differences) <= rounding_of(values))
+
+
+FIXED = Method(paired_comparison, mean_interval, fixed=True)

@@ -60,6 +60,8 @@ class Study:
       claims: Claims, tested together: their p are adjusted for how many they are. Each gets its metric's name.
       measures: {name: Metric} of the study's own, beside those of `metrics_of`.
       paper: {cell: (figure, what it is)}, shown beside ours: {"depth=20": (8.75, "error, %, He et al. table 6")}.
+      until: {cell: number of its seeds} in a sweep that adds seeds until its claims are decided (`seeds_of`); verdicts
+        are then those that hold at any stop. None, as a study file leaves it: each cell has `seeds`.
 
     Raises:
       InputError: a claim, the baseline or a paper's figure names a cell or a metric that the study lacks, its task is
@@ -73,6 +75,7 @@ class Study:
     claims: tuple = ()
     measures: dict = dataclasses.field(default_factory=dict)
     paper: dict = dataclasses.field(default_factory=dict)
+    until: dict | None = None
 
     def __post_init__(self):
         for name in ("factors", "seeds"):
@@ -130,18 +133,21 @@ class Study:
         levels = itertools.product(*self.factors.values())
         return {cell_name(cell): cell for cell in (dict(zip(self.factors, row, strict=True)) for row in levels)}
 
+    def seeds_of(self, cell):
+        """The seeds of a cell, by its name: `seeds`, and where `until` asks for more the whole numbers above them."""
+        count = len(self.seeds) if self.until is None else self.until[cell]
+        more = range(max(self.seeds, default=-1) + 1, max(self.seeds, default=-1) + 1 + count - len(self.seeds))
+        return (*self.seeds[:count], *more)
+
     def runs(self):
         """The runs, cell by cell.
 
         Raises:
           InputError: a factor is not a key of the config, or has no levels.
         """
-        keys = list(self.factors)
-        return [
-            self._run(dict(zip(keys, levels, strict=True)), seed)
-            for levels in itertools.product(*(self._levels(k) for k in keys))
-            for seed in self.seeds
-        ]
+        for factor in self.factors:
+            self._levels(factor)
+        return [self._run(levels, seed) for cell, levels in self.cells().items() for seed in self.seeds_of(cell)]
 
     def _levels(self, factor):
         levels = self.factors[factor]

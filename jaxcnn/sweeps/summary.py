@@ -7,6 +7,11 @@ import shlex
 from jaxcnn.files import write_text
 from jaxcnn.quantity import amount, extent, heading
 
+ANYTIME = (
+    "Seeds were added until the claims were decided or the budget ended: verdicts, p and intervals are those that hold "
+    "whenever one stops."
+)
+
 
 def summary(starts, found, failed, *, title):
     """The text of summary.md.
@@ -20,7 +25,7 @@ def summary(starts, found, failed, *, title):
       Markdown: a sentence for each claim, n, mean, standard deviation and interval of each cell, and of the runs
       commands, commits, devices and versions, with how many have them.
     """
-    parts = [f"# {title}", _claims(found), "![means of the cells](figure.png)"]
+    parts = [f"# {title}", _claims(found), "" if found["fixed"] else ANYTIME, "![means of the cells](figure.png)"]
     main = next(iter(found["metrics"]), "")
     parts += [_cells(found["cells"], name, metric, name == main) for name, metric in found["metrics"].items()]
     if failed:

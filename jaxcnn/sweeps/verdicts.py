@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from jaxcnn.quantity import amount, extent, probability
 from jaxcnn.sweeps import statistics
-from jaxcnn.sweeps.claim import matches, side_names
-
-RATIO = {"unit": ""}
+from jaxcnn.sweeps.anytime import ANYTIME
+from jaxcnn.sweeps.claim import matches, place_names, side_names
+from jaxcnn.sweeps.sentences import sentence
+from jaxcnn.sweeps.statistics import FIXED
 
 
 def findings(study, cells):
@@ -22,9 +22,11 @@ def findings(study, cells):
         metrics: {name: {"label", "unit", "higher_is_better", "ratio"}}, the main one of the study first, then those of
           its claims; `ratio` says that they are compared by ratios.
         cells: [{"cell", "levels", "metrics": {name: {"n", "mean", "std", "interval"}}, "paper"}].
-        claims: [{"text", "metric", "higher", "lower", "at" (levels of both), "values" (of either side, the seeds that
-          have one), "alone" (those at which that side alone has one), "verdict", "sentence", and the numbers of
-          `_compare`}].
+        fixed: whether the evidence is of a number of seeds that was fixed before; else it holds at any stop.
+        claims: [{"text", "metric", "higher", "lower", "direction" (the side that comes first), "at" (levels of both),
+          "under" (the places of an interaction), "margin", "values" (of either side or place, the seeds that have one),
+          "alone" (those at which it alone has one), "verdict", "sentence", "path" ([{"n", "estimate", "interval"}] of
+          the first n pairs), and the numbers of `_compare`}].
         baseline: a cell's name or None.
         comparisons: {metric: [{"cell", "mcnemar", and the numbers of `_compare`}]}, every other cell against it.
         effects: {metric: {factor: [{"level", "n", "mean", "std", "interval"}]}}, averaged over the other factors.
@@ -32,31 +34,39 @@ def findings(study, cells):
     metrics = study.metrics
     shown = {name: metrics[name] for name in dict.fromkeys((study.main, *(c.metric for c in study.claims)))}
     base = next((cell for cell in cells if study.baseline and matches(study.baseline, cell.levels)), None)
+    method = FIXED if study.until is None else ANYTIME
+
+    def effects(name, metric):
+        return _effects(study.factors, cells, name, metric.measure, method)
+
     return {
+        "fixed": method.fixed,
         "metrics": {name: metric.described(name) for name, metric in shown.items()},
         "cells": [
             {
                 "cell": cell.name,
                 "levels": cell.levels,
-                "metrics": {name: summary(cell.values[name], metric.measure) for name, metric in metrics.items()},
+                "metrics": {
+                    name: summary(cell.values[name], metric.measure, method) for name, metric in metrics.items()
+                },
                 "paper": study.paper.get(cell.name),
             }
             for cell in cells
         ],
-        "claims": _claims(study, cells),
+        "claims": _claims(study, cells, method),
         "baseline": base and base.name,
-        "comparisons": {name: _against(base, study, cells, name) for name in shown} if base else {},
-        "effects": {name: _effects(study.factors, cells, name, metric.measure) for name, metric in shown.items()},
+        "comparisons": {name: _against(base, study, cells, name, method) for name in shown} if base else {},
+        "effects": {name: effects(name, metric) for name, metric in shown.items()},
     }
 
 
-def summary(values, measure):
+def summary(values, measure, method=FIXED):
     """{"n", "mean", "std", "interval"} of the values that are not None; None for what n is too small for.
 
     The interval of fractions is cut to [0, 1], which takes nothing that could be the mean from it.
     """
     values = np.array([value for value in values if value is not None], np.float64)
-    interval = statistics.mean_interval(values)
+    interval = method.interval(values)
     if interval and measure.unit == "points":
         interval = max(interval[0], 0.0), min(interval[1], 1.0)
     return {
@@ -79,20 +89,64 @@ def side_values(cells, levels, metric, *, log=False):
     return {seed: float(np.mean([values[seed] for values in chosen])) for seed in shared}
 
 
-def _claims(study, cells):
-    found = []
-    for claim in study.claims:
-        log = study.metrics[claim.metric].measure.log
-        sides = [side_values(cells, side, claim.metric, log=log) for side in (claim.higher, claim.lower)]
-        higher, lower, shared = side_names(claim, study.factors)
-        row = {"text": claim.text, "metric": claim.metric, "higher": higher, "lower": lower, "at": shared}
-        row |= {"values": [len(side) for side in sides], "alone": [len(a.keys() - b) for a, b in (sides, sides[::-1])]}
-        found.append(row | _compare(*sides, log=log, family=len(study.claims), seeds=len(study.seeds)))
+def _claims(study, cells, method):
+    family = len(study.claims) + sum(claim.margin is not None for claim in study.claims)
+    found = [_claim(claim, study, cells, method, family) for claim in study.claims]
     for row in _adjusted(found):
         metric = study.metrics[row["metric"]].described(row["metric"])
         row["verdict"] = _verdict(row, metric)
-        row["sentence"] = sentence(row, metric, family=len(found))
+        missing = _lacking(row, metric) if _by_pairs(row, metric) != row["verdict"] else None
+        row["sentence"] = sentence(row, metric, family=family, fixed=method.fixed, lacking=missing)
     return found
+
+
+def _claim(claim, study, cells, method, family):
+    log = study.metrics[claim.metric].measure.log
+    *names, shared = side_names(claim, study.factors)
+    *sides, there = claim_values(claim, cells, log=log)
+    seeds = max((len(study.seeds_of(cell)) for cell in claim.cells(study.cells())), default=0)
+    return {
+        "text": claim.text,
+        "metric": claim.metric,
+        **dict(zip(("higher", "lower") if claim.direction == "higher" else ("lower", "higher"), names, strict=True)),
+        "direction": claim.direction,
+        "at": shared,
+        "under": place_names(claim, study.factors),
+        "margin": claim.margin,
+        "values": [len(one) for one in there],
+        "alone": [len(there[0] - there[1]), len(there[1] - there[0])],
+        "path": _path(*sides, log=log, method=method),
+        **_compare(*sides, log=log, family=family, seeds=seeds, margin=claim.margin, method=method),
+    }
+
+
+def claim_values(claim, cells, *, log):
+    """(first, second, there) of a claim, whose difference, of the two by seed, is what it is about.
+
+    They are the values of its two sides, {seed: value}. Of an interaction with a and b at one place, c and d at the
+    other they are a + d and b + c: first minus second is a - b minus c - d. `there` holds the seeds of either side, of
+    an interaction of either place.
+    """
+    places = [
+        [side_values(cells, {**place, **side}, claim.metric, log=log) for side in claim.sides] for place in claim.places
+    ]
+    if len(places) == 1:
+        first, second = places[0]
+        return first, second, [first.keys() | set(), second.keys() | set()]
+    (a, b), (c, d) = places
+    seeds = [seed for seed in a if seed in b and seed in c and seed in d]
+    there = [set(a) & set(b), set(c) & set(d)]
+    return {seed: a[seed] + d[seed] for seed in seeds}, {seed: b[seed] + c[seed] for seed in seeds}, there
+
+
+def _path(first, second, *, log, method):
+    """What was known after every pair, in the order of the seeds."""
+    given, pairs, path = math.exp if log else float, [seed for seed in first if seed in second], []
+    for n in range(1, len(pairs) + 1):
+        found = method.compare({seed: first[seed] for seed in pairs[:n]}, second)
+        interval = found.interval and tuple(map(given, found.interval))
+        path.append({"n": n, "estimate": given(found.difference), "interval": interval})
+    return path
 
 
 def _verdict(row, metric):
@@ -104,13 +158,25 @@ def _verdict(row, metric):
     return statistics.NOT_DECIDED if verdict != statistics.NOT_DECIDED and _lacking(row, metric)[1] else verdict
 
 
+def is_open(row, metric):
+    """Whether more seeds may decide a claim of `findings`: its pairs have not, and it has some."""
+    return bool(row["n"]) and _by_pairs(row, metric) == statistics.NOT_DECIDED
+
+
 def _by_pairs(row, metric):
-    return statistics.decide(_above(row, metric), row["p_holm"])
+    above = _above(row, metric)
+    return statistics.decide(above if row["direction"] == "higher" else -above, row["p_holm"], row["p_margin_holm"])
 
 
 def _lacking(row, metric):
-    """(side, seeds): the side that is better by the pairs, 0 or 1, and at how many seeds only the other has a value."""
-    side = int((_by_pairs(row, metric) == statistics.SUPPORTED) != metric["higher_is_better"])
+    """(side, seeds): the side that is better by the pairs, 0 or 1, and at how many seeds only the other has a value.
+
+    Where neither is better, of an interaction or where no difference matters, the side that lacks more of them.
+    """
+    if row["under"] or _by_pairs(row, metric) == statistics.NO_DIFFERENCE:
+        side = int(row["alone"][0] > row["alone"][1])
+    else:
+        side = int((_above(row, metric) > 0) != metric["higher_is_better"])
     return side, row["alone"][1 - side]
 
 
@@ -119,44 +185,54 @@ def _above(row, metric):
     return row["estimate"] - (1 if metric["ratio"] else 0) if row["n"] else 0.0
 
 
-def _compare(first, second, *, log, family, seeds):
+def _compare(first, second, *, log, family, seeds, method, margin=None):
     """The numbers of first against second, {seed: value} each, in the unit of the metric or, of logarithms, as ratios.
 
     n: pairs; left_out: seeds without one; estimate: the mean difference or ratio; interval: of it, of this comparison
-    alone; p_t, p_sign_flip, p: see `paired_comparison`; smallest_detectable: at the level that Holm's correction asks
-    of the smallest p of a family of this size.
+    alone; p_t, p_sign_flip, p, p_margin: see `paired_comparison`; smallest_detectable: of a fixed n, at the level that
+    Holm's correction asks of the smallest p of a family of this size.
     """
     given = math.exp if log else float
     pairs = sum(seed in second for seed in first)
     row = {"n": pairs, "left_out": seeds - pairs}
     if not pairs:
-        return row | dict.fromkeys(("estimate", "interval", "p_t", "p_sign_flip", "smallest_detectable")) | {"p": 1.0}
-    found = statistics.paired_comparison(first, second)
-    least = statistics.smallest_detectable_difference(found.std or 0.0, found.n, alpha=statistics.ALPHA / family)
+        empty = ("estimate", "interval", "p_t", "p_sign_flip", "smallest_detectable")
+        return row | dict.fromkeys(empty) | {"p": 1.0, "p_margin": None if margin is None else 1.0}
+    found = method.compare(first, second, margin=math.log(margin) if margin and log else margin)
+    alpha, least = statistics.ALPHA / family, None
+    if method.fixed:
+        least = statistics.smallest_detectable_difference(found.std or 0.0, found.n, alpha=alpha)
     return row | {
         "estimate": given(found.difference),
         "interval": found.interval and tuple(map(given, found.interval)),
         "p_t": found.p_t,
         "p_sign_flip": found.p_sign_flip,
         "p": found.p,
+        "p_margin": found.p_margin,
         "smallest_detectable": None if least is None else given(min(least, 700.0)),  # exp's range
     }
 
 
 def _adjusted(rows):
-    """The rows with p_holm, over all of them."""
-    for row, p in zip(rows, statistics.holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = float(p)
+    """The rows with p_holm and p_margin_holm, over all questions of all of them: one with a margin asks two."""
+    questions = [(row, name) for name in ("p", "p_margin") for row in rows if row[name] is not None]
+    for row in rows:
+        row["p_margin_holm"] = None
+    adjusted = statistics.holm([row[name] for row, name in questions])
+    for (row, name), p in zip(questions, adjusted, strict=True):
+        row[f"{name}_holm"] = float(p)
     return rows
 
 
-def _against(base, study, cells, metric):
+def _against(base, study, cells, metric, method):
     others = [cell for cell in cells if cell is not base]
     measure, found = study.metrics[metric].measure, []
-    log, by_images = measure.log, metric == study.main and measure.unit == "points"  # a share of images, right or wrong
+    # Of a share of images, right or wrong; its p, made of all seeds, is of a number that was fixed before.
+    log, by_images = measure.log, metric == study.main and measure.unit == "points" and method.fixed
     for cell in others:
         sides = [side_values([one], {}, metric, log=log) for one in (cell, base)]
-        numbers = _compare(*sides, log=log, family=len(others), seeds=len(study.seeds))
+        seeds = max(len(study.seeds_of(one.name)) for one in (cell, base))
+        numbers = _compare(*sides, log=log, family=len(others), seeds=seeds, method=method)
         found.append({"cell": cell.name, **numbers, "mcnemar": _mcnemar(cell, base) if by_images else None})
     return _adjusted(found)
 
@@ -177,65 +253,9 @@ def _mcnemar(cell, base):
     return {"seeds": seeds, "p": statistics.middle_p([row["p"] for row in seeds])} if seeds else None
 
 
-def _effects(factors, cells, metric, measure):
+def _effects(factors, cells, metric, measure, method):
     def of_level(factor, level):
-        return {"level": str(level), **summary(side_values(cells, {factor: level}, metric).values(), measure)}
+        return {"level": str(level), **summary(side_values(cells, {factor: level}, metric).values(), measure, method)}
 
     several = {factor: levels for factor, levels in factors.items() if len(levels) > 1}
     return {factor: [of_level(factor, level) for level in levels] for factor, levels in several.items()}
-
-
-def sentence(row, metric, *, family):
-    """One plain sentence with the verdict on a claim.
-
-    Args:
-      row: of `findings`' claims; metric: of its metrics.
-      family: claims whose p were adjusted together.
-    """
-    verdict, n, first, second = row["verdict"], row["n"], row["higher"], row["lower"]
-    second += row["at"] and f" at {row['at']}"
-    seeds = n + row["left_out"]
-    have = " and ".join(f"{side} at {k}" for side, k in zip((first, second), row["values"], strict=True))
-    have = f"of {seeds} seeds {metric['label']} is there of {have}"
-    if not n:
-        return f"not decided: no seed has {metric['label']} of both {first} and {second}; {have}"
-    left_out = f"; {have} ({row['left_out']} left out)" if row["left_out"] else ""
-    if verdict == statistics.NOT_DECIDED:
-        relation = f"{first} over {second} is" if metric["ratio"] else f"{first} minus {second} is"
-        text = f"not decided at n = {n}: {relation} {_size(row['estimate'], metric)} ({_evidence(row, metric, family)})"
-        return text + _power(row, metric, family) + left_out
-    estimate = row["estimate"]
-    size = max(estimate, 1 / estimate) if metric["ratio"] else abs(estimate)
-    words = f"{first} is {'above' if _above(row, metric) > 0 else 'below'} {second} by {_size(size, metric)}"
-    return f"{verdict}: {words} ({_evidence(row, metric, family)}){left_out}"
-
-
-def _size(value, metric):
-    """ "0.61 points of test accuracy", or "a factor of 1.80 in steps"."""
-    if metric["ratio"]:
-        return f"a factor of {amount(value, RATIO)} in {metric['label']}"
-    return f"{amount(value, metric)}{metric['unit'] and ' ' + metric['unit']} of {metric['label']}"
-
-
-def _evidence(row, metric, family):
-    n, scale = row["n"], RATIO if metric["ratio"] else metric
-    if row["interval"]:
-        interval = f"95 % interval {extent(row['interval'], scale)}, n = {n} pairs"
-    else:
-        interval = "one pair has no interval" if n == 1 else f"no interval, all {n} differences are equal"
-    return f"{interval}, {'Holm-adjusted ' if family > 1 else ''}p {probability(row['p_holm'])}"
-
-
-def _power(row, metric, family):
-    """Why a claim is not decided, where that is not its p alone, and what its n could have shown."""
-    if _by_pairs(row, metric) != statistics.NOT_DECIDED:
-        side, count = _lacking(row, metric)
-        without, other = (row["higher"], row["lower"])[side], (row["lower"], row["higher"])[side]
-        seeds = f"{count} seed{'s' * (count > 1)}"
-        return f"; the pairs alone would decide it, but {without} has no {metric['label']} at {seeds} where {other} has"
-    text = f"; alone it would be decided, among {family} claims it is not" if row["p"] < statistics.ALPHA else ""
-    if row["smallest_detectable"] is None:
-        return text
-    least = amount(row["smallest_detectable"], RATIO if metric["ratio"] else metric)
-    unit = metric["unit"] and " " + metric["unit"]
-    return f"{text}; this n can detect {'a factor of ' + least if metric['ratio'] else least + unit}"

@@ -1,6 +1,8 @@
 """One run of a study, by its id: what a worker process and a task of a cluster do, and how they say what went wrong."""
 
+import dataclasses
 import os
+import re
 import signal
 import sys
 import traceback
@@ -21,8 +23,11 @@ ERROR = "error.txt"
 
 
 def find_run(study, run_id):
-    """The run of a study with this id; InputError names the nearest."""
+    """The run of a study with this id, also of a seed that a sweep has added; InputError names the nearest."""
     runs = {run.id: run for run in study.runs()}
+    if run_id not in runs and (seed := re.search(r"-seed=(\d+)-[0-9a-f]+$", run_id)):
+        added = dataclasses.replace(study, seeds=(int(seed[1]),)).runs()
+        runs |= {run.id: run for run in added if run.id == run_id}
     if run_id not in runs:
         cell = run_id.rpartition("-")[0]
         if any(known.rpartition("-")[0] == cell and len(known) == len(run_id) for known in runs):

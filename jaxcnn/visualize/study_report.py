@@ -10,15 +10,33 @@ from jaxcnn.visualize import page
 from jaxcnn.visualize.curves import draw_comparison, draw_seeds
 from jaxcnn.visualize.effects import draw_effects
 from jaxcnn.visualize.history import finite_values, losses, read_history
+from jaxcnn.visualize.narrowing import draw_narrowing
 
 VERDICTS = (
     "A claim is supported or refuted where the two-sided p of the paired t test over the seeds, adjusted by Holm's "
     "method for all claims of the study, is below 0.05; else it is not decided. Intervals are those of one comparison "
     "alone. What n can detect is the difference that the test finds four times in five."
 )
+ANYTIME = (
+    "Seeds were added until the claims were decided or the budget ended. The p of a claim is that of an anytime-valid "
+    "t test (the right Haar mixture), adjusted by Holm's method for all claims; a verdict is given where it "
+    "is below 0.05. Verdicts and intervals of this page hold whenever one stops (docs/statistics.md)."
+)
+MARGIN = (
+    "No difference matters where two one-sided tests, adjusted with the others, show that it lies within the margin of "
+    "the claim."
+)
+NARROWING = (
+    "Estimate and 95 % interval of each claim after every pair of runs, in the order of the seeds; dashed: the margin "
+    "within which no difference matters."
+)
 RESULTS = (
     "n counts the runs that have a value; std is the standard deviation of a sample; the interval is Student's, of the "
     "mean: where runs are normal it holds the true mean 95 times in 100. One value has none, nor have equal ones."
+)
+ANYTIME_RESULTS = (
+    "n counts the runs that have a value; std is the standard deviation of a sample; the interval holds the mean of "
+    "normal values 95 times in 100 whenever one stops, and needs six."
 )
 AGAINST = (
     "Differences are this cell minus the baseline, paired by seed. p: paired t, sign flip (never below 2 / 2^n), and t "
@@ -106,7 +124,7 @@ def study_report(study: StudyReport) -> str:
         study.title,
         subtitle=f"jaxcnn study, {len(study.cells)} cells, {runs}",
         sections=[
-            ("Verdicts", _verdicts(study.found["claims"])),
+            ("Verdicts", _verdicts(study.found)),
             ("Claim and protocol", page.element("pre", study.docstring.strip()) if study.docstring.strip() else None),
             ("Results", _results(study)),
             ("Against the baseline", _comparisons(study.found)),
@@ -120,11 +138,21 @@ def study_report(study: StudyReport) -> str:
     )
 
 
-def _verdicts(claims):
+def _verdicts(found):
+    claims = found["claims"]
     if not claims:
         return None
     table = page.table(("claim", "verdict"), [(claim["text"], claim["sentence"]) for claim in claims])
-    return page.join(table, page.element("p", VERDICTS, class_="quiet"))
+    words = [VERDICTS if found["fixed"] else ANYTIME, *([MARGIN] if any(c["margin"] for c in claims) else [])]
+    return page.join(table, page.element("p", " ".join(words), class_="quiet"), _narrowing(found))
+
+
+def _narrowing(found):
+    claims = [claim for claim in found["claims"] if len(claim["path"]) > 1]
+    if not claims:
+        return None
+    drawn = draw_narrowing(claims, found["metrics"])
+    return page.figure(drawn, "The interval of every claim as it narrowed", caption=NARROWING)
 
 
 def _results(study):
@@ -133,7 +161,7 @@ def _results(study):
     metrics = {**study.found["metrics"], study.held_out: _described(study.metrics[study.held_out])}
     failures = [(cell.name, message) for cell in study.cells for message in cell.failed]
     return page.join(
-        page.element("p", RESULTS, class_="quiet"),
+        page.element("p", RESULTS if study.found["fixed"] else ANYTIME_RESULTS, class_="quiet"),
         *(_scores(study.found["cells"], name, metric, name == study.test) for name, metric in metrics.items()),
         page.element("h3", "Failed runs") if failures else None,
         page.table(("cell", "failure"), failures) if failures else None,

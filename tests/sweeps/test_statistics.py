@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from jaxcnn.sweeps import statistics
 from jaxcnn.sweeps.statistics import (
@@ -239,3 +240,22 @@ def test_smallest_detectable_difference_by_a_known_value():
 def test_decide():
     assert statistics.decide(0.1, 0.049) == "supported" and statistics.decide(-0.1, 0.049) == "refuted"
     assert statistics.decide(0.1, 0.05) == statistics.decide(-5.0, 1.0) == "not decided"
+    assert statistics.decide(0.1, 0.001, 0.049) == "no difference that matters"
+    assert statistics.decide(0.1, 0.001, 0.05) == "supported" and statistics.decide(0.1, 0.9, 0.05) == "not decided"
+
+
+@pytest.mark.parametrize("margin", [0.5, 2.0, 3.5])
+def test_a_margin_is_tested_from_both_its_ends(margin):
+    """Two one-sided t tests as scipy has them: of a mean of at least the margin, and of at most minus it."""
+    d = np.random.default_rng(1).normal(0.4, 1, 8)
+    found = paired_comparison(by_seed(d), by_seed(np.zeros(8)), margin=margin).p_margin
+    ends = [scipy.stats.ttest_1samp(d, m, alternative=a).pvalue for m, a in ((margin, "less"), (-margin, "greater"))]
+    assert found == pytest.approx(max(ends), rel=1e-9)
+    assert found == paired_comparison(by_seed(np.zeros(8)), by_seed(d), margin=margin).p_margin
+
+
+def test_equal_differences_within_the_margin():
+    """t is undefined, and all signs of the distances from either end of the margin are one: p is 1 / 2**n."""
+    same = by_seed([0.25] * 5)
+    for margin, p in ((0.5, 1 / 32), (0.25, 1.0), (0.1, 1.0), (None, None)):
+        assert paired_comparison(same, by_seed([0.0] * 5), margin=margin).p_margin == p

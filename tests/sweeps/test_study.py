@@ -1,5 +1,7 @@
 """A study's runs and their names."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -187,6 +189,13 @@ def claimed(**changes):
         ({"claims": (claimed(metric="test_top"),)}, "'test_top'.*'test_top1'"),
         ({"claims": (claimed(metric="steps_to_2"),), "measures": {"steps_to_25": Measure(len)}}, "'steps_to_25'"),
         ({"claims": (claimed(lower={"optimizer.momentum": 0.5}),)}, "both sides"),
+        ({"claims": (claimed(direction="below"),)}, "direction is 'below'"),
+        ({"claims": (claimed(margin=-0.1),)}, "margin is -0.1; of 'test_top1' it is a positive number"),
+        ({"claims": (claimed(margin=2),)}, "'test_top1' is a fraction, half a point is 0.005"),
+        ({"claims": (claimed(metric="seconds", margin=0.5),)}, "a factor above 1"),
+        ({"claims": (claimed(under=({"optimizer.momentum": 0.5},)),)}, "under has 1 places"),
+        ({"claims": (claimed(under=({"optimizer.momentum": 0.5}, {"optimizer.momentum": 0.5})),)}, "at both places"),
+        ({"claims": (claimed(under=({"optimizer.name": "sgd"}, {"optimizer.momentum": 0.5})),)}, "a side and a place"),
         ({"baseline": {"optimizer.name": "sg"}}, "baseline: 'sg'.*'sgd'"),
         ({"baseline": {"optimizer.name": "sgd"}}, "baseline: 2 cells"),
         ({"paper": {"name=sgd, momentum=0.4": (1.0, "table 1")}}, "'name=sgd, momentum=0.5'"),
@@ -206,6 +215,14 @@ def test_what_no_run_could_decide_is_refused_at_once(tiny_config, options, words
 def test_what_would_count_one_run_twice_is_refused(factors, seeds, words, tiny_config):
     with pytest.raises(InputError, match=words):
         Study(tiny_config(), factors, seeds)
+
+
+def test_the_seeds_that_a_sweep_adds_are_the_next_whole_numbers(tiny_config):
+    study = Study(tiny_config(), {"optimizer.name": ("sgd", "adam")}, (7, 3))
+    grown = dataclasses.replace(study, until={"name=sgd": 4, "name=adam": 2})
+    found = [(run.cell, run.seed) for run in grown.runs()]
+    assert found == [("name=sgd", seed) for seed in (7, 3, 8, 9)] + [("name=adam", seed) for seed in (7, 3)]
+    assert {run.id for run in study.runs()} <= {run.id for run in grown.runs()}
 
 
 def test_levels_of_a_run_and_of_a_cell(tiny_config):

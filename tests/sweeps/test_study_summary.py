@@ -44,7 +44,10 @@ def test_the_command_can_be_pasted_whether_it_was_kept_quoted_or_not():
     }
     kept = ("jaxcnn sweep /home/me/experiments/a.py --workdir '/my runs' --run x-seed=0-1", "jaxcnn sweep it's.py")
     text = summary(
-        [{**start, "command": command} for command in kept], {"claims": [], "cells": [], "metrics": {}}, {}, title=""
+        [{**start, "command": command} for command in kept],
+        {"claims": [], "cells": [], "metrics": {}, "fixed": True},
+        {},
+        title="",
     )
     assert "- command: `python -m jaxcnn sweep experiments/a.py --workdir '/my runs'` (1 runs)" in text
     assert "- commit: 000000000 (2 runs)" in text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import default_config
-from jaxcnn.sweeps import Claim, Metric, Study
+from jaxcnn.sweeps import Claim, Metric, Study, anytime
 from jaxcnn.sweeps.statistics import holm, mcnemar, mean_interval, paired_comparison, smallest_detectable_difference
 from jaxcnn.sweeps.verdicts import findings, side_values
 
@@ -264,3 +264,96 @@ def test_all_of_it_is_json(cell_of):
     again = json.loads(json.dumps(result, allow_nan=False))
     assert again["cells"][1]["paper"] == [0.5, "error, table 1"] and again["cells"][0]["paper"] is None
     assert again["cells"][0]["metrics"]["test_top1"]["interval"] == pytest.approx(mean_interval(RELU))
+
+
+def test_a_claim_that_says_lower(cell_of):
+    """The same cells as of the claim that says higher, told from its other side."""
+    cells = two(cell_of, RELU, TANH)
+    sides = {"higher": {"optimizer.name": "sgd"}, "lower": {"optimizer.name": "adam"}}
+    higher, lower = found(cells, (Claim("", **sides), Claim("", **sides, direction="lower")))["claims"]
+    assert lower["verdict"] == higher["verdict"] == "supported" and lower["estimate"] == -higher["estimate"]
+    assert lower["sentence"].startswith("supported: adam is below sgd by 0.62 points of test accuracy")
+    turned = Claim("", sides["lower"], sides["higher"], direction="lower")
+    assert found(cells, (turned,))["claims"][0]["sentence"].startswith("refuted: sgd is above adam by 0.62 points")
+
+
+@pytest.mark.parametrize(
+    ("margin", "shift", "start"),
+    [
+        (
+            0.02,
+            0.0,
+            "no difference that matters: sgd minus adam is -0.04 points of test accuracy, within 2.00 points ei",
+        ),
+        (0.02, 0.01, "no difference that matters: sgd minus adam is 0.96 points of test accuracy, within 2.00 points"),
+        (0.001, 0.0, "not decided at n = 5: sgd minus adam is -0.04 points"),
+        (0.02, 0.05, "supported: sgd is above adam by 4.96 points"),
+    ],
+)
+def test_no_difference_that_matters(margin, shift, start, cell_of):
+    second = np.array((0.911, 0.918, 0.905, 0.921, 0.917))
+    one = Claim("", {"optimizer.name": "sgd"}, {"optimizer.name": "adam"}, margin=margin)
+    (row,) = found(two(cell_of, np.array(RELU) + shift, second), (one,))["claims"]
+    assert row["sentence"].startswith(start)
+    np.testing.assert_allclose([row["p_holm"], row["p_margin_holm"]], holm([row["p"], row["p_margin"]]))
+    assert (f"nor is it within {100 * margin:.2f} points" in row["sentence"]) == (row["verdict"] == "not decided")
+
+
+def test_no_verdict_of_no_difference_where_one_side_diverged(cell_of):
+    one = Claim("", {"optimizer.name": "sgd"}, {"optimizer.name": "adam"}, margin=0.1)
+    (row,) = found(two(cell_of, (*RELU, None), (*TANH, 0.9)), (one,), seeds=6)["claims"]
+    assert row["p_margin_holm"] < 0.05 and row["verdict"] == "not decided"
+    assert "but sgd has no test accuracy at 1 seed where adam has" in row["sentence"]
+
+
+def test_a_margin_of_ratios_is_a_factor(cell_of):
+    slow, fast = np.array((40.0, 44.0, 39.0, 47.0, 41.0)), np.array((41.0, 43.0, 39.5, 46.0, 40.0))
+    one = Claim("", {"optimizer.name": "sgd"}, {"optimizer.name": "adam"}, "seconds", margin=1.2)
+    (row,) = found(two(cell_of, RELU, TANH, seconds=(slow, fast)), (one,))["claims"]
+    expected = paired_comparison(dict(enumerate(np.log(slow))), dict(enumerate(np.log(fast))), margin=math.log(1.2))
+    assert row["p_margin"] == pytest.approx(expected.p_margin) and row["verdict"] == "no difference that matters"
+    assert "within a factor of 1.20 either way" in row["sentence"]
+
+
+def test_an_interaction_is_a_difference_of_differences(cell_of):
+    factors = {"optimizer.name": ("sgd", "adam"), "depth": (20, 56)}
+    noise = np.array([0.0, 0.02, -0.01, 0.01, -0.02])
+    table = {("sgd", 20): 0.7 + noise, ("adam", 20): (0.69, 0.71, 0.70, 0.68, 0.70)}
+    table |= {("sgd", 56): 0.9 + noise, ("adam", 56): (0.70, 0.71, 0.69, 0.72, 0.70)}
+    cells = [cell_of(dict(zip(factors, levels, strict=True)), values) for levels, values in table.items()]
+    sides = {"higher": {"optimizer.name": "sgd"}, "lower": {"optimizer.name": "adam"}}
+    under = ({"depth": 56}, {"depth": 20})
+    claims = (Claim("", **sides, under=under), Claim("", **sides, under=under, direction="lower"))
+    row, other = found(cells, claims, factors=factors)["claims"]
+    sgd, adam = (np.array(table[name, 56]) - np.array(table[name, 20]) for name in ("sgd", "adam"))
+    expected = mean_interval(sgd - adam)
+    assert row["interval"] == pytest.approx(expected) and row["n"] == 5 and row["verdict"] == "supported"
+    assert row["sentence"].startswith("supported: sgd minus adam at depth=56 is above that at depth=20 by 19.")
+    assert other["verdict"] == "supported" and other["estimate"] == pytest.approx(-row["estimate"])
+    assert other["sentence"].startswith("supported: adam minus sgd at depth=56 is below that at depth=20 by 19.")
+
+
+def test_the_interval_after_every_pair(cell_of):
+    (row,) = found(two(cell_of, RELU, TANH), (claim(),))["claims"]
+    d = np.array(RELU) - TANH
+    assert [step["n"] for step in row["path"]] == [1, 2, 3, 4, 5] and row["path"][0]["interval"] is None
+    for step in row["path"][1:]:
+        assert step["estimate"] == pytest.approx(d[: step["n"]].mean())
+        assert step["interval"] == pytest.approx(mean_interval(d[: step["n"]]))
+    assert row["path"][-1]["interval"] == row["interval"]
+
+
+def test_a_sweep_that_adds_seeds_has_verdicts_that_hold_at_any_stop(cell_of):
+    d = np.array([0.010, 0.012, 0.009, 0.011, 0.008, 0.012, 0.010, 0.009])
+    cells = two(cell_of, 0.9 + d, [0.9] * 8)
+    until = {cell.name: 8 for cell in cells}
+    result = found(cells, (claim(),), until=until, baseline={"optimizer.name": "adam"})
+    (row,) = result["claims"]
+    assert not result["fixed"] and row["verdict"] == "supported" and row["p_t"] is row["smallest_detectable"] is None
+    assert row["p"] == pytest.approx(anytime.difference_p(d)[-1]) and row["left_out"] == 0
+    assert row["interval"] == pytest.approx(anytime.mean_interval(d))
+    assert [step["interval"] is None for step in row["path"]] == [True] * 5 + [False] * 3
+    assert result["comparisons"]["test_top1"][0]["p"] == pytest.approx(row["p"])
+    few = [cell_of(cell.levels, cell.values["test_top1"][:4]) for cell in cells]
+    (row,) = found(few, (claim(),), until=dict.fromkeys(until, 4))["claims"]
+    assert row["verdict"] == "not decided" and "no interval before 6 pairs" in row["sentence"]

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxcnn.sweeps.results import named_measures
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.visualize.effects import draw_cells, draw_effects
 from jaxcnn.visualize.figure import png_bytes
+from jaxcnn.visualize.narrowing import draw_narrowing
 from jaxcnn.visualize.study_report import StudyReport, study_report
 
 FACTOR = "model.options.name"
@@ -156,3 +158,35 @@ def test_every_factor_has_a_panel(count):
     figure = draw_effects({f"factor{index}": [level] for index in range(count)}, PLAIN)
     assert sum(axes.get_visible() for axes in figure.axes) == count
     assert png_bytes(figure)
+
+
+def test_every_claims_interval_as_it_narrowed(cell_of, read):
+    """The margin, and the interval after every pair but the first; a claim of ratios on a logarithmic axis."""
+    values = {"seconds": [(60.0, 66.0, 69.0), (30.0, 32.0, 33.0)]}
+    cells = [
+        cell_of({FACTOR: name}, accuracies, seconds=seconds)
+        for name, accuracies, seconds in zip(
+            LEVELS, ((0.91, 0.93, 0.926), (0.9, 0.91, 0.93)), values["seconds"], strict=False
+        )
+    ]
+    claims = (dataclasses.replace(CLAIM, margin=0.01), dataclasses.replace(CLAIM, metric="seconds"))
+    study = Study(default_config(), {FACTOR: LEVELS[:2]}, (0, 1, 2), claims=claims)
+    found = findings(study, cells)
+    points, ratio = draw_narrowing(found["claims"], found["metrics"]).axes[:2]
+    assert [line.get_ydata()[0] for line in points.lines if line.get_gid() == "margin"] == [-1.0, 1.0]
+    (estimates,) = [line for line in points.lines if line.get_gid() == "estimate"]
+    np.testing.assert_allclose(estimates.get_ydata(), [1.0, 1.5, 0.8667], atol=1e-4)
+    (band,) = [part for part in points.collections if part.get_gid() == "interval"]
+    edges = band.get_paths()[0].vertices
+    assert set(edges[:, 0]) == {2, 3}
+    ends = edges[edges[:, 0] == 3][:, 1]
+    assert (min(ends), max(ends)) == pytest.approx(100 * np.array(found["claims"][0]["interval"]))
+    assert ratio.get_yscale() == "log" and not [line for line in ratio.lines if line.get_gid() == "margin"]
+    text = read(report(cells, claims=claims)).text
+    assert "after every pair of runs" in text and "two one-sided tests" in text
+
+
+def test_a_report_of_added_seeds_says_that_its_verdicts_hold_at_any_stop(cell_of, read):
+    cells = [cell_of({FACTOR: name}, (0.9, 0.92, 0.91)) for name in LEVELS]
+    text = read(report(cells, claims=(CLAIM,), until={cell.name: 3 for cell in cells})).text
+    assert "anytime-valid t test" in text and "paired t test over the seeds" not in text

@@ -1,0 +1,126 @@
+"""What the claims of a study would take: the spread of their differences, and the seeds and hours for an effect."""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+
+from jaxcnn.quantity import amount, duration
+from jaxcnn.sweeps import anytime
+from jaxcnn.sweeps.results import gather
+from jaxcnn.sweeps.runner import read_runs
+from jaxcnn.sweeps.statistics import ALPHA, POWER, paired, smallest_detectable_difference
+from jaxcnn.sweeps.verdicts import claim_values
+
+PILOT = 3  # seeds
+PATHS, MOST = 2000, 400  # simulated, and the largest number of seeds that is looked for
+HEADER = ("claim", "pairs", "std", "effect", "seeds, fixed before", "seeds, until decided", "more time")
+
+
+def with_pilot(study):
+    """The study of its first three seeds."""
+    return dataclasses.replace(study, until=dict.fromkeys(study.cells(), PILOT))
+
+
+def is_enough(study, workdir):
+    """Whether every claim of a study has the two pairs in workdir that tell a spread."""
+    cells = _cells(study, workdir) if workdir.is_dir() else []
+    return all(len(_differences(claim, study, cells)) > 1 for claim in study.claims)
+
+
+def plan(study, workdir, *, effect=None):
+    """The rows of a table, HEADER, of every claim.
+
+    Seeds are those with which a claim is decided four times in five, at the level that Holm's correction asks of the
+    smallest p: by a paired t test whose n was fixed before, and by the test that holds at any stop. Of a claim with a
+    margin they are also those with which it is told that no difference matters, where there is none. The time is that
+    of training, without compilation and evaluation, of the runs that are not there yet, one at a time.
+
+    Args:
+      study: a Study, with the seeds that are there.
+      workdir: its directory, a pathlib.Path.
+      effect: the true difference, in the unit of the metric, as a ratio of what is compared by ratios; None: the margin
+        of the claim, or without one the difference that was observed.
+    """
+    cells = _cells(study, workdir)
+    alpha = ALPHA / (len(study.claims) + sum(claim.margin is not None for claim in study.claims))
+    return [row for claim in study.claims for row in _rows(claim, study, cells, alpha, effect)]
+
+
+def _cells(study, workdir):
+    return gather(study, *read_runs(study, workdir))
+
+
+def _differences(claim, study, cells):
+    first, second, _ = claim_values(claim, cells, log=study.metrics[claim.metric].measure.log)
+    return paired(first, second)[0] if first.keys() & second.keys() else np.zeros(0)
+
+
+def _rows(claim, study, cells, alpha, effect):
+    metric, found = study.metrics[claim.metric], _differences(claim, study, cells)
+    std = float(found.std(ddof=1)) if len(found) > 1 else 0.0
+    if not std:
+        yield claim.text, len(found), *["n/a"] * 3, "n/a: its pairs tell no spread", "n/a"
+        return
+    log, described = metric.measure.log, metric.described(claim.metric)
+    scale = {"unit": ""} if log else described
+
+    def shown(value):
+        return amount(math.exp(value) if log else value, scale)
+
+    def row(words, size, fixed, sequential):
+        hours = "n/a" if sequential is None else duration(_time(claim, study, cells, sequential))
+        seeds = (f"more than {MOST}" if n is None else n for n in (fixed, sequential))
+        return claim.text, len(found), shown(std), words.format(shown(size)), *seeds, hours
+
+    given = effect or claim.margin
+    size = abs(math.log(given) if log else given) if given else abs(float(found.mean()))
+    fixed, sequential = seeds_fixed(size / std, alpha=alpha), seeds_until(size / std, alpha=alpha)
+    yield row("{}" if given else "{}, as observed", size, fixed, sequential)
+    if claim.margin is not None:
+        margin = math.log(claim.margin) if log else claim.margin
+        yield row("none, within {}", margin, "n/a", seeds_within(margin / std, alpha=alpha))
+
+
+def _time(claim, study, cells, seeds):
+    """Seconds of training of the runs that its cells lack of so many seeds."""
+    names, total = claim.cells(study.cells()), 0.0
+    for cell in cells:
+        times = [value for value in cell.values["seconds"] if value is not None]
+        if cell.name in names and times:
+            total += max(seeds - len(cell.seeds), 0) * sum(times) / len(times)
+    return total
+
+
+def seeds_fixed(effect, *, alpha=ALPHA):
+    """The fewest pairs whose two-sided t test finds an effect, in standard deviations, with probability POWER; None
+    above MOST."""
+    if not effect or smallest_detectable_difference(1.0, MOST, alpha=alpha) > effect:
+        return None
+    low, high = 1, MOST
+    while high - low > 1:
+        n = (low + high) // 2
+        low, high = (low, n) if smallest_detectable_difference(1.0, n, alpha=alpha) <= effect else (n, high)
+    return high
+
+
+def seeds_until(effect, *, alpha=ALPHA):
+    """The number of pairs by which the test that holds at any stop has found such an effect with probability POWER, by
+    simulation of normal differences; None above MOST."""
+    return _first(anytime.difference_p(_noise() + effect) <= alpha) if effect else None
+
+
+def seeds_within(margin, *, alpha=ALPHA):
+    """The same for no difference that matters where there is none, the margin in standard deviations."""
+    return _first(anytime.margin_p(_noise(), margin) <= alpha)
+
+
+@functools.cache
+def _noise():
+    return np.random.default_rng(0).normal(size=(PATHS, MOST))
+
+
+def _first(decided):
+    shares = np.logical_or.accumulate(decided, -1).mean(0)
+    return int(np.argmax(shares >= POWER)) + 1 if shares.max() >= POWER else None
