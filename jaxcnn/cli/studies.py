@@ -228,9 +228,10 @@ def _one(study, arguments):
 
 
 def _status(study, arguments):
+    from jaxcnn.sweeps.rounds import grown
     from jaxcnn.sweeps.status import states
 
-    rows = states(study, pathlib.Path(arguments.workdir))
+    rows = states(grown(study, arguments.workdir), pathlib.Path(arguments.workdir))
     table(("run", "state", "step"), rows)
     counted = {state: sum(row[1].partition(":")[0] == state for row in rows) for state in STATES}
     print(", ".join(f"{count} {state}" for state, count in counted.items() if count))
