@@ -11,7 +11,7 @@ Protocol: noise of sigma 25 / 255, not clipped, and a network for this sigma alo
     same noisy images and sigma, with the numbers of its example (patches of 5x5, 13x13 searched, h 0.6 sigma).
 Refuted if: the mean PSNR on Set12 is not above that of non-local means beyond what the seeds explain (Student's 95 %
     interval), or the residual network's on the held-out images not above the other's (paired t).
-Cost: 6 runs of about 6 minutes on 2 CPU cores. The data lie in ../shared/denoise/dncnn: Train400/*.png, Set12/*.png.
+Cost: 6 runs of about 9 minutes on 2 CPU cores. The data lie in ../shared/denoise/dncnn: Train400/*.png, Set12/*.png.
     python -m jaxcnn sweep experiments/denoising.py --workdir runs/denoising
 """
 
@@ -45,7 +45,7 @@ def study():
     config.augment.flip = config.augment.vertical_flip = True
     config.model.name, config.model.options = "unet_small", {"width": 16}
     config.task.name, config.task.options = "reconstruction", {"corrupt": "noise", "sigma": SIGMA}
-    config.batch_size, config.duration = 16, "2000 steps"
+    config.batch_size, config.duration = 4, "8000 steps"
     config.optimizer.name, config.optimizer.learning_rate = "adam", 2e-3
     config.schedule.name, config.schedule.warmup = "cosine", "100 steps"
     config.evaluation.every = config.checkpoint.every = "10%"
