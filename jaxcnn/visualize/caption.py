@@ -39,7 +39,8 @@ def _measured(workdir, step, split):
     kind = Kind(*measures_there(workdir)[1:], create=None)
     rows = [*read_metrics(workdir), *read_evaluations(workdir)]
     found = (row for row in reversed(rows) if (row.get("split"), row.get("step")) == (split, step))
-    row = next((row for row in found if row.get(kind.main) is not None and "data" not in row), None)
+    # "n" is of an evaluation alone, and "data" of one on another data set
+    row = next((row for row in found if row.get(kind.main) is not None and "n" in row and "data" not in row), None)
     if row is None:
         return f"; {split}"
     measure = kind.measures[kind.main]

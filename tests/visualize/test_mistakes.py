@@ -54,6 +54,15 @@ def test_what_is_drawn(trained, records):
     assert sum(bool(axes.images) for axes in figure.axes) == 4
 
 
+def test_photographs_stand_in_the_place_of_what_the_network_sees(trained, records):
+    kept, *_ = find_mistakes(trained, records)
+    photograph = np.full((30, 40, 3), 51, np.uint8)
+    first, second, *_ = draw_mistakes(kept, ("zero", "one"), photographs={69: (photograph, "a_1.jpg")}).axes
+    assert first.get_xlabel().endswith("image 69\na_1.jpg")
+    np.testing.assert_allclose(first.images[0].get_array(), np.full((30, 40, 3), 0.2))
+    assert second.images[0].get_array().shape == (2, 2)
+
+
 def test_a_network_without_mistakes():
     figure = draw_mistakes([], ("zero", "one"), title="none")
     assert [text.get_text() for text in figure.texts if "no mistakes" in text.get_text()]

@@ -28,8 +28,10 @@ def test_every_run_has_its_lines(rows_of):
     np.testing.assert_allclose(found["one rate"].get_ydata(), [row["learning_rate"] for row in train])
     assert len(found["_two held-out"].get_xdata()) == 4
     assert found["one gap"].get_color() != found["_two gap"].get_color()
+    best = max(held_out, key=lambda row: (row["top1"], -row["loss"], row["step"]))
+    np.testing.assert_allclose([*found["one best"].get_xydata()[0]], [best["epoch"], 100 * best["top1"]])
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["held out", "train", "one", "_two"]
+    assert [text.get_text() for text in legend.get_texts()] == ["held out", "train", "best", "one", "_two"]
 
 
 def test_a_run_without_evaluations_shows_every_train_row(rows_of):
