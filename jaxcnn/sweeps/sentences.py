@@ -71,7 +71,8 @@ def _evidence(row, metric, family, fixed):
     elif not fixed and n < FIRST:
         interval = f"no interval before {FIRST} pairs"
     else:
-        interval = f"no interval, all {n} differences are equal"
+        shared = "" if fixed else ", or the intervals of different n share no number"
+        interval = f"no interval, all {n} differences are equal{shared}"
     return f"{interval}, {'Holm-adjusted ' if family > 1 else ''}p {probability(row['p_holm'])}"
 
 

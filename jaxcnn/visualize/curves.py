@@ -12,6 +12,7 @@ from jaxcnn.visualize.figure import (
     HELD_OUT,
     QUIET,
     TRAIN,
+    cut_spikes,
     literal,
     log_scale,
     new_figure,
@@ -110,6 +111,7 @@ def draw_curves(rows, *, kind=CLASSIFICATION, path=None):
             own.set_ylim(bottom=0)
         else:
             log_scale(own, beyond=300)
+            cut_spikes(own)
         if panel.key in kind.selects[:1]:
             _mark_best(own, best_row(history, kind), panel, xlabel)
     _draw_rate(rate, series(history.train, "learning_rate"), at_train)
@@ -178,6 +180,7 @@ def draw_comparison(
         plain_axes(axes, title=shown(panel.title()), xlabel="epoch")
         if panel.measure.unit != "points":
             log_scale(axes, beyond=300)
+            cut_spikes(axes)
     if handles:
         _name_cells(figure, handles, labels, band)
     if path is not None:

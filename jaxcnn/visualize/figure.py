@@ -70,6 +70,23 @@ def log_scale(axes, *, beyond):
         axes.set_yscale("log", nonpositive="mask")
 
 
+def cut_spikes(axes):
+    """Where a few numbers of the lines lie far above all others, the axis ends below them, and a word says so.
+
+    Far is ten times the 95th percentile. Lines with numbers below zero and logarithmic axes stay as they are.
+    """
+    lines = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
+    y = np.concatenate(lines) if lines else np.zeros(0)
+    y = y[np.isfinite(y)]
+    if axes.get_yscale() == "log" or not y.size or y.min() < 0:
+        return
+    usual = np.percentile(y, 95)
+    if y.max() > 10 * usual > 0:
+        axes.set_ylim(bottom=0, top=2 * usual)
+        words = f"cut off: up to {y.max():.3g}"
+        axes.text(0.5, 0.98, words, transform=axes.transAxes, ha="center", va="top", fontsize=9, color=QUIET)
+
+
 def literal(text, *, limit=60) -> str:
     """One line of at most `limit` characters that matplotlib's mathtext will not read: `$` is escaped."""
     text = " ".join(shown(text).split())

@@ -13,7 +13,7 @@ from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.rundir.frame import named_runs
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.curves import panel_of
-from jaxcnn.visualize.figure import PALETTE, QUIET, literal, log_scale, new_figure, plain_axes
+from jaxcnn.visualize.figure import PALETTE, QUIET, cut_spikes, literal, log_scale, new_figure, plain_axes
 from jaxcnn.visualize.history import (
     best_row,
     losses,
@@ -114,6 +114,7 @@ def _draw_measure(axes, histories, name, kind, xlabel):
     plain_axes(axes, title=shown(panel.title()), xlabel=xlabel)
     if measure.unit != "points":
         log_scale(axes, beyond=300)
+        cut_spikes(axes)
 
 
 def _draw_gap(axes, histories, name, measure, xlabel):
