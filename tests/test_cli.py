@@ -601,5 +601,7 @@ def test_options_that_would_do_nothing_are_refused(refused, config, tmp_path):
     assert "nothing to collect" in refused(*start, "--collect")
     path.write_text("def search():\n    return None\n")
     assert "--jobs is for studies" in refused(*start, "--jobs=2")
-    assert "several times" in refused(*start, "--runner=slurm")
+    assert "search() of" in refused(*start, "--runner=slurm")
+    assert "--workers is for --runner slurm" in refused(*start, "--workers=2")
+    assert "--runner population is for studies" in refused(*start, "--runner=population")
     assert not (tmp_path / "study").exists()

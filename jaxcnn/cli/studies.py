@@ -246,6 +246,7 @@ def _search(module, arguments):
     options = ("scale", "run", "collect", "status", "plan", *SEEDS, *LOCAL)
     _refuse(arguments, options, f"for studies; {arguments.study} is a search")
     if arguments.runner == "slurm":
+        search_of(module)
         return slurm.submit_search(arguments, _itself(arguments))
     _refuse(arguments, slurm.NAMES, "for --runner slurm")
     if arguments.runner == "population":

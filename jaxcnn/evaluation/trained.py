@@ -116,17 +116,21 @@ class Trained(Inference):
         outputs = self.model.apply(variables, batch, method=self.task.infer)
         return {name: value for name, value in outputs.items() if name != "features"}
 
+    def examples(self, images, fields):
+        """What `infer` takes of images and of {field: (n, ...)} of their examples, more than it reads maybe."""
+        if not self.task.reads:
+            return images
+        return {"image": images, **{name: fields[name] for name in self.task.reads}}
+
     def outputs(self, size=None):
         """{output: ShapeDtypeStruct} of what `infer` gives of one image, traced alone.
 
         Args:
           size: (height, width) of the image; None for that of the run.
         """
-        example = {"image": jax.ShapeDtypeStruct((1, *(size or self.shape[:2]), self.shape[2]), np.uint8)}
-        for name in self.task.reads:
-            shape, dtype = self.fields[name]
-            example[name] = jax.ShapeDtypeStruct((1, *shape), dtype)
-        return jax.eval_shape(self.infer, self.variables, example)
+        image = jax.ShapeDtypeStruct((1, *(size or self.shape[:2]), self.shape[2]), np.uint8)
+        fields = {name: jax.ShapeDtypeStruct((1, *shape), dtype) for name, (shape, dtype) in self.fields.items()}
+        return jax.eval_shape(self.infer, self.variables, self.examples(image, fields))
 
     def export(self, file, *, platforms=USUAL):
         """Writes the network as one file that predicts without jaxcnn; see `jaxcnn.evaluation.exported`."""
@@ -179,9 +183,8 @@ class Trained(Inference):
 
     def _descriptions(self, read, temperature):
         """What the task says of images, as `_read` gives them."""
-        examples = {"image": np.stack([image for image, _ in read])}
-        examples |= {name: np.stack([fields[name] for _, fields in read]) for name in self.task.reads}
-        outputs = self.map(self.infer, examples)
+        fields = {name: np.stack([fields[name] for _, fields in read]) for name in self.task.reads}
+        outputs = self.map(self.infer, self.examples(np.stack([image for image, _ in read]), fields))
         outputs = outputs if temperature is None else scaled_outputs(outputs, temperature)
         rows = (jax.tree.map(operator.itemgetter(number), outputs) for number in range(len(read)))
         return [plain(self.task.describe({**fields, **row})) for row, (_, fields) in zip(rows, read, strict=True)]

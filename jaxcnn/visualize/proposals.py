@@ -27,8 +27,8 @@ def draw_proposals(trained, chosen, *, limit=30):
       InputError: the network has none.
     """
     trained.needs(("proposals", "proposed"), "proposals of regions")
-    given = {name: chosen.fields[name] for name in trained.task.reads} if chosen.fields else {}
-    found = trained.map(trained.infer, {"image": chosen.images, **given})
+    examples = trained.examples(chosen.images, chosen.fields) if chosen.fields else chosen.images
+    found = trained.map(trained.infer, examples)
     figure, grid = _panels(len(chosen.images))
     for axes, image, name, boxes, there in zip(
         grid, chosen.images, chosen.names, found["proposals"], found["proposed"], strict=False

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -179,8 +180,8 @@ def test_a_sweep_resumes_after_ctrl_c_the_death_of_a_worker_and_that_of_its_pare
 
 
 def test_a_second_sweep_is_refused(study, tmp_path, capsys):
-    with hold(tmp_path / "runs", what="sweep"):
-        code = main(["sweep", str(study), "--workdir", str(tmp_path / "runs")])
+    with hold(tmp_path / "runs", what="sweep"), ThreadPoolExecutor(1) as other:  # rounds of one thread hold it together
+        code = other.submit(main, ["sweep", str(study), "--workdir", str(tmp_path / "runs")]).result()
     err = capsys.readouterr().err
     assert code == 2 and "another sweep is at work" in err and f"process {os.getpid()}" in err
 
