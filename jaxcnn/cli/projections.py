@@ -6,6 +6,8 @@ from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_split
 from jaxcnn.cli.terminal import counting
 from jaxcnn.errors import InputError, input_errors
 
+FEW = 1000  # images: the nine strongest of a unit are then one in a hundred
+
 
 def add_kinds(kind):
     """Adds these kinds; kind(function, name, help) gives the parser of one."""
@@ -86,7 +88,21 @@ def _top(arguments):
     name = f"{inspector.trained.config.model.name}, {arguments.stage}: the strongest of {len(records):,} images"
     if arguments.rule is None and tops[0].rule != "deconvnet":
         _say(arguments.stage, "guided backpropagation is drawn; --rule deconvnet draws the other")
+    _say_what_to_doubt(arguments.stage, len(records), tops[0].patches.shape[1:3] == inspector.trained.shape[:2])
     return draw_top(tops, title=f"{name} of {arguments.split}, projected by {COLUMNS[tops[0].rule]}")
+
+
+def _say_what_to_doubt(stage, images, whole):
+    if images < FEW:
+        print(
+            f"jaxcnn: {images:,} images are few: the strongest of them need not show what a unit looks for.",
+            file=sys.stderr,
+        )
+    if whole:
+        print(
+            f"jaxcnn: a unit of {stage} sees the whole image, so that its patches are images; earlier stages see parts.",
+            file=sys.stderr,
+        )
 
 
 def _say(stage, advice):

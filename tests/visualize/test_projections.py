@@ -197,6 +197,15 @@ def test_every_kind_is_drawn_from_a_run(tiny_run, tmp_path, capsys, kind):
     assert len(np.unique(matplotlib.image.imread(output)[..., :3].reshape(-1, 3), axis=0)) > 20
 
 
+def test_top_says_what_to_doubt(tiny_run, tmp_path, capsys):
+    command = ["visualize", "top", "--workdir", str(tiny_run), "--split", "test", "--output", str(tmp_path / "a.png")]
+    assert main([*command, "--stage", "logits", "--units", "1", "--count", "2", "--rule", "gradient"]) == 0
+    said = capsys.readouterr().err
+    assert "360 images are few" in said and "a unit of logits sees the whole image" in said
+    assert main([*command, "--stage", "conv1_1", "--units", "1", "--count", "2", "--rule", "gradient"]) == 0
+    assert "sees the whole image" not in capsys.readouterr().err
+
+
 MISTAKES = {
     "there is no such stage": (["deconvnet", "--index", "5", "--stage", "conv9"], "known: conv1_1, logits, pool1"),
     "no such unit": (["deconvnet", "--index", "5", "--units", "4"], "units 0 to 3, no 4"),
