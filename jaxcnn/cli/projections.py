@@ -100,7 +100,7 @@ def _say_what_to_doubt(stage, images, whole):
         )
     if whole:
         print(
-            f"jaxcnn: a unit of {stage} sees the whole image, so that its patches are images; earlier stages see parts.",
+            f"jaxcnn: a unit of {stage} sees the whole image, so that its patches are images; earlier ones see parts.",
             file=sys.stderr,
         )
 
