@@ -34,20 +34,12 @@ def _add_config(parser):
     """The options that config_flags reads: --config=NAME and a key each."""
     from jaxcnn.architectures import ARCHITECTURES
     from jaxcnn.tasks import TASKS
-    from jaxcnn.training.config import default_config
+    from jaxcnn.training.config import default_config, flatten
 
     parser.add_argument("--config").completer = _files("configs")
     names = {"model.name": ARCHITECTURES, "task.name": TASKS}
-    for key in sorted(_keys(default_config())):
+    for key in sorted(flatten(default_config())):
         parser.add_argument(f"--config.{key}", choices=names.get(key))
-
-
-def _keys(config, prefix=""):
-    for name, value in config.items():
-        if hasattr(value, "items") and len(value):
-            yield from _keys(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name
 
 
 def _files(folder):

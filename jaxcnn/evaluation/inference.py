@@ -11,6 +11,11 @@ from jaxcnn.tasks.pixels import as_float, normalise
 from jaxcnn.training.parallel import Replicas
 
 
+def examples_of(batch, reads):
+    """What a function takes of a batch: its images, or {"image", field} where it reads fields beside them."""
+    return {name: batch[name] for name in ("image", *reads)} if reads else batch["image"]
+
+
 class Inference:
     """A network with what its images are normalised by.
 
@@ -78,8 +83,7 @@ class Inference:
         for first in range(0, len(positions), batch_size):
             part = positions[first : first + batch_size]
             batch = records.read(part)
-            examples = {name: batch[name] for name in ("image", *reads)} if reads else batch["image"]
-            found = self.map(function, examples, batch_size=batch_size)
+            found = self.map(function, examples_of(batch, reads), batch_size=batch_size)
             yield jax.tree.map(operator.itemgetter(batch["mask"] > 0), (part, batch, found))
             if report:
                 report(first + len(part), len(positions))

@@ -18,7 +18,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.evaluation.calibration import calibrated, logged_temperature, scaled_outputs, watched
 from jaxcnn.evaluation.class_scores import scores_of
 from jaxcnn.evaluation.exported import USUAL, export_program
-from jaxcnn.evaluation.inference import Inference
+from jaxcnn.evaluation.inference import Inference, examples_of
 from jaxcnn.evaluation.opened import open_data
 from jaxcnn.files import local_path
 from jaxcnn.tasks.pixels import as_float
@@ -118,9 +118,7 @@ class Trained(Inference):
 
     def examples(self, images, fields):
         """What `infer` takes of images and of {field: (n, ...)} of their examples, more than it reads maybe."""
-        if not self.task.reads:
-            return images
-        return {"image": images, **{name: fields[name] for name in self.task.reads}}
+        return examples_of({"image": images, **fields}, self.task.reads)
 
     def outputs(self, size=None):
         """{output: ShapeDtypeStruct} of what `infer` gives of one image, traced alone.

@@ -60,8 +60,7 @@ def draw_runs(runs, kind=CLASSIFICATION):
 
     A train point is the mean of the train rows since the previous evaluation; without evaluations it is every row. The
     gap is train minus held-out of the first measure that selects, fractions in points: an accuracy whose gap is above
-    zero says that the network knows its training images better. A ring marks the
-    best checkpoint.
+    zero says that the network knows its training images better. A ring marks the best checkpoint.
 
     Args:
       runs: {name: rows of metrics.jsonl}.
