@@ -14,7 +14,7 @@ from jaxcnn.errors import input_errors
 
 sys.path.append(str(pathlib.Path(__file__).parent))  # where runs find the functions, wherever they are started
 
-SHAPES = {True: (112, 92), False: (48, 48)}  # of faces in a folder, of digits
+SHAPES = {True: (75, 62), False: (48, 48)}  # of faces in a folder, two thirds of ORL's, and of digits
 MOST = 20  # images of a person that are taken, of more
 EACH = 5  # images of a person to learn from
 HELD = 2  # images of a person who is known that are held out

@@ -81,7 +81,7 @@ def test_shifted_images_are_the_same_ones_moved_by_their_own_numbers(part):
 
 def test_the_study_of_registered_faces_compares_weights_of_their_own_with_shared_ones(module):
     study = load_study(EXPERIMENTS / "registered.py")[0]
-    assert len(study.runs()) == 40
+    assert len(study.runs()) == 32
     for higher, lower in (((True, "aligned"), (False, "aligned")), ((False, "shifted"), (True, "shifted"))):
         assert (
             {"model.options.local": higher[0], "faces": higher[1]},
