@@ -6,7 +6,7 @@ Claim: Parkhi, Vedaldi and Zisserman 2015 ("Deep face recognition", section 4): 
 Protocol: half of the people, by the seed, are learned from, but for two images each; the others are strangers. Of these
     come 50 pairs of one person and 50 of two in each of 10 folds that share nobody. Accuracy by LFW's protocol (the
     threshold is chosen on nine folds and tested on the tenth), area below the ROC and equal error rate of all pairs.
-    `deepface_small` on images scaled to 75x62, moved by 4 pixels, Adam at 0.001, cosine decay, batches of 40, 400 steps:
+    `deepface_small` on images scaled to 75x62, moved by 4 pixels, Adam at 0.001, cosine decay, 400 steps of 40:
     softmax, whose vectors are F7; semi-hard triplets of 10 people with 4 images, margin 0.2, a vector of 64; or half of
     the steps by softmax and half by triplets. Scores are cosines. The last step is taken, so that nothing is selected.
     Beside them eigenfaces (100 components, of the people learned from) and local binary patterns.
