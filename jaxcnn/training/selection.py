@@ -1,6 +1,7 @@
 """How far held-out images can tell which of a run's states is the best."""
 
 FEW = 100  # held-out images below which the choice is said to be uncertain: +- 9 points at 70 %
+OF_IMAGES = ("top1", "exact")  # measures that are the fraction of images that are right
 
 
 def few_images(share, n):

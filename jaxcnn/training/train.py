@@ -27,7 +27,7 @@ from jaxcnn.training.rundir.directory import CONVERTED, check_space, full_disk_n
 from jaxcnn.training.rundir.environment import write_environment
 from jaxcnn.training.rundir.extension import check_extension, extension_of
 from jaxcnn.training.rundir.log import Progress
-from jaxcnn.training.selection import few_images
+from jaxcnn.training.selection import OF_IMAGES, few_images
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
 
@@ -249,8 +249,7 @@ def _finish(loop, final_test):
     best = checkpoints.resolve("best")
     validation = {"step": best, **checkpoints.held_out(best)}
     for name in setup.kind.selects[:1]:
-        share = setup.kind.measures[name].unit == "points"
-        if share and (few := few_images(validation[name], len(setup.records("validation")))):
+        if name in OF_IMAGES and (few := few_images(validation[name], len(setup.records("validation")))):
             loop.progress.line(few)
     test = host.test_result()
     if test is None and final_test and setup.config.data.test:

@@ -4,7 +4,8 @@ import re
 
 import jaxcnn
 from jaxcnn.training.rundir.log import read_metrics
-from jaxcnn.training.selection import few_images
+from jaxcnn.tasks import kind_allowed
+from jaxcnn.training.selection import OF_IMAGES, few_images
 from jaxcnn.visualize.history import best_row, read_history
 
 
@@ -30,3 +31,10 @@ def test_wilsons_interval():
     assert "68.0% of them right could as well be 48.4% or 82.8%" in few_images(0.68, 25)
     assert "100.0% of them right could as well be 72.2% or 100.0%" in few_images(1.0, 10)
     assert few_images(0.68, 100) is None
+
+
+def test_an_average_precision_is_no_share_of_images():
+    selected = {
+        name: kind_allowed(name).selects[0] for name in ("classification", "reading", "detection", "multilabel")
+    }
+    assert {name for name, measure in selected.items() if measure in OF_IMAGES} == {"classification", "reading"}
