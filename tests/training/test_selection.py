@@ -3,8 +3,8 @@
 import re
 
 import jaxcnn
-from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.tasks import kind_allowed
+from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.selection import OF_IMAGES, few_images
 from jaxcnn.visualize.history import best_row, read_history
 
