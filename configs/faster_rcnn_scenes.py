@@ -10,7 +10,7 @@ from jaxcnn import default_config
 
 
 def get_config():
-    """Adam, batch 16, rate 0.002 with cosine decay over 8 epochs of 1,800 scenes."""
+    """Adam, batch 16, rate 0.002 with cosine decay over 6 epochs of 1,800 scenes."""
     config = default_config()
     config.data.name = "scenes"
     config.task.name = "detection"
@@ -42,6 +42,6 @@ def get_config():
     config.optimizer.name, config.optimizer.learning_rate = "adam", 2e-3
     config.schedule.name, config.schedule.warmup = "cosine", "1 epoch"
     config.batch_size = 16
-    config.duration = "8 epochs"
+    config.duration = "6 epochs"
     config.evaluation.every = config.checkpoint.every = "2 epochs"
     return config
