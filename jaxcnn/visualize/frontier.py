@@ -179,23 +179,34 @@ def _key(axes, points):
 
 
 def _label(figure, axes, points):
-    """Writes each name outside its circle, where it covers no other name and no centre."""
+    """Writes each name outside its circle, where it covers no other name and, if there is such a place, no circle."""
     figure.draw_without_rendering()
     centres = axes.transData.transform([(p.macs, p.error) for p in points])
+    radii = [_radius(point) * figure.dpi / 72 for point in points]
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in centres]
     for index in sorted(range(len(points)), key=lambda i: (points[i].parameters, points[i].name)):
-        point = points[index]
+        point, found = points[index], {}
         for dx, dy, align in _places(_radius(point), first=_free_side(index, points, centres * 72 / figure.dpi)):
             text = axes.annotate(
                 literal(point.name), (point.macs, point.error), (dx, dy), textcoords="offset points", fontsize=8.5,
                 ha=align, va="center", zorder=4,
             )  # fmt: skip
             box = text.get_window_extent()
-            if not any(box.overlaps(other) for other in taken):
-                break
             text.set_visible(False)
-        text.set_visible(True)  # the last place, where none is free
+            names = any(box.overlaps(other) for other in taken)
+            circles = sum(_covers(box, *circle) for circle in zip(centres, radii, strict=True))
+            found.setdefault((names, circles), (text, box))  # the nearest of its kind
+            if (names, circles) == (False, 0):
+                break
+        text, box = found[min(found)]
+        text.set_visible(True)
         taken.append(box)
+
+
+def _covers(box, centre, radius):
+    """Whether a box and a circle overlap."""
+    nearest = [min(max(at, low), high) for at, low, high in zip(centre, box.min, box.max, strict=True)]
+    return math.dist(nearest, centre) < radius
 
 
 def _free_side(index, points, centres):

@@ -1,8 +1,10 @@
 """Error against operations: which points there are, and that a picture comes out."""
 
+import itertools
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from jaxcnn import cli
@@ -103,3 +105,18 @@ def test_mistakes(tmp_path, capsys):
 
 def test_counts():
     assert [count(n) for n in (650, 2e3, 5e6, 1.82e9, 15.5e9)] == ["650", "2k", "5M", "1.8G", "16G"]
+
+
+def test_no_name_covers_another_or_a_circle(tmp_path):
+    axes = draw_frontier(published_points(), tmp_path / "figure.png").axes[0]
+    names = [text.get_window_extent() for text in axes.texts if text.get_visible()]
+    circles = [
+        (axes.transData.transform(found.get_offsets()[0]), np.sqrt(found.get_sizes()[0] / np.pi) * axes.figure.dpi / 72)
+        for found in axes.collections
+        if len(found.get_offsets())
+    ]
+    assert len(names) == len(published_points())
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(names, 2))
+    for name in names:
+        for centre, radius in circles:
+            assert np.hypot(*(np.clip(centre, name.min, name.max) - centre)) >= radius
