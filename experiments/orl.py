@@ -6,13 +6,14 @@ Protocol: ORL's 40 people with 10 images each (Samaria and Harter 1994). A draw 
     from and leaves 5, by its seed; 20 draws. Eigenfaces: nearest neighbour by Euclidean distance, among all images
     ("one an image") and among the means of the people ("one a person"), with 40, 100 and 199 components; beside them
     Fisherfaces behind 60 and 160 components and local binary patterns, with the nearest image. With --networks som_cnn
-    of jaxcnn, without a self-organising map, from scratch by softmax on images moved by 4 pixels: its last step, so
-    that no image chooses anything.
+    of jaxcnn, without a self-organising map, from scratch by softmax with smoothed labels on images moved by up to 8
+    pixels: its last step. The recipe is the best of four on six other draws (seeds 100 to 105); no image of the 20
+    draws chooses anything.
 Refuted if: the mean error over the draws is apart from the published one beyond what its 95 % interval holds. That
     would say that draws, or the eigenfaces, are not as in the paper, which tells neither in its abstract.
 Result: eigenfaces 5.5 to 10.7 % by how they are used, of which the means of the people by 40 components (10.68 %, 9.44
     to 11.91) hold the published error; local binary patterns 4.00 %; networks not run yet (results/orl).
-Cost: a minute on 2 CPU cores, half an hour with --networks. FACES holds the folders s1 to s40.
+Cost: a minute on 2 CPU cores, a quarter of an hour with --networks. FACES holds the folders s1 to s40.
     python experiments/orl.py --data folder:FACES --workdir runs/orl --output experiments/results/orl
 """
 
@@ -122,10 +123,10 @@ def config(folder, seed):
     config.data.name = f"folder:{folder}"
     config.data.train, config.data.validation, config.data.test = "train", "test", "test"  # the last step is tested
     config.data.image_size, config.data.channels = SHAPE, 1
-    config.augment.pad_crop = 4
+    config.augment.pad_crop, config.loss.label_smoothing = 8, 0.1
     config.model.name = "som_cnn"
     config.batch_size = 40
-    config.duration = "600 steps"
+    config.duration = "1200 steps"
     config.optimizer.name, config.optimizer.learning_rate = "adam", 3e-3
     config.schedule.name = "cosine"
     config.evaluation.every = config.checkpoint.every = "100%"
