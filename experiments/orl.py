@@ -7,7 +7,7 @@ Protocol: ORL's 40 people with 10 images each (Samaria and Harter 1994). A draw 
     ("one an image") and among the means of the people ("one a person"), with 40, 100 and 199 components; beside them
     Fisherfaces behind 60 and 160 components and local binary patterns, with the nearest image. With --networks som_cnn
     of jaxcnn, without a self-organising map, from scratch by softmax with smoothed labels on images moved by up to 8
-    pixels: its last step. The recipe is the best of four on six other draws (seeds 100 to 105); no image of the 20
+    pixels: its last step. The recipe is the best of three on six other draws (seeds 100 to 105); no image of the 20
     draws chooses anything.
 Refuted if: the mean error over the draws is apart from the published one beyond what its 95 % interval holds. That
     would say that draws, or the eigenfaces, are not as in the paper, which tells neither in its abstract.
