@@ -1,6 +1,7 @@
 """The summary of a study as Markdown, to be kept beside its table: answers, numbers, and what they were computed on."""
 
 import collections
+import pathlib
 import re
 import shlex
 
@@ -84,13 +85,17 @@ def _origin(starts):
 
 
 def _command(text):
-    """The sweep that a run belongs to, without the run and the place of the program."""
+    """The sweep or the script that a run belongs to, without the run and the place of the program."""
     try:
-        arguments = shlex.split(text)[1:]
+        words = shlex.split(text)
     except ValueError:  # commands were not always quoted
-        arguments = text.split()[1:]
-    if "--run" in arguments:
-        place = arguments.index("--run")
-        arguments = arguments[:place] + arguments[place + 2 :]
-    arguments = ["experiments/" + a.rpartition("experiments/")[2] if "experiments/" in a else a for a in arguments]
-    return f"`python -m jaxcnn {shlex.join(arguments)}`"
+        words = text.split()
+    if "--run" in words:
+        place = words.index("--run")
+        words = words[:place] + words[place + 2 :]
+    program, *arguments = (
+        "experiments/" + word.rpartition("experiments/")[2] if "experiments/" in word else word for word in words
+    )
+    path = pathlib.PurePath(program)
+    package = path.name == "jaxcnn" or path.parent.name == "jaxcnn"  # the installed command, or jaxcnn/__main__.py
+    return f"`python {'-m jaxcnn' if package else shlex.quote(program)} {shlex.join(arguments)}`"

@@ -42,7 +42,11 @@ def test_the_command_can_be_pasted_whether_it_was_kept_quoted_or_not():
         "versions": {},
         "time": "2026-11-27T",
     }
-    kept = ("jaxcnn sweep /home/me/experiments/a.py --workdir '/my runs' --run x-seed=0-1", "jaxcnn sweep it's.py")
+    kept = (
+        "jaxcnn sweep /home/me/experiments/a.py --workdir '/my runs' --run x-seed=0-1",
+        "/home/me/jaxcnn/__main__.py sweep it's.py",
+        "/home/me/experiments/b.py --workdir runs",
+    )
     text = summary(
         [{**start, "command": command} for command in kept],
         {"claims": [], "cells": [], "metrics": {}, "fixed": True},
@@ -50,4 +54,6 @@ def test_the_command_can_be_pasted_whether_it_was_kept_quoted_or_not():
         title="",
     )
     assert "- command: `python -m jaxcnn sweep experiments/a.py --workdir '/my runs'` (1 runs)" in text
-    assert "- commit: 000000000 (2 runs)" in text
+    assert "- command: `python -m jaxcnn sweep 'it'\"'\"'s.py'` (1 runs)" in text
+    assert "- command: `python experiments/b.py --workdir runs` (1 runs)" in text
+    assert "- commit: 000000000 (3 runs)" in text
