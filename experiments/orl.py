@@ -12,7 +12,8 @@ Protocol: ORL's 40 people with 10 images each (Samaria and Harter 1994). A draw 
 Refuted if: the mean error over the draws is apart from the published one beyond what its 95 % interval holds. That
     would say that draws, or the eigenfaces, are not as in the paper, which tells neither in its abstract.
 Result: eigenfaces 5.5 to 10.7 % by how they are used, of which the means of the people by 40 components (10.68 %, 9.44
-    to 11.91) hold the published error; local binary patterns 4.00 %; networks not run yet (results/orl).
+    to 11.91) hold the published error; local binary patterns 4.00 %;
+    the network 2.80 % (1.94 to 3.66), below the published 3.8 (results/orl).
 Cost: a minute on 2 CPU cores, a quarter of an hour with --networks. FACES holds the folders s1 to s40.
     python experiments/orl.py --data folder:FACES --workdir runs/orl --output experiments/results/orl
 """
@@ -153,18 +154,25 @@ def _by_method(rows):
 
 def figure(rows):
     """A line a method: every draw, the mean with Student's interval, and the published errors."""
-    found = _by_method(rows)
+    found, limit = _by_method(rows), 2 * max(PUBLISHED.values())
     drawing = new_figure(8, 0.35 * len(found) + 1.4)
     axes = drawing.subplots()
     for place, errors in enumerate(found.values()):
         values = 100 * np.array(errors)
-        axes.plot(values, [place] * len(values), "o", alpha=0.3, markersize=4, **style(0))
+        if values.mean() > limit:
+            axes.text(
+                limit, place, f"{values.mean():.0f} % on average, beyond the axis", fontsize=8, ha="right", va="center"
+            )
+            continue
+        axes.plot(values, [place] * len(values), "o", alpha=0.3, markersize=4, **{**style(0), "linestyle": "none"})
         axes.plot(mean_interval(values), (place, place), linewidth=3, **style(1))
     for name, error in PUBLISHED.items():
         axes.axvline(error, color="#6b7280", linewidth=0.8, linestyle=":")
-        axes.text(error, len(found) - 0.4, f"{name}, published", fontsize=7, ha="center")
+        axes.text(error, len(found) - 0.4, f"{name}, published", fontsize=8, ha="center")
     axes.set_yticks(range(len(found)), list(found))
     plain_axes(axes, title="ORL, five images a person", xlabel="test error (%)")
+    axes.set_xlim(0, limit)
+    axes.set_ylim(-0.6, len(found) + 0.2)
     drawing.text(0.01, 0.0, "dots: draws; lines: 95 % of their mean", fontsize=8)
     return drawing
 
