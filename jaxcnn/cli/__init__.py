@@ -70,6 +70,8 @@ def _run(argv):
             raise InputError(
                 f"not an argument of this verb: {' '.join(rest)}; see python -m jaxcnn {arguments.name} --help"
             )
+        if (getattr(arguments, "seed", None) or 0) < 0:
+            raise InputError(f"--seed is {arguments.seed}; it is 0 or more.")
         arguments.config_arguments = rest
         if workdir := getattr(arguments, "workdir", None):  # no shell expands the ~ of --workdir=~/run
             several = isinstance(workdir, list)

@@ -135,8 +135,6 @@ def _identify(arguments):
 def _check(arguments, *pictures):
     if arguments.whiten:
         check_positive(arguments, "whiten")
-    if arguments.seed < 0:
-        raise InputError(f"--seed is {arguments.seed}; it is 0 or more.")
     for name in pictures:
         if path := getattr(arguments, name):
             check_picture(path)

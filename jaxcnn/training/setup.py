@@ -201,6 +201,8 @@ def set_up_allowed(config, *, devices=None):
     check_images(config, shape)
     train, crop = _crops(config, train)
     model = make_model(config, shape, train.classes, train.fields_at(shape))
+    if devices is not None and not len(devices):
+        raise InputError("devices is empty; None takes all that there are.")
     replicas = Replicas(config.parallel, devices)
     _check_batch(config, replicas)
     steps_per_epoch = len(train) / config.batch_size

@@ -189,3 +189,8 @@ def test_a_member_of_a_population_has_the_sampler_of_the_run_alone(sampled_confi
 def test_a_batch_that_does_not_divide_names_one_that_does(make_feed):
     with pytest.raises(ValueError, match=r"batch_size is 12, which does not divide over 8 devices; 16 would\."):
         make_feed("yes").training(start=0, batch_size=12)
+
+
+def test_no_device_is_no_place_to_train(tiny_config):
+    with pytest.raises(InputError, match="devices is empty; None takes all that there are"):
+        set_up(tiny_config(), devices=[])
