@@ -441,9 +441,9 @@ def test_profile_writes_a_trace(call, config, tmp_path):
     assert list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))
 
 
-def test_a_seed_below_zero_is_refused_by_every_verb(refused, tmp_path):
+def test_a_seed_below_zero_is_refused_by_every_verb(refused):
     assert "--seed is -1; it is 0 or more." in refused("probe", "--train", "a.npz", "--test", "b.npz", "--seed=-1")
-    assert "--seed is -1; it is 0 or more." in refused("visualize", "tsne", "--workdir", tmp_path, "--seed=-1")
+    assert "--seed is -1; it is 0 or more." in refused("visualize", "tsne", "--workdir=w", "--stage=fc", "--seed=-1")
 
 
 def test_mistakes_in_the_config(refused, config, tmp_path):
