@@ -8,6 +8,8 @@ import tomllib
 
 import pytest
 
+import jaxcnn
+
 ROOT = pathlib.Path(__file__).parents[1]
 CHECKED = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ty"]["src"]["include"]
 
@@ -46,6 +48,13 @@ def test_public_functions_are_annotated():
         for what in missing(name, function)
     ]
     assert left == []
+
+
+def test_a_checker_sees_the_names_of_the_package_where_they_are_found():
+    top = ast.parse((ROOT / "jaxcnn" / "__init__.py").read_text())
+    (seen,) = (node.body for node in top.body if isinstance(node, ast.If))
+    imported = {name.asname: f.module for f in seen if isinstance(f, ast.ImportFrom) for name in f.names if name.asname}
+    assert imported == jaxcnn._HOME
 
 
 def test_checker_finds_no_error():
