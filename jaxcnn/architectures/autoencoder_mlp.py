@@ -91,7 +91,8 @@ class AutoencoderMLP(Autoencoder):
     ) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         act = activation(self.activation)
         init = look_up(self.initialisation, table=INITIALISATIONS, kind="initialisation")
-        curved, straight = ({"kernel_init": init(name)} for name in (self.activation, "identity"))
+        curved: dict[str, Any] = {"kernel_init": init(self.activation)}
+        straight: dict[str, Any] = {"kernel_init": init("identity")}
         features, (n, h, w, c) = {}, x.shape
         if code is None:
             y = x.reshape(n, -1)

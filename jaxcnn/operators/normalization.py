@@ -134,7 +134,7 @@ class BatchNorm(nn.Module):
         """[(images, their mask or None)]."""
         if self.groups < 1 or x.shape[0] % self.groups:
             raise ValueError(f"{self.groups} ghost batches do not divide a batch of {x.shape[0]} images")
-        mask = self.scope.root.get_variable("batch", "mask")  # ty: ignore[missing-union-attribute]  bound
+        mask = self.scope.root.get_variable("batch", "mask")
         if mask is not None and (rows := len(x) // len(mask)) > 1:
             mask = jnp.repeat(mask, rows)
         if self.groups == 1:

@@ -48,7 +48,7 @@ class Dropout(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         if not train or (isinstance(self.rate, (int, float)) and self.rate == 0):
             return x
-        positions = self.scope.root.get_variable("batch", "position")  # ty: ignore[missing-union-attribute]  bound
+        positions = self.scope.root.get_variable("batch", "position")
         if positions is None:
             positions = jnp.arange(x.shape[0])
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(self.make_rng("dropout"), positions)
