@@ -4,6 +4,10 @@ import contextlib
 import difflib
 import errno
 import os
+from collections.abc import Generator, Iterable, Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 MANY = 40
 
@@ -13,7 +17,7 @@ class InputError(ValueError):
 
 
 @contextlib.contextmanager
-def input_errors(where):
+def input_errors(where: str | None) -> Generator[None, None, None]:
     """Turns a ValueError raised inside into an InputError that begins with where it came from."""
     try:
         yield
@@ -23,13 +27,13 @@ def input_errors(where):
         raise InputError(f"{where}: {error}" if where else str(error)) from error
 
 
-def disk_is_full(error):
+def disk_is_full(error: BaseException) -> bool:
     """Whether a failed write says so; the errors of TensorStore and array_record have no errno, only its text."""
     codes = (errno.ENOSPC, errno.EDQUOT)
     return getattr(error, "errno", None) in codes or any(os.strerror(code) in str(error) for code in codes)
 
 
-def nearest(name, known):
+def nearest(name: object, known: Iterable[object]) -> str:
     """The end of an error message: "did you mean 'relu'?; known: elu, relu"; of many known names only the nearest."""
     known = sorted(map(str, known))
     close = difflib.get_close_matches(str(name), known, n=3)
@@ -38,12 +42,12 @@ def nearest(name, known):
     return "; ".join(filter(None, (question, listing)))
 
 
-def how_to_install(packages, extra):
+def how_to_install(packages: str, extra: str) -> str:
     """The end of an error message: how to get the packages of one of jaxcnn's extras."""
     return f"pip install {packages}; or, in a checkout of jaxcnn, JAXCNN_EXTRAS={extra} ./launch.sh and the same verb."
 
 
-def look_up(name, *, table, kind):
+def look_up(name: str, *, table: Mapping[str, Value], kind: str) -> Value:
     """table[name]; a ValueError names the nearest ones, or all."""
     if name not in table:
         raise ValueError(f"unknown {kind} {name!r}; {nearest(name, table)}")

@@ -5,7 +5,10 @@ of being real, of a discriminator, "frames", the logits (n, t, K + 1) of a netwo
 of one that writes. The last and generative networks have methods besides, see jaxcnn.tasks.translation and adversarial.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn import trust
 from jaxcnn.architectures import (
@@ -41,6 +44,10 @@ from jaxcnn.architectures import (
     zfnet,
 )
 from jaxcnn.architectures.claim import Claim
+
+if TYPE_CHECKING:
+    import flax.linen as nn
+
 
 __all__ = ["ARCHITECTURES", "CLAIMS", "Claim", "create"]
 
@@ -80,7 +87,7 @@ ARCHITECTURES = {name: model for paper in PAPERS for name, model in paper.MODELS
 CLAIMS = {name: claim for paper in PAPERS for name, claim in paper.CLAIMS.items()}
 
 
-def create(name, **options):
+def create(name: str, **options: Any) -> nn.Module:
     """Builds a model by name.
 
     >>> create("resnet20", num_classes=100, shortcut="B")
@@ -100,7 +107,7 @@ def create(name, **options):
     return create_allowed(name, **options)
 
 
-def create_allowed(name, **options):
+def create_allowed(name: str, **options: Any) -> nn.Module:
     """`create` for a name that stands in a config, which may come from a file: the user must have allowed it before."""
     constructor = trust.resolve(name, ARCHITECTURES, kind="architecture")
     fixed = constructor.keywords if isinstance(constructor, functools.partial) else ()

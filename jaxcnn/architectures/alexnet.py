@@ -35,6 +35,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -127,14 +128,14 @@ class AlexNet(nn.Module):
     dense_evaluation: bool = False
     dtype: Any = jnp.float32
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         _initialiser(self.kernel_init)
         if self.dense_evaluation and self.map_size is None:
             raise ValueError("dense_evaluation needs map_size, the side of the map that fc6 was trained on")
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 227, 227, 3)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 227, 227, 3)
         self._check_size(x.shape)
         features = {}
         x = self._convolutions(x, features)

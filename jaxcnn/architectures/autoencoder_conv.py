@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -62,15 +63,17 @@ class AutoencoderConv(Autoencoder):
     norm: Callable = BatchNorm
     dtype: Any = jnp.float32
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_output(self.output)
         if self.decoder not in DECODERS:
             raise ValueError(f"unknown decoder {self.decoder!r}; known: {', '.join(DECODERS)}")
 
     @nn.compact
-    def __call__(self, x, *, train: bool, code=None):  # (n, h, w, c)
-        hidden = {"use_bias": False, "dtype": self.dtype}
+    def __call__(
+        self, x: jax.Array, *, train: bool, code: jax.Array | None = None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
+        hidden: dict[str, Any] = {"use_bias": False, "dtype": self.dtype}
         features = {}
         if code is None:
             y = pad_to_multiple(x, 2 ** len(self.widths))

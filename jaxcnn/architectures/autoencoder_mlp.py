@@ -37,7 +37,7 @@ CLAIMS = {
 }
 
 
-def sparse_normal(key, shape, dtype=jnp.float32):
+def sparse_normal(key: jax.Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
     """N(0, 1) for 15 inputs of each unit and zero for the others (Martens 2010), whatever the width.
 
     Args:
@@ -81,15 +81,18 @@ class AutoencoderMLP(Autoencoder):
     channels: int = 0
     dtype: Any = jnp.float32
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_output(self.output)
 
     @nn.compact
-    def __call__(self, x, *, train: bool, code=None):  # (n, h, w, c)
+    def __call__(
+        self, x: jax.Array, *, train: bool, code: jax.Array | None = None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         act = activation(self.activation)
         init = look_up(self.initialisation, table=INITIALISATIONS, kind="initialisation")
-        curved, straight = ({"kernel_init": init(name)} for name in (self.activation, "identity"))
+        curved: dict[str, Any] = {"kernel_init": init(self.activation)}
+        straight: dict[str, Any] = {"kernel_init": init("identity")}
         features, (n, h, w, c) = {}, x.shape
         if code is None:
             y = x.reshape(n, -1)

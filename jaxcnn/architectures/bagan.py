@@ -62,11 +62,11 @@ class Trunk(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x, *, train):
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         features, y = {}, from_pixels(x)
         for layer, width in enumerate(self.widths, start=1):
             stride = 1 if layer % 2 == 0 else 2
-            conv = {"stride": stride, "padding": 1, "kernel_init": GLOROT_UNIFORM, "dtype": self.dtype}
+            conv: dict[str, Any] = {"stride": stride, "padding": 1, "kernel_init": GLOROT_UNIFORM, "dtype": self.dtype}
             y = leaky_relu(Conv(width, 3, name=f"conv{layer}", **conv)(y), slope=0.3)
             y = features[f"conv{layer}"] = Dropout(self.dropout_rate, name=f"dropout{layer}")(y, train=train)
         return y.reshape(len(y), -1), features
@@ -81,7 +81,7 @@ class Headed(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x, *, train):
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         y, stages = Trunk(self.trunk, self.dropout_rate, self.dtype, name="trunk")(x, train=train)
         head = nn.Dense(self.features, kernel_init=GLOROT_UNIFORM, name="head")
         return head(y.astype(jnp.float32)), stages
@@ -97,10 +97,10 @@ class Decoder(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, codes):
+    def __call__(self, codes: jax.Array) -> jax.Array:
         first, *others = self.widths
         side = self.size // 2 ** len(others)
-        plain = {"use_bias": False, "dtype": self.dtype}
+        plain: dict[str, Any] = {"use_bias": False, "dtype": self.dtype}
         y = relu(nn.Dense(self.hidden, kernel_init=GLOROT_UNIFORM, name="project1", **plain)(codes))
         y = relu(nn.Dense(side**2 * first, kernel_init=GLOROT_UNIFORM, name="project2", **plain)(y))
         y = y.reshape(-1, side, side, first)
@@ -120,7 +120,7 @@ class Gaussians(nn.Module):
     code: int
 
     @nn.compact
-    def __call__(self, z, labels):
+    def __call__(self, z: jax.Array, labels: jax.Array) -> jax.Array:
         size = self.classes, self.code
         mean = self.variable("batch_stats", "mean", jnp.zeros, size)
         factor = self.variable("batch_stats", "factor", lambda: jnp.tile(jnp.eye(self.code), (self.classes, 1, 1)))
@@ -157,7 +157,7 @@ class BAGAN(nn.Module):
     result: ClassVar[str] = "image"
     conditional: ClassVar[bool] = True
 
-    def setup(self):
+    def setup(self) -> None:
         trunk = self.trunk, self.dropout_rate, self.dtype
         channels = self.channels or CHANNELS[self.size]
         self.encoder = Headed(self.code, *trunk)
@@ -165,31 +165,31 @@ class BAGAN(nn.Module):
         self.discriminator = Headed(self.num_classes + 1, *trunk)
         self.gaussians = Gaussians(self.num_classes, self.code)
 
-    def __call__(self, x, *, train: bool):
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         code, features = self.encode(x, train=train)
         if self.is_initializing():  # all parameters are made by one call on images
             self.judge(x, train=train)
             self.gaussians(code, jnp.zeros(len(x), jnp.int32))
         return self.generator(code), {**features, "code": code}
 
-    def encode(self, x, *, train: bool):
+    def encode(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """(codes (n, code), features) of images in [0, 1]."""
         return self.encoder(x, train=train)
 
-    def decode(self, codes, shape):
+    def decode(self, codes: jax.Array, shape: Sequence[int]) -> jax.Array:
         """Images (n, size, size, channels) in [0, 1] of codes (n, code), whatever the `shape` that is asked for."""
         return self.generator(codes)
 
-    def draw(self, keys, labels):
+    def draw(self, keys: jax.Array, labels: jax.Array) -> jax.Array:
         """Codes (n, code) of the Gaussians of the classes `labels` (n,), one for each key (n,)."""
         z = jax.vmap(lambda key: jax.random.normal(key, (self.code,)))(keys)
         return self.gaussians(z, labels)
 
-    def generate(self, codes, labels, *, train: bool):
+    def generate(self, codes: jax.Array, labels: jax.Array, *, train: bool) -> jax.Array:
         """Images (n, size, size, channels) in [0, 1], float32; the class is in the code."""
         return self.generator(codes)
 
-    def judge(self, x, *, train: bool):
+    def judge(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array | None, dict[str, jax.Array]]:
         """(source (n,), class logits (n, num_classes), features) of images in [0, 1], by a softmax of K + 1 outputs.
 
         The last output is that of generated images. The source is the logit of being real: its sigmoid is the sum of

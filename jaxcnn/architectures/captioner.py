@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.token_by_token import behind_each
@@ -40,7 +41,7 @@ class Captioner(nn.Module):
     """
 
     backbone: str = "vgg_e"
-    backbone_options: Mapping = None
+    backbone_options: Mapping | None = None
     stage: str = "conv5_4"
     units: int = 512
     embedding: int = 512
@@ -51,24 +52,24 @@ class Captioner(nn.Module):
 
     result: ClassVar[str] = "next tokens"
 
-    def setup(self):
+    def setup(self) -> None:
         self.trunk = make_trunk(self.backbone, self.backbone_options, dtype=self.dtype, norm=self.norm)
         self.embed = Embed(self.num_classes + 1, self.embedding, dtype=self.dtype)
         self.decoder = CELLS["lstm"](self.units, dtype=self.dtype)
         self.drop = Dropout(self.dropout_rate)
         self.output = Dense(self.num_classes + 1, kernel_init=HEAD_INIT)
 
-    def encode(self, x):
+    def encode(self, x: jax.Array) -> Any:
         """The state before the first token, of normalised images (n, h, w, c), as the network is used."""
         return self.begin(maps_of(self.trunk, x, self.stage, train=False)[0])
 
-    def step(self, tokens, state):
+    def step(self, tokens: jax.Array, state: Any) -> tuple[jax.Array, jax.Array | None, Any]:
         """(logits (n, num_classes + 1), attention (n, t) or None, the next state) behind tokens (n,)."""
         own, *fixed = state
         hidden, weights, own = self.advance(tokens, own, *fixed)
         return self._logits(hidden, train=False), weights, (own, *fixed)
 
-    def write(self, state, text, *, train=False):
+    def write(self, state: Any, text: jax.Array, *, train: bool = False) -> tuple[jax.Array, jax.Array | None]:
         """(logits (n, l, num_classes + 1), attention (n, l, t) or None) behind every token of texts (n, l)."""
 
         def advance(self, own, tokens, *fixed):
@@ -78,7 +79,9 @@ class Captioner(nn.Module):
         hidden, weights = behind_each(advance, self, text, *state)
         return self._logits(hidden, train=train), weights
 
-    def __call__(self, x, *, train: bool, text=None):  # (n, h, w, c)
+    def __call__(
+        self, x: jax.Array, *, train: bool, text: jax.Array | None = None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         maps, features = maps_of(self.trunk, x, self.stage, train=train)
         text = jnp.zeros((x.shape[0], 1), jnp.int32) if text is None else text
         logits, weights = self.write(self.begin(maps), text, train=train)

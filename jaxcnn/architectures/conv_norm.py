@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.operators.activation import relu
@@ -54,13 +55,18 @@ class ConvNorm(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
-        options = {"stride": self.stride, "padding": self.padding, "use_bias": False, "dtype": self.dtype}
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:  # (n, h, w, c)
+        options: dict[str, Any] = {
+            "stride": self.stride,
+            "padding": self.padding,
+            "use_bias": False,
+            "dtype": self.dtype,
+        }
         x = Conv(self.features, self.kernel_size, name="conv", **options)(x)
         return relu(self.norm(name="norm")(x, train=train))
 
 
-def read_layer(layer):
+def read_layer(layer: Sequence[Any]) -> tuple[Any, Any, Any, Any]:
     """Completes a convolution of a table.
 
     Args:
@@ -68,7 +74,8 @@ def read_layer(layer):
     Returns:
       (width, (kh, kw), stride, padding).
     """
-    width, kernel, stride, padding = (*layer, *(1, None)[len(layer) - 2 :])
+    defaults: tuple[Any, ...] = (1, None)
+    width, kernel, stride, padding = (*layer, *defaults[len(layer) - 2 :])
     kernel = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
     if padding is None:
         padding = tuple(k // 2 for k in kernel) if stride == 1 else 0
@@ -90,7 +97,7 @@ class Branch(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:  # (n, h, w, c)
         grid, operation = 0, 0
         for layer in self.layers:
             if layer == AVERAGE:
@@ -142,8 +149,10 @@ class Mixed(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, train: bool):  # (n, h, w, c); train by position: nn.remat keeps only those static
-        options = {"count_padding": self.count_padding, "norm": self.norm, "dtype": self.dtype}
+    def __call__(
+        self, x: jax.Array, train: bool
+    ) -> jax.Array:  # (n, h, w, c); train by position: nn.remat keeps only those static
+        options: dict[str, Any] = {"count_padding": self.count_padding, "norm": self.norm, "dtype": self.dtype}
         parts = [
             Branch(layers, name=f"Branch_{i}", **options)(x, train=train) for i, layers in enumerate(self.branches)
         ]
@@ -155,7 +164,7 @@ class Mixed(nn.Module):
         return relu(x) if self.activate else x
 
 
-def mixed(remat):
+def mixed(remat: bool) -> Callable[..., Any]:
     """Chooses the class of a block.
 
     Args:
@@ -166,7 +175,17 @@ def mixed(remat):
     return rematerialised(Mixed, remat)
 
 
-def apply_stage(x, name, stage, *, train, remat, norm, dtype, **options):
+def apply_stage(
+    x: jax.Array,
+    name: str,
+    stage: Any,
+    *,
+    train: bool,
+    remat: bool,
+    norm: Callable[..., Any],
+    dtype: Any,
+    **options: Any,
+) -> jax.Array:
     """Applies a stage of a table; to be called inside a compact method, whose module gets the parameters.
 
     Args:
@@ -187,7 +206,7 @@ def apply_stage(x, name, stage, *, train, remat, norm, dtype, **options):
     return mixed(remat)(stage, norm=norm, dtype=dtype, name=name, **options)(x, train)
 
 
-def check_images(x, smallest, why):
+def check_images(x: jax.Array, smallest: int, why: str) -> None:
     """Refuses images that a network has no grid for.
 
     Args:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -96,13 +97,13 @@ class ConvNet(nn.Module):
     norm: Callable = BatchNorm
     dtype: Any = jnp.float32
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.kernel_size % 2 == 0:
             raise ValueError(f"convnet keeps the size of an image only with an odd kernel_size, got {self.kernel_size}")
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         poolings = len(self.widths)
         if min(x.shape[1:3]) < 2**poolings:
             raise ValueError(f"{poolings} poolings need images of {2**poolings}x{2**poolings}, got {x.shape}")

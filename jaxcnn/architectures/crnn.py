@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -79,10 +80,14 @@ class CRNN(nn.Module):
     result: ClassVar[str] = "frames"
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         features = {}
         for number, (width, kernel, normalised, pool) in enumerate(self.stages, 1):
-            options = {"padding": kernel // 2 if kernel % 2 else 0, "use_bias": not normalised, "dtype": self.dtype}
+            options: dict[str, Any] = {
+                "padding": kernel // 2 if kernel % 2 else 0,
+                "use_bias": not normalised,
+                "dtype": self.dtype,
+            }
             x = Conv(width, kernel, kernel_init=HE_FAN_IN, name=f"conv{number}", **options)(x)
             x = relu(self.norm(name=f"norm{number}")(x, train=train) if normalised else x)
             features[f"conv{number}"] = x

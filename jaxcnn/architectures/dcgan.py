@@ -54,12 +54,12 @@ CLAIMS = {  # multiply-adds are those of the discriminator
 }
 
 
-def to_pixels(y):
+def to_pixels(y: jax.Array) -> jax.Array:
     """Images in [0, 1] from the range of tanh, [-1, 1]."""
     return (y + 1) / 2
 
 
-def from_pixels(x):
+def from_pixels(x: jax.Array) -> jax.Array:
     """Images from [0, 1] to the range of tanh, [-1, 1]."""
     return 2 * x - 1
 
@@ -74,8 +74,8 @@ class Generator(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, codes, *, train):
-        hidden = {"use_bias": False, "kernel_init": INIT, "dtype": self.dtype}
+    def __call__(self, codes: jax.Array, *, train: bool) -> jax.Array:
+        hidden: dict[str, Any] = {"use_bias": False, "kernel_init": INIT, "dtype": self.dtype}
         side = self.size // 2 ** len(self.widths)
         y = nn.Dense(side**2 * self.widths[-1], name="project", **hidden)(codes)
         y = relu(self.norm(name="project_norm")(y.reshape(-1, side, side, self.widths[-1]), train=train))
@@ -96,7 +96,7 @@ class Discriminator(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x, *, train):
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array | None, dict[str, jax.Array]]:
         features, y = {}, from_pixels(x)
         for layer, width in enumerate(self.widths, start=1):
             normed = layer > 1 and not self.spectral
@@ -158,40 +158,40 @@ class DCGAN(nn.Module):
 
     result: ClassVar[str] = "source"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.size % 2 ** len(self.stages):
             raise ValueError(f"images of {self.size} pixels are not halved {len(self.stages)} times: give fewer widths")
 
     @property
-    def stages(self):
+    def stages(self) -> tuple[int, ...]:
         """The widths, those of the size where none are given."""
         return tuple(self.widths) or WIDTHS[self.size]
 
-    def setup(self):
-        common = {"norm": self.norm, "dtype": self.dtype}
+    def setup(self) -> None:
+        common: dict[str, Any] = {"norm": self.norm, "dtype": self.dtype}
         channels = self.channels or CHANNELS[self.size]
         classes = self.num_classes if self.conditional else 0
         self.generator = Generator(self.size, channels, self.stages, **common)
         self.discriminator = Discriminator(self.stages, classes, self.spectral, **common)
 
-    def __call__(self, x, *, train: bool):
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         source, _, features = self.judge(x, train=train)
         if self.is_initializing():  # all parameters are made by one call on images
             self.generate(jnp.zeros((1, self.code)), jnp.zeros(1, jnp.int32), train=train)
         return source[:, None], features
 
-    def draw(self, keys, labels):
+    def draw(self, keys: jax.Array, labels: jax.Array) -> jax.Array:
         """Codes (n, code) of N(0, 1), one for each key (n,)."""
         return jax.vmap(lambda key: jax.random.normal(key, (self.code,)))(keys)
 
-    def generate(self, codes, labels, *, train: bool):
+    def generate(self, codes: jax.Array, labels: jax.Array, *, train: bool) -> jax.Array:
         """Images (n, size, size, channels) in [0, 1], float32, of codes (n, code) and labels (n,)."""
         if self.conditional:
             codes = jnp.concatenate([codes, jax.nn.one_hot(labels, self.num_classes)], axis=1)
         return self.generator(codes, train=train)
 
-    def judge(self, x, *, train: bool):
+    def judge(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array | None, dict[str, jax.Array]]:
         """(source (n,), class logits (n, num_classes) or None, features) of images in [0, 1].
 
         The source is the logit of being real.

@@ -17,6 +17,7 @@ aligned, a place of the image is a place of a face, and weights of its own can b
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -51,7 +52,7 @@ class DeepFaceSmall(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 112, 92, 1)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 112, 92, 1)
         if min(x.shape[1:3]) < 47:  # leaves one pixel to L6
             raise ValueError(f"deepface_small needs images of at least 47x47, got {x.shape}")
         features, layer = {}, LocallyConnected if self.local else Conv

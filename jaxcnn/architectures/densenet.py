@@ -33,6 +33,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -97,9 +98,9 @@ class Composite(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, maps, train: bool):  # a tuple of (n, h, w, c_i)
+    def __call__(self, maps: jax.Array, train: bool) -> jax.Array:  # a tuple of (n, h, w, c_i)
         x = relu(self.norm(name="norm")(jnp.concatenate(maps, axis=-1), train=train))
-        options = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
+        options: dict[str, Any] = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
         padding = self.kernel_size // 2
         return Conv(self.width, self.kernel_size, padding=padding, name="conv", **options)(x)  # (n, h, w, width)
 
@@ -135,13 +136,13 @@ class DenseNet(nn.Module):
     dtype: Any = jnp.float32
     remat: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.stem not in ("7x7", "3x3"):
             raise ValueError(f"unknown stem {self.stem!r}; known: 7x7, 3x3")
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 224, 224, 3)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 224, 224, 3)
         self._check_size(x.shape)
         features = {}
         x = self._stem(x, features, train)  # (n, 56, 56, 2k)
@@ -164,7 +165,12 @@ class DenseNet(nn.Module):
 
     def _stem(self, x, features, train):
         width = 2 * self.growth if self.stem_width is None else self.stem_width
-        options = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype, "name": "convolution"}
+        options: dict[str, Any] = {
+            "use_bias": False,
+            "kernel_init": HE_FAN_OUT,
+            "dtype": self.dtype,
+            "name": "convolution",
+        }
         if self.stem == "3x3":
             x = features["convolution"] = Conv(width, 3, padding=1, **options)(x)
             return x

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -62,14 +63,14 @@ class DnCNN(nn.Module):
 
     result: ClassVar[str] = "image"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_output(self.output, residual=self.residual)
         if self.depth < 2:
             raise ValueError(f"depth is at least 2, the first and the last convolution, got {self.depth}")
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         features = {}
         y = relu(Conv(self.width, 3, kernel_init=HE_FAN_OUT, dtype=self.dtype, name="conv1")(x))
         features["conv1"] = y  # (n, h, w, width), as all that follow

@@ -9,8 +9,10 @@ The regions are given: config.data.proposals.
 """
 
 import math
+from collections.abc import Sequence
 
 import flax.linen as nn
+import jax
 
 from jaxcnn.architectures.claim import Claim
 from jaxcnn.architectures.region_network import RegionNetwork
@@ -45,25 +47,25 @@ class FastRCNN(RegionNetwork):
     pooling: str = "pool"
     size: int = 7
 
-    def setup(self):
+    def setup(self) -> None:
         look_up(self.pooling, table=POOLINGS, kind="pooling")
         super().setup()
         self.offsets = Dense(4 * self.num_classes, kernel_init=OFFSETS_INIT)
 
-    def maps(self, x, *, train):
+    def maps(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """(the map of features (n, h', w', c'), all stages of the trunk) of normalised images."""
         return self.trunk_maps(x, train=train)
 
-    def pool(self, maps, boxes, *, image, train):
+    def pool(self, maps: jax.Array, boxes: jax.Array, *, image: Sequence[int], train: bool) -> jax.Array:
         """The bins (n, m, size, size, c') of regions."""
         return POOLINGS[self.pooling](maps, boxes, size=self.size, stride=stride_of(maps, image))
 
-    def answer(self, vectors):
+    def answer(self, vectors: jax.Array) -> tuple[jax.Array, jax.Array | None]:
         logits, _ = super().answer(vectors)
         return logits, self.of_rows(self.offsets, vectors).reshape(*vectors.shape[:2], self.num_classes, 4)
 
 
-def stride_of(maps, image):
+def stride_of(maps: jax.Array, image: Sequence[int]) -> int:
     """Pixels between cells: a power of two, where poolings and convolutions drop the last pixels of a side."""
     return 2 ** round(math.log2(image[0] / maps.shape[1]))
 

@@ -10,7 +10,9 @@ A score of the RPN is one logit where the paper has two and a softmax: the same 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -46,24 +48,25 @@ class FasterRCNN(FastRCNN):
     ratios: Sequence[float] = regions.RATIOS
     rpn_width: int = 512
 
-    def setup(self):
+    def setup(self) -> None:
         super().setup()
-        anchors, own = len(self.scales) * len(self.ratios), {"kernel_init": HEAD_INIT, "dtype": self.dtype}
+        anchors = len(self.scales) * len(self.ratios)
+        own: dict[str, Any] = {"kernel_init": HEAD_INIT, "dtype": self.dtype}
         self.rpn_conv = Conv(self.rpn_width, 3, padding=1, **own)
         self.rpn_score, self.rpn_offsets = Conv(anchors, 1, **own), Conv(4 * anchors, 1, **own)
 
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         """(the class logits (n, K + 1) of each whole image as a region, the features of all parts)."""
         logits, features = super().__call__(x, train=train)
         scores, offsets = self.propose(features[self.stage])
         return logits, {**features, "rpn_score": scores, "rpn_offsets": offsets}
 
-    def anchors(self, maps, *, image):
+    def anchors(self, maps: jax.Array, *, image: Sequence[int]) -> jax.Array:
         """The anchors (h' * w' * k, 4) of the cells of a map, in pixels of images of (height, width)."""
-        options = {"stride": stride_of(maps, image), "scales": self.scales, "ratios": self.ratios}
+        options: dict[str, Any] = {"stride": stride_of(maps, image), "scales": self.scales, "ratios": self.ratios}
         return jnp.asarray(regions.anchors(maps.shape[1:3], **options))
 
-    def propose(self, maps):
+    def propose(self, maps: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(logits of an object (n, a), offsets (n, a, 4)) of the a anchors."""
         x = relu(self.rpn_conv(maps))
         scores, offsets = self.rpn_score(x), self.rpn_offsets(x)

@@ -44,6 +44,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -132,7 +133,7 @@ class Network(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 224, 224, 3)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 224, 224, 3)
         variant = self._variant()
         self._check(x, variant.least)
         features, heads = {}, {}
@@ -173,7 +174,7 @@ class Network(nn.Module):
         x = conv(self._response_norm(x), self._scaled(64), 1, name="conv2_reduce")
         x = features["conv2"] = conv(x, self._scaled(192), 3, name="conv2")  # (n, 56, 56, 192)
         stride = variant.pool2_stride
-        options = {"ceil": True} if stride == 2 else {"padding": 1}
+        options: dict[str, Any] = {"ceil": True} if stride == 2 else {"padding": 1}
         x = features["pool2"] = max_pool(self._response_norm(x), window=3, stride=stride, **options)
         return x  # (n, 28, 28, 192)
 

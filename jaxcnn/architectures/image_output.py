@@ -1,5 +1,6 @@
 """The common part of networks that return an image: sizes that halvings do not fit, a code, and the last step."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import flax.linen as nn
@@ -18,11 +19,11 @@ class Autoencoder(nn.Module):
 
     result: ClassVar[str] = "image"
 
-    def encode(self, x, *, train: bool = False):
+    def encode(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """The codes (n, ...) of images (n, h, w, c)."""
         return self(x, train=train)[1]["code"]
 
-    def decode(self, code, shape, *, train: bool = False):
+    def decode(self, code: jax.Array, shape: Sequence[int], *, train: bool = False) -> jax.Array:
         """The images of codes.
 
         Args:
@@ -35,7 +36,7 @@ class Autoencoder(nn.Module):
         return self(jnp.zeros((len(code), *shape)), train=train, code=code)[0]
 
 
-def pad_to_multiple(x, multiple):
+def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
     """Repeats the last row and the last column until both sides divide.
 
     Args:
@@ -48,7 +49,7 @@ def pad_to_multiple(x, multiple):
     return jnp.pad(x, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="edge") if rows or columns else x
 
 
-def check_output(output, *, residual=False):
+def check_output(output: str, *, residual: bool = False) -> None:
     """Refuses an unknown activation of the output, or a sigmoid of what is subtracted from the input.
 
     Args:
@@ -63,7 +64,7 @@ def check_output(output, *, residual=False):
         raise ValueError(f"a residual network returns its input less the noise: output is 'linear', not {output!r}")
 
 
-def finish(y, x, *, output, residual=False):
+def finish(y: jax.Array, x: jax.Array, *, output: str, residual: bool = False) -> jax.Array:
     """The image that a network returns, of the size of its input.
 
     Args:

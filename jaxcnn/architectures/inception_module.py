@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.operators.activation import relu
@@ -15,9 +16,19 @@ from jaxcnn.operators.pyramid import spatial_pyramid_pool
 from jaxcnn.operators.regularization import Dropout
 
 
-def convolution(x, width, size, *, name, norm, dtype, train, stride=1):
+def convolution(
+    x: jax.Array,
+    width: int,
+    size: int,
+    *,
+    name: str,
+    norm: Callable[..., Any] | None,
+    dtype: Any,
+    train: bool,
+    stride: int = 1,
+) -> jax.Array:
     """Convolution, batch norm where there is one (then no bias), relu: (n, h, w, c) to (n, h / stride, ..., width)."""
-    options = {"use_bias": norm is None, "kernel_init": HE_FAN_IN, "dtype": dtype, "name": name}
+    options: dict[str, Any] = {"use_bias": norm is None, "kernel_init": HE_FAN_IN, "dtype": dtype, "name": name}
     x = Conv(width, size, stride=stride, padding=size // 2, **options)(x)
     return relu(x if norm is None else norm(name=f"{name}_norm")(x, train=train))
 
@@ -44,7 +55,7 @@ class Inception(nn.Module):
     residual: bool = False
 
     @nn.compact
-    def __call__(self, x, train):  # (n, h, w, c)
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:  # (n, h, w, c)
         conv = functools.partial(convolution, norm=self.norm, dtype=self.dtype, train=train)
         one, three_reduce, three, five_reduce, five, projection = self.widths
         branches = [conv(x, one, 1, name="1x1")]
@@ -63,7 +74,7 @@ class Inception(nn.Module):
 
     def _add(self, x, joined):
         width = joined.shape[-1]
-        options = {"kernel_init": HE_FAN_IN, "dtype": self.dtype}
+        options: dict[str, Any] = {"kernel_init": HE_FAN_IN, "dtype": self.dtype}
         shortcut = x if x.shape[-1] == width else Conv(width, 1, name="shortcut", **options)(x)
         return relu(shortcut + Conv(width, 1, name="join", **options)(joined))
 
@@ -86,7 +97,7 @@ class AuxiliaryHead(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 14, 14, c)
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:  # (n, 14, 14, c)
         n, grid = x.shape[0], self.grid
         if grid:
             x = spatial_pyramid_pool(x, levels=(grid,), pool="average").reshape(n, grid, grid, -1)

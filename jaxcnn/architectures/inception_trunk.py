@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.conv_norm import RELEASED_NORM, ConvNorm, apply_stage, check_images
@@ -41,10 +42,10 @@ class AuxLogits(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 17, 17, c)
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:  # (n, 17, 17, c)
         check_images(x, 17, "the auxiliary head needs 299x299 images, or auxiliary=False; of its stage it needs")
         x = average_pool(x, window=5, stride=3, padding=0)  # (n, 5, 5, c)
-        options = {"norm": self.norm, "dtype": self.dtype}
+        options: dict[str, Any] = {"norm": self.norm, "dtype": self.dtype}
         x = ConvNorm(128, 1, name="Conv2d_1b_1x1", **options)(x, train=train)
         x = ConvNorm(768, 5, name="Conv2d_2a_5x5", **options)(x, train=train)  # (n, 1, 1, 768)
         x = global_average_pool(x).astype(jnp.float32)
@@ -77,7 +78,7 @@ class InceptionTrunk(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 299, 299, 3)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 299, 299, 3)
         plan, features = self._plan(), {}
         check_images(x, plan.smallest, f"{plan.name} needs")
         for name, stage in plan.stages.items():

@@ -29,6 +29,7 @@ and padded, so that the blocks see grids of 32, 15 and 7 where the paper has 35,
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from jaxcnn.architectures.claim import Claim
 from jaxcnn.architectures.conv_norm import AVERAGE, MAX
@@ -85,7 +86,7 @@ BLOCKS = {
 }
 
 
-def narrow(stage, divisor):
+def narrow(stage: Any, divisor: int) -> Any:
     """Divides the widths of a stage of a table.
 
     Args:

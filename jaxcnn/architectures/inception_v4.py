@@ -20,6 +20,7 @@ auxiliary head on Mixed_6h, which the paper's figures do not have: auxiliary=Tru
 """
 
 import functools
+from typing import Any
 
 from jaxcnn.architectures.claim import Claim
 from jaxcnn.architectures.conv_norm import AVERAGE, MAX
@@ -51,7 +52,7 @@ INCEPTION_C = (
 )
 
 
-def reduction_a(k, l, m, n):  # noqa: E741, the paper's letters
+def reduction_a(k: int, l: int, m: int, n: int) -> tuple[Any, ...]:  # noqa: E741, the paper's letters
     """Lays out Reduction-A, which the networks of the paper share.
 
     Args:

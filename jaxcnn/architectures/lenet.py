@@ -14,6 +14,7 @@
 parameters, the output is a linear layer under a softmax (61,706 parameters for 32x32x1 and 10 classes).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -44,7 +45,7 @@ CLAIMS = {
 }
 
 
-def paper_uniform(key, shape, dtype=jnp.float32):
+def paper_uniform(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
     """U(-2.4 / F, 2.4 / F), F the inputs of a unit (LeCun et al. 1998, appendix A); a sub-sampling unit has four.
 
     The paper does not say whether the bias counts; here it does not, and biases start at zero.
@@ -68,7 +69,7 @@ class LeNet5(nn.Module):
     num_classes: int = 10
     dtype: Any = jnp.float32
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.num_classes != len(DIGIT_BITMAPS):
             raise ValueError(
@@ -77,11 +78,11 @@ class LeNet5(nn.Module):
             )
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 32, 32, 1)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 32, 32, 1)
         if x.shape[1:] != (32, 32, 1):
             raise ValueError(f"lenet5 takes images of 32x32x1 (the paper pads 28x28 digits by 2), got {x.shape}")
-        options = {"kernel_init": paper_uniform, "dtype": self.dtype}
-        sampling = {"coefficient_init": paper_uniform, "dtype": self.dtype}
+        options: dict[str, Any] = {"kernel_init": paper_uniform, "dtype": self.dtype}
+        sampling: dict[str, Any] = {"coefficient_init": paper_uniform, "dtype": self.dtype}
         features = {}
         x = features["C1"] = scaled_tanh(Conv(6, 5, padding=0, name="C1", **options)(x))  # (n, 28, 28, 6)
         x = features["S2"] = scaled_tanh(SubSampling(name="S2", **sampling)(x))  # (n, 14, 14, 6)
@@ -122,9 +123,9 @@ class LeNet5Common(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 32, 32, 1)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 32, 32, 1)
         act, pool = activation(self.activation), look_up(self.pooling, table=POOLINGS, kind="pooling")
-        options = {"kernel_init": initializer(self.activation), "dtype": self.dtype}
+        options: dict[str, Any] = {"kernel_init": initializer(self.activation), "dtype": self.dtype}
         image, features = x.shape, {}
         x = features["C1"] = act(Conv(6, 5, padding=self.padding, name="C1", **options)(x))  # (n, 28, 28, 6)
         if min(x.shape[1:3]) < 28:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -43,7 +44,7 @@ class MLP(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         act, init = activation(self.activation), initializer(self.activation)
         features = {}
         x = x.reshape(x.shape[0], -1)  # (n, h * w * c)

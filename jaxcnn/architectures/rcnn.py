@@ -10,9 +10,18 @@ It is the network that the paper fine-tunes. Linear SVMs and the regression of b
 jaxcnn.transfer.rcnn.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from jaxcnn.architectures.claim import Claim
 from jaxcnn.architectures.region_network import RegionNetwork
 from jaxcnn.operators import regions
+
+if TYPE_CHECKING:
+    import jax
+
 
 CLAIMS = {
     "rcnn": Claim(  # of one region
@@ -40,11 +49,11 @@ class RCNN(RegionNetwork):
     size: int = 227
     context: int = 16
 
-    def maps(self, x, *, train):
+    def maps(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """(the images themselves, no features)."""
         return x, {}
 
-    def pool(self, maps, boxes, *, image, train):
+    def pool(self, maps: jax.Array, boxes: jax.Array, *, image: Sequence[int], train: bool) -> jax.Array:
         """The trunk's map (n * m, h', w', c') of every region."""
         crops = regions.warp(maps, boxes, size=self.size, context=self.context)
         return self.trunk_maps(crops.reshape(-1, *crops.shape[2:]), train=train)[0]

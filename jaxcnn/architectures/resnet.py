@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -82,8 +83,8 @@ class Bottleneck(nn.Module):
     v1_5: bool = False
 
     @nn.compact
-    def __call__(self, x, train: bool):  # (n, h, w, c)
-        options = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:  # (n, h, w, c)
+        options: dict[str, Any] = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
         last = {"scale_init": nn.initializers.zeros_init()} if self.zero_init_last_norm else {}
         first, second = (1, self.stride) if self.v1_5 else (self.stride, 1)
         y = Conv(self.width, 1, stride=first, padding=0, name="conv1", **options)(x)
@@ -130,7 +131,7 @@ class ResNet(nn.Module):
     dtype: Any = jnp.float32
     remat: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.shortcut not in SHORTCUTS:
             raise ValueError(f"unknown shortcut {self.shortcut!r}; known: {', '.join(SHORTCUTS)}")
@@ -140,11 +141,11 @@ class ResNet(nn.Module):
             raise ValueError("a plain net has no shortcuts: with zero_init_last_norm nothing would pass its blocks")
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 224, 224, 3)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 224, 224, 3)
         common = {"residual": self.residual, "shortcut": self.shortcut, "norm": self.norm, "dtype": self.dtype}
         common |= {"zero_init_last_norm": self.zero_init_last_norm} | ({"v1_5": self.v1_5} if self.bottleneck else {})
         block_class = rematerialised(Bottleneck if self.bottleneck else Block, self.remat)
-        stem = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
+        stem: dict[str, Any] = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
         features = {}
         x = Conv(self.widths[0], 7, stride=2, padding=3, name="conv1", **stem)(x)
         x = features["conv1"] = relu(self.norm(name="norm1")(x, train=train))  # (n, 112, 112, 64)

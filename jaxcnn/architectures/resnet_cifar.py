@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -63,7 +64,7 @@ CLAIMS = {
 SHORTCUTS = ("A", "B", "C")
 
 
-def identity_shortcut(x, *, width, stride):
+def identity_shortcut(x: jax.Array, *, width: int, stride: int) -> jax.Array:
     """Shortcut A: every stride-th pixel, and zeros for the channels that are new, half of them on either side.
 
     The paper does not say on which side the zeros are. There are no parameters and no multiply-adds.
@@ -79,7 +80,9 @@ def identity_shortcut(x, *, width, stride):
     return jnp.pad(x[:, ::stride, ::stride, :], ((0, 0), (0, 0), (0, 0), (extra // 2, extra - extra // 2)))
 
 
-def shortcut_of(x, *, kind, width, stride, norm, dtype, train):
+def shortcut_of(
+    x: jax.Array, *, kind: str, width: int, stride: int, norm: Callable[..., Any], dtype: Any, train: bool
+) -> jax.Array:
     """The shortcut around a block, for use inside the block's compact method.
 
     A is `identity_shortcut`. B projects by a 1x1 convolution and a norm where the block changes the shape, and is the
@@ -93,7 +96,7 @@ def shortcut_of(x, *, kind, width, stride, norm, dtype, train):
     """
     changes = stride > 1 or x.shape[-1] != width
     if kind == "C" or (kind == "B" and changes):
-        options = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": dtype}
+        options: dict[str, Any] = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": dtype}
         x = Conv(width, 1, stride=stride, padding=0, name="shortcut", **options)(x)
         return norm(name="shortcut_norm")(x, train=train)
     return identity_shortcut(x, width=width, stride=stride) if changes else x
@@ -111,8 +114,8 @@ class Block(nn.Module):
     zero_init_last_norm: bool = False
 
     @nn.compact
-    def __call__(self, x, train: bool):  # (n, h, w, c)
-        options = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:  # (n, h, w, c)
+        options: dict[str, Any] = {"use_bias": False, "kernel_init": HE_FAN_OUT, "dtype": self.dtype}
         last = {"scale_init": nn.initializers.zeros_init()} if self.zero_init_last_norm else {}
         y = Conv(self.width, 3, stride=self.stride, padding=1, name="conv1", **options)(x)
         y = relu(self.norm(name="norm1")(y, train=train))
@@ -147,7 +150,7 @@ class ResNetCIFAR(nn.Module):
     dtype: Any = jnp.float32
     remat: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.depth < 8 or self.depth % 6 != 2:
             raise ValueError(f"depth must be 6n + 2 (8, 14, 20, ...), got {self.depth}")
@@ -155,7 +158,7 @@ class ResNetCIFAR(nn.Module):
             raise ValueError(f"unknown shortcut {self.shortcut!r}; known: {', '.join(SHORTCUTS)}")
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 32, 32, 3)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 32, 32, 3)
         common = {"residual": self.residual, "shortcut": self.shortcut, "norm": self.norm, "dtype": self.dtype}
         block_class = rematerialised(Block, self.remat)
         features = {}

@@ -13,6 +13,7 @@ are 1 and its input weights N(0, 0.001**2) there, while ours are LeCun's.
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -29,7 +30,7 @@ CLAIMS = {
 }
 
 
-def steps_of(x, *, patch):
+def steps_of(x: jax.Array, *, patch: int) -> jax.Array:
     """The steps of images: rows from the top, or square patches row by row.
 
     Args:
@@ -75,11 +76,11 @@ class RNNClassifier(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         layer_class = Bidirectional if self.bidirectional else Recurrent
         x, features = steps_of(x, patch=self.patch), {}
         for number in range(1, self.layers + 1):
-            options = {"forget_bias": self.forget_bias, "dtype": self.dtype, "name": f"layer{number}"}
+            options: dict[str, Any] = {"forget_bias": self.forget_bias, "dtype": self.dtype, "name": f"layer{number}"}
             x, _ = layer_class(self.units, self.cell, **options)(x)
             features[f"layer{number}"] = x  # (n, t, units), twice as wide in both directions
         # the last step of the layer that runs forward, the first of the one that runs backward

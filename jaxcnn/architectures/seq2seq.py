@@ -67,16 +67,16 @@ class Seq2Seq(nn.Module):
 
     result: ClassVar[str] = "next tokens"
 
-    def setup(self):
+    def setup(self) -> None:
         make, numbers = look_up(self.cell, table=CELLS, kind="cell"), range(1, self.layers + 1)
-        options = {"reverse": self.reverse, "dtype": self.dtype}
+        options: dict[str, Any] = {"reverse": self.reverse, "dtype": self.dtype}
         self.encoders = [Recurrent(self.units, self.cell, name=f"encoder{k}", **options) for k in numbers]
         self.embed = Embed(self.num_classes + 1, self.embedding, dtype=self.dtype)
         self.decoders = [make(self.units, dtype=self.dtype, name=f"decoder{k}") for k in numbers]
         self.attend = AdditiveAttention(self.units, dtype=self.dtype) if self.attention else None
         self.output = nn.Dense(self.num_classes + 1, kernel_init=HEAD_INIT)
 
-    def encode(self, x, lengths=None):
+    def encode(self, x: jax.Array, lengths: jax.Array | None = None) -> tuple[Any, ...]:
         """The state of the decoder before its first token: (states of its layers, outputs (n, t, units), lengths)."""
         x = x.reshape(*x.shape[:2], -1)
         lengths = jnp.full(x.shape[0], x.shape[1], jnp.int32) if lengths is None else lengths
@@ -86,7 +86,7 @@ class Seq2Seq(nn.Module):
             states.append(state)
         return tuple(states), x, lengths
 
-    def step(self, tokens, state):
+    def step(self, tokens: jax.Array, state: Any) -> tuple[jax.Array, jax.Array | None, Any]:
         """(logits (n, num_classes + 1), attention (n, t) or None, the next state) behind tokens (n,)."""
         states, outputs, lengths = state
         x, weights = self.embed(tokens), None
@@ -99,7 +99,9 @@ class Seq2Seq(nn.Module):
             after.append(own)
         return self.output(x.astype(jnp.float32)), weights, (tuple(after), outputs, lengths)
 
-    def __call__(self, x, *, train: bool, text=None, lengths=None):  # (n, h, w, c)
+    def __call__(
+        self, x: jax.Array, *, train: bool, text: jax.Array | None = None, lengths: jax.Array | None = None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         states, outputs, lengths = self.encode(x, lengths)
         text = jnp.zeros((x.shape[0], 1), jnp.int32) if text is None else text
 

@@ -12,6 +12,7 @@ norm, whose last map's mean is what its classifier sees. The mean does not say w
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 from flax.core import FrozenDict
@@ -41,19 +42,19 @@ class ShowAndTell(Captioner):
 
     mean: bool = True
     backbone: str = "googlenet_bn"
-    backbone_options: Mapping = FrozenDict(auxiliary=False)
+    backbone_options: Mapping | None = FrozenDict(auxiliary=False)
     stage: str = "inception_5b"
 
-    def setup(self):
+    def setup(self) -> None:
         super().setup()
         self.image = Dense(self.embedding, dtype=self.dtype)
 
-    def begin(self, maps):
+    def begin(self, maps: jax.Array) -> tuple[Any, ...]:
         """The state of the cell behind the image, (n, units) twice, in a tuple."""
         x = self.image(global_average_pool(maps) if self.mean else maps.reshape(maps.shape[0], -1))
         return (self.decoder(self.decoder.initialize_carry(jax.random.key(0), x.shape), x)[0],)
 
-    def advance(self, tokens, state):
+    def advance(self, tokens: jax.Array, state: Any) -> tuple[jax.Array, jax.Array | None, Any]:
         """(output (n, units), None, the next state) behind tokens (n,)."""
         state, hidden = self.decoder(state, self.embed(tokens))
         return hidden, None, state

@@ -18,7 +18,10 @@ gate (section 4.2.1), goes into the cell and, with the token before, into the ou
 VGG-19 up to its last convolution before the pooling.
 """
 
+from typing import Any
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.captioner import Captioner
@@ -48,7 +51,7 @@ class ShowAttendAndTell(Captioner):
 
     coordinates: bool = False
 
-    def setup(self):
+    def setup(self) -> None:
         super().setup()
         self.begin_memory, self.begin_output = (Dense(self.units, dtype=self.dtype) for _ in range(2))
         self.attend = AdditiveAttention(self.units, dtype=self.dtype)
@@ -56,7 +59,7 @@ class ShowAttendAndTell(Captioner):
         self.of_state = Dense(self.embedding, dtype=self.dtype)
         self.of_context = Dense(self.embedding, use_bias=False, dtype=self.dtype)
 
-    def begin(self, maps):
+    def begin(self, maps: jax.Array) -> tuple[Any, ...]:
         """((memory, output), each (n, units), the places of the map (n, t, c), their projection (n, t, units))."""
         mean = global_average_pool(maps)
         if self.coordinates:
@@ -65,7 +68,9 @@ class ShowAttendAndTell(Captioner):
         state = jnp.tanh(self.begin_memory(mean)), jnp.tanh(self.begin_output(mean))
         return state, places, self.attend.project(places)
 
-    def advance(self, tokens, state, places, projected):
+    def advance(
+        self, tokens: jax.Array, state: Any, places: jax.Array, projected: jax.Array
+    ) -> tuple[jax.Array, jax.Array | None, Any]:
         """(what the output sees (n, embedding), weights (n, t), the next state) behind tokens (n,)."""
         context, weights = self.attend(state[1], places, projected=projected)
         context = nn.sigmoid(self.gate(state[1])) * context

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -46,10 +47,11 @@ class SomCNN(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 112, 92, 1)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 112, 92, 1)
         if min(x.shape[1:3]) < 39:  # leaves one pixel to sub4
             raise ValueError(f"som_cnn needs images of at least 39x39, got {x.shape}")
-        options, features = {"kernel_init": initializer("tanh"), "dtype": self.dtype}, {}
+        options: dict[str, Any] = {"kernel_init": initializer("tanh"), "dtype": self.dtype}
+        features = {}
         x = features["window"] = Conv(self.windows, 5, stride=4, padding=1, name="window", **options)(x)
         for number, width in zip((1, 3), self.widths, strict=True):
             name = f"conv{number}"

@@ -1,9 +1,13 @@
 """Writing token by token: one step of a network, scanned over the tokens that stand before the wanted ones."""
 
+from collections.abc import Callable
+from typing import Any
+
 import flax.linen as nn
+import jax
 
 
-def behind_each(advance, module, text, state, *fixed):
+def behind_each(advance: Callable[..., Any], module: nn.Module, text: jax.Array, state: Any, *fixed: Any) -> Any:
     """What a network gives behind every token of texts, in one pass.
 
     Args:
@@ -15,6 +19,6 @@ def behind_each(advance, module, text, state, *fixed):
     Returns:
       The outputs, (n, l, ...).
     """
-    axes = {"in_axes": (1, *(nn.broadcast for _ in fixed)), "out_axes": 1}
+    axes: dict[str, Any] = {"in_axes": (1, *(nn.broadcast for _ in fixed)), "out_axes": 1}
     scan = nn.scan(advance, variable_broadcast="params", split_rngs={"params": False}, **axes)
     return scan(module, state, text, *fixed)[1]

@@ -1,13 +1,17 @@
 """The trunk of a larger network: any architecture up to a stage, a map of features."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.errors import look_up
 from jaxcnn.operators.dense import Dense
 
 
-def make_trunk(name, options, **changed):
+def make_trunk(name: str, options: Mapping[str, Any] | None, **changed: Any) -> nn.Module:
     """The module of an architecture, to be a submodule.
 
     Args:
@@ -17,11 +21,12 @@ def make_trunk(name, options, **changed):
     """
     from jaxcnn.architectures import create_allowed  # which holds the larger networks too
 
-    trunk, changed = create_allowed(name, **(options or {})), {**changed, "map_size": None}  # images of any size
-    return trunk.clone(**{name: value for name, value in changed.items() if hasattr(trunk, name)})
+    trunk = create_allowed(name, **(options or {}))
+    attributes: dict[str, Any] = {**changed, "map_size": None}  # images of any size
+    return trunk.clone(**{name: value for name, value in attributes.items() if hasattr(trunk, name)})
 
 
-def maps_of(trunk, x, stage, *, train):
+def maps_of(trunk: nn.Module, x: jax.Array, stage: str, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The map of a stage, and the stages up to it; full connections have no parameters, since they lie behind it.
 
     Args:

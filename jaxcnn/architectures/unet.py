@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -66,12 +67,12 @@ class UNet(nn.Module):
 
     result: ClassVar[str] = "image"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_output(self.output, residual=self.residual)
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         features, y = {}, pad_to_multiple(x, 2**self.depth)
         for level in range(1, self.depth + 1):
             y = features[f"encoder{level}"] = self._twice(y, level, f"encoder{level}", train)

@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -124,14 +125,14 @@ class VGG(nn.Module):
     remat: bool = False
     dtype: Any = jnp.float32
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         _initialiser(self.kernel_init)
         if self.dense_evaluation and self.map_size is None:
             raise ValueError("dense_evaluation needs map_size, the side of the map that fc6 was trained on")
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 224, 224, 3)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 224, 224, 3)
         self._check_size(x.shape)
         features = {}
         stage_of = rematerialised(VGG._stage, self.remat, static=(2, 3))
@@ -140,7 +141,8 @@ class VGG(nn.Module):
             features.update(outputs)
         options = {"kernel_init": _initialiser(self.kernel_init), "dtype": self.dtype}
         if self.dense_evaluation:
-            x = SlidingDense(self.hidden[0], self.map_size, name="fc6", **options)(x)  # (n, h / 32 - 6, w / 32 - 6, c)
+            side: Any = self.map_size  # which __post_init__ refuses to be None
+            x = SlidingDense(self.hidden[0], side, name="fc6", **options)(x)  # (n, h / 32 - 6, w / 32 - 6, c)
         else:
             x = nn.Dense(self.hidden[0], name="fc6", **options)(x.reshape(x.shape[0], -1))  # (n, 4096)
         x = features["fc6"] = relu(x)
@@ -152,7 +154,11 @@ class VGG(nn.Module):
 
     def _stage(self, x, stage, train):
         features, width = {}, self.widths[stage - 1]
-        options = {"use_bias": not self.batch_norm, "kernel_init": _initialiser(self.kernel_init), "dtype": self.dtype}
+        options: dict[str, Any] = {
+            "use_bias": not self.batch_norm,
+            "kernel_init": _initialiser(self.kernel_init),
+            "dtype": self.dtype,
+        }
         for layer, size in enumerate(self.layers[stage - 1], start=1):
             name = f"conv{stage}_{layer}"
             x = Conv(width, size, padding=size // 2, name=name, **options)(x)

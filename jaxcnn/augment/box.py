@@ -1,10 +1,12 @@
 """The random box that Cutout fills and CutMix pastes."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
 
-def random_box(key, shape, *, sides):
+def random_box(key: jax.Array, shape: Sequence[int], *, sides: Sequence[int | jax.Array] | jax.Array) -> jax.Array:
     """Marks a box around a uniformly random pixel; what lies beyond the border is cut off.
 
     Args:

@@ -1,5 +1,7 @@
 """Operations that move boxes with their image. Boxes are edges (x1, y1, x2, y2), see jaxcnn.operators.regions."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -7,7 +9,9 @@ from jaxcnn.augment.resample import resample_box
 from jaxcnn.operators.regions import shown
 
 
-def horizontal_flip_with_boxes(key, image, boxes, *, probability=0.5):
+def horizontal_flip_with_boxes(
+    key: jax.Array, image: jax.Array, boxes: jax.Array, *, probability: float | jax.Array = 0.5
+) -> tuple[jax.Array, jax.Array]:
     """Mirrors image and boxes left to right with the given probability.
 
     Args:
@@ -24,7 +28,9 @@ def horizontal_flip_with_boxes(key, image, boxes, *, probability=0.5):
     return jnp.where(flipped, image[:, ::-1], image), jnp.where(flipped, mirrored, boxes)
 
 
-def random_zoom_with_boxes(key, image, boxes, *, scale=(0.75, 1.5)):
+def random_zoom_with_boxes(
+    key: jax.Array, image: jax.Array, boxes: jax.Array, *, scale: Sequence[float] = (0.75, 1.5)
+) -> tuple[jax.Array, jax.Array]:
     """Scales image and boxes by a random factor, and shows a random window of the image's own size.
 
     The factor is uniform in its logarithm. Above 1 the window is a crop; below 1 the image lies at a random place on

@@ -12,7 +12,7 @@ from jaxcnn.augment.photometric import photometric
 
 
 @photometric
-def brightness(key, image, *, magnitude):
+def brightness(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Adds u to every value, u uniform on [-magnitude, magnitude].
 
     Args:
@@ -26,7 +26,7 @@ def brightness(key, image, *, magnitude):
 
 
 @photometric
-def contrast(key, image, *, magnitude):
+def contrast(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Scales the distance of every value to the mean of its channel by 1 + u, u uniform on [-magnitude, magnitude].
 
     Args:
@@ -40,7 +40,7 @@ def contrast(key, image, *, magnitude):
 
 
 @photometric
-def saturation(key, image, *, magnitude):
+def saturation(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Scales the saturation in HSV by 1 + u, u uniform on [-magnitude, magnitude]; grey images stay as they are.
 
     Args:
@@ -56,7 +56,7 @@ def saturation(key, image, *, magnitude):
 
 
 @photometric
-def hue(key, image, *, magnitude):
+def hue(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Turns the hue in HSV by u of the circle, u uniform on [-magnitude, magnitude]; grey images stay as they are.
 
     Args:
@@ -72,7 +72,7 @@ def hue(key, image, *, magnitude):
 
 
 @photometric
-def gamma(key, image, *, magnitude):
+def gamma(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Raises every value to the power exp(u), u uniform on [-log(1 + magnitude), log(1 + magnitude)].
 
     The exponent lies in [1 / (1 + magnitude), 1 + magnitude], and darkening is as likely as brightening.
@@ -89,7 +89,7 @@ def gamma(key, image, *, magnitude):
 
 
 @photometric
-def invert(key, image, *, magnitude):
+def invert(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Blends the image with its negative: (1 - u) * x + u * (1 - x), u uniform on [0, magnitude].
 
     A plain inversion has no strength. The blend has one that can be traced, with 0 for the image and 1 for the
@@ -106,7 +106,7 @@ def invert(key, image, *, magnitude):
 
 
 @photometric
-def color_cast(key, image, *, magnitude):
+def color_cast(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Adds to each channel a number of its own, uniform on [-magnitude, magnitude]; grey images stay as they are.
 
     Args:

@@ -1,5 +1,7 @@
 """Crops: windows of whole pixels, and boxes of any place and shape that are resampled in one go."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -9,7 +11,7 @@ from jaxcnn.augment.resample import resample_box
 TRIES = 10  # boxes that random_resized_crop draws before it gives up
 
 
-def random_crop(key, image, *, size):
+def random_crop(key: jax.Array, image: jax.Array, *, size: Sequence[int]) -> jax.Array:
     """Cuts a window at a uniformly random place.
 
     Args:
@@ -28,7 +30,7 @@ def random_crop(key, image, *, size):
     return lax.dynamic_slice(image, (top, left, 0), (*size, image.shape[2]))
 
 
-def pad_crop(key, image, *, padding):
+def pad_crop(key: jax.Array, image: jax.Array, *, padding: int) -> jax.Array:
     """Pads every side with zeros and cuts a window of the original size at a uniformly random place.
 
     Top and left corner are uniform on 0..2*padding (He et al. 2015, section 4.2: padding 4 on CIFAR-10).
@@ -46,7 +48,7 @@ def pad_crop(key, image, *, padding):
     return random_crop(key, padded, size=image.shape[:2])
 
 
-def crop_and_pad(key, image, *, magnitude, fill=0.0):
+def crop_and_pad(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, fill: float = 0.0) -> jax.Array:
     """Moves each of the four sides in or out on its own, and resizes what they enclose to the size of the image.
 
     A side moves by a fraction of the image's height or width that is uniform on [-magnitude, magnitude]; where it
@@ -74,7 +76,14 @@ def crop_and_pad(key, image, *, magnitude, fill=0.0):
     )
 
 
-def random_resized_crop(key, image, *, size, area=(0.08, 1.0), aspect=(3 / 4, 4 / 3)):
+def random_resized_crop(
+    key: jax.Array,
+    image: jax.Array,
+    *,
+    size: Sequence[int],
+    area: Sequence[float] = (0.08, 1.0),
+    aspect: Sequence[float] = (3 / 4, 4 / 3),
+) -> jax.Array:
     """Resizes a box of random area, shape and place to `size` (Szegedy et al. 2014, arXiv:1409.4842, section 6).
 
     The box's share of the image's area is uniform on `area`, and its aspect, width / height, on `aspect`. The paper
@@ -115,7 +124,9 @@ def _largest_box(shape, aspect):
     return jnp.array([min(height, width / ratio), min(width, height * ratio)], jnp.float32)
 
 
-def random_scaled_crop(key, image, *, size, scale=(256 / 224, 480 / 224)):
+def random_scaled_crop(
+    key: jax.Array, image: jax.Array, *, size: Sequence[int], scale: Sequence[float] = (256 / 224, 480 / 224)
+) -> jax.Array:
     """Scale jitter: the image resized so that its short side is random, and a random window cut from it.
 
     The short side becomes `scale` times that of the window, uniform on the given range; the aspect is kept. With a

@@ -8,7 +8,9 @@ from scipy.ndimage import gaussian_filter1d
 from jaxcnn.augment.resample import sample
 
 
-def elastic(key, image, *, magnitude, sigma=4.0, fill=0.0):
+def elastic(
+    key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, sigma: float = 4.0, fill: float = 0.0
+) -> jax.Array:
     """Moves every pixel by a smooth random field.
 
     d = G_sigma * u,   u uniform on [-1, 1] for each pixel and direction;   result(p) = image(p + magnitude d(p) / |d|)

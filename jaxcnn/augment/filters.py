@@ -21,7 +21,7 @@ def _correlate(image, kernel):
 
 
 @photometric
-def sharpen(key, image, *, magnitude):
+def sharpen(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Adds u times the difference between eight times the pixel and its eight neighbours, u uniform on [0, magnitude].
 
     Args:
@@ -35,7 +35,7 @@ def sharpen(key, image, *, magnitude):
 
 
 @photometric
-def emboss(key, image, *, magnitude):
+def emboss(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Adds u times the slope towards the lower right, u uniform on [-magnitude, magnitude].
 
     The slope is the sum of the three neighbours right, below and between, less that of the three across. As in a relief
@@ -54,7 +54,7 @@ def emboss(key, image, *, magnitude):
 
 
 @photometric
-def gaussian_blur(key, image, *, magnitude):
+def gaussian_blur(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Averages with Gaussian weights of standard deviation s, uniform on [0, magnitude].
 
     At the border the weights of the pixels that exist sum to 1. Written as two products with (h, h) and (w, w)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 
-def horizontal_flip(key, image, *, probability=0.5):
+def horizontal_flip(key: jax.Array, image: jax.Array, *, probability: float | jax.Array = 0.5) -> jax.Array:
     """Mirrors the image left to right with the given probability.
 
     Args:
@@ -17,7 +17,7 @@ def horizontal_flip(key, image, *, probability=0.5):
     return jnp.where(jax.random.bernoulli(key, probability), image[:, ::-1], image)
 
 
-def vertical_flip(key, image, *, probability=0.5):
+def vertical_flip(key: jax.Array, image: jax.Array, *, probability: float | jax.Array = 0.5) -> jax.Array:
     """Mirrors the image top to bottom with the given probability.
 
     Args:

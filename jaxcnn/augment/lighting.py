@@ -1,5 +1,7 @@
 """Colour augmentation along the principal components of a data set's pixels (Krizhevsky et al. 2012, section 4.1)."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -16,7 +18,14 @@ IMAGENET_VECTORS = (  # a row for each of R, G, B; a column for each component
 
 
 @photometric
-def lighting(key, image, *, magnitude, values=IMAGENET_VALUES, vectors=IMAGENET_VECTORS):
+def lighting(
+    key: jax.Array,
+    image: jax.Array,
+    *,
+    magnitude: float | jax.Array,
+    values: Sequence[float] | jax.Array = IMAGENET_VALUES,
+    vectors: Sequence[Sequence[float]] | jax.Array = IMAGENET_VECTORS,
+) -> jax.Array:
     """Adds one colour to all pixels: multiples of the principal components, drawn once for the image.
 
     y = x + [p_1, p_2, p_3] [a_1 l_1, a_2 l_2, a_3 l_3]^T,  a_i ~ N(0, magnitude**2)   (Krizhevsky et al. 2012, 4.1)

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 from jaxcnn.augment.box import random_box
 
 
-def mixup(key, images, targets, *, alpha):
+def mixup(
+    key: jax.Array, images: jax.Array, targets: jax.Array, *, alpha: float | jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Mixes each image with its neighbour, and their targets: l * x + (1 - l) * x', l ~ Beta(alpha, alpha), once.
 
     Zhang et al. 2017, arXiv:1710.09412; alpha is 0.1 to 0.4 on ImageNet and 1 on CIFAR-10 (sections 3.1 and 3.2).
@@ -30,7 +32,9 @@ def mixup(key, images, targets, *, alpha):
     return _blend(images, share), _blend(targets, share)
 
 
-def cutmix(key, images, targets, *, alpha):
+def cutmix(
+    key: jax.Array, images: jax.Array, targets: jax.Array, *, alpha: float | jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Pastes a box of its neighbour into each image, and mixes the targets by area.
 
     The box takes sqrt(1 - l) of the height and of the width, l ~ Beta(alpha, alpha), around a uniformly random pixel,

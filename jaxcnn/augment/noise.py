@@ -1,5 +1,7 @@
 """Augmentations by noise: on every value, on coarse cells, and on one square."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -8,7 +10,7 @@ from jaxcnn.augment.photometric import photometric
 
 
 @photometric
-def additive_gaussian_noise(key, image, *, magnitude):
+def additive_gaussian_noise(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Adds to each value an independent N(0, s**2), s uniform on [0, magnitude] for the image.
 
     Args:
@@ -24,7 +26,7 @@ def additive_gaussian_noise(key, image, *, magnitude):
 
 
 @photometric
-def coarse_salt(key, image, *, magnitude, cell=4):
+def coarse_salt(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, cell: int = 4) -> jax.Array:
     """Sets each cell of a grid to 1, independently with probability p, uniform on [0, magnitude] for the image.
 
     Args:
@@ -48,7 +50,9 @@ def coarse_salt(key, image, *, magnitude, cell=4):
 
 
 @photometric
-def coarse_dropout(key, image, *, magnitude, fill=0.0):
+def coarse_dropout(
+    key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, fill: float | Sequence[float] | jax.Array = 0.0
+) -> jax.Array:
     """Cutout (DeVries and Taylor 2017, arXiv:1708.04552): fills one square around a uniformly random pixel.
 
     Its side is not random: magnitude times the short side of the image, rounded. As in the paper (section 3.2), the

@@ -1,9 +1,11 @@
 """The operations that a policy names, each with its unit and three magnitudes: weak, medium, strong."""
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxcnn import trust
 from jaxcnn.augment.color import brightness, color_cast, contrast, gamma, hue, invert, saturation
@@ -15,6 +17,9 @@ from jaxcnn.augment.noise import additive_gaussian_noise, coarse_dropout, coarse
 from jaxcnn.augment.superpixels import superpixels
 from jaxcnn.augment.warp import affine, perspective, rotate, scale, shear_x, shear_y, translate_x, translate_y
 from jaxcnn.augment.weather import clouds, fast_snowy_landscape, fog, snowflakes
+
+if TYPE_CHECKING:
+    import jax
 
 
 class Operation(NamedTuple):
@@ -66,7 +71,7 @@ OPERATIONS = {
 }
 
 
-def make_operation(name, **options):
+def make_operation(name: str, **options: Any) -> Callable[..., jax.Array]:
     """The function f(key, image, *, magnitude) of a name in a config, with options of its own.
 
     Args:

@@ -1,11 +1,15 @@
 """The common part of augmentations that change the values of pixels and not their places."""
 
 import functools
+from types import FunctionType
+from typing import TypeVar
 
 import jax.numpy as jnp
 
+_Operation = TypeVar("_Operation", bound=FunctionType)
 
-def photometric(operation):
+
+def photometric(operation: _Operation) -> _Operation:
     """Makes an operation take any float type: it computes in float32, its result is clipped to [0, 1] and cast back.
 
     Args:
@@ -26,4 +30,4 @@ def photometric(operation):
         changed = operation(key, image32, magnitude=magnitude, **options)
         return jnp.clip(changed, 0.0, 1.0).astype(image.dtype)
 
-    return checked
+    return checked  # ty: ignore[invalid-explicit-return]  of the same signature

@@ -1,6 +1,10 @@
 """The augmentation of a run: what its config names, in a fixed order, each operation with its own key."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +15,11 @@ from jaxcnn.augment.mixing import cutmix, mixup
 from jaxcnn.augment.operations import make_operation
 from jaxcnn.errors import input_errors
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-def make_augment(config, size=None):
+
+def make_augment(config: ConfigDict, size: Sequence[int] | None = None) -> Callable[..., jax.Array]:
     """f(key, image, magnitude) of `config.augment`: crop, pad-crop, flips, operations; what is off costs nothing.
 
     The operations are entries (name, probability, magnitude), or with a dict of options behind it; a name is one that
@@ -77,7 +84,7 @@ def _some(key, image, operations, magnitude, count):
     return image
 
 
-def make_mix(config):
+def make_mix(config: ConfigDict) -> Callable[..., tuple[jax.Array, jax.Array]] | None:
     """f(key, images, targets) -> (images, targets) of `config.augment`: mixup, cutmix, or one of both for each batch.
 
     Args:

@@ -1,11 +1,13 @@
 """Reads an image between its pixels: at any points, and in a box that becomes an image of its own."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
 
 
-def sample(image, rows, columns, *, fill=0.0):
+def sample(image: jax.Array, rows: jax.Array, columns: jax.Array, *, fill: float = 0.0) -> jax.Array:
     """The image at the given points, bilinear between pixel centres and fading into `fill` over one pixel outside.
 
     Args:
@@ -30,7 +32,16 @@ def sample(image, rows, columns, *, fill=0.0):
     )(image)
 
 
-def resample_box(image, *, top, left, height, width, size, fill=0.0):
+def resample_box(
+    image: jax.Array,
+    *,
+    top: float | jax.Array,
+    left: float | jax.Array,
+    height: float | jax.Array,
+    width: float | jax.Array,
+    size: Sequence[int],
+    fill: float = 0.0,
+) -> jax.Array:
     """The box of the image, resized to `size`: bilinear, and antialiased where it shrinks.
 
     The box is measured between pixel edges: (0, 0, h, w) is the whole image, and it may reach beyond. There is no

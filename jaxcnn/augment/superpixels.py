@@ -13,7 +13,7 @@ NOWHERE = 1e6  # the features of a centre beyond the grid, which no pixel choose
 
 
 @photometric
-def superpixels(key, image, *, magnitude, segments=64):
+def superpixels(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, segments: int = 64) -> jax.Array:
     """Replaces each superpixel by its mean colour, independently with probability magnitude.
 
     The partition is that of SLIC (Achanta et al. 2012, IEEE TPAMI 34(11)), but in RGB: k-means over colour and place,
@@ -37,7 +37,7 @@ def superpixels(key, image, *, magnitude, segments=64):
     near = _neighbours(-(-height // sides[0]), -(-width // sides[1]))
     jitter_key, replace_key = jax.random.split(key)
 
-    places = np.stack(np.mgrid[:height, :width], axis=-1) * np.float32(COMPACTNESS) / np.array(sides, np.float32)
+    places = np.stack([*np.mgrid[:height, :width]], axis=-1) * np.float32(COMPACTNESS) / np.array(sides, np.float32)
     cells = _cut(jnp.concatenate([image, places, jnp.ones((height, width, 1))], axis=-1), sides)
     jitter = COMPACTNESS * jax.random.uniform(jitter_key, (2, near.shape[1]), minval=-0.3, maxval=0.3)
     choice, means = _partition(cells, near, jnp.pad(jitter, ((channels, 0), (0, 0))))

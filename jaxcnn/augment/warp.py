@@ -1,5 +1,7 @@
 """Affine and perspective warps: each operation draws a matrix, and one function reads the image through it."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from jaxcnn.augment.resample import sample
 CORNERS = np.array([[-1, 1], [-1, 1]], np.float32)
 
 
-def warp(image, matrix, *, fill=0.0):
+def warp(image: jax.Array, matrix: jax.Array, *, fill: float = 0.0) -> jax.Array:
     """Shows at each point p of the result the point matrix p of the image, bilinear.
 
     Points are (x, y, 1) in pixels from the centre of the image, ((w - 1) / 2, (h - 1) / 2): x runs to the right and
@@ -30,7 +32,13 @@ def warp(image, matrix, *, fill=0.0):
     return sample(image, source_y / depth + (height - 1) / 2, source_x / depth + (width - 1) / 2, fill=fill)
 
 
-def affine_matrix(*, rotation=0.0, shear=(0.0, 0.0), translation=(0.0, 0.0), scale=(1.0, 1.0)):
+def affine_matrix(
+    *,
+    rotation: float | jax.Array = 0.0,
+    shear: Sequence[float | jax.Array] = (0.0, 0.0),
+    translation: Sequence[float | jax.Array] = (0.0, 0.0),
+    scale: Sequence[float | jax.Array] = (1.0, 1.0),
+) -> jax.Array:
     """The matrix, for `warp`, that rotates, shears, scales and then moves an image.
 
     [R(rotation) [[1, tan(shear_x)], [tan(shear_y), 1]] diag(1 / scale)] (p - translation)
@@ -52,7 +60,7 @@ def affine_matrix(*, rotation=0.0, shear=(0.0, 0.0), translation=(0.0, 0.0), sca
     return jnp.array([[xx, xy, -xx * right - xy * down], [yx, yy, -yx * right - yy * down], [0, 0, 1]], jnp.float32)
 
 
-def rotate(key, image, *, magnitude, fill=0.0):
+def rotate(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, fill: float = 0.0) -> jax.Array:
     """Rotates about the centre by an angle uniform on [-magnitude, magnitude]; positive is against the clock.
 
     Args:
@@ -67,7 +75,7 @@ def rotate(key, image, *, magnitude, fill=0.0):
     return warp(image, affine_matrix(rotation=angle), fill=fill)
 
 
-def shear_x(key, image, *, magnitude, fill=0.0):
+def shear_x(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, fill: float = 0.0) -> jax.Array:
     """Slants the vertical lines by an angle uniform on [-magnitude, magnitude]; the middle row stays in place.
 
     ShearX of RandAugment (Cubuk et al. 2019, arXiv:1909.13719) is given as tan(angle), up to 0.3, or 16.7 degrees.
@@ -84,13 +92,13 @@ def shear_x(key, image, *, magnitude, fill=0.0):
     return warp(image, affine_matrix(shear=(angle, 0.0)), fill=fill)
 
 
-def shear_y(key, image, *, magnitude, fill=0.0):
+def shear_y(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, fill: float = 0.0) -> jax.Array:
     """Slants the horizontal lines, as `shear_x` does the vertical ones; the middle column stays in place."""
     angle = jax.random.uniform(key, minval=-magnitude, maxval=magnitude)
     return warp(image, affine_matrix(shear=(0.0, angle)), fill=fill)
 
 
-def translate_x(key, image, *, magnitude, fill=0.0):
+def translate_x(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, fill: float = 0.0) -> jax.Array:
     """Moves the image sideways by a share of its width uniform on [-magnitude, magnitude]; positive is to the right.
 
     Args:
@@ -105,13 +113,13 @@ def translate_x(key, image, *, magnitude, fill=0.0):
     return warp(image, affine_matrix(translation=(shift, 0.0)), fill=fill)
 
 
-def translate_y(key, image, *, magnitude, fill=0.0):
+def translate_y(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, fill: float = 0.0) -> jax.Array:
     """Moves the image down or up by a share of its height, as `translate_x` does sideways; positive is down."""
     shift = image.shape[0] * jax.random.uniform(key, minval=-magnitude, maxval=magnitude)
     return warp(image, affine_matrix(translation=(0.0, shift)), fill=fill)
 
 
-def scale(key, image, *, magnitude, fill=0.0):
+def scale(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, fill: float = 0.0) -> jax.Array:
     """Zooms about the centre by a factor on [1 / (1 + magnitude), 1 + magnitude] whose logarithm is uniform.
 
     Bilinear without antialiasing: meant for factors near 1.
@@ -129,17 +137,17 @@ def scale(key, image, *, magnitude, fill=0.0):
 
 
 def affine(
-    key,
-    image,
+    key: jax.Array,
+    image: jax.Array,
     *,
-    magnitude,
-    rotation=10.0,
-    shear=10.0,
-    translation=0.1,
-    scaling=0.1,
-    squeezing=0.1,
-    fill=0.0,
-):
+    magnitude: float | jax.Array,
+    rotation: float = 10.0,
+    shear: float = 10.0,
+    translation: float = 0.1,
+    scaling: float = 0.1,
+    squeezing: float = 0.1,
+    fill: float = 0.0,
+) -> jax.Array:
     """Rotates, shears, scales, squeezes and moves the image, each by a random amount of its own.
 
     LeCun et al. 1998 (section III-B) distorted MNIST by translation both ways, scaling, squeezing (narrower and
@@ -177,7 +185,7 @@ def _factor(magnitude, exponent):
     return jnp.exp(exponent * jnp.log1p(magnitude))
 
 
-def perspective(key, image, *, magnitude, fill=0.0):
+def perspective(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, fill: float = 0.0) -> jax.Array:
     """Looks at the image from aside: each corner of the result shows a point near that corner of the image.
 
     The point lies off the corner by a share of the width and one of the height, both uniform on

@@ -1,6 +1,7 @@
 """Augmentations by weather: clouds, fog, falling snow, and snow on the ground (after imgaug's catalogue)."""
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ RADIUS = (0.004, 0.015)  # of the farthest and the nearest flake, as a fraction 
 
 
 @photometric
-def clouds(key, image, *, magnitude):
+def clouds(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Covers the image with white clouds, of density d uniform on [0, magnitude].
 
     A cloud is where fractal noise, scaled to [0, 1], exceeds 1 - d; there it hides the more, the more it exceeds it.
@@ -35,7 +36,7 @@ def clouds(key, image, *, magnitude):
 
 
 @photometric
-def fog(key, image, *, magnitude):
+def fog(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Lays fog over the image, of density d uniform on [0, magnitude].
 
     It hides d of the image where it is thickest and 0.6 * d where it is thinnest, and changes slowly in between.
@@ -54,7 +55,7 @@ def fog(key, image, *, magnitude):
 
 
 @photometric
-def snowflakes(key, image, *, magnitude):
+def snowflakes(key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array) -> jax.Array:
     """Lets snow fall: white flakes at random places, larger and more blurred by motion the nearer they are.
 
     Each of FLAKES flakes is there with probability d, uniform on [0, magnitude]. They fall in one direction, within
@@ -82,7 +83,9 @@ def snowflakes(key, image, *, magnitude):
 
 
 @photometric
-def fast_snowy_landscape(key, image, *, magnitude, multiplier=2.5):
+def fast_snowy_landscape(
+    key: jax.Array, image: jax.Array, *, magnitude: float | jax.Array, multiplier: float = 2.5
+) -> jax.Array:
     """Turns dark ground to snow: lightness below t is multiplied, t uniform on [0, magnitude].
 
     Lightness is that of HLS, half the sum of the largest and the smallest channel; hue and saturation stay.
@@ -104,7 +107,7 @@ def fast_snowy_landscape(key, image, *, magnitude, multiplier=2.5):
     return jnp.where(lightness < threshold, brightened, image)
 
 
-def fractal_noise(key, shape, *, fields, coarsest, persistence):
+def fractal_noise(key: jax.Array, shape: Sequence[int], *, fields: int, coarsest: int, persistence: float) -> jax.Array:
     """Smooth noise: random grids, each twice as fine as the last and weaker, enlarged and summed.
 
     Args:

@@ -1,5 +1,8 @@
 """A data set that is already in memory."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from jaxcnn.errors import InputError
@@ -25,7 +28,14 @@ class Arrays:
         label has no class.
     """
 
-    def __init__(self, name, splits, classes=(), *, fields=None):
+    def __init__(
+        self,
+        name: str,
+        splits: Mapping[str, Any],
+        classes: Iterable[str] = (),
+        *,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
         self.name = name
         self.classes = tuple(classes)
         self.fields = fields
@@ -55,27 +65,27 @@ class Arrays:
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
             raise ValueError(f"{where}: labels {labels.min()} to {labels.max()}, {len(self.classes)} classes")
 
-    def shard_lengths(self, split):
+    def shard_lengths(self, split: str) -> tuple[int, ...]:
         return (len(self._splits[split][0]),)
 
-    def fetch(self, split, ids):
+    def fetch(self, split: str, ids: Sequence[int]) -> list[Any]:
         images, values = self._splits[split]
         if self.fields:
             return [(images[i], {name: own[i] for name, own in values.items()}) for i in ids]
         return [(images[i], int(values["label"][i])) for i in ids]
 
-    def images(self, split):
+    def images(self, split: str) -> np.ndarray:
         return self._splits[split][0]
 
-    def values(self, split):
+    def values(self, split: str) -> dict[str, np.ndarray]:
         """{field: (n, ...)} of a split."""
         return self._splits[split][1]
 
-    def labels(self, split):
+    def labels(self, split: str) -> np.ndarray | None:
         values = self._splits[split][1]
         if "label" not in values:
             raise InputError(f"{self.name} has no labels: its fields are {', '.join(values)}.")
         return values["label"]
 
-    def describe_record(self, split, record):
+    def describe_record(self, split: str, record: int) -> str:
         return f"{self.name} {split} record {record}"

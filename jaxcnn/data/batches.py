@@ -1,8 +1,12 @@
 """Batches of records, read ahead by Grain."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import weakref
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,8 +22,17 @@ MAX_THREADS = 16  # each reads one batch ahead, which bounds the memory: 16 batc
 
 
 def stream(
-    records, order, *, batch_size, start=0, stop=None, crop=None, num_workers=0, process_index=0, process_count=1
-):
+    records: Any,
+    order: Any,
+    *,
+    batch_size: int,
+    start: int = 0,
+    stop: int | None = None,
+    crop: Any = None,
+    num_workers: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Batches:
     """Yields the batches of a training run, in the order that `order` gives.
 
     Global batch k covers the stream positions start + k * batch_size and on; process p takes the p-th contiguous block
@@ -61,7 +74,15 @@ def stream(
     return Batches(positions, _Read(records, order, crop), num_workers)
 
 
-def epoch(records, *, batch_size, start=0, num_workers=0, process_index=0, process_count=1):
+def epoch(
+    records: Any,
+    *,
+    batch_size: int,
+    start: int = 0,
+    num_workers: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Batches:
     """Yields each record exactly once, in order, for evaluation.
 
     Every process gets the same number of batches, all of the full size: past the last record they are padded with zeros
@@ -88,7 +109,7 @@ class Batches:
     It closes itself at its end, at an error, and when it is deleted.
     """
 
-    def __init__(self, positions, read, num_workers):
+    def __init__(self, positions: Any, read: Any, num_workers: int) -> None:
         # At exit the list is emptied too: Grain's iterators complain when they are freed after its modules.
         self._iterators = []
         self._shield = shielded if num_workers else contextlib.nullcontext  # the first batch starts them
@@ -96,10 +117,10 @@ class Batches:
             self._iterators.append(iter(_pipeline(positions, read, min(num_workers, len(positions)))))
         self._finalize = weakref.finalize(self, _close_all, self._iterators)
 
-    def __iter__(self):
+    def __iter__(self) -> Self:
         return self
 
-    def __next__(self):
+    def __next__(self) -> dict[str, np.ndarray]:
         if not self._iterators:
             raise StopIteration
         try:
@@ -116,13 +137,13 @@ class Batches:
             raise
         return batch
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Stops reading ahead and ends the worker processes. May be called more than once."""
         self._finalize()
 
@@ -181,12 +202,14 @@ class _Read:
         return batch
 
 
-def fields_of(records):
+def fields_of(records: Any) -> dict[str, Any]:
     """{name: (shape, dtype)} of what an example of records holds beside its image; a label where they say nothing."""
     return getattr(records, "fields", LABEL)
 
 
-def gather(records, positions, cuts=None):
+def gather(
+    records: Any, positions: Sequence[int] | np.ndarray, cuts: Sequence[Any] | None = None
+) -> dict[str, np.ndarray]:
     """Returns the batch of the records at positions, by `records.read` where there is one."""
     if cuts is not None:
         return records.read(positions, cuts)
@@ -200,7 +223,7 @@ def gather(records, positions, cuts=None):
     return batch
 
 
-def available_cores():
+def available_cores() -> int:
     """Returns the number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -1,5 +1,7 @@
 """Digits drawn on textured ground: the material of composed scenes."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -14,16 +16,16 @@ class Canvas:
       size: pixels of a side.
     """
 
-    def __init__(self, bits, size):
+    def __init__(self, bits: np.random.BitGenerator, size: int) -> None:
         self.bits, self.size = bits, size
 
-    def uniform(self, *shape, low=0.0, high=1.0):
+    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Any:
         """Numbers of this shape, or one."""
         raw = np.atleast_1d(self.bits.random_raw(int(np.prod(shape)) if shape else 1))
         values = low + (high - low) * ((raw >> np.uint64(11)) * 2.0**-53)
         return values.reshape(shape) if shape else float(values[0])
 
-    def ground(self, *, texture=1.0):
+    def ground(self, *, texture: float = 1.0) -> np.ndarray:
         """(size, size, 3): coarse and fine spots of colour, times `texture`, and grain."""
         image = np.full((self.size, self.size, 3), self.uniform(3, low=0.25, high=0.75))
         for cells, strength in ((3, 0.3), (8, 0.2), (24, 0.12)):
@@ -32,7 +34,7 @@ class Canvas:
             image += cv2.resize(spots, (self.size, self.size), interpolation=cv2.INTER_CUBIC)
         return image + self.uniform(self.size, self.size, 1, low=-0.04, high=0.04)
 
-    def paint(self, part, ink):
+    def paint(self, part: Any, ink: np.ndarray) -> None:
         """Lays ink over a part of the image, of a colour that is clearly darker or brighter."""
         ground = part.mean(axis=(0, 1))
         bright = self.uniform() < 0.5 if 0.35 < ground.mean() < 0.65 else ground.mean() < 0.5
@@ -40,7 +42,7 @@ class Canvas:
         part[:] = part * (1 - ink[..., None]) + colour * ink[..., None]
 
 
-def stroke(glyph, side):
+def stroke(glyph: np.ndarray, side: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
     """(the ink of a digit, (side, side) from 0 to 1, (x1, y1, x2, y2) around it)."""
     ink = cv2.resize(glyph[..., 0].astype(np.float32) / 255, (side, side), interpolation=cv2.INTER_CUBIC)
     ink = np.clip(ink * 1.5 - 0.15, 0, 1)
@@ -48,6 +50,6 @@ def stroke(glyph, side):
     return ink, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
-def pixels(image):
+def pixels(image: np.ndarray) -> np.ndarray:
     """The image as uint8."""
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +29,15 @@ class ResizedCrop:
     area: tuple[float, float] = (0.08, 1.0)
     aspect: tuple[float, float] = (3 / 4, 4 / 3)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.area[0] <= self.area[1] <= 1:
             raise ValueError(f"area is {self.area}; it must be (lowest, highest) with 0 < lowest <= highest <= 1")
         if not 0 < self.aspect[0] <= self.aspect[1]:
             raise ValueError(f"aspect is {self.aspect}; it must be (lowest, highest) with 0 < lowest <= highest")
 
-    def box(self, bits, size, image_size):
+    def box(
+        self, bits: np.random.BitGenerator, size: Sequence[int], image_size: Sequence[int]
+    ) -> tuple[float, float, float, float]:
         """Draws a box.
 
         Args:
@@ -71,18 +75,20 @@ class ScaledCrop:
 
     scale: tuple[float, float] = (256 / 224, 480 / 224)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 1 <= self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale is {self.scale}; it must be (lowest, highest) with 1 <= lowest <= highest")
 
-    def box(self, bits, size, image_size):
+    def box(
+        self, bits: np.random.BitGenerator, size: Sequence[int], image_size: Sequence[int]
+    ) -> tuple[float, float, float, float]:
         """Draws a box, as ResizedCrop.box does."""
         scale = _uniform(bits, *self.scale) * max(wanted / side for wanted, side in zip(image_size, size, strict=True))
         height, width = (min(wanted / scale, side) for wanted, side in zip(image_size, size, strict=True))
         return _uniform(bits) * (size[0] - height), _uniform(bits) * (size[1] - width), height, width
 
 
-def cut_at(crop, seed, position):
+def cut_at(crop: Any, seed: int, position: int) -> Callable[..., Any]:
     """Returns f(size, image_size), the box of the record at one position of the stream.
 
     It depends on nothing else: its bits are the block of Philox whose counter is the position, under a key of the seed.

@@ -1,6 +1,8 @@
 """From an encoded image to a uint8 array of the size asked for."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -27,7 +29,15 @@ UPRIGHT = {  # EXIF orientation: (h, w, c) as stored to (h, w, c) as seen
 }
 
 
-def decode_image(data, *, image_size=None, channels=None, fit="crop", resize=0, interpolation="bilinear"):
+def decode_image(
+    data: bytes,
+    *,
+    image_size: Sequence[int] | None = None,
+    channels: int | None = None,
+    fit: str = "crop",
+    resize: int = 0,
+    interpolation: str = "bilinear",
+) -> np.ndarray:
     """Decodes an encoded image, of one of jaxcnn.data.formats.FORMATS, as a person sees it.
 
     EXIF orientation is applied; CMYK, palette and 16-bit images become RGB or grey (16-bit grey as value / 257, 16-bit
@@ -57,12 +67,12 @@ def decode_image(data, *, image_size=None, channels=None, fit="crop", resize=0, 
     return decode(data, Target(image_size, channels, fit, resize, interpolation))
 
 
-def decode(data, target, cut=None):
+def decode(data: bytes, target: Target, cut: Callable[..., Any] | None = None) -> np.ndarray:
     """Decodes as `decode_image` does, to a Target; cut as in `decoded`."""
     return target.of(decoded(data, target, cut), exact=cut is None)
 
 
-def decoded(data, target, cut=None):
+def decoded(data: bytes, target: Target, cut: Callable[..., Any] | None = None) -> Decoded:
     """The Decoded of an encoded image, for `Target.of`.
 
     Args:

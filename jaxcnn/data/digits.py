@@ -7,7 +7,7 @@ from jaxcnn.data.arrays import Arrays
 IMAGE_SIZE = (32, 32)  # what LeNet-5 takes, and the least that the CIFAR networks take
 
 
-def digits():
+def digits() -> Arrays:
     """Returns the Source of the digits: `train` of 1,437 and `test` of 360 records, uint8 (8, 8, 1), 10 classes.
 
     The test split is stratified and fixed, and so is the shuffled order, so that a slice of train is close to

@@ -14,7 +14,7 @@ PNG_DEPTH = 24  # the byte of the header with the bits of a channel (PNG specifi
 JPEG_QUALITY = 95
 
 
-def stored_image(data, *, size=None):
+def stored_image(data: bytes, *, size: int | None = None) -> bytes:
     """Returns the bytes to store of an image file.
 
     A JPEG or PNG of 8 bits, grey or RGB, is stored as it is, byte by byte, EXIF orientation included. Any other (CMYK,

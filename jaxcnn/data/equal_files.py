@@ -6,6 +6,8 @@ import hashlib
 import os
 import stat
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxcnn.names import shown
 
@@ -13,7 +15,7 @@ BEGINNING = 4096  # bytes
 SHOWN = 3  # pairs that are named
 
 
-def equal_files(records):
+def equal_files(records: Mapping[str, Any]) -> list[list[tuple[str, str, str]]]:
     """Groups of files with the same bytes. Of files of equal size the beginnings are read, of equal ones the whole.
 
     Args:
@@ -53,7 +55,7 @@ def _whole(path):
         return hashlib.file_digest(file, "blake2b").digest()
 
 
-def say_equal_files(groups):
+def say_equal_files(groups: Sequence[Sequence[tuple[str, str, str]]]) -> list[str]:
     """Sentences on groups of `equal_files`: how many lie in two classes, in train and held out, beside each other."""
     kinds = {"in more than one class": [], "both in train and held out": [], "beside each other": []}
     for group in groups:

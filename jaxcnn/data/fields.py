@@ -9,6 +9,9 @@ Every array has one static shape: things of varying number are padded by the sou
 for pixels (h, w, c): the steps of training and evaluation bring them to the [0, 1] scale.
 """
 
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from jaxcnn.data.fit import DataError
@@ -24,7 +27,7 @@ TAKEN = ("image", "mask", "index", "record", "position")  # what a batch holds b
 DTYPES = tuple(map(np.dtype, ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "float16", "float32")))
 
 
-def declared(source, shape):
+def declared(source: Any, shape: Sequence[int]) -> tuple[dict[str, tuple[tuple[int, ...], np.dtype]], tuple[str, ...]]:
     """The declared fields of a source.
 
     Args:
@@ -74,7 +77,9 @@ def _shape_and_dtype(source, name, value):
     return shape, dtype
 
 
-def checked(values, fields, images, *, of, part=False):
+def checked(
+    values: Mapping[str, Any], fields: Mapping[str, Any], images: Collection[str], *, of: str, part: bool = False
+) -> dict[str, Any]:
     """The values of an example as they are declared: arrays of their shapes and dtypes, images as they are stored.
 
     Args:
@@ -106,7 +111,7 @@ def checked(values, fields, images, *, of, part=False):
     return found
 
 
-def in_words(name, shape, dtype, images=()):
+def in_words(name: str, shape: Sequence[int], dtype: Any, images: Collection[str] = ()) -> str:
     """ "float32 (8, 4)", or "an image"."""
     return "an image" if name in images else f"{dtype} {shape}"
 

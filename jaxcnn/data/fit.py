@@ -1,7 +1,10 @@
 """From a decoded image to a uint8 array of the size asked for: which part of it, and how that is resampled."""
 
+from __future__ import annotations
+
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -31,8 +34,8 @@ class Decoded(NamedTuple):
     """
 
     pixels: np.ndarray
-    size: tuple[int, int]
-    box: tuple[float, float, float, float] | None
+    size: tuple[int, ...]
+    box: tuple[float, ...] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +46,13 @@ class Target:
       ValueError: an option is not allowed, or two do not fit together.
     """
 
-    image_size: tuple[int, int] | None = None
-    channels: int | None = None
+    image_size: Any = None
+    channels: Any = None
     fit: str = "crop"
     resize: int = 0
     interpolation: str = "bilinear"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         size = self.image_size
         if size is not None:
             sides = tuple(size) if np.iterable(size) else ()
@@ -74,7 +77,7 @@ class Target:
                 f"{max(self.image_size or (224,))} or more would, or 0 to just cover it"
             )
 
-    def box(self, size, cut=None):
+    def box(self, size: Sequence[int], cut: Callable[..., Any] | None = None) -> tuple[float, ...] | None:
         """Returns (top, left, height, width), floats: the part of an image of size (h, w) that image_size shows.
 
         It is None where nothing is scaled; f(size, image_size) = `cut` draws it where given.
@@ -100,7 +103,7 @@ class Target:
         scale = min(scale, self.resize / min(size)) if self.resize else scale
         return tuple(max(1, round(side * scale)) for side in size)
 
-    def of(self, image, *, exact, out=None):
+    def of(self, image: Decoded, *, exact: bool, out: np.ndarray | None = None) -> np.ndarray:
         """Returns uint8 (height, width, channels) of a Decoded.
 
         Args:
@@ -123,7 +126,7 @@ class Target:
         out = np.empty((*self.image_size, pixels.shape[2]), np.uint8) if out is None else out
         return _resample_whole_pixels(pixels, _whole_edges(image), out, self.interpolation)
 
-    def view(self, image, *, exact):
+    def view(self, image: Decoded, *, exact: bool) -> tuple[float, ...]:
         """Returns the part of a Decoded that its result shows.
 
         Args:
@@ -142,7 +145,7 @@ class Target:
         return top * down, left * across, (bottom - top) * down, (right - left) * across
 
 
-def fit_array(image, target):
+def fit_array(image: np.ndarray, target: Target) -> np.ndarray:
     """Brings a decoded image to a Target, by the rules of `decode_image`.
 
     Args:
@@ -156,7 +159,7 @@ def fit_array(image, target):
     return target.of(of_array(image, target), exact=True)
 
 
-def of_array(image, target, cut=None):
+def of_array(image: np.ndarray, target: Target, cut: Callable[..., Any] | None = None) -> Decoded:
     """The Decoded of an array uint8 (h, w, 1) or (h, w, 3); target and cut as in `jaxcnn.data.decode.decode`.
 
     Raises:
@@ -207,7 +210,7 @@ def _resample_whole_pixels(pixels, edges, out, interpolation):
     return out
 
 
-def with_channels(pixels, channels):
+def with_channels(pixels: np.ndarray, channels: int | None) -> np.ndarray:
     """(h, w, c) with 1 or 3 channels, or as it is for None; grey is Pillow's luminance."""
     if channels in (None, pixels.shape[-1]):
         return pixels
@@ -237,7 +240,7 @@ def _from_array(image):
     return Image.fromarray(image[:, :, 0] if image.shape[-1] == 1 else image)
 
 
-def to_array(image):
+def to_array(image: Image.Image) -> np.ndarray:
     """uint8 (h, w, 1) or (h, w, 3) of a Pillow image in mode L or RGB."""
     array = np.asarray(image)
     return array[:, :, None] if array.ndim == 2 else array

@@ -4,7 +4,9 @@ import contextlib
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 from jaxcnn.data.folder import SAMPLED, beginning
 from jaxcnn.data.image_files import EXTENSIONS, find_images, folders, loose_images, read_file, say_left_out
@@ -26,7 +28,7 @@ class Flat:
 
     kind, classes, shape = "images", (), (None, None, 3)
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = f"{self.kind}:{path}"
         self._root = os.path.abspath(os.path.expanduser(path))
         if not os.path.isdir(self._root):
@@ -41,16 +43,16 @@ class Flat:
         whole = loose_images(root) or not found
         return {"train": root} if whole else {name: os.path.join(root, name) for name in found}
 
-    def shard_lengths(self, split):
+    def shard_lengths(self, split: str) -> tuple[int, ...]:
         return (len(self._names(split)),)
 
-    def fetch(self, split, ids):
+    def fetch(self, split: str, ids: Sequence[int]) -> list[Any]:
         return [(read_file(self.describe_record(split, record)), 0) for record in ids]
 
-    def describe_record(self, split, record):
+    def describe_record(self, split: str, record: int) -> str:
         return os.path.join(self._roots[split], self._names(split)[record])
 
-    def class_digests(self):
+    def class_digests(self) -> dict[str, str]:
         """Returns {split: digest of its files}: of all paths, and of what a few of them begin with."""
         digests = {}
         for split in self.split_names:
@@ -66,7 +68,7 @@ class Flat:
                 digest.update(beginning(path))
         return digest.hexdigest()
 
-    def notes(self, splits):
+    def notes(self, splits: Sequence[str]) -> list[str]:
         """Returns sentences on files of these splits that are left out."""
         left_out = {split: say_left_out(self._listing(split)[1]) for split in splits}
         return [f"{self._roots[split]}: left out: {said}" for split, said in left_out.items() if said]
@@ -83,7 +85,7 @@ class Flat:
         return self._listings[split]
 
 
-def listing(root):
+def listing(root: str) -> tuple[list[str], Counter[str]]:
     """(the paths of the images below a folder, by their numbers, a Counter of other files); InputError without any."""
     left_out = Counter()
     names = sorted(find_images(root, left_out), key=_natural)

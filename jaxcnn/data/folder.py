@@ -4,7 +4,9 @@ import contextlib
 import itertools
 import os
 from collections import Counter
+from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +40,7 @@ class Folder:
 
     shape = (None, None, 3)
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = f"folder:{path}"
         self._root = os.path.abspath(os.path.expanduser(path))
         self._roots = split_roots(self._root)
@@ -54,26 +56,26 @@ class Folder:
                 )
         self._listings = {}
 
-    def shard_lengths(self, split):
+    def shard_lengths(self, split: str) -> tuple[int, ...]:
         return (len(self._listing(split)),)
 
-    def fetch(self, split, ids):
+    def fetch(self, split: str, ids: Sequence[int]) -> list[Any]:
         listing = self._listing(split)
         return [(read_file(self.describe_record(split, record)), int(listing.labels[record])) for record in ids]
 
-    def labels(self, split):
+    def labels(self, split: str) -> np.ndarray:
         return self._listing(split).labels
 
-    def describe_record(self, split, record):
+    def describe_record(self, split: str, record: int) -> str:
         listing = self._listing(split)
         return os.path.join(self._roots[split], self._names[listing.labels[record]], listing.path(record))
 
-    def files(self, split, start, stop):
+    def files(self, split: str, start: int, stop: int) -> list[tuple[str, str]]:
         """Returns [(class, path)] of the records start to stop of a split."""
         labels = self._listing(split).labels
         return [(self.classes[labels[record]], self.describe_record(split, record)) for record in range(start, stop)]
 
-    def class_digests(self):
+    def class_digests(self) -> dict[str, str]:
         """Returns {class: digest of its files in all splits}: of all paths, and of what a few of them begin with.
 
         It says whether a folder still holds the same classes, wherever it lies now, without reading it all.
@@ -92,7 +94,7 @@ class Folder:
                         digests[name].update(beginning(self.describe_record(split, record)))
         return {name: digest.hexdigest() for name, digest in digests.items()}
 
-    def notes(self, splits):
+    def notes(self, splits: Sequence[str]) -> list[str]:
         """Returns sentences on what a person may not expect of these splits: files left out, classes that are not."""
         said, roots = _alike(self.classes), {split: self._roots[split] for split in splits}
         for split, root in roots.items():
@@ -172,7 +174,7 @@ def _hash(path):
     return blake2b(os.fsencode(path.replace(os.sep, "/")), digest_size=8).digest(), path
 
 
-def beginning(path):
+def beginning(path: str | os.PathLike[str]) -> bytes:
     """What a file begins with, for a digest; nothing of one that cannot be read."""
     found = read_file(path)
     return b"" if isinstance(found, DataError) else found[:SAMPLED_BYTES]

@@ -4,6 +4,8 @@ import io
 import math
 import re
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -33,12 +35,12 @@ BRANDS = {b"heic": "a HEIC", b"heix": "a HEIC", b"mif1": "a HEIF", b"msf1": "a H
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours; once, for threads decode
 
 
-def to_pillow(image):
+def to_pillow(image: np.ndarray) -> Image.Image:
     """The Pillow image of pixels uint8 (h, w, c), of 1, 3 or 4 channels."""
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
-def open_image(data):
+def open_image(data: bytes) -> Image.Image:
     """The Pillow image of the bytes of a file of one of FORMATS, whatever its name; its pixels are not read yet.
 
     Raises:
@@ -49,13 +51,13 @@ def open_image(data):
     except UnidentifiedImageError:
         raise DataError(_foreign(data)) from None
     except Image.DecompressionBombError as error:  # "Image size (240000000 pixels) exceeds ..."
-        raise _too_large(int(re.search(r"\d+", str(error))[0])) from None
+        raise _too_large(int(re.findall(r"\d+", str(error))[0])) from None
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(image.width * image.height)
     return image
 
 
-def check_jpeg(data, size, eighths):
+def check_jpeg(data: bytes, size: Sequence[Any], eighths: int) -> None:
     """Raises DataError where a JPEG is too large to be decoded at a scale.
 
     Args:
@@ -99,7 +101,7 @@ def _needs_whole(data):
     return True
 
 
-def eight_bits(image):
+def eight_bits(image: Image.Image) -> Image.Image:
     """The Pillow image in mode L or RGB, on white where it is transparent.
 
     Raises:

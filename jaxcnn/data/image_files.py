@@ -4,6 +4,7 @@ import os
 import pathlib
 import stat
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from jaxcnn.data.fit import DataError
 from jaxcnn.errors import InputError
@@ -18,27 +19,27 @@ NOT_READ = " (not read by jaxcnn: convert them to JPEG or PNG)"
 NAMED = 8  # kinds of files that are named one by one
 
 
-def is_leaving(name):
+def is_leaving(name: str) -> bool:
     """Whether a file or folder of this name is no data of a person's: it is passed over without a word."""
     return name.startswith(".") or name.lower() in LEAVINGS
 
 
-def is_image(name):
+def is_image(name: str) -> bool:
     """Whether a file of this name is an image that is read."""
     return os.path.splitext(name)[1].lower() in EXTENSIONS
 
 
-def folders(root):
+def folders(root: str) -> list[str]:
     """The names of the folders in a folder, sorted; without leavings."""
     return [entry.name for entry in _entries(root) if _is_folder(entry)]
 
 
-def loose_images(root):
+def loose_images(root: str) -> int:
     """How many images lie in a folder itself."""
     return sum(is_image(entry.name) and not _is_folder(entry) for entry in _entries(root))
 
 
-def find_images(root, left_out=None):
+def find_images(root: str | os.PathLike[str], left_out: Counter[str] | None = None) -> Iterator[str]:
     """Yields the paths of the images below root, relative to it. A folder that links lead to twice is visited once.
 
     Args:
@@ -61,7 +62,7 @@ def find_images(root, left_out=None):
                 left_out[os.path.splitext(entry.name)[1].lower() or "without an extension"] += 1
 
 
-def files_below(paths):
+def files_below(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[str], Counter[str]]:
     """The files that paths name, and the images below the folders among them.
 
     Returns:
@@ -87,7 +88,7 @@ def files_below(paths):
     return files, left_out
 
 
-def read_file(path):
+def read_file(path: str | os.PathLike[str]) -> bytes | DataError:
     """The bytes of a file, or the DataError that says why it cannot be read."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for without an end
@@ -98,7 +99,7 @@ def read_file(path):
         return DataError(f"the file cannot be read ({error.strerror})")
 
 
-def say_left_out(left_out):
+def say_left_out(left_out: Counter[str]) -> str:
     """ "20 .heic (not read: convert them to JPEG or PNG), 1 .txt" of a Counter by extension; "" of none."""
     named = left_out.most_common(NAMED)
     said = [f"{count:,} {kind}" + NOT_READ * (kind in PHOTOGRAPHS) for kind, count in named]

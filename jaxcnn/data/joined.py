@@ -1,12 +1,13 @@
 """Images to train on that are more or fewer than a slice: config.data.keep and config.data.add."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxcnn.data.fields import LABEL
 from jaxcnn.data.order import Order, derived_seed
-from jaxcnn.data.records import empty_batch
+from jaxcnn.data.records import Records, empty_batch
 from jaxcnn.errors import InputError, nearest
 
 
@@ -42,7 +43,7 @@ class Joined:
         classes that the set lacks.
     """
 
-    def __init__(self, own, *, keep=None, seed=0, added=None):
+    def __init__(self, own: Records, *, keep: Any = None, seed: int = 0, added: Any = None) -> None:
         self.classes, self.shape, self.fields = own.classes, own.shape, own.fields
         self.name, self.split, self.parts, self.stored_shape = own.name, own.split, own.parts, own.stored_shape
         self._seed, self.added, self.kept = seed, added, {}
@@ -55,16 +56,16 @@ class Joined:
             self._of.append(_Part(added, np.arange(len(added)), labels))
         self._stops = np.cumsum([len(part.positions) for part in self._of])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return int(self._stops[-1])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Joined {self.name} {self.split}: {len(self)} images of {self.shape}>"
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> dict[str, np.ndarray]:
         return {key: value[0] for key, value in self.read([i]).items()}
 
-    def read(self, positions, cuts=None):
+    def read(self, positions: Sequence[int] | np.ndarray, cuts: Sequence[Any] | None = None) -> dict[str, np.ndarray]:
         """A batch, as Records.read; it raises what that raises."""
         positions = np.asarray(positions, np.int64).reshape(-1)
         if positions.size and not 0 <= positions.min() <= positions.max() < len(self):
@@ -78,26 +79,26 @@ class Joined:
                     batch[name][rows] = part.labels[value] if name == "label" and number else value
         return batch
 
-    def whole(self, i):
+    def whole(self, i: int) -> dict[str, Any]:
         """Record i at the size that it is stored in, as Records.whole."""
         part, position = self._located(i)
         record = part.records.whole(position)
         return {**record, "label": np.int32(part.labels[record["label"]])} if part is not self._of[0] else record
 
-    def labels(self):
+    def labels(self) -> np.ndarray:
         """The class of every record, int64 (len(self),), without decoding an image."""
         return np.concatenate([part.labels[part.records.labels()[part.positions]] for part in self._of])
 
-    def fields_at(self, shape):
+    def fields_at(self, shape: Sequence[int]) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """`fields` where images are shown at another shape, as Records.fields_at."""
         return self._of[0].records.fields_at(shape)
 
-    def describe_record(self, i):
+    def describe_record(self, i: int) -> str:
         """The name of record i, as Records.describe_record."""
         part, position = self._located(i)
         return part.records.describe_record(position)
 
-    def files(self):
+    def files(self) -> list[tuple[str, str]]:
         """[(class, path)] of those records that are files; [] where the slice is of other data."""
         found = []
         for part in self._of:
@@ -105,11 +106,11 @@ class Joined:
             found += [files[position] for position in part.positions] if files else []
         return found
 
-    def class_digests(self):
+    def class_digests(self) -> dict[str, str]:
         """{class: digest of its files} of the set of the slice; the added folder has its own."""
         return self._of[0].records.class_digests()
 
-    def notes(self):
+    def notes(self) -> list[str]:
         """Sentences on what a person may not expect of the data, the share that is kept and the added images first."""
         said = [
             f"{self.split}: of {name}, {kept:,} of {there:,} images are kept (config.data.keep, keep_seed {self._seed})"

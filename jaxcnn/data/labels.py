@@ -2,7 +2,9 @@
 
 import csv
 import os
+from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ LAYOUT = (
 )
 
 
-def labels_field(classes):
+def labels_field(classes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """{"labels": ...} of a set with so many classes."""
     return {LABELS: ((classes,), np.dtype(bool))}
 
@@ -40,7 +42,7 @@ class LabelTable:
 
     shape = (None, None, 3)
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = f"labels:{path}"
         table = os.path.abspath(os.path.expanduser(path))
         if os.path.isdir(table):
@@ -53,20 +55,20 @@ class LabelTable:
         self.fields = labels_field(len(self.classes))
         self._folder = folder_of_images(table, next(iter(self._rows.values()))[0][0])
 
-    def shard_lengths(self, split):
+    def shard_lengths(self, split: str) -> tuple[int, ...]:
         return (len(self._rows[split]),)
 
-    def fetch(self, split, ids):
+    def fetch(self, split: str, ids: Sequence[int]) -> list[Any]:
         return [(read_file(self.describe_record(split, i)), {LABELS: self._labels(split, i)}) for i in ids]
 
     def _labels(self, split, record):
         own = self._rows[split][record][1]
         return np.array([label in own for label in self.classes])
 
-    def describe_record(self, split, record):
+    def describe_record(self, split: str, record: int) -> str:
         return os.path.join(self._folder, self._rows[split][record][0])
 
-    def class_digests(self):
+    def class_digests(self) -> dict[str, str]:
         """Returns {split: digest of its files' names and labels}."""
 
         def digest(rows):

@@ -1,5 +1,7 @@
 """Moments of the pixels of a data set: for normalisation, and for augmentation along the principal components."""
 
+from typing import Any
+
 import numpy as np
 
 from jaxcnn.data.batches import gather
@@ -7,7 +9,7 @@ from jaxcnn.data.batches import gather
 CHUNK_VALUES = 2**22  # values converted to float64 at once: 32 MB
 
 
-def statistics(batches):
+def statistics(batches: Any) -> dict[str, np.ndarray]:
     """Computes the statistics that normalisation needs, in one pass, accumulated in float64.
 
     Args:
@@ -19,7 +21,8 @@ def statistics(batches):
     Raises:
       ValueError: there is no image, or the images differ in shape.
     """
-    total, squares, count = 0.0, 0.0, 0
+    total: Any = 0.0
+    squares, count = 0.0, 0
     for values in _pieces(batches):
         total = total + values.sum(axis=0)
         squares = squares + np.square(values).sum(axis=(0, 1, 2))
@@ -34,7 +37,7 @@ def statistics(batches):
     }
 
 
-def principal_components(batches):
+def principal_components(batches: Any) -> tuple[np.ndarray, np.ndarray]:
     """Computes the principal components of the pixels of a data set, in one pass, accumulated in float64.
 
     The components are the eigenvectors of the covariance of the channels over all pixels, over n (not n - 1), as
@@ -79,7 +82,7 @@ def _pieces(batches):
         raise ValueError("statistics of no images: there is none, or every mask is 0")
 
 
-def channel_statistics(records_or_arrays, *, limit=None):
+def channel_statistics(records_or_arrays: Any, *, limit: int | None = None) -> dict[str, np.ndarray]:
     """Computes `statistics` over the first records of a split, or over arrays.
 
     Args:

@@ -1,5 +1,7 @@
 """The shuffled order of the records, reachable at any position."""
 
+from typing import Any
+
 import numpy as np
 
 STREAMS = {"classes": 2, "images": 3, "places": 4, "kept": 5}  # spawn keys of a seed; the random crops have 1
@@ -18,7 +20,7 @@ class Order:
       ValueError: n is not positive or seed is negative.
     """
 
-    def __init__(self, n, *, seed):
+    def __init__(self, n: int, *, seed: int) -> None:
         if n < 1:
             raise ValueError(f"an order needs at least one record, not {n}")
         if seed < 0:
@@ -27,13 +29,13 @@ class Order:
         self.seed = int(seed)
         self._recent = ()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.n
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_recent": ()}
 
-    def records(self, start, stop):
+    def records(self, start: int, stop: int) -> np.ndarray:
         """Returns the record numbers at stream positions start .. stop - 1: int64 (stop - start,), each in [0, n).
 
         Any position is reachable directly; neighbouring calls are cheap, because the last epochs are kept.
@@ -62,7 +64,7 @@ class Order:
         return permutation
 
 
-def derived_seed(seed, stream, number=0):
+def derived_seed(seed: int, stream: str, number: int = 0) -> int:
     """A seed for one of STREAMS, derived from another: a non-negative integer."""
     words = np.random.SeedSequence(seed, spawn_key=(STREAMS[stream], number)).generate_state(4)
     return int.from_bytes(words.astype("<u4").tobytes(), "little")

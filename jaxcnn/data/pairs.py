@@ -1,6 +1,8 @@
 """Pairs of images in two folders, under one name each: `pairs:PATH`."""
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 from jaxcnn.data.flat import Flat, listing
 from jaxcnn.data.image_files import folders, read_file
@@ -36,7 +38,7 @@ class Pairs(Flat):
         self._targets = {name: os.path.join(root, name, sides[1]) for name, sides in found.items()}
         return {name: os.path.join(root, name, sides[0]) for name, sides in found.items()}
 
-    def fetch(self, split, ids):
+    def fetch(self, split: str, ids: Sequence[int]) -> list[Any]:
         return [
             (read_file(self.describe_record(split, record)), {"target": read_file(self._target(split, record))})
             for record in ids

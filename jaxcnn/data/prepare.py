@@ -16,7 +16,16 @@ PORTS = {"http": 80, "https": 443, "ftp": 21}
 CONNECT_SECONDS = 5
 
 
-def prepare(dataset, *, data_dir=None, manual_dir=None, name=None, size=None, on_error="raise", quiet=False):
+def prepare(
+    dataset: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    size: int | None = None,
+    on_error: str = "raise",
+    quiet: bool = False,
+) -> str:
     """Downloads `tfds:NAME`, or reads `folder:PATH`, and writes it as array_record files.
 
     Args:

@@ -34,8 +34,15 @@ LISTED = 20  # files that an error names
 
 
 def prepare_folder(
-    path, *, data_dir=None, name=None, size=None, on_error="raise", shard_bytes=SHARD_BYTES, quiet=False
-):
+    path: str | os.PathLike[str],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    size: int | None = None,
+    on_error: str = "raise",
+    shard_bytes: int = SHARD_BYTES,
+    quiet: bool = False,
+) -> str:
     """Writes an image folder as the data set `tfds:NAME`: the same records in the same order, splits and classes.
 
     It is an ordinary set of tensorflow-datasets, `data_dir/NAME/1.0.0`, which `tfds.builder_from_directory` opens too.
@@ -137,7 +144,7 @@ def _write(source, shards, directory, name, root, *, size, on_error, quiet):
             raise InputError(_unreadable(writer.unreadable, directory))
         description = f"The images of {root}" + (f", their short sides at most {size} pixels." if size else ".")
         write_metadata(directory, name, shards, source.classes, description=description)
-        stored = sum(count_records(shard.path) for shard in shards)
+        stored = sum(count_records(shard.path) or 0 for shard in shards)
         megabytes = sum(shard.path.stat().st_size for shard in shards) / 1e6
         progress.line(
             f"tfds:{name} has {stored:,} of {total:,} images, {megabytes:,.1f} MB in {len(shards)} files: "

@@ -2,8 +2,8 @@
 
 import bisect
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -93,16 +93,16 @@ class Records:
 
     def __init__(
         self,
-        source,
-        split,
+        source: Any,
+        split: str,
         *,
-        image_size=None,
-        channels=None,
-        fit="crop",
-        resize=0,
-        interpolation="bilinear",
-        on_error="raise",
-    ):
+        image_size: Sequence[int] | None = None,
+        channels: int | None = None,
+        fit: str = "crop",
+        resize: int = 0,
+        interpolation: str = "bilinear",
+        on_error: str = "raise",
+    ) -> None:
         height, width, stored_channels = source.shape
         if image_size is None and (height is None or width is None):
             raise ValueError(f"the images of {source.name} may differ in size: set image_size, such as (224, 224)")
@@ -129,16 +129,16 @@ class Records:
         self._stops = np.cumsum([stop - start for _, start, stop in self.parts])
         self._reported = set()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return int(self._stops[-1])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Records {self.name} {self.split}: {len(self)} images of {self.shape}, {len(self.classes)} classes>"
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> dict[str, np.ndarray]:
         return {key: value[0] for key, value in self.read([i]).items()}
 
-    def read(self, positions, cuts=None):
+    def read(self, positions: Sequence[int] | np.ndarray, cuts: Sequence[Any] | None = None) -> dict[str, np.ndarray]:
         """Reads many records at once, which is much cheaper than one by one where the files allow it.
 
         Args:
@@ -169,7 +169,7 @@ class Records:
                         batch[name][row] = value
         return batch
 
-    def whole(self, i):
+    def whole(self, i: int) -> dict[str, Any]:
         """Record i at the size that it is stored in.
 
         Returns:
@@ -183,32 +183,32 @@ class Records:
         empty = {name: np.zeros(*spec) for name, spec in self.fields.items() if name not in self._images}
         return {**dict.fromkeys(("image", *self._images)), **empty, **found}
 
-    def fields_at(self, shape):
+    def fields_at(self, shape: Sequence[int]) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """Returns `fields` where images are shown at another shape (h, w, c), as after a crop."""
         images = dict.fromkeys(self._images, (tuple(shape), np.dtype(np.uint8)))
         return {name: images.get(name, spec) for name, spec in self.fields.items()}
 
     @property
-    def stored_shape(self):
+    def stored_shape(self) -> tuple[int | None, ...]:
         """The stored (height, width, channels), None where it differs between images."""
         return tuple(self._source.shape)
 
-    def notes(self):
+    def notes(self) -> list[str]:
         """Returns sentences on what a person may not expect of the data: files of a folder that are left out, ..."""
         notes = getattr(self._source, "notes", None)
         return notes(list(dict.fromkeys(split for split, _, _ in self.parts))) if notes else []
 
-    def files(self):
+    def files(self) -> list[tuple[str, str]]:
         """Returns [(class, path)] of the records of a folder, [] of other data."""
         files = getattr(self._source, "files", None)
         return [file for part in self.parts for file in files(*part)] if files else []
 
-    def class_digests(self):
+    def class_digests(self) -> dict[str, str]:
         """Returns {class: digest of its files} of a folder, {} of other data."""
         digests = getattr(self._source, "class_digests", None)
         return digests() if digests else {}
 
-    def labels(self):
+    def labels(self) -> np.ndarray:
         """Returns the class of every record, int64 (len(self),), without decoding an image.
 
         Raises:
@@ -232,7 +232,7 @@ class Records:
             found.append(own[start:stop])
         return np.concatenate(found).astype(np.int64)
 
-    def describe_record(self, i):
+    def describe_record(self, i: int) -> str:
         """Returns a human-readable name of record i: a file path, or `tfds:cifar10 train record 17`."""
         return self._source.describe_record(*self._locate(int(i)))
 
@@ -297,7 +297,7 @@ def _shown(images, target, cut, rooms, geometry):
     return found
 
 
-def empty_batch(n, shape, fields=LABEL):
+def empty_batch(n: int, shape: Sequence[int], fields: Mapping[str, Any] = LABEL) -> dict[str, np.ndarray]:
     """Returns a batch of n masked records: zeros of image (n, *shape), of every field, mask and index."""
     return {
         "image": np.zeros((n, *shape), np.uint8),

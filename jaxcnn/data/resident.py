@@ -1,14 +1,22 @@
 """A split decoded into memory, for data sets that fit."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.data.batches import MAX_THREADS, available_cores, fields_of, gather
 from jaxcnn.data.records import empty_batch
 
+if TYPE_CHECKING:
+    import numpy as np
+
+
 CHUNK = 256  # records a thread reads at once: enough to amortise the request, few enough to report progress
 
 
-def read_all(records, *, progress=None):
+def read_all(records: Any, *, progress: Callable[[int, int], None] | None = None) -> dict[str, np.ndarray]:
     """Reads every record into memory, on as many threads as there are cores.
 
     Args:

@@ -7,6 +7,8 @@ A sampler is a function or class `f(labels, *, seed, batch_size, **options)` who
 
 import inspect
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from jaxcnn.data.order import Order, derived_seed
 from jaxcnn.errors import InputError, input_errors, nearest
 
 
-def shuffle(labels, *, seed, batch_size):
+def shuffle(labels: np.ndarray, *, seed: int, batch_size: int) -> Order:
     """Every image once an epoch, each epoch in an order of its own: an Order."""
     return Order(len(labels), seed=seed)
 
@@ -32,14 +34,14 @@ class Balanced:
       batch_size: images in a global batch.
     """
 
-    def __init__(self, labels, *, seed, batch_size):
+    def __init__(self, labels: np.ndarray, *, seed: int, batch_size: int) -> None:
         self._batch_size, self._images = batch_size, _by_class(labels)
         self._each, extra = divmod(batch_size, len(self._images))
         self._extra = _Groups(len(self._images), extra, seed=derived_seed(seed, "classes"))
         self._orders = [Order(len(own), seed=derived_seed(seed, "images", c)) for c, own in enumerate(self._images)]
         self._places = Order(batch_size, seed=derived_seed(seed, "places"))
 
-    def records(self, start, stop):
+    def records(self, start: int, stop: int) -> np.ndarray:
         """The image numbers at stream positions start .. stop - 1, int64 (stop - start,)."""
         return _of_batches(self._batch, self._batch_size, start, stop)
 
@@ -70,7 +72,7 @@ class Identities:
       InputError: P times K is not the batch size, or there are fewer than P classes.
     """
 
-    def __init__(self, labels, *, seed, batch_size, identities, images):
+    def __init__(self, labels: np.ndarray, *, seed: int, batch_size: int, identities: int, images: int) -> None:
         if not all(isinstance(size, int) and size > 0 for size in (identities, images)):
             raise InputError(f"identities is {identities!r} and images {images!r}; both are positive whole numbers.")
         if identities * images != batch_size:
@@ -85,7 +87,7 @@ class Identities:
         seeds = (derived_seed(seed, "images", c) for c in range(len(self._images)))
         self._groups = [_Groups(len(own), images, seed=of) for own, of in zip(self._images, seeds, strict=True)]
 
-    def records(self, start, stop):
+    def records(self, start: int, stop: int) -> np.ndarray:
         """The image numbers at stream positions start .. stop - 1, int64 (stop - start,)."""
         return _of_batches(self._batch, self._batch_size, start, stop)
 
@@ -99,7 +101,9 @@ class Identities:
 SAMPLERS = {"shuffle": shuffle, "balanced": Balanced, "identities": Identities}
 
 
-def make_order(records, *, seed, batch_size, name="shuffle", options=None):
+def make_order(
+    records: Any, *, seed: int, batch_size: int, name: str = "shuffle", options: Mapping[str, Any] | None = None
+) -> Any:
     """The order of the training images under a sampler, as `jaxcnn.data.stream` takes it.
 
     Args:

@@ -7,7 +7,7 @@ from jaxcnn.data.detection.scenes import scenes
 from jaxcnn.data.labels import LABELS, labels_field
 
 
-def scene_labels():
+def scene_labels() -> Arrays:
     """Returns the Source of the set `scenes` with the digits of each scene in place of their boxes.
 
     A digit that a scene holds twice is one label.

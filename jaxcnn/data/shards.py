@@ -1,10 +1,14 @@
 """Shards and metadata of a data set of (image, label) records in the layout of tensorflow-datasets."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import os
 import pathlib
 import shutil
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 VERSION = "1.0.0"
 FORMAT = "array_record"
@@ -21,11 +25,11 @@ class Shard:
     bytes: int
     path: pathlib.Path
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.stop - self.start
 
 
-def split_shards(directory, name, split, sizes, *, shard_bytes):
+def split_shards(directory: pathlib.Path, name: str, split: str, sizes: Any, *, shard_bytes: int) -> list[Shard]:
     """Returns the Shards of a split: as few as hold about `shard_bytes` each, of the same number of records (± 1).
 
     Args:
@@ -47,7 +51,7 @@ def split_shards(directory, name, split, sizes, *, shard_bytes):
     ]
 
 
-def make_features(classes):
+def make_features(classes: Sequence[str]) -> Any:
     """Returns the FeaturesDict of an encoded image and its class."""
     import tensorflow_datasets as tfds
 
@@ -56,7 +60,7 @@ def make_features(classes):
     )
 
 
-def serialize(features, image, label):
+def serialize(features: Any, image: bytes, label: int) -> bytes:
     """Returns the bytes of one record, always the same ones.
 
     Args:
@@ -71,7 +75,7 @@ def serialize(features, image, label):
     return example.SerializeToString(deterministic=True)  # else the order of the keys is another in each process
 
 
-def write_shard(path, records):
+def write_shard(path: str | os.PathLike[str], records: Iterable[bytes]) -> None:
     """Writes serialized records into one file.
 
     Raises:
@@ -83,7 +87,7 @@ def write_shard(path, records):
         raise OSError(str(error)) from error
 
 
-def count_records(path):
+def count_records(path: pathlib.Path) -> int | None:
     """Returns the number of records of a shard, None where there is none or it is damaged."""
     try:
         return _adapter().num_examples(path) if path.exists() else None
@@ -91,7 +95,9 @@ def count_records(path):
         return None
 
 
-def write_metadata(directory, name, shards, classes, *, description):
+def write_metadata(
+    directory: pathlib.Path, name: str, shards: Sequence[Shard], classes: Sequence[str], *, description: str
+) -> None:
     """Makes a data set of complete shards: a moment before it is none, after it TFDS loads it.
 
     Args:
@@ -131,7 +137,7 @@ def write_metadata(directory, name, shards, classes, *, description):
     temporary.rmdir()
 
 
-def is_complete(directory):
+def is_complete(directory: pathlib.Path) -> bool:
     """Whether TFDS would find a data set in the directory."""
     return (directory / FEATURES).exists()
 

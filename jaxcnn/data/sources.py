@@ -6,6 +6,8 @@ import difflib
 import functools
 import importlib.util
 import os
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
 
 from jaxcnn import trust
 from jaxcnn.data.detection.coco import COCO
@@ -57,11 +59,11 @@ FILES = {  # sets in files: KIND:PATH
 }
 
 
-_kept = contextvars.ContextVar("kept", default=None)
+_kept: contextvars.ContextVar[Any] = contextvars.ContextVar("kept", default=None)
 
 
 @contextlib.contextmanager
-def look_up_once():
+def look_up_once() -> Generator[None, None, None]:
     """Within a `with` block each data set is looked up once, however many splits and runs ask for it."""
     token = _kept.set({} if _kept.get() is None else _kept.get())
     try:
@@ -71,18 +73,18 @@ def look_up_once():
 
 
 def load(
-    name,
-    split,
+    name: str,
+    split: str,
     *,
-    data_dir=None,
-    image_size=None,
-    channels=None,
-    fit="crop",
-    resize=0,
-    interpolation="bilinear",
-    on_error="raise",
-    proposals=None,
-):
+    data_dir: str | os.PathLike[str] | None = None,
+    image_size: Sequence[int] | None = None,
+    channels: int | None = None,
+    fit: str = "crop",
+    resize: int = 0,
+    interpolation: str = "bilinear",
+    on_error: str = "raise",
+    proposals: Mapping[str, Any] | None = None,
+) -> Records:
     """Loads one split of a data set.
 
     ```python
@@ -120,13 +122,22 @@ def load(
       ValueError: the name, the split or an option is wrong, or the data is not there; the message says what to do.
     """
     trust.allow(name)
-    scaling = {"resize": resize, "interpolation": interpolation}
-    options = {"image_size": image_size, "channels": channels, "fit": fit, "on_error": on_error}
+    scaling: dict[str, Any] = {"resize": resize, "interpolation": interpolation}
+    options: dict[str, Any] = {"image_size": image_size, "channels": channels, "fit": fit, "on_error": on_error}
     options["proposals"] = proposals
     return load_allowed(name, split, data_dir=data_dir, **options, **scaling)
 
 
-def load_allowed(name, split, *, data_dir, resize, interpolation, proposals=None, **options):
+def load_allowed(
+    name: str,
+    split: str,
+    *,
+    data_dir: str | os.PathLike[str] | None,
+    resize: int,
+    interpolation: str,
+    proposals: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Records:
     """`load` for a name that stands in a config or a file: the user must have allowed it before."""
     scaling = {"resize": resize, "interpolation": interpolation}
     if own := _own(name):
@@ -151,7 +162,7 @@ def load_allowed(name, split, *, data_dir, resize, interpolation, proposals=None
     return records
 
 
-def default_splits(name, *, data_dir=None):
+def default_splits(name: str, *, data_dir: str | os.PathLike[str] | None = None) -> dict[str, str]:
     """Returns the split expressions of a run that selects on data held out of train and touches test once.
 
     The set's own validation split is used where there is a test split too; a set of train and one other split (ILSVRC,
@@ -169,7 +180,7 @@ def default_splits(name, *, data_dir=None):
     return splits_of_allowed(name, data_dir=data_dir)
 
 
-def splits_of_allowed(name, *, data_dir):
+def splits_of_allowed(name: str, *, data_dir: str | os.PathLike[str] | None) -> dict[str, str]:
     """`default_splits` for a name that stands in a config: the user must have allowed it before."""
     if own := _own(name):
         return dict(getattr(own, "default_splits", None) or _held_out("train", 90, "test"))
@@ -190,19 +201,19 @@ def splits_of_allowed(name, *, data_dir):
     return {"train": "train[:80%]", "validation": "train[80%:90%]", "test": "train[90%:]"}
 
 
-def located(name):
+def located(name: str) -> str:
     """Returns the name of a data set that means the same in any current folder: KIND:PATH with an absolute path."""
     kind, _, path = name.partition(":")
     return f"{kind}:{os.path.abspath(os.path.expanduser(path))}" if kind in FILES and path else name
 
 
-def path_of(name):
+def path_of(name: str) -> str | None:
     """Returns the path of a data set that is a folder of files, of the kinds of FILES; None of another."""
     kind, _, path = name.partition(":")
     return path if kind in FILES and path else None
 
 
-def check_classes(name, classes):
+def check_classes(name: str, classes: Sequence[str]) -> None:
     """Raises ValueError where a network could only learn to say the one class that there is."""
     if len(classes) == 1:
         below = nested(name.partition(":")[2]) if name.startswith("folder:") else None

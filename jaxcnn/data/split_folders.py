@@ -9,7 +9,7 @@ LIKE_SPLITS = {"training": "train", "testing": "test", "eval": "val", "evaluatio
 LAYOUT = "expected PATH/<class>/**/<image>, or PATH/train/<class>/**/<image> and the same below PATH/val (or test)"
 
 
-def split_roots(root):
+def split_roots(root: str) -> dict[str, str]:
     """Returns {split: its folder}; a folder without splits is all `train`.
 
     Raises:
@@ -32,7 +32,7 @@ def split_roots(root):
     return {"train": root}
 
 
-def nested(root):
+def nested(root: str) -> str | None:
     """The folder whose folders are likely the classes of one that has a single class; None where there is none.
 
     It lies below folders that hold one folder each: an archive was unpacked into a folder of its own name.

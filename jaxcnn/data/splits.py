@@ -3,11 +3,12 @@
 import difflib
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from jaxcnn.errors import InputError
 
 
-def resolve_split(expression, source):
+def resolve_split(expression: str, source: Any) -> list[tuple[str, int, int]]:
     """Resolves a split expression against the splits of a source.
 
     Args:

@@ -1,10 +1,14 @@
 """Data sets of tensorflow-datasets, prepared as array_record: random access without TensorFlow."""
 
+from __future__ import annotations
+
 import contextlib
 import difflib
 import os
 import re
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +22,7 @@ MOST = 128  # boxes of an image; COCO has 93
 UNLABELLED_SPLITS = {"imagenet2012": ("test",)}  # the labels of ILSVRC's test images were never published
 
 
-def open_tfds(name, data_dir=None):
+def open_tfds(name: str, data_dir: str | os.PathLike[str] | None = None) -> Prepared:
     """The Source of a prepared data set: a TFDS of (image, label) pairs, or a BoxedTFDS of images with boxes.
 
     Args:
@@ -45,7 +49,10 @@ class Prepared:
       image: the key of the image in a record.
     """
 
-    def __init__(self, name, builder, image):
+    _take: Any
+    _missing: Any
+
+    def __init__(self, name: str, builder: Any, image: str) -> None:
         import tensorflow_datasets as tfds
 
         self.name, info = f"tfds:{name}", builder.info
@@ -59,13 +66,13 @@ class Prepared:
         self.split_names = tuple(self._shards)
         self._readers = {}
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_readers": {}}
 
-    def shard_lengths(self, split):
+    def shard_lengths(self, split: str) -> tuple[int, ...]:
         return self._shards[split]
 
-    def fetch(self, split, ids):
+    def fetch(self, split: str, ids: Sequence[int]) -> list[Any]:
         reader = self._reader(split)
         if len(ids) == 1:  # array_record's request for many costs six times that for one
             return [self._fetch_one(reader, ids[0])]
@@ -74,7 +81,7 @@ class Prepared:
         except Exception:  # one bad record fails the whole request: read one by one to name it
             return [self._fetch_one(reader, record) for record in ids]
 
-    def describe_record(self, split, record):
+    def describe_record(self, split: str, record: int) -> str:
         return f"{self.name} {split} record {record}"
 
     def _fetch_one(self, reader, record):
@@ -102,16 +109,16 @@ class TFDS(Prepared):
       ValueError: the data set is not made of such pairs.
     """
 
-    def __init__(self, name, builder):
+    def __init__(self, name: str, builder: Any) -> None:
         image, self._label_key = _supervised_keys(f"tfds:{name}", builder.info)
         super().__init__(name, builder, image)
         self.classes = tuple(builder.info.features[self._label_key].names)
         self._labels = {}
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_labels": {}}
 
-    def labels(self, split):
+    def labels(self, split: str) -> np.ndarray:
         if split not in self._labels:
             count = sum(self._shards[split])
             chunks = (list(range(start, min(start + CHUNK, count))) for start in range(0, count, CHUNK))
@@ -133,7 +140,7 @@ class BoxedTFDS(Prepared):
     read, and one with more than MOST too: the set would have to be read to count them.
     """
 
-    def __init__(self, name, builder):
+    def __init__(self, name: str, builder: Any) -> None:
         super().__init__(name, builder, "image")
         self.classes = tuple(builder.info.features["objects"].feature["label"].names)
         # TFDS divides VOC's corners, which name pixels from 1, by the sides as they are
@@ -167,7 +174,7 @@ class BoxedTFDS(Prepared):
         return Table([Listed("", [])]).values(0, MOST)
 
 
-def has_boxes(features):
+def has_boxes(features: Any) -> bool:
     """Whether the records of these features have objects with boxes."""
     import tensorflow_datasets as tfds
 

@@ -1,6 +1,9 @@
 """The views of one image that a network is tested on: scales, crops at fixed places, mirror images, the whole image."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,17 +28,17 @@ class View(NamedTuple):
     mirrored: bool
 
 
-def default_scale(image_size):
+def default_scale(image_size: Sequence[int]) -> int:
     """The short side for crops of (h, w) where nothing else is said: 256 / 224 of the crop's longer side, rounded."""
     return round(max(image_size) * MARGIN)
 
 
-def scaled_size(size, scale):
+def scaled_size(size: Sequence[int], scale: float) -> tuple[int, ...]:
     """(height, width) of an image of `size` with its short side at `scale`, its aspect ratio kept, rounded."""
     return tuple(round(side * scale / min(size)) for side in size)
 
 
-def crop_views(crops, *, size, image_size, scale):
+def crop_views(crops: int, *, size: Sequence[int], image_size: Sequence[int], scale: int) -> list[View]:
     """The views of one image under a protocol, in order; they may coincide, as the three squares of a square image do.
 
     All lie in squares of the scaled image whose side is its short side.
@@ -96,7 +99,7 @@ def _six_boxes(square, image_size):
     return [*((top + y, left + x, height, width) for y, x in places), square]
 
 
-def cut(scaled, view, image_size, *, interpolation="bilinear"):
+def cut(scaled: np.ndarray, view: View, image_size: Sequence[int], *, interpolation: str = "bilinear") -> np.ndarray:
     """The pixels of a view.
 
     Args:
@@ -114,7 +117,7 @@ def cut(scaled, view, image_size, *, interpolation="bilinear"):
     return part[:, ::-1] if view.mirrored else part
 
 
-def dense_image(scaled, unit):
+def dense_image(scaled: np.ndarray, unit: int) -> np.ndarray:
     """The whole scaled image, less what keeps its long side from being its short side and a multiple of `unit`.
 
     The poolings of a network of that stride drop such a rest anyway; here half of it goes at either end, the aspect
@@ -140,14 +143,22 @@ class ViewedRecords:
       interpolation: "bilinear" or "bicubic", of all scaling; it is antialiased.
     """
 
-    def __init__(self, records, protocols, *, dense_scales=(), unit=1, interpolation="bilinear"):
+    def __init__(
+        self,
+        records: Any,
+        protocols: Sequence[Any],
+        *,
+        dense_scales: Sequence[int] = (),
+        unit: int = 1,
+        interpolation: str = "bilinear",
+    ) -> None:
         self.records, self.shape, self.interpolation = records, records.shape, interpolation
         self.protocols, self.dense_scales, self.unit = tuple(protocols), tuple(dense_scales), unit
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.records)
 
-    def read(self, positions):
+    def read(self, positions: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
         """One record.
 
         Args:

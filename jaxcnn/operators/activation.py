@@ -11,7 +11,7 @@ from jaxcnn.operators.convolution import HE_FAN_IN
 from jaxcnn.operators.precision import wide
 
 
-def identity(x):
+def identity(x: jax.Array) -> jax.Array:
     """y = x.
 
     Args:
@@ -22,7 +22,7 @@ def identity(x):
     return x
 
 
-def relu(x):
+def relu(x: jax.Array) -> jax.Array:
     """y = max(x, 0); the gradient at 0 is 0 (Nair and Hinton 2010).
 
     Args:
@@ -33,7 +33,7 @@ def relu(x):
     return jax.nn.relu(x)
 
 
-def leaky_relu(x, *, slope=0.01):
+def leaky_relu(x: jax.Array, *, slope: float = 0.01) -> jax.Array:
     """y = x where x >= 0, slope * x elsewhere (Maas et al. 2013).
 
     The paper prints the slope as 1 / 100; lectures often draw 0.1, which is `slope=0.1`.
@@ -47,7 +47,7 @@ def leaky_relu(x, *, slope=0.01):
     return jax.nn.leaky_relu(x, negative_slope=slope)
 
 
-def prelu(x, slopes):
+def prelu(x: jax.Array, slopes: jax.Array) -> jax.Array:
     """y_c = x_c where x_c > 0, slopes_c * x_c elsewhere (He et al. 2015, arXiv:1502.01852, eq. 1).
 
     Args:
@@ -75,11 +75,11 @@ class PReLU(nn.Module):
     shared: bool = False
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         return prelu(x, self.param("slopes", self.slope_init, (1,) if self.shared else x.shape[-1:], jnp.float32))
 
 
-def maxout(x, *, pieces):
+def maxout(x: jax.Array, *, pieces: int) -> jax.Array:
     """Keeps the largest of each group of neighbour channels (Goodfellow et al. 2013, arXiv:1302.4389, section 2).
 
     y_c = max_{j < pieces} x_{c * pieces + j}
@@ -97,7 +97,7 @@ def maxout(x, *, pieces):
     return jnp.max(x.reshape(*x.shape[:-1], -1, pieces), axis=-1)
 
 
-def softmax(x, *, axis=-1):
+def softmax(x: jax.Array, *, axis: int = -1) -> jax.Array:
     """y_k = exp(x_k - max_j x_j) / sum_i exp(x_i - max_j x_j); without the maximum exp would overflow at 89.
 
     Args:
@@ -109,7 +109,7 @@ def softmax(x, *, axis=-1):
     return jax.nn.softmax(wide(x), axis=axis).astype(x.dtype)
 
 
-def elu(x, *, alpha=1.0):
+def elu(x: jax.Array, *, alpha: float = 1.0) -> jax.Array:
     """y = x where x > 0, alpha * (exp(x) - 1) elsewhere (Clevert et al. 2015, arXiv:1511.07289).
 
     Args:
@@ -121,7 +121,7 @@ def elu(x, *, alpha=1.0):
     return jax.nn.elu(x, alpha=alpha)
 
 
-def sigmoid(x):
+def sigmoid(x: jax.Array) -> jax.Array:
     """y = 1 / (1 + exp(-x)).
 
     Args:
@@ -132,7 +132,7 @@ def sigmoid(x):
     return jax.nn.sigmoid(x)
 
 
-def tanh(x):
+def tanh(x: jax.Array) -> jax.Array:
     """y = tanh(x).
 
     Args:
@@ -143,7 +143,7 @@ def tanh(x):
     return jnp.tanh(x)
 
 
-def scaled_tanh(x, *, amplitude=1.7159, slope=2 / 3):
+def scaled_tanh(x: jax.Array, *, amplitude: float = 1.7159, slope: float = 2 / 3) -> jax.Array:
     """y = amplitude * tanh(slope * x)   (LeCun et al. 1998, eq. 6 and appendix A).
 
     With the paper's numbers f(1) = 1 and f(-1) = -1, where the curvature is largest: targets of +1 and -1 do not
@@ -183,7 +183,7 @@ INITIALIZERS = {
 }
 
 
-def activation(name):
+def activation(name: str) -> Callable[[jax.Array], jax.Array]:
     """Finds an activation by name.
 
     Args:
@@ -196,7 +196,7 @@ def activation(name):
     return look_up(name, table=ACTIVATIONS, kind="activation")
 
 
-def initializer(name):
+def initializer(name: str) -> nn.initializers.Initializer:
     """Finds the weight initialisation that suits an activation.
 
     He (fan-in) for the relu family, Glorot for tanh, four times Glorot for the sigmoid.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.operators.lowering.convolution import convolve
-from jaxcnn.operators.padding import check_exact, check_fits, check_image, explicit_padding, pair
+from jaxcnn.operators.padding import Padding, check_exact, check_fits, check_image, explicit_padding, pair
 
 # He et al. 2015 (arXiv:1502.01852): N(0, 2 / n), not truncated. n = h * w * c_in keeps the variance of the
 # activations (eq. 10), n = h * w * c_out that of the gradients (eq. 14); the paper finds either sufficient.
@@ -17,7 +17,17 @@ HE_FAN_IN = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
-def conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, groups=1, exact=False):
+def conv2d(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None = None,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    exact: bool = False,
+) -> jax.Array:
     """Slides a kernel over an image (a cross-correlation, as every network paper means it).
 
     y[i, j, o] = b[o] + sum_{u, v, c} x[i * stride + u * dilation, j * stride + v * dilation, c] * kernel[u, v, c, o]
@@ -55,7 +65,9 @@ def conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, groups=1, e
     return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
 
-def check_channels(x_shape, kernel_shape, bias_shape, *, groups):
+def check_channels(
+    x_shape: Sequence[int], kernel_shape: Sequence[int], bias_shape: Sequence[int] | None, *, groups: int
+) -> None:
     """Refuses shapes of image, kernel and bias that do not belong together.
 
     Args:
@@ -78,7 +90,15 @@ def check_channels(x_shape, kernel_shape, bias_shape, *, groups):
         raise ValueError(f"bias {bias_shape} does not match the {kernel_shape[3]} output channels of {kernel_shape}")
 
 
-def partially_connected_conv2d(x, kernel, bias=None, *, table, stride=1, padding=0):
+def partially_connected_conv2d(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None = None,
+    *,
+    table: Sequence[Sequence[int]],
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+) -> jax.Array:
     """Convolves with only some of the connections between input and output maps (LeCun et al. 1998, table I).
 
     y[..., o] = b[o] + sum_{c in table[o]} x[..., c] * k[c, o]   (* a two-dimensional correlation)
@@ -152,7 +172,7 @@ class Conv(nn.Module):
     exact: bool = False
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         shape = (*pair(self.kernel_size), x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         bias = self.param("bias", self.bias_init, (self.features,), jnp.float32) if self.use_bias else None
@@ -188,11 +208,11 @@ class PartialConv(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         window = pair(self.kernel_size)
 
         def init(key, dtype):
-            maps = [None] * len(self.table)
+            maps: list[Any] = [None] * len(self.table)
             for number in sorted({len(row) for row in self.table}):
                 alike = [o for o, row in enumerate(self.table) if len(row) == number]
                 shape = (*window, number, len(alike))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from flax.linen import Dense
 
@@ -22,7 +23,7 @@ HEAD_INIT = nn.initializers.normal(0.01)
 __all__ = ["HEAD_INIT", "Dense", "Maxout", "SlidingDense", "dense"]
 
 
-def dense(x, kernel, bias=None):
+def dense(x: jax.Array, kernel: jax.Array, bias: jax.Array | None = None) -> jax.Array:
     """y = x W + b along the last axis.
 
     Args:
@@ -60,7 +61,7 @@ class SlidingDense(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x):  # (n, h, w, c)
+    def __call__(self, x: jax.Array) -> jax.Array:  # (n, h, w, c)
         window = (self.window, self.window, x.shape[-1])
         rows = self.window * self.window * x.shape[-1]
         kernel = self.param("kernel", self.kernel_init, (rows, self.features), jnp.float32)
@@ -88,7 +89,7 @@ class Maxout(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         outputs = self.features * self.pieces
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], outputs), jnp.float32)
         bias = self.param("bias", self.bias_init, (outputs,), jnp.float32)

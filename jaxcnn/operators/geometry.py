@@ -1,5 +1,6 @@
 """The arithmetic of a layer: its output size, its parameters and its multiply-adds (MACs), in plain numbers."""
 
+from collections.abc import Sequence
 from math import prod
 
 
@@ -7,7 +8,16 @@ def _sides(padding):
     return tuple(padding) if hasattr(padding, "__len__") else (padding, padding)
 
 
-def output_size(size, *, kernel, stride=1, padding=0, dilation=1, ceil=False, exact=False):
+def output_size(
+    size: int,
+    *,
+    kernel: int,
+    stride: int = 1,
+    padding: int | Sequence[int] = 0,
+    dilation: int = 1,
+    ceil: bool = False,
+    exact: bool = False,
+) -> int:
     """Counts the positions of a window along one axis.
 
     output = (size - reach + before + after) / stride + 1, where reach = dilation * (kernel - 1) + 1
@@ -41,7 +51,9 @@ def output_size(size, *, kernel, stride=1, padding=0, dilation=1, ceil=False, ex
     return steps + 1
 
 
-def fitting_padding(size, *, kernel, stride=1, padding=0, dilation=1):
+def fitting_padding(
+    size: int, *, kernel: int, stride: int = 1, padding: int | Sequence[int] = 0, dilation: int = 1
+) -> tuple[int, int]:
     """Finds the padding nearest to a given one under which the stride divides, so that every pixel is seen.
 
     Args:
@@ -57,7 +69,9 @@ def fitting_padding(size, *, kernel, stride=1, padding=0, dilation=1):
     return total // 2, total - total // 2
 
 
-def conv_parameters(*, kernel_size, c_in, c_out, groups=1, use_bias=True):
+def conv_parameters(
+    *, kernel_size: Sequence[int], c_in: int, c_out: int, groups: int = 1, use_bias: bool = True
+) -> int:
     """Counts the parameters of a convolution: kh * kw * (c_in / groups) * c_out, and c_out biases.
 
     Args:
@@ -70,7 +84,7 @@ def conv_parameters(*, kernel_size, c_in, c_out, groups=1, use_bias=True):
     return prod(kernel_size) * (c_in // groups) * c_out + use_bias * c_out
 
 
-def conv_macs(*, output, kernel_size, c_in, c_out, groups=1):
+def conv_macs(*, output: Sequence[int], kernel_size: Sequence[int], c_in: int, c_out: int, groups: int = 1) -> int:
     """Counts the multiply-adds of a convolution of one image: its weights, once for each position of the output.
 
     Additions of a bias are not counted, nor are products with padding left out.
@@ -86,7 +100,7 @@ def conv_macs(*, output, kernel_size, c_in, c_out, groups=1):
     return prod(output) * weights
 
 
-def dense_parameters(*, inputs, outputs, use_bias=True):
+def dense_parameters(*, inputs: int, outputs: int, use_bias: bool = True) -> int:
     """Counts the parameters of a full connection: inputs * outputs, and one bias for each output.
 
     Args:
@@ -98,7 +112,7 @@ def dense_parameters(*, inputs, outputs, use_bias=True):
     return inputs * outputs + use_bias * outputs
 
 
-def dense_macs(*, inputs, outputs):
+def dense_macs(*, inputs: int, outputs: int) -> int:
     """Counts the multiply-adds of a full connection for one image: one for each weight.
 
     Args:

@@ -1,13 +1,24 @@
 """Windows laid out as rows of a matrix, and convolution as one product over them (Chellapilla et al. 2006)."""
 
+from collections.abc import Sequence
+
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.operators.convolution import check_channels
 from jaxcnn.operators.lowering.window import Window, tap_views
-from jaxcnn.operators.padding import check_exact, check_fits, check_image, explicit_padding, pair
+from jaxcnn.operators.padding import Padding, check_exact, check_fits, check_image, explicit_padding, pair
 
 
-def windows(x, *, window, stride, padding, dilation=(1, 1), fill=0):
+def windows(
+    x: jax.Array,
+    *,
+    window: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...] = (1, 1),
+    fill: float = 0,
+) -> jax.Array:
     """Copies what each position of a window sees, pixel by pixel.
 
     Args:
@@ -18,11 +29,19 @@ def windows(x, *, window, stride, padding, dilation=(1, 1), fill=0):
     Returns:
       (n, h', w', window[0] * window[1], c), the dtype of x; the pixels of a window row by row.
     """
-    window = Window(x.shape[1:3], window, stride, padding, dilation)
-    return jnp.stack(tap_views(x, window, fill), axis=3)
+    views = tap_views(x, Window(x.shape[1:3], window, stride, padding, dilation), fill)
+    return jnp.stack(views, axis=3)
 
 
-def im2col(x, *, kernel_size, stride=1, padding=0, dilation=1, exact=False):
+def im2col(
+    x: jax.Array,
+    *,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+    dilation: int | Sequence[int] = 1,
+    exact: bool = False,
+) -> jax.Array:
     """Lays the window under each position of the kernel out as one row.
 
     y[i, j, (u * kw + v) * c_in + c] = x[i * stride + u * dilation, j * stride + v * dilation, c]
@@ -50,7 +69,16 @@ def im2col(x, *, kernel_size, stride=1, padding=0, dilation=1, exact=False):
     return seen.reshape(*seen.shape[:3], -1)
 
 
-def conv2d_as_product(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, exact=False):
+def conv2d_as_product(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None = None,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+    dilation: int | Sequence[int] = 1,
+    exact: bool = False,
+) -> jax.Array:
     """`conv2d` as one matrix product of `im2col` and the kernel; the same numbers up to the order of the sums.
 
     Y = X W + b with X (n * h' * w', kh * kw * c_in) and W (kh * kw * c_in, c_out)

@@ -4,15 +4,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.operators.convolution import HE_FAN_IN
 from jaxcnn.operators.geometry import output_size
 from jaxcnn.operators.im2col import im2col
-from jaxcnn.operators.padding import check_fits, check_image, explicit_padding, pair
+from jaxcnn.operators.padding import Padding, check_fits, check_image, explicit_padding, pair
 
 
-def locally_connected_conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, exact=False):
+def locally_connected_conv2d(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None = None,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+    dilation: int | Sequence[int] = 1,
+    exact: bool = False,
+) -> jax.Array:
     """Connects each output to its window of the image by weights of its own (LeCun 1989; Taigman et al. 2014).
 
     y[i, j, o] = b_ij[o] + sum_{u, v, c} x[i * stride + u * dilation, j * stride + v * dilation, c] * k_ij[u, v, c, o]
@@ -64,7 +74,7 @@ class LocallyConnected(nn.Module):
     exact: bool = False
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         window, rows, columns = pair(self.kernel_size), *self._positions(x)
 
         def init(key, dtype):

@@ -1,5 +1,7 @@
 """Losses of one image each, (n,) float32: the mean over a batch, and its mask, belong to the step."""
 
+from collections.abc import Callable, Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -12,7 +14,7 @@ def _wide(logits, targets):
     return logits.astype(dtype), targets.astype(dtype)
 
 
-def softmax_cross_entropy(logits, targets):
+def softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     """Takes the cross-entropy between target probabilities and the softmax of the logits.
 
     L = -sum_k t_k * log(exp(z_k) / sum_j exp(z_j))
@@ -29,7 +31,7 @@ def softmax_cross_entropy(logits, targets):
     return -jnp.sum(targets * jax.nn.log_softmax(logits, axis=-1), axis=-1)
 
 
-def smooth_labels(targets, *, smoothing):
+def smooth_labels(targets: jax.Array, *, smoothing: float | jax.Array) -> jax.Array:
     """Gives a share of each target to all classes alike.
 
     t'_k = (1 - e) * t_k + e / K   (Szegedy et al. 2015, arXiv:1512.00567, section 7)
@@ -46,7 +48,7 @@ def smooth_labels(targets, *, smoothing):
     return (1 - smoothing) * targets + smoothing / targets.shape[-1]
 
 
-def squared_error(logits, targets):
+def squared_error(logits: jax.Array, targets: jax.Array) -> jax.Array:
     """Takes the squared distance between outputs and targets.
 
     L = sum_k (z_k - t_k)**2, the sum over the classes, without a factor of one half
@@ -63,7 +65,7 @@ def squared_error(logits, targets):
     return jnp.sum(jnp.square(logits - targets), axis=-1)
 
 
-def rbf_loss(logits, targets, *, rejection=1.0):
+def rbf_loss(logits: jax.Array, targets: jax.Array, *, rejection: float | jax.Array = 1.0) -> jax.Array:
     """LeNet-5's discriminative criterion over the penalties y of its RBF units; logits are -y.
 
     L = sum_k t_k * y_k + log(exp(-j) + sum_i exp(-y_i))   (LeCun et al. 1998, eq. 9, where t is one-hot)
@@ -86,7 +88,7 @@ def rbf_loss(logits, targets, *, rejection=1.0):
     return competition - jnp.sum(targets * logits, axis=-1)
 
 
-def focal(logits, targets, *, gamma=2.0):
+def focal(logits: jax.Array, targets: jax.Array, *, gamma: float | jax.Array = 2.0) -> jax.Array:
     """Weighs the cross-entropy down where a class is predicted well already (Lin et al. 2017, arXiv:1708.02002, eq. 4).
 
     L = -sum_k t_k * (1 - p_k)**gamma * log p_k,   p = softmax(z)
@@ -112,7 +114,13 @@ def focal(logits, targets, *, gamma=2.0):
     return -jnp.sum(targets * left ** jnp.asarray(gamma, logits.dtype) * log_p, axis=-1)
 
 
-def distillation(logits, teacher_logits, *, temperature=2.0, squared_temperature=True):
+def distillation(
+    logits: jax.Array,
+    teacher_logits: jax.Array,
+    *,
+    temperature: float | jax.Array = 2.0,
+    squared_temperature: bool = True,
+) -> jax.Array:
     """Takes the cross-entropy of a network against another one's softened outputs (Hinton et al. 2015, eq. 1).
 
     L = -T**2 * sum_k softmax(v / T)_k * log softmax(z / T)_k, v of the teacher
@@ -140,7 +148,13 @@ def distillation(logits, teacher_logits, *, temperature=2.0, squared_temperature
     return jnp.square(temperature) * loss if squared_temperature else loss
 
 
-def multi_head(heads, targets, *, weights, loss=softmax_cross_entropy):
+def multi_head(
+    heads: Sequence[jax.Array],
+    targets: jax.Array,
+    *,
+    weights: Sequence[float | jax.Array],
+    loss: Callable[[jax.Array, jax.Array], jax.Array] = softmax_cross_entropy,
+) -> jax.Array:
     """Adds up the losses of several outputs of one network (Szegedy et al. 2014, arXiv:1409.4842, section 5).
 
     L = sum_h weights_h * loss(logits_h, targets)
@@ -159,7 +173,8 @@ def multi_head(heads, targets, *, weights, loss=softmax_cross_entropy):
     """
     if len(heads) != len(weights) or not len(heads):
         raise ValueError(f"expected one weight for each head, got {len(heads)} heads and {len(weights)} weights")
-    return sum(weight * loss(logits, targets) for logits, weight in zip(heads, weights, strict=True))
+    losses = (weight * loss(logits, targets) for logits, weight in zip(heads, weights, strict=True))
+    return sum(losses)  # ty: ignore[invalid-explicit-return]  of one head at least, so not the int 0
 
 
 LOSSES = {

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 
-def batch_statistics(x, *, axis_name=None, mask=None):
+def batch_statistics(
+    x: jax.Array, *, axis_name: str | Sequence[str] | None = None, mask: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Takes the mean and the biased variance of each channel over everything else.
 
     mean_c = E[x_c],  variance_c = E[x_c**2] - mean_c**2
@@ -46,7 +49,9 @@ def _values(x, axis_name, mask):
     return (images if axis_name is None else lax.psum(images, axis_name)) * of_an_image
 
 
-def normalize(x, mean, variance, scale, bias, *, epsilon=1e-5):
+def normalize(
+    x: jax.Array, mean: jax.Array, variance: jax.Array, scale: jax.Array, bias: jax.Array, *, epsilon: float = 1e-5
+) -> jax.Array:
     """Brings each channel to given statistics.
 
     y_c = (x_c - mean_c) / sqrt(variance_c + epsilon) * scale_c + bias_c   (Ioffe and Szegedy 2015, algorithm 1)
@@ -101,7 +106,7 @@ class BatchNorm(nn.Module):
     groups: int = 1
 
     @nn.compact
-    def __call__(self, x, *, train: bool):
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         channels = x.shape[-1:]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_variance = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)

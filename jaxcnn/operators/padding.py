@@ -1,13 +1,17 @@
 """The geometry of a sliding window: what a padding means, and which sizes fit. Convolution and pooling share it."""
 
 import numbers
+from collections.abc import Sequence
+from typing import Any
 
 from jaxcnn.operators.geometry import fitting_padding, output_size
 
+# What a padding is written as: an int, (vertical, horizontal), ((top, bottom), (left, right)), or one of PADDINGS.
+Padding = int | str | Sequence[int] | Sequence[Sequence[int]]
 PADDINGS = ("VALID", "SAME", "SAME_TORCH")
 
 
-def pair(value):
+def pair(value: Any) -> tuple[Any, ...]:
     """Reads one number as (vertical, horizontal).
 
     Args:
@@ -24,7 +28,14 @@ def pair(value):
     return tuple(value)
 
 
-def explicit_padding(padding, *, size, window, stride, dilation=(1, 1)):
+def explicit_padding(
+    padding: Padding,
+    *,
+    size: Sequence[int],
+    window: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int] = (1, 1),
+) -> tuple[tuple[int, int], ...]:
     """Turns every way to write a padding into ((top, bottom), (left, right)).
 
     "VALID": none. "SAME" is TensorFlow's and Flax's: the output has ceil(size / stride) pixels and an odd total puts
@@ -63,7 +74,13 @@ def _named_padding(padding, size, window, stride, dilation):
     raise ValueError(f"unknown padding {padding!r}; known: {', '.join(PADDINGS)}")
 
 
-def check_fits(x_shape, *, window, padding, dilation=(1, 1)):
+def check_fits(
+    x_shape: Sequence[int],
+    *,
+    window: Sequence[int],
+    padding: tuple[tuple[int, int], ...],
+    dilation: Sequence[int] = (1, 1),
+) -> None:
     """Refuses a window that reaches beyond the padded image.
 
     Args:
@@ -81,7 +98,14 @@ def check_fits(x_shape, *, window, padding, dilation=(1, 1)):
             )
 
 
-def check_exact(x_shape, *, window, stride, padding, dilation=(1, 1)):
+def check_exact(
+    x_shape: Sequence[int],
+    *,
+    window: Sequence[int],
+    stride: Sequence[int],
+    padding: tuple[tuple[int, int], ...],
+    dilation: Sequence[int] = (1, 1),
+) -> None:
     """Refuses a stride that does not divide (size - reach + padding), where a window would leave out the last pixels.
 
     Args:
@@ -105,7 +129,9 @@ def check_exact(x_shape, *, window, stride, padding, dilation=(1, 1)):
         )
 
 
-def ceil_padding(x_shape, *, window, stride, padding):
+def ceil_padding(
+    x_shape: Sequence[int], *, window: Sequence[int], stride: Sequence[int], padding: tuple[tuple[int, int], ...]
+) -> tuple[tuple[int, int], ...]:
     """Widens a padding at its end so that the windows that `output_size` counts under ceil all fit.
 
     Args:
@@ -124,7 +150,7 @@ def ceil_padding(x_shape, *, window, stride, padding):
     return tuple(widened)
 
 
-def check_image(x_shape):
+def check_image(x_shape: Sequence[int]) -> None:
     """Refuses anything but a batch of images.
 
     Args:

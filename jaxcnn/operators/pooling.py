@@ -8,16 +8,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.operators.lowering.max_pool import max_of_windows
 from jaxcnn.operators.lowering.sum_pool import sum_of_windows
-from jaxcnn.operators.padding import ceil_padding, check_exact, check_fits, check_image, explicit_padding, pair
+from jaxcnn.operators.padding import Padding, ceil_padding, check_exact, check_fits, check_image, explicit_padding, pair
 from jaxcnn.operators.precision import root, wide
 
 
-def read_window(x_shape, *, window, stride, padding, ceil, exact):
+def read_window(
+    x_shape: Sequence[int],
+    *,
+    window: int | Sequence[int],
+    stride: int | Sequence[int] | None,
+    padding: Padding,
+    ceil: bool,
+    exact: bool,
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
     """Reads the options that all poolings share.
 
     Args:
@@ -46,7 +55,15 @@ def read_window(x_shape, *, window, stride, padding, ceil, exact):
     return window, stride, padding, padding
 
 
-def max_pool(x, *, window, stride=None, padding=0, ceil=False, exact=False):
+def max_pool(
+    x: jax.Array,
+    *,
+    window: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = 0,
+    ceil: bool = False,
+    exact: bool = False,
+) -> jax.Array:
     """Keeps the largest value of each window and channel; padding never wins, and NaN does.
 
     y[i, j, c] = max_{u, v < window} x[i * stride + u, j * stride + v, c]
@@ -74,7 +91,16 @@ def max_pool(x, *, window, stride=None, padding=0, ceil=False, exact=False):
     return max_of_windows(x, window=window, stride=stride, padding=padding)
 
 
-def average_pool(x, *, window, stride=None, padding=0, count_padding=True, ceil=False, exact=False):
+def average_pool(
+    x: jax.Array,
+    *,
+    window: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = 0,
+    count_padding: bool = True,
+    ceil: bool = False,
+    exact: bool = False,
+) -> jax.Array:
     """Takes the mean of each window and channel.
 
     At a border, torch and Flax divide by the whole window (count_padding=True), TensorFlow by the pixels that exist
@@ -106,7 +132,16 @@ def average_pool(x, *, window, stride=None, padding=0, count_padding=True, ceil=
     return (total / sum_of_windows(ones, window=window, stride=stride, padding=reach)).astype(x.dtype)
 
 
-def l2_pool(x, *, window, stride=None, padding=0, average=False, ceil=False, exact=False):
+def l2_pool(
+    x: jax.Array,
+    *,
+    window: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = 0,
+    average: bool = False,
+    ceil: bool = False,
+    exact: bool = False,
+) -> jax.Array:
     """Takes the Euclidean norm of each window and channel (Hyvarinen and Hoyer 2001; Le et al. 2012).
 
     y[i, j, c] = sqrt(sum_{u, v < window} x[i * stride + u, j * stride + v, c]**2)
@@ -132,7 +167,7 @@ def l2_pool(x, *, window, stride=None, padding=0, average=False, ceil=False, exa
     return root(energy / np.prod(window) if average else energy).astype(x.dtype)
 
 
-def l2_pool_features(x, *, group, average=False):
+def l2_pool_features(x: jax.Array, *, group: int, average: bool = False) -> jax.Array:
     """Takes the Euclidean norm over groups of neighbour feature maps at each pixel (Kavukcuoglu et al. 2009).
 
     y_c = sqrt(sum_{j < group} x_{c * group + j}**2)
@@ -155,7 +190,7 @@ def l2_pool_features(x, *, group, average=False):
     return root(energy / group if average else energy).astype(x.dtype)
 
 
-def global_average_pool(x):
+def global_average_pool(x: jax.Array) -> jax.Array:
     """Takes the mean of each channel over the whole image (Lin et al. 2013, arXiv:1312.4400).
 
     Args:
@@ -169,7 +204,7 @@ def global_average_pool(x):
     return jnp.mean(wide(x), axis=(1, 2)).astype(x.dtype)
 
 
-def global_max_pool(x):
+def global_max_pool(x: jax.Array) -> jax.Array:
     """Keeps the largest value of each channel over the whole image.
 
     Args:
@@ -183,7 +218,9 @@ def global_max_pool(x):
     return max_pool(x, window=x.shape[1:3])[:, 0, 0]
 
 
-def sub_sampling(x, coefficient, bias, *, window=2):
+def sub_sampling(
+    x: jax.Array, coefficient: jax.Array, bias: jax.Array, *, window: int | Sequence[int] = 2
+) -> jax.Array:
     """Sums each window, multiplies by the map's coefficient, adds the map's bias (LeCun et al. 1998, section II.B).
 
     y[i, j, c] = coefficient[c] * sum_{u, v < window} x[i * window + u, j * window + v, c] + bias[c]
@@ -220,7 +257,7 @@ class SubSampling(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         coefficient = self.param("coefficient", self.coefficient_init, x.shape[-1:], jnp.float32)
         bias = self.param("bias", self.bias_init, x.shape[-1:], jnp.float32)
         x, coefficient, bias = nn.dtypes.promote_dtype(x, coefficient, bias, dtype=self.dtype)

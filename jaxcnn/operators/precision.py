@@ -1,9 +1,10 @@
 """Sums in float32, and a root that has a gradient at zero."""
 
+import jax
 import jax.numpy as jnp
 
 
-def wide(x):
+def wide(x: jax.Array) -> jax.Array:
     """Widens to float32, where sums of squares and means of bfloat16 keep their digits; float64 stays.
 
     Args:
@@ -14,7 +15,7 @@ def wide(x):
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def root(x):
+def root(x: jax.Array) -> jax.Array:
     """y = sqrt(x), with the gradient 0 at 0, where that of `jnp.sqrt` is infinite and turns a chain rule into NaN.
 
     Args:

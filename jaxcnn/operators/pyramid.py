@@ -1,5 +1,8 @@
 """Spatial pyramid pooling: any image size in, one vector length out (He et al. 2014, arXiv:1406.4729)."""
 
+from collections.abc import Sequence
+
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.operators.padding import check_image
@@ -8,7 +11,9 @@ from jaxcnn.operators.pooling import average_pool, global_average_pool, global_m
 POOLS = {"max": (max_pool, global_max_pool), "average": (average_pool, global_average_pool)}
 
 
-def spatial_pyramid_pool(x, *, levels=(6, 3, 2, 1), pool="max", sliding=False):
+def spatial_pyramid_pool(
+    x: jax.Array, *, levels: Sequence[int] = (6, 3, 2, 1), pool: str = "max", sliding: bool = False
+) -> jax.Array:
     """Pools an image in grids of bins from fine to coarse, and joins the bins to one vector.
 
     Bin i of n covers the pixels floor(i / n * h) to ceil((i + 1) / n * h) - 1   (the paper's appendix A)

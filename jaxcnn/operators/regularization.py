@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 
-def dropout(keys, x, *, rate):
+def dropout(keys: jax.Array, x: jax.Array, *, rate: float | jax.Array) -> jax.Array:
     """Sets activations to zero at random and scales the others so that the expectation stays (inverted dropout).
 
     y = x / (1 - rate) with probability 1 - rate, else 0   (Srivastava et al. 2014; they scale at test time instead)
@@ -45,7 +45,7 @@ class Dropout(nn.Module):
     rate: Any
 
     @nn.compact
-    def __call__(self, x, *, train: bool):
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         if not train or (isinstance(self.rate, (int, float)) and self.rate == 0):
             return x
         positions = self.scope.root.get_variable("batch", "position")

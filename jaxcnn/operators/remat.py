@@ -1,9 +1,12 @@
 """Rematerialisation: blocks whose inside is computed again in the backward pass instead of being kept."""
 
+from collections.abc import Callable
+from typing import Any
+
 import flax.linen as nn
 
 
-def rematerialised(block, wanted, *, static=(2,)):
+def rematerialised(block: Callable[..., Any], wanted: bool, *, static: tuple[int, ...] = (2,)) -> Callable[..., Any]:
     """A module class, or a method, under `nn.remat` where that is wanted; its parameters keep their names.
 
     Args:

@@ -1,11 +1,14 @@
 """Enlarging a map without parameters, for the resize-and-convolve of a decoder."""
 
+from collections.abc import Sequence
+
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.operators.padding import check_image, pair
 
 
-def resize_nearest(x, *, factor=2):
+def resize_nearest(x: jax.Array, *, factor: int | Sequence[int] = 2) -> jax.Array:
     """Repeats every pixel: y[i, j] = x[i // factor, j // factor].
 
     Before a convolution it takes the place of a strided transposed one, without its checkerboard (Odena, Dumoulin and

@@ -12,7 +12,15 @@ from jaxcnn.operators.padding import check_image
 from jaxcnn.operators.precision import root, wide
 
 
-def local_response_norm(x, *, size=5, k=2.0, alpha=1e-4, beta=0.75, divide_by_size=False):
+def local_response_norm(
+    x: jax.Array,
+    *,
+    size: int = 5,
+    k: float = 2.0,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    divide_by_size: bool = False,
+) -> jax.Array:
     """Divides each activation by the energy of its neighbour channels.
 
     y_c = x_c / (k + alpha * sum_{|j - c| <= size // 2} x_j**2) ** beta   (Krizhevsky et al. 2012, section 3.3)
@@ -57,7 +65,9 @@ def _power(divisor, beta):
 
 
 @functools.partial(jax.jit, static_argnames=("window", "sigma", "across_features", "epsilon"))
-def local_contrast_norm(x, *, window=9, sigma=None, across_features=True, epsilon=1e-4):
+def local_contrast_norm(
+    x: jax.Array, *, window: int = 9, sigma: float | None = None, across_features: bool = True, epsilon: float = 1e-4
+) -> jax.Array:
     """Takes away the mean around each pixel, then divides by the deviation there (Jarrett et al. 2009, section 2.1).
 
     v_c = x_c - sum_{d, p, q} w_pq x_d[i + p, j + q]

@@ -4,13 +4,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.operators.convolution import HE_FAN_IN, Conv, conv2d
-from jaxcnn.operators.padding import check_image, pair
+from jaxcnn.operators.padding import Padding, check_image, pair
 
 
-def depthwise_conv2d(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, exact=False):
+def depthwise_conv2d(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None = None,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+    dilation: int | Sequence[int] = 1,
+    exact: bool = False,
+) -> jax.Array:
     """Convolves each channel by kernels of its own (Sifre 2014; Howard et al. 2017, arXiv:1704.04861).
 
     y[..., c * multiplier + m] = b[c * multiplier + m] + x[..., c] * k[:, :, c, m]   (* a two-dimensional correlation)
@@ -57,7 +67,7 @@ class DepthwiseConv(nn.Module):
     exact: bool = False
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         window, channels = pair(self.kernel_size), x.shape[-1]
 
         def init(key, dtype):
@@ -98,8 +108,8 @@ class SeparableConv(nn.Module):
     exact: bool = False
 
     @nn.compact
-    def __call__(self, x):
-        options = {"kernel_init": self.kernel_init, "bias_init": self.bias_init, "dtype": self.dtype}
+    def __call__(self, x: jax.Array) -> jax.Array:
+        options: dict[str, Any] = {"kernel_init": self.kernel_init, "bias_init": self.bias_init, "dtype": self.dtype}
         x = DepthwiseConv(
             self.kernel_size,
             self.multiplier,
@@ -147,10 +157,10 @@ class FactorizedConv(nn.Module):
     exact: bool = False
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         size, (down, right) = self.kernel_size, pair(self.stride)
         padding = size // 2 if self.padding is None else self.padding
-        axes = {
+        axes: dict[str, Any] = {
             "horizontal": {"kernel_size": (1, size), "stride": (1, right), "padding": (0, padding)},
             "vertical": {"kernel_size": (size, 1), "stride": (down, 1), "padding": (padding, 0)},
         }

@@ -1,16 +1,27 @@
 """Max pooling that remembers where each maximum was, and its way back (Zeiler and Fergus 2013, arXiv:1311.2901)."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.operators.im2col import windows
-from jaxcnn.operators.padding import check_image
+from jaxcnn.operators.padding import Padding, check_image
 from jaxcnn.operators.pooling import read_window
 
 
-def max_pool_with_switches(x, *, window, stride=None, padding=0, ceil=False, exact=False):
+def max_pool_with_switches(
+    x: jax.Array,
+    *,
+    window: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = 0,
+    ceil: bool = False,
+    exact: bool = False,
+) -> tuple[jax.Array, jax.Array]:
     """`max_pool`, and the place of each maximum in the image it came from.
 
     switches[i, j, c] = row * w + column of the largest x[row, column, c] in the window; the first row by row if several
@@ -27,7 +38,7 @@ def max_pool_with_switches(x, *, window, stride=None, padding=0, ceil=False, exa
     options = {"window": window, "stride": stride, "padding": padding, "ceil": ceil, "exact": exact}
     window, stride, _, padding = read_window(x.shape, **options)
     n, h, w, c = x.shape
-    geometry = {"window": window, "stride": stride, "padding": padding}
+    geometry: dict[str, Any] = {"window": window, "stride": stride, "padding": padding}
     seen = windows(x, fill=-np.inf, **geometry)  # (n, h', w', window, c)
     place = windows(jnp.arange(h * w, dtype=jnp.int32).reshape(1, h, w, 1), fill=-1, **geometry)
     largest = (seen == jnp.max(seen, axis=3, keepdims=True)) | jnp.isnan(seen)
@@ -38,7 +49,7 @@ def max_pool_with_switches(x, *, window, stride=None, padding=0, ceil=False, exa
     return pooled.reshape(switches.shape), switches
 
 
-def unpool(pooled, switches, *, shape):
+def unpool(pooled: jax.Array, switches: jax.Array, *, shape: Sequence[int]) -> jax.Array:
     """Puts each value back to the place its switch names; every other place is zero.
 
     x[switches[i, j, c]] += pooled[i, j, c]

@@ -9,13 +9,24 @@ from math import prod
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.operators.lowering.convolution import convolve_back
-from jaxcnn.operators.padding import check_image, explicit_padding, pair
+from jaxcnn.operators.padding import Padding, check_image, explicit_padding, pair
 
 
-def conv2d_transpose(x, kernel, bias=None, *, stride=1, padding=0, dilation=1, groups=1, output_padding=0):
+def conv2d_transpose(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None = None,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    output_padding: int | Sequence[int] = 0,
+) -> jax.Array:
     """Adds up a kernel at every stride-th pixel, weighted by the image: the gradient of `conv2d` in its image.
 
     y[i * stride + u * dilation - top, j * stride + v * dilation - left, o] += sum_c x[i, j, c] * kernel[u, v, o, c]
@@ -110,7 +121,7 @@ class ConvTranspose(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         shape = (*pair(self.kernel_size), self.features // self.groups, x.shape[-1])
         scale = 2.0 * prod(pair(self.stride)) * self.groups
         init = self.kernel_init or nn.initializers.variance_scaling(scale, "fan_out", "normal")

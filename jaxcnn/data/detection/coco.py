@@ -27,7 +27,7 @@ class COCO(Boxed):
         categories, or no image is found. An image whose boxes are damaged is a record that cannot be read.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         root = os.path.abspath(os.path.expanduser(path))
         found, tables = {}, {}
         for split, file in _files(root).items():

@@ -1,10 +1,13 @@
 """A data set whose examples hold proposals: boxes of selective search, found once and kept in a folder."""
 
 import json
+import os
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +41,9 @@ class Proposed:
       ValueError: an option is unknown or has no such value, or the source has proposals already.
     """
 
-    def __init__(self, source, *, count=COUNT, folder=None, **search):
+    def __init__(
+        self, source: Any, *, count: int = COUNT, folder: str | os.PathLike[str] | None = None, **search: Any
+    ) -> None:
         if type(count) is not int or count < 1:
             raise ValueError(f"count is {count!r}; it is the number of an image's proposals, as 2000")
         self._source, self.count, self.search = source, count, make_search(search)
@@ -52,13 +57,13 @@ class Proposed:
         self.split_names = source.split_names
         self._parts = {}
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         """Whatever else a source may have: labels, notes, files."""
         if name.startswith("_"):  # while it is unpickled
             raise AttributeError(name)
         return getattr(self._source, name)
 
-    def fetch(self, split, ids):
+    def fetch(self, split: str, ids: Sequence[int]) -> list[Any]:
         found = []
         declares = bool(getattr(self._source, "fields", None))
         for record, (stored, values) in zip(ids, self._source.fetch(split, ids), strict=True):
@@ -66,7 +71,7 @@ class Proposed:
             found.append((stored, {**values, **self._values(split, int(record), stored)}))
         return found
 
-    def find(self, split, start, stop):
+    def find(self, split: str, start: int, stop: int) -> None:
         """Finds the proposals of records [start, stop) of a split, whole parts at a time, and keeps them.
 
         Raises:
@@ -131,7 +136,7 @@ class Proposed:
         return boxes[stops[row] : stops[row + 1]]
 
 
-def proposals_of(stored, *, count=COUNT, **search):
+def proposals_of(stored: np.ndarray, *, count: int = COUNT, **search: Any) -> dict[str, np.ndarray]:
     """The fields "proposals" and "proposal_mask" of one image as it is stored, found now; as `Proposed` has them."""
     return _fields(_search(stored, make_search(search)), count)
 
@@ -150,7 +155,7 @@ def _digest(stored):
     """8 bytes of an image as it is stored; zeros of one that cannot be read."""
     if isinstance(stored, DataError):
         return bytes(8)
-    content = np.ascontiguousarray(stored) if isinstance(stored, np.ndarray) else stored
+    content: Any = np.ascontiguousarray(stored) if isinstance(stored, np.ndarray) else stored
     return blake2b(content, digest_size=8).digest()
 
 

@@ -1,5 +1,7 @@
 """Scenes of handwritten digits on textured ground: images with boxes that need no download."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from jaxcnn.data.arrays import Arrays
@@ -16,7 +18,7 @@ OVERLAP = 0.3  # the largest share of the smaller box that another covers
 TRIES = 20  # places that are tried for a digit
 
 
-def scenes(seed=0, *, size=SIZE, counts=None):
+def scenes(seed: int = 0, *, size: int = SIZE, counts: Mapping[str, int] | None = None) -> Arrays:
     """Returns the Source of the scenes: uint8 (size, size, 3), up to five digits of 12 to 32 pixels each, with boxes.
 
     A digit has a colour that is clearly darker or brighter than the ground around, and may lie on another to three

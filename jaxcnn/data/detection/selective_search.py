@@ -4,8 +4,11 @@ The first segments are scikit-image's (Felzenszwalb and Huttenlocher 2004); the 
 in its contrib package, which cannot be installed beside the plain one that we decode with.
 """
 
+from __future__ import annotations
+
 import heapq
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -35,7 +38,7 @@ class Search(NamedTuple):
     longest: int = 500
 
 
-def make_search(options):
+def make_search(options: Mapping[str, Any]) -> Search:
     """The Search of options as a config has them.
 
     Raises:
@@ -62,7 +65,7 @@ def _several(search, name):
     return values
 
 
-def selective_search(image, search=None):
+def selective_search(image: np.ndarray, search: Search | None = None) -> np.ndarray:
     """The boxes around all segments that arise while the most similar neighbours are joined, again and again.
 
     A strategy is a colour space, a scale and a set of measures. Of each, the last segment, the whole image, has rank 1,
@@ -208,7 +211,7 @@ def _filling(segments, one, others):
 SIMILARITIES = {"c": _alike_in_colour, "t": _alike_in_texture, "s": _small, "f": _filling}
 
 
-def group(first, measures):
+def group(first: Segments, measures: str) -> np.ndarray:
     """Joins the two most similar neighbours until one segment is left (algorithm 1).
 
     Args:

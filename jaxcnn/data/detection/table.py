@@ -1,8 +1,11 @@
 """The objects of the images of a split, packed in a few arrays, and the fields that an example has of them."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,7 +46,7 @@ class Listed(NamedTuple):
     damage: str = ""
 
 
-def within(edges, size):
+def within(edges: Sequence[float], size: Sequence[int]) -> Any:
     """Edges cut to an image of (height, width).
 
     Raises:
@@ -62,7 +65,7 @@ def within(edges, size):
     return cut
 
 
-def box_fields(most):
+def box_fields(most: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """The fields of images with at most so many boxes.
 
     boxes float32 (most, 4): edges in pixels of the original image; box_label int32, box_mask bool (whether there is
@@ -80,7 +83,7 @@ class Table:
       listed: iterable of Listed.
     """
 
-    def __init__(self, listed):
+    def __init__(self, listed: Iterable[Listed]) -> None:
         listed = list(listed)
         self.paths = [one.path for one in listed]
         self.damage = {number: one.damage for number, one in enumerate(listed) if one.damage}
@@ -93,10 +96,10 @@ class Table:
         self.ignored = np.array([box.ignored for box in every], bool)
         self.areas = np.array([box.area for box in every], np.float32)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
-    def values(self, record, most):
+    def values(self, record: int, most: int) -> dict[str, np.ndarray]:
         """The fields of a record, padded to `most` boxes."""
         rows = slice(self.stops[record], self.stops[record + 1])
         count = rows.stop - rows.start
@@ -108,7 +111,7 @@ class Table:
         found["box_mask"][:count] = True
         return found
 
-    def fetch(self, ids, most):
+    def fetch(self, ids: Sequence[int], most: int) -> list[Any]:
         """[(the bytes of a file, its fields)], as Source.fetch gives them; a DataError in place of what is damaged."""
         found = []
         for record in ids:
@@ -116,18 +119,18 @@ class Table:
             found.append((stored, self.values(record, most)))
         return found
 
-    def digest(self):
+    def digest(self) -> str:
         """Of the names of all files, wherever they lie, and of all boxes."""
         content = b"\0".join(os.fsencode(os.path.basename(path)) for path in self.paths)
         arrays = (self.stops, self.edges, self.labels, self.ignored)
         return blake2b(content + b"".join(array.tobytes() for array in arrays), digest_size=8).hexdigest()
 
-    def present(self):
+    def present(self) -> set[int]:
         """The labels that occur."""
         return set(np.unique(self.labels).tolist())
 
 
-def say_split(name, table, classes, train):
+def say_split(name: str, table: Table, classes: Sequence[str], train: Table | None) -> list[str]:
     """Sentences on what a person may not expect of a split: images without boxes, classes that train lacks."""
     said = []
     if empty := int((np.diff(table.stops) == 0).sum()):
@@ -148,26 +151,26 @@ class Boxed:
 
     shape = (None, None, 3)
 
-    def __init__(self, name, classes, tables):
+    def __init__(self, name: str, classes: Sequence[str], tables: Mapping[str, Table]) -> None:
         self.name, self.classes, self.tables = name, tuple(classes), tables
         self.split_names = tuple(tables)
         self.most = max(1, *(table.most for table in tables.values()))
         self.fields = box_fields(self.most)
 
-    def shard_lengths(self, split):
+    def shard_lengths(self, split: str) -> tuple[int, ...]:
         return (len(self.tables[split]),)
 
-    def fetch(self, split, ids):
+    def fetch(self, split: str, ids: Sequence[int]) -> list[Any]:
         return self.tables[split].fetch(ids, self.most)
 
-    def describe_record(self, split, record):
+    def describe_record(self, split: str, record: int) -> str:
         return self.tables[split].paths[record]
 
-    def class_digests(self):
+    def class_digests(self) -> dict[str, str]:
         """Returns {split: digest of its paths and boxes}."""
         return {split: table.digest() for split, table in self.tables.items()}
 
-    def notes(self, splits):
+    def notes(self, splits: Sequence[str]) -> list[str]:
         """Returns sentences on what a person may not expect of these splits."""
         return [
             sentence

@@ -27,7 +27,7 @@ class VOC(Boxed):
         is a record that cannot be read.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self._root = os.path.abspath(os.path.expanduser(path))
         images = self._listing("JPEGImages", is_image)
         annotations = self._listing("Annotations", lambda name: name.endswith(".xml"))

@@ -3,7 +3,9 @@
 import itertools
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +41,7 @@ class Captions:
 
     shape = (None, None, 3)
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = f"captions:{path}"
         file = os.path.abspath(os.path.expanduser(path))
         file = os.path.join(file, FILE) if os.path.isdir(file) else file
@@ -56,16 +58,16 @@ class Captions:
         self.fields = {CAPTIONS: ((most, length), np.dtype(np.int32))}
         self._folder = folder_of_images(file, next(iter(self._files.values()))[0])
 
-    def shard_lengths(self, split):
+    def shard_lengths(self, split: str) -> tuple[int, ...]:
         return (len(self._files[split]),)
 
-    def fetch(self, split, ids):
+    def fetch(self, split: str, ids: Sequence[int]) -> list[Any]:
         return [(read_file(self.describe_record(split, i)), {CAPTIONS: self._captions[split][i]}) for i in ids]
 
-    def describe_record(self, split, record):
+    def describe_record(self, split: str, record: int) -> str:
         return os.path.join(self._folder, self._files[split][record])
 
-    def class_digests(self):
+    def class_digests(self) -> dict[str, str]:
         """Returns {split: digest of its files' names and captions}."""
         names = {split: "\0".join(files).encode() for split, files in self._files.items()}
         return {
@@ -73,7 +75,7 @@ class Captions:
             for split, own in names.items()
         }
 
-    def notes(self, splits):
+    def notes(self, splits: Sequence[str]) -> list[str]:
         """Returns sentences on words that are not in the vocabulary."""
         return [
             f"{split}: {unknown:,} of {words:,} words of captions are none of the {len(self.classes) - 3:,} words of "

@@ -1,7 +1,9 @@
 """Images with a text each: `text:PATH`, a table of files and texts."""
 
 import os
+from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 from jaxcnn.data.image_files import read_file
 from jaxcnn.data.text.tables import folder_of_images, random_place
@@ -29,7 +31,7 @@ class Labelled:
 
     shape = (None, None, 3)
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = f"text:{path}"
         self._table = os.path.abspath(os.path.expanduser(path))
         if os.path.isdir(self._table):
@@ -50,21 +52,21 @@ class Labelled:
         self.fields = text_field(most)
         self._folder = folder_of_images(self._table, next(iter(self._rows.values()))[0][0])
 
-    def shard_lengths(self, split):
+    def shard_lengths(self, split: str) -> tuple[int, ...]:
         return (len(self._rows[split]),)
 
-    def fetch(self, split, ids):
+    def fetch(self, split: str, ids: Sequence[int]) -> list[Any]:
         return [(read_file(self.describe_record(split, i)), {TEXT: self._tokens[split][i]}) for i in ids]
 
-    def describe_record(self, split, record):
+    def describe_record(self, split: str, record: int) -> str:
         return os.path.join(self._folder, self._rows[split][record][0])
 
-    def class_digests(self):
+    def class_digests(self) -> dict[str, str]:
         """Returns {split: digest of its files' names and texts}."""
         rows = {split: "\0".join(map("\t".join, own)).encode() for split, own in self._rows.items()}
         return {split: blake2b(content, digest_size=8).hexdigest() for split, content in rows.items()}
 
-    def notes(self, splits):
+    def notes(self, splits: Sequence[str]) -> list[str]:
         """Returns sentences on letters that the training part lacks."""
         return [
             f"{split}: {count:,} letters that train lacks ({letters}) are one token, {UNKNOWN}"

@@ -1,6 +1,7 @@
 """Scenes of two digits with sentences on where they are: images with captions that need no download."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -21,7 +22,7 @@ SIDEWAYS, BEFORE = (0, 1), (0, 2)  # relations along x; those in which the first
 LONGEST = 9  # tokens: "a small three left of a small seven" and the end
 
 
-def sentences(seed=0, *, counts=None):
+def sentences(seed: int = 0, *, counts: Mapping[str, int] | None = None) -> Arrays:
     """Returns the Source of the scenes: uint8 (48, 48, 3), two digits apart, and two captions each, from either side.
 
     Captions are as "a three left of a small seven" and "a small seven right of a three". Each digit is small (9 to 11

@@ -1,5 +1,7 @@
 """Toy sequences: to be copied, turned round, or added up. They need no download and are a function of the seed."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from jaxcnn.data.arrays import Arrays
@@ -11,12 +13,12 @@ COUNTS = {"train": 5000, "test": 500}
 ADDING_COUNTS = {"train": 20000, "test": 2000}
 
 
-def copy(seed=0, *, counts=None):
+def copy(seed: int = 0, *, counts: Mapping[str, int] | None = None) -> Arrays:
     """Returns the Source of sequences whose text is themselves, see `_symbols`."""
     return _symbols("copy", seed, counts, lambda tokens: tokens)
 
 
-def reverse(seed=0, *, counts=None):
+def reverse(seed: int = 0, *, counts: Mapping[str, int] | None = None) -> Arrays:
     """Returns the Source of sequences whose text is themselves from the end, see `_symbols`."""
     return _symbols("reverse", seed, counts, lambda tokens: tokens[::-1])
 
@@ -40,7 +42,7 @@ def _symbols(name, seed, counts, change):
     return Arrays(name, splits, (*FRAMING, *SYMBOLS), fields=text_field(MOST + 1))
 
 
-def add(length=100, seed=0, *, counts=None):
+def add(length: int = 100, seed: int = 0, *, counts: Mapping[str, int] | None = None) -> Arrays:
     """Returns the Source of the adding problem (Hochreiter and Schmidhuber 1997, experiment 4): (length, 2, 1).
 
     A step is a number from 0 to 1 and a mark, which two steps have: one of the first and one of the second half, as

@@ -1,5 +1,7 @@
 """Strings of handwritten digits side by side: images with text that need no download."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from jaxcnn.data.arrays import Arrays
@@ -12,7 +14,7 @@ DOWN, GAP = 5, 3  # places from the top, and widths of a gap: 0 to one less
 COUNTS = {"train": 4000, "test": 500}
 
 
-def strings(seed=0, *, counts=None):
+def strings(seed: int = 0, *, counts: Mapping[str, int] | None = None) -> Arrays:
     """Returns the Source of the strings: uint8 (12, 56, 1), one to five digits of 8x8 pixels with their text.
 
     Digits come from the left, each some pixels further down than the top and 0 to 2 pixels behind the one before; those

@@ -18,7 +18,15 @@ from jaxcnn.operators.lowering.primitive import batch, bilinear, define, vary
 from jaxcnn.operators.lowering.window import Window
 
 
-def convolve(x, kernel, *, stride, padding, dilation, groups):
+def convolve(
+    x: jax.Array,
+    kernel: jax.Array,
+    *,
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> jax.Array:
     """Binds the primitive; conv2d checks the arguments.
 
     Args:
@@ -33,7 +41,16 @@ def convolve(x, kernel, *, stride, padding, dilation, groups):
     return _bind(conv2d_p, x, kernel, Window(x.shape[1:3], kernel.shape[:2], stride, padding, dilation, groups))
 
 
-def convolve_back(dy, kernel, *, size, stride, padding, dilation, groups):
+def convolve_back(
+    dy: jax.Array,
+    kernel: jax.Array,
+    *,
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> jax.Array:
     """Binds the gradient of `convolve` in its image; conv2d_transpose checks the arguments.
 
     Args:

@@ -8,6 +8,7 @@ are written as convolutions of that form, their flips and transposes spelled out
 `python -m jaxcnn benchmark operators` measures it all; the tables are in experiments/results/operators.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -20,7 +21,7 @@ BLOCK = 32
 SCATTERED = 25
 
 
-def output(x, kernel, *, window):
+def output(x: jax.Array, kernel: jax.Array, *, window: Window) -> jax.Array:
     """y of x and kernel."""
     if window.groups > 1:
         return _grouped_output(x, kernel, window)
@@ -29,7 +30,7 @@ def output(x, kernel, *, window):
     return _columns_together(x, kernel, window, _together(kernel, window))
 
 
-def input_gradient(dy, kernel, *, window):
+def input_gradient(dy: jax.Array, kernel: jax.Array, *, window: Window) -> jax.Array:
     """dx of dy and kernel."""
     if window.groups > 1:
         return _grouped_input(dy, kernel, window)
@@ -38,7 +39,7 @@ def input_gradient(dy, kernel, *, window):
     return _turned(dy, kernel, window)
 
 
-def kernel_gradient(x, dy, *, window):
+def kernel_gradient(x: jax.Array, dy: jax.Array, *, window: Window) -> jax.Array:
     """dk of x and dy."""
     if window.groups > 1:
         return _grouped_kernel(x, dy, window)

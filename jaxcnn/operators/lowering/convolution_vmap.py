@@ -6,13 +6,14 @@ XLA makes of it a convolution whose groups are the members, which no library run
 
 import functools
 
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.operators.lowering import convolution_xla as convolve_xla
-from jaxcnn.operators.lowering.window import tap_views
+from jaxcnn.operators.lowering.window import Window, tap_views
 
 
-def output(x, kernel, *, window):
+def output(x: jax.Array, kernel: jax.Array, *, window: Window) -> jax.Array:
     """y (n, oh, ow, f) of x (n, h, w, c) and kernel (kh, kw, c / groups, f); XLA's own where there are groups."""
     if window.groups > 1:
         return convolve_xla.output(x, kernel, window=window)

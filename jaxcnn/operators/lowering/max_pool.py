@@ -19,7 +19,9 @@ from jaxcnn.operators.lowering.primitive import batch_images, define, differenti
 from jaxcnn.operators.lowering.window import Window, place_tap, tap_views, total
 
 
-def max_of_windows(x, *, window, stride, padding):
+def max_of_windows(
+    x: jax.Array, *, window: tuple[int, ...], stride: tuple[int, ...], padding: tuple[tuple[int, int], ...]
+) -> jax.Array:
     """The largest value of each window; max_pool checks the arguments.
 
     Args:
@@ -32,7 +34,7 @@ def max_of_windows(x, *, window, stride, padding):
     return pool_p.bind(x, pool=Window(x.shape[1:3], window, stride, padding))[0]
 
 
-def plain_value(x, *, pool):
+def plain_value(x: jax.Array, *, pool: Window) -> jax.Array:
     """XLA's own max pooling."""
     window, stride, padding = (1, *pool.kernel, 1), (1, *pool.stride, 1), ((0, 0), *pool.padding, (0, 0))
     return lax.reduce_window(x, -np.inf, lax.max, window, stride, padding)

@@ -3,6 +3,9 @@
 The one file of the operators that imports JAX's insides.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -10,7 +13,15 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 
-def define(name, abstract, default, cpu, *, static, multiple_results=False):
+def define(
+    name: str,
+    abstract: Callable[..., Any],
+    default: Callable[..., Any],
+    cpu: Callable[..., Any],
+    *,
+    static: str,
+    multiple_results: bool = False,
+) -> Primitive:
     """A primitive with its formulations, called directly and inside a program.
 
     Args:
@@ -39,12 +50,12 @@ def define(name, abstract, default, cpu, *, static, multiple_results=False):
     return made
 
 
-def bilinear(primitive, first, second):
+def bilinear(primitive: Primitive, first: Callable[..., jax.Array], second: Callable[..., jax.Array]) -> None:
     """Makes a primitive of two arrays linear in each; the transposes are functions of (cotangent, a, b, keyword)."""
     ad.defbilinear(primitive, first, second)
 
 
-def linear(primitive, transpose):
+def linear(primitive: Primitive, transpose: Callable[..., jax.Array]) -> None:
     """Makes a primitive linear in its last array; the transpose is a function of (cotangent, arrays, keyword).
 
     The arrays before the last are constants: nothing is differentiated through them.
@@ -66,7 +77,7 @@ def linear(primitive, transpose):
     ad.primitive_transposes[primitive] = transposed
 
 
-def differentiable(primitive, tangent):
+def differentiable(primitive: Primitive, tangent: Callable[..., jax.Array]) -> None:
     """Gives a primitive of one array and several results a derivative: the first result alone has one.
 
     Args:
@@ -88,12 +99,12 @@ def _no_tangent(x):
     return ad.Zero(jax.typeof(x).to_tangent_aval())
 
 
-def batch(primitive, rule):
+def batch(primitive: Primitive, rule: Callable[..., tuple[Any, Any]]) -> None:
     """Gives a primitive its own rule of vmap: of (arrays, axes, keyword), it returns (result, axis)."""
     batching.primitive_batchers[primitive] = rule
 
 
-def batch_images(primitive):
+def batch_images(primitive: Primitive) -> None:
     """Makes vmap a larger batch for a primitive that takes and gives arrays (n, ...), image by image."""
 
     def rule(arrays, axes, **parameters):
@@ -109,7 +120,7 @@ def batch_images(primitive):
     batch(primitive, rule)
 
 
-def vary(x, *, like):
+def vary(x: jax.Array, *, like: jax.Array) -> jax.Array:
     """Under shard_map's checks both operands must vary over the same axes: a replicated one is marked as varying."""
     axes = _varying(like) - _varying(x)
     return lax.pcast(x, tuple(axes), to="varying") if axes else x

@@ -17,7 +17,9 @@ from jaxcnn.operators.lowering.window import Window, place_tap, tap_views, total
 SLICED = 9
 
 
-def sum_of_windows(x, *, window, stride, padding):
+def sum_of_windows(
+    x: jax.Array, *, window: tuple[int, ...], stride: tuple[int, ...], padding: tuple[tuple[int, int], ...]
+) -> jax.Array:
     """The sum of each window; the poolings check the arguments.
 
     Args:
@@ -30,7 +32,7 @@ def sum_of_windows(x, *, window, stride, padding):
     return sum_p.bind(x, pool=Window(x.shape[1:3], window, stride, padding))
 
 
-def plain_sum(x, *, pool):
+def plain_sum(x: jax.Array, *, pool: Window) -> jax.Array:
     """XLA's own sum of windows."""
     # an initial value that is not a plain scalar hides from lax which reducer this is, and with it the gradient
     window, stride, padding = (1, *pool.kernel, 1), (1, *pool.stride, 1), ((0, 0), *pool.padding, (0, 0))

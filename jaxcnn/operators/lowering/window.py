@@ -1,7 +1,11 @@
 """The view of an image that each tap of a sliding window reads, and its transpose: pooling, convolution by slices."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -16,26 +20,26 @@ class Window(NamedTuple):
       groups: of channels, for a convolution.
     """
 
-    image: tuple[int, int]
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[tuple[int, int], tuple[int, int]]
-    dilation: tuple[int, int] = (1, 1)
+    image: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...] = (1, 1)
     groups: int = 1
 
     @property
-    def output(self):
+    def output(self) -> tuple[int, ...]:
         """(h, w) of the result."""
         axes = zip(self.image, self.kernel, self.stride, self.padding, self.dilation, strict=True)
         return tuple((size + sum(pad) - step * (taps - 1) - 1) // stride + 1 for size, taps, stride, pad, step in axes)
 
     @property
-    def taps(self):
+    def taps(self) -> list[tuple[int, ...]]:
         """(row, column) of the kernel's pixels, row by row."""
         return [(i, j) for i in range(self.kernel[0]) for j in range(self.kernel[1])]
 
 
-def tap_views(x, window, fill=0):
+def tap_views(x: jax.Array, window: Window, fill: float = 0) -> list[jax.Array]:
     """For each kernel tap, the pixels that it reads at every position of the window: arrays (n, *window.output, c).
 
     Args:
@@ -65,7 +69,7 @@ def _strided(x, tap, window):
     return lax.slice(x, (0, *start, 0), (n, *stop, c), (1, *window.stride, 1))
 
 
-def place_tap(y, tap, window):
+def place_tap(y: jax.Array, tap: tuple[int, ...], window: Window) -> jax.Array:
     """The transpose of `tap_views`: puts a tap's values (n, *window.output, c) back on the image, zeros elsewhere."""
     config = [(0, 0, 0)]
     axes = zip(tap, window.dilation, window.stride, window.padding, window.image, window.output, strict=True)
@@ -75,7 +79,7 @@ def place_tap(y, tap, window):
     return lax.pad(y, jnp.zeros((), y.dtype), (*config, (0, 0, 0)))
 
 
-def total(terms):
+def total(terms: Iterable[jax.Array]) -> Any:
     """The sum of an iterable of arrays, in its order."""
     sum_ = None
     for term in terms:

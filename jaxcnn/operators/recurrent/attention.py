@@ -26,16 +26,18 @@ class AdditiveAttention(nn.Module):
     features: int
     dtype: Any = None
 
-    def setup(self):
+    def setup(self) -> None:
         self.query = nn.Dense(self.features, dtype=self.dtype)
         self.keys = nn.Dense(self.features, use_bias=False, dtype=self.dtype)
         self.score = nn.Dense(1, use_bias=False, dtype=self.dtype)
 
-    def project(self, keys):
+    def project(self, keys: jax.Array) -> jax.Array:
         """U k of keys (n, t, c), (n, t, features): what many queries of the same keys share."""
         return self.keys(keys)
 
-    def __call__(self, query, keys, lengths=None, *, projected=None):
+    def __call__(
+        self, query: jax.Array, keys: jax.Array, lengths: jax.Array | None = None, *, projected: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
         asked = self.query(query)[:, None]
         given = self.keys(keys) if projected is None else projected
         score = self.score(jnp.tanh(asked + given))[..., 0].astype(jnp.float32)

@@ -38,7 +38,7 @@ def _cell(name, forget_bias, *, initializing):
     return nn.map_variables(found, "params", more)
 
 
-def there(lengths, *, steps):
+def there(lengths: jax.Array, *, steps: int) -> jax.Array:
     """Whether a step of a padded sequence is there.
 
     Args:
@@ -74,7 +74,7 @@ class Recurrent(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x, lengths=None, initial=None):
+    def __call__(self, x: jax.Array, lengths: jax.Array | None = None, initial: Any = None) -> tuple[jax.Array, Any]:
         make = _cell(self.cell, self.forget_bias, initializing=self.is_initializing())
         cell = make(self.features, dtype=self.dtype, name="cell")
         if initial is None:
@@ -102,8 +102,8 @@ class Bidirectional(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x, lengths=None):
-        options = {"forget_bias": self.forget_bias, "dtype": self.dtype}
+    def __call__(self, x: jax.Array, lengths: jax.Array | None = None) -> tuple[jax.Array, Any]:
+        options: dict[str, Any] = {"forget_bias": self.forget_bias, "dtype": self.dtype}
         both = [
             Recurrent(self.features, self.cell, reverse=reverse, name=name, **options)(x, lengths)
             for name, reverse in (("forward", False), ("backward", True))

@@ -3,11 +3,14 @@
 Class 0 of the logits is the blank. A path, one class a frame, is read by merging equal neighbours and dropping blanks.
 """
 
+import jax
 import jax.numpy as jnp
 import optax
 
 
-def ctc_loss(logits, labels, label_mask, *, logit_mask=None):
+def ctc_loss(
+    logits: jax.Array, labels: jax.Array, label_mask: jax.Array, *, logit_mask: jax.Array | None = None
+) -> jax.Array:
     """Takes minus the logarithm of the probability of a text: the sum over all paths that read as it.
 
     L = -log sum_{path reads as labels} prod_t softmax(z_t)[path_t]
@@ -28,7 +31,7 @@ def ctc_loss(logits, labels, label_mask, *, logit_mask=None):
     return optax.ctc_loss(logits.astype(jnp.float32), absent, labels, 1 - label_mask.astype(jnp.float32), blank_id=0)
 
 
-def ctc_greedy(logits, *, logit_mask=None):
+def ctc_greedy(logits: jax.Array, *, logit_mask: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
     """Reads the best path: the largest class of each frame, equal neighbours merged, blanks dropped.
 
     Args:

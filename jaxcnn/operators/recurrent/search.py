@@ -4,7 +4,10 @@ The network is `step(tokens (m,), state) -> (log_probabilities (m, V), state)`: 
 The state is a tree of arrays with m rows. A sequence ends with the token `end`, or at the static length.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +30,9 @@ class Hypotheses(NamedTuple):
     scores: jax.Array
 
 
-def greedy_search(state, *, step, begin, end, length):
+def greedy_search(
+    state: Any, *, step: Callable[[jax.Array, Any], tuple[jax.Array, Any]], begin: int, end: int, length: int
+) -> Hypotheses:
     """Takes the most likely token at each step.
 
     Args:
@@ -55,7 +60,16 @@ def greedy_search(state, *, step, begin, end, length):
     return Hypotheses(tokens, _lengths(tokens, end), total, total)
 
 
-def beam_search(state, *, step, begin, end, length, width, penalty=0.0):
+def beam_search(
+    state: Any,
+    *,
+    step: Callable[[jax.Array, Any], tuple[jax.Array, Any]],
+    begin: int,
+    end: int,
+    length: int,
+    width: int,
+    penalty: float | jax.Array = 0.0,
+) -> Hypotheses:
     """Keeps the `width` best sequences at each step, ended ones among them.
 
     Sequences y are ordered by log p(y) / ((5 + |y|) / 6)**penalty (Wu et al. 2016, arXiv:1609.08144, eq. 14, without

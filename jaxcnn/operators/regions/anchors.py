@@ -1,12 +1,21 @@
 """Anchors: boxes of a few scales and ratios around every cell of a feature map (Ren et al. 2015, arXiv:1506.01497)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 SCALES, RATIOS = (128, 256, 512), (0.5, 1.0, 2.0)  # of section 3.1.1, and in the order of the authors' code
 BASE = 16  # pixels at which that code rounds the sides
 
 
-def anchors(shape, *, stride, scales=SCALES, ratios=RATIOS, rounded=False):
+def anchors(
+    shape: Sequence[int],
+    *,
+    stride: float | Sequence[float],
+    scales: Sequence[float] = SCALES,
+    ratios: Sequence[float] = RATIOS,
+    rounded: bool = False,
+) -> np.ndarray:
     """The anchors of a feature map, those of a cell together: ratio by ratio, in each scale by scale.
 
     Of scale s and ratio r = height / width: w = s / sqrt(r), h = s * sqrt(r), around the centre of the cell's stride x

@@ -1,14 +1,17 @@
 """Areas of boxes, their overlap, and the border of the image."""
 
+from collections.abc import Sequence
+
+import jax
 import jax.numpy as jnp
 
 
-def sides(boxes):
+def sides(boxes: jax.Array) -> jax.Array:
     """Widths and heights, (..., 2); 0 where an edge lies beyond its opposite."""
     return jnp.maximum(boxes[..., 2:] - boxes[..., :2], 0)
 
 
-def areas(boxes):
+def areas(boxes: jax.Array) -> jax.Array:
     """Areas in pixels.
 
     A = max(x2 - x1, 0) * max(y2 - y1, 0)
@@ -21,7 +24,7 @@ def areas(boxes):
     return jnp.prod(sides(boxes), axis=-1)
 
 
-def clip(boxes, *, size):
+def clip(boxes: jax.Array, *, size: Sequence[int] | jax.Array) -> jax.Array:
     """Cuts boxes at the border of the image; one that lies outside becomes a line or a point on it.
 
     Args:
@@ -35,7 +38,7 @@ def clip(boxes, *, size):
     return jnp.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], axis=-1)
 
 
-def inside(boxes, *, size, margin=0.0):
+def inside(boxes: jax.Array, *, size: Sequence[int] | jax.Array, margin: float = 0.0) -> jax.Array:
     """Whether boxes lie within the image; anchors that cross its border are left out of training (Ren et al. 2015).
 
     Args:
@@ -60,7 +63,7 @@ def _intersections(boxes, others):
     return jnp.prod(jnp.maximum(last - first, 0), axis=-1)
 
 
-def iou(boxes, others):
+def iou(boxes: jax.Array, others: jax.Array) -> jax.Array:
     """The overlap of every box with every other: intersection over union.
 
     IoU = A(a & b) / (A(a) + A(b) - A(a & b)), 0 where both are empty
@@ -80,7 +83,7 @@ def iou(boxes, others):
     return jnp.where(shared > 0, shared / jnp.where(shared > 0, union, 1), 0)
 
 
-def covered(boxes, others):
+def covered(boxes: jax.Array, others: jax.Array) -> jax.Array:
     """The share of every box that lies inside each other one: intersection over the area of the first.
 
     COCO measures so how far a detection lies in a crowd.
@@ -97,7 +100,7 @@ def covered(boxes, others):
     return jnp.where(shared > 0, shared / jnp.where(shared > 0, areas(boxes)[:, None], 1), 0)
 
 
-def shown(boxes, *, view, size):
+def shown(boxes: jax.Array, *, view: Sequence[float] | jax.Array, size: Sequence[float] | jax.Array) -> jax.Array:
     """Boxes of images as they lie in a part of them that is shown at a size.
 
     Args:
@@ -112,7 +115,7 @@ def shown(boxes, *, view, size):
     return (boxes - corner) * scale
 
 
-def original(boxes, *, view, size):
+def original(boxes: jax.Array, *, view: Sequence[float] | jax.Array, size: Sequence[float] | jax.Array) -> jax.Array:
     """The inverse of `shown`: boxes of what is shown, in pixels of the image.
 
     Args:

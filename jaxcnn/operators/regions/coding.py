@@ -1,5 +1,8 @@
 """Boxes as what a network regresses: offsets from anchors or proposals, and the loss of them."""
 
+from collections.abc import Sequence
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,7 +23,9 @@ def _constants(boxes, means, stds):
     return (jnp.asarray(value, boxes.dtype).reshape(shape) for value in (means, stds))
 
 
-def encode(boxes, anchors, *, means=(0.0,) * 4, stds=(1.0,) * 4):
+def encode(
+    boxes: jax.Array, anchors: jax.Array, *, means: Sequence[float] = (0.0,) * 4, stds: Sequence[float] = (1.0,) * 4
+) -> jax.Array:
     """The regression targets that move anchors (or proposals) to boxes.
 
     t = (((x - x_a) / w_a, (y - y_a) / h_a, log(w / w_a), log(h / h_a)) - means) / stds
@@ -41,7 +46,14 @@ def encode(boxes, anchors, *, means=(0.0,) * 4, stds=(1.0,) * 4):
     return (moved - means) / stds
 
 
-def decode(offsets, anchors, *, means=(0.0,) * 4, stds=(1.0,) * 4, largest=LARGEST):
+def decode(
+    offsets: jax.Array,
+    anchors: jax.Array,
+    *,
+    means: Sequence[float] = (0.0,) * 4,
+    stds: Sequence[float] = (1.0,) * 4,
+    largest: float = LARGEST,
+) -> jax.Array:
     """The boxes that offsets make of anchors (or proposals): the inverse of `encode`.
 
     Args:
@@ -60,7 +72,7 @@ def decode(offsets, anchors, *, means=(0.0,) * 4, stds=(1.0,) * 4, largest=LARGE
     return jnp.concatenate([centres - half, centres + half], axis=-1)
 
 
-def smooth_l1(difference, *, beta=1.0):
+def smooth_l1(difference: jax.Array, *, beta: float = 1.0) -> jax.Array:
     """A square near zero, an absolute value beyond: outliers do not dominate (Girshick 2015, eq. 3).
 
     L = d**2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere

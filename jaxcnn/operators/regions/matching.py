@@ -1,5 +1,7 @@
 """Which box answers for which object, and which of them a step learns from."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax
@@ -25,8 +27,18 @@ class Assignment(NamedTuple):
 
 
 def assign(
-    boxes, objects, object_mask, *, crowd=None, mask=None, positive, negative, lowest=0.0, best=False, inside_crowd=0.7
-):
+    boxes: jax.Array,
+    objects: jax.Array,
+    object_mask: jax.Array,
+    *,
+    crowd: jax.Array | None = None,
+    mask: jax.Array | None = None,
+    positive: float,
+    negative: float,
+    lowest: float = 0.0,
+    best: bool = False,
+    inside_crowd: float = 0.7,
+) -> Assignment:
     """Labels anchors or proposals by their overlap with the objects of an image.
 
     1 where IoU >= positive; with `best`, also every box that is the best of an object, all of them where several are
@@ -63,7 +75,7 @@ def assign(
     return Assignment(labels, jnp.argmax(overlap, axis=1).astype(jnp.int32), largest)
 
 
-def sample(key, labels, *, count, positives):
+def sample(key: jax.Array, labels: jax.Array, *, count: int, positives: int) -> tuple[jax.Array, jax.Array]:
     """Draws boxes to learn from: at most so many of objects, the others of background.
 
     Where there are fewer of objects, background fills the place; where there is too little of both, the rest is masked.

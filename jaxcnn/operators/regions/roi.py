@@ -1,5 +1,7 @@
 """Features of a region at a fixed size: RoI pooling (Fast R-CNN) and RoI align (Mask R-CNN)."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -11,14 +13,14 @@ from jaxcnn.operators.regions.boxes import sides
 OVERHANG = 2
 
 
-def check_regions(x, boxes):
+def check_regions(x: jax.Array, boxes: jax.Array) -> None:
     """Raises ValueError for what is no features (n, h, w, c) with boxes (n, m, 4)."""
     check_image(x.shape)
     if boxes.ndim != 3 or boxes.shape[0] != x.shape[0] or boxes.shape[2] != 4:
         raise ValueError(f"expected features (n, h, w, c) and boxes (n, m, 4), got {x.shape} and {boxes.shape}")
 
 
-def roi_pool(x, boxes, *, size, stride):
+def roi_pool(x: jax.Array, boxes: jax.Array, *, size: int | Sequence[int], stride: float) -> jax.Array:
     """The largest value of each bin of a region, after rounding region and bins to cells (Girshick 2015, section 2.1).
 
     As the authors' Caffe layer: the first and last pixel of a box, over `stride`, are rounded (halves away from zero)
@@ -78,7 +80,9 @@ def _round(x):
     return (jnp.sign(x) * jnp.floor(jnp.abs(x) + 0.5)).astype(jnp.int32)
 
 
-def roi_align(x, boxes, *, size, stride, samples=2, aligned=True):
+def roi_align(
+    x: jax.Array, boxes: jax.Array, *, size: int | Sequence[int], stride: float, samples: int = 2, aligned: bool = True
+) -> jax.Array:
     """The mean of bilinear samples in each bin of a region; nothing is rounded (He et al. 2017, arXiv:1703.06870).
 
     A bin has samples x samples points at even distances. Cell i holds the value at its centre, (i + 0.5) * stride

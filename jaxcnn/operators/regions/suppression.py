@@ -1,12 +1,21 @@
 """Non-maximum suppression with a static number of results."""
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxcnn.operators.regions.boxes import iou
 
 
-def non_maximum_suppression(boxes, scores, *, mask=None, classes=None, threshold, count):
+def non_maximum_suppression(
+    boxes: jax.Array,
+    scores: jax.Array,
+    *,
+    mask: jax.Array | None = None,
+    classes: jax.Array | None = None,
+    threshold: float,
+    count: int,
+) -> tuple[jax.Array, jax.Array]:
     """Keeps the best box, leaves out all that overlap it by more than a threshold, and again with what is left.
 
     A box is left out where IoU > threshold. Of equal scores the first counts as better; one whose score is NaN or -inf

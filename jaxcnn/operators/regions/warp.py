@@ -1,5 +1,7 @@
 """Regions of an image as images of one size, with some of their surroundings (R-CNN)."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -11,7 +13,7 @@ from jaxcnn.operators.regions.roi import check_regions
 LEAST = 1.0  # pixels: shorter sides of a box count as this long
 
 
-def warp(x, boxes, *, size, context=0):
+def warp(x: jax.Array, boxes: jax.Array, *, size: int | Sequence[int], context: float = 0) -> jax.Array:
     """Stretches each region of an image to one size, whatever its shape (Girshick et al. 2014, appendix A).
 
     The box fills all but `context` pixels on each side of the result, which show what surrounds it, at the same scale;
