@@ -40,11 +40,11 @@ def benchmark_population(*, only="", rounds=7, report=print):
 
 
 def _measure(name, batch, numbers, rounds):
-    setup = set_up(_config(name, batch), devices=jax.devices()[:1])
+    setup = set_up(digits_config(name, batch), devices=jax.devices()[:1])
     state, steps = first_state(setup), setup.config.steps_per_call
     compiled = {"alone": _alone(setup, state)}
     for number in numbers:
-        compiled[number] = _together(setup, state, number)
+        compiled[number] = together(setup, state, number)
     times = interleaved({which: call for which, (_, call, _) in compiled.items()}, rounds=rounds)
     for number in numbers:
         step = float(np.median(times[number])) / steps
@@ -59,13 +59,15 @@ def _measure(name, batch, numbers, rounds):
         }
 
 
-def _config(name, batch):
+def digits_config(name, batch):
+    """The config of a run of this network on the digits."""
     config = default_config()
     config.model.name, config.batch_size, config.augment.pad_crop = name, batch, 2
     return config
 
 
-def _chunk(setup, feed):
+def chunk_of(setup, feed):
+    """The f(state, data, inputs) of the steps of a call, of a Setup and the Feed of its training images."""
     task = setup.task(*image_statistics(setup.config, feed))
     return make_chunk(setup.train_step(task), steps=setup.config.steps_per_call)
 
@@ -73,12 +75,13 @@ def _chunk(setup, feed):
 def _alone(setup, state):
     feed, replicas = Feed(setup.train, setup.replicas, seed=0), setup.replicas
     inputs = feed.training(start=0, batch_size=setup.config.batch_size).take(setup.config.steps_per_call)
-    return program_and_call(replicas.map(_chunk(setup, feed)), replicas.replicate(state), feed.data, inputs)
+    return program_and_call(replicas.map(chunk_of(setup, feed)), replicas.replicate(state), feed.data, inputs)
 
 
-def _together(setup, state, number):
+def together(setup, state, number):
+    """`program_and_call` of the step of so many members, all of which begin with this state."""
     members = Members(number, setup.replicas.devices)
     feed = Feed(setup.train, members, seed=0)
     inputs = MembersInputs(members, [feed.order] * number, start=0, batch_size=setup.config.batch_size)
-    program, inputs = members.map(skip_inactive(_chunk(setup, feed))), inputs.take(setup.config.steps_per_call)
+    program, inputs = members.map(skip_inactive(chunk_of(setup, feed))), inputs.take(setup.config.steps_per_call)
     return program_and_call(program, members.stack([state] * number), feed.data, inputs)

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 
+from jaxcnn.benchmark import steps
 from jaxcnn.benchmark.operators import RATIOS
 from jaxcnn.files import write_json
 from jaxcnn.training.rundir.environment import environment
@@ -13,11 +14,7 @@ BESIDE = ("torch", "tensorflow", "tensorflow-cpu", "pillow", "simplejpeg", "open
 
 def line(row):
     """One row of `benchmark_operators` in one line: milliseconds, then ratios with their quartiles."""
-    ratios = []
-    for key in RATIOS:
-        if row[key] is not None:
-            middle, (low, high) = row[key]
-            ratios.append(f"{key} {middle:.2f} ({low:.2f}-{high:.2f})")
+    ratios = [_ratio_text(row, key) for key in RATIOS if row[key] is not None]
     return f"{row['network']:13} {row['case']:62} {row['pass']:8} {1e3 * row['ours']:9.3f} ms  {'  '.join(ratios)}"
 
 
@@ -28,14 +25,29 @@ def totals_line(totals):
 
 
 def step_line(row):
-    """One row of `benchmark_steps` in one line."""
+    """One row of `benchmark_steps` in one line; the ratios are those to PyTorch's best contender, named last."""
     images = f"{row['batch']} x {'x'.join(map(str, row['input']))}"
     times = (
         f"compile {row['compile']:6.1f} s  step {1e3 * row['step']:8.1f} ms  in lax.scan {1e3 * row['loop']:8.1f} ms"
     )
+    end = f"{100 * row['peak']:5.1f} % of peak"
+    if row["best"]:
+        end += f"  {_ratio_text(row, 'ours/torch')}  {_ratio_text(row, 'loop/torch')}  ({row['best']})"
     return (
         f"{row['network']:14} {images:16} {times}  {row['images_s']:7.1f} images/s  {row['temporary'] / 2**20:7.0f} MiB"
+        f"  {end}"
     )
+
+
+def steps_totals_line(totals):
+    """The result of `steps.summarize` in one line."""
+    means = ", ".join(f"{key} {totals[key]:.2f}" for key in steps.RATIOS)
+    return f"geometric means over {totals['n']} networks: {means}"
+
+
+def _ratio_text(row, key):
+    middle, (low, high) = row[key]
+    return f"{key} {middle:.2f} ({low:.2f}-{high:.2f})"
 
 
 def augment_line(row):
@@ -71,14 +83,37 @@ def population_line(row):
     )
 
 
+def start_line(row):
+    """One row of `benchmark_start` in one line: seconds in all with their quartiles, then by stage."""
+    middle, (low, high) = row["total"]
+    stages = "  ".join(f"{stage} {seconds:.2f}" for stage, seconds in row["stages"].items())
+    return f"{row['network']:14} {row['start']:6} start {middle:6.2f} s ({low:.2f}-{high:.2f}): {stages}"
+
+
+def growth_lines(row):
+    """One row of `benchmark_growth`: a line for each size, then the exponents with their standard errors."""
+    lines = [
+        f"{row['subject']:10} {point['size']:6}  {1e3 * point['seconds']:9.2f} ms  {point['bytes'] / 2**20:8.1f} MiB  "
+        f"compile {point['compile']:6.2f} s"
+        for point in row["points"]
+    ]
+    fits = [f"{key} {fit[0]:.2f} ± {fit[1]:.2f}" for key, fit in row["exponents"].items() if fit]
+    return "\n".join([*lines, f"{row['subject']:10} exponents: {', '.join(fits) or 'of at least 3 sizes alone'}"])
+
+
+def record(rows):
+    """Rows with the command, commit, versions and devices that they were measured with, as JSON values."""
+    found = environment()
+    for name in BESIDE:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found["versions"][name] = importlib.metadata.version(name)
+    return {**found, "rows": rows}
+
+
 def write(path, rows):
-    """Writes rows as JSON, with the command, commit, versions and devices.
+    """Writes the `record` of rows as JSON.
 
     Raises:
       InputError: the file cannot be written.
     """
-    record = environment()
-    for name in BESIDE:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            record["versions"][name] = importlib.metadata.version(name)
-    write_json(path, {**record, "rows": rows})
+    write_json(path, record(rows))
