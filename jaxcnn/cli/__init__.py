@@ -17,6 +17,7 @@ from jaxcnn.cli import (
     images,
     logs,
     networks,
+    papers,
     pictures,
     predictions,
     runs,
@@ -122,6 +123,7 @@ def _parser():
         pictures,
         networks,
         studies,
+        papers,
         benchmarks,
     ):
         group.add(verb)
