@@ -15,6 +15,7 @@ Cost: 6 runs of about 9 minutes on 2 CPU cores. The data lie in ../shared/denois
     python -m jaxcnn sweep experiments/denoising.py --workdir runs/denoising
 """
 
+import collections
 import json
 
 import jax
@@ -24,6 +25,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from skimage.restoration import denoise_nl_means
 
 from jaxcnn import Trained, default_config
+from jaxcnn.evaluation.error_table import write_csv
 from jaxcnn.evaluation.whole import evaluate_whole
 from jaxcnn.sweeps import Claim, Study
 from jaxcnn.sweeps.statistics import mean_interval
@@ -33,6 +35,8 @@ RESIDUAL = "model.options.residual"
 SIGMA = 25.0
 SIDE, WHOLE = 64, 180  # pixels of a piece, and of a training image
 SHOWN = slice(96, 192)  # rows and columns of an image of Set12 that are shown
+
+Row = collections.namedtuple("Row", ("method", "seed", "psnr"))
 
 
 def study():
@@ -78,6 +82,9 @@ def analyse(study, workdir):
         )
     yield "published, not computed here: BM3D 29.97 dB, DnCNN-S 30.44"
     (workdir / "set12.json").write_text(json.dumps({"baseline": baseline, "networks": found}, indent=1) + "\n")
+    rows = [(cell, seed, np.mean(each)) for cell, seeds in found.items() for seed, each in seeds.items()]
+    rows += [(method, None, np.mean(values)) for method, values in baseline.items()]
+    write_csv(workdir / "set12.csv", [Row(*row) for row in rows])
     draw(first, images, means, workdir / "examples.jpg")
 
 

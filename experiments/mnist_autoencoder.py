@@ -18,12 +18,15 @@ Cost: 10 runs of about 10 seconds on 2 CPU cores with the embedded digits; with 
     TFDS_DATA_DIR=DIR python -m jaxcnn sweep experiments/mnist_autoencoder.py --scale mnist --workdir runs/autoencoder
 """
 
+import collections
+
 import numpy as np
 from PIL import Image
 from sklearn.decomposition import PCA
 
 from jaxcnn import Trained
 from jaxcnn.data import read_all
+from jaxcnn.evaluation.error_table import write_csv
 from jaxcnn.evaluation.restored import restored_examples
 from jaxcnn.sweeps import Claim, Study, scale_config
 from jaxcnn.training.rundir.evaluations import read_evaluations
@@ -32,6 +35,8 @@ NETWORK = "network"
 PUBLISHED = {"deep": 3.00, "shallow": 8.01}
 DISTORTED = (("affine", 0.5, 0.7),)  # operation, share of the images, magnitude
 SHOWN = 10  # digits of the picture
+
+Row = collections.namedtuple("Row", ("method", "error"))
 
 
 def study(scale="digits"):
@@ -76,6 +81,8 @@ def analyse(study, workdir):
     components = PCA(study.base.model.options.code).fit(train)
     restored = components.inverse_transform(components.transform(test))
     plain, cut = (np.square(x - test).sum(axis=1).mean() for x in (restored, restored.clip(0, 1)))
+    rows = [Row("principal components", plain), Row("principal components, cut", cut)]
+    write_csv(workdir / "components.csv", rows)
     yield f"{components.n_components_} principal components: {plain:.2f}, with pixels cut to [0, 1] {cut:.2f}"
     examples = [restored_examples(Trained(runs[0]), "test", count=SHOWN) for runs in folders.values()]
     shown = (255 * restored[:SHOWN].clip(0, 1)).round().astype(np.uint8).reshape(examples[0].target.shape)

@@ -23,7 +23,7 @@ from jaxcnn.progress import ProgressBar
 VERBS = (
     *("train", "evaluate", "predict", "summary", "frontier", "prepare", "report", "sweep"),
     *("convert", "audit", "benchmark", "compare", "features", "neighbours", "probe", "verify", "identify", "generate"),
-    *("export", "log"),
+    *("export", "log", "reproduce"),
 )
 EVALUATION = {"architecture", "step", "split", "n", "loss", "top1", "top5", "per_class", "class_scores", "calibration"}
 

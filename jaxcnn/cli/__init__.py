@@ -17,6 +17,7 @@ from jaxcnn.cli import (
     images,
     logs,
     networks,
+    papers,
     pictures,
     predictions,
     runs,
@@ -124,6 +125,7 @@ def _parser():
         pictures,
         networks,
         studies,
+        papers,
         benchmarks,
     ):
         group.add(verb)

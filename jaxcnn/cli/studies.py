@@ -22,7 +22,11 @@ SEEDS = {  # option: its help; all of them of how many seeds there are
 
 def add(verb):
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
-    parser = verb(_sweep, "sweep", "run a study or a search: here, on every device, in one program or on SLURM")
+    add_options(verb(_sweep, "sweep", "run a study or a search: here, on every device, in one program or on SLURM"))
+
+
+def add_options(parser):
+    """The parser of sweep's options, for another verb that sweeps too."""
     parser.add_argument(
         "study", metavar="experiments/NAME.py", help="a file with study() or search(), or NAME of one of ours"
     )
@@ -51,6 +55,7 @@ def add(verb):
     parts.add_argument("--status", action="store_true", help="only say how far every run is")
     search = parser.add_argument_group("search")
     search.add_argument("--storage", default="", help="Optuna's storage: a URL or journal:FILE; default: SQLite")
+    return parser
 
 
 def _sweep(arguments):
@@ -112,11 +117,18 @@ def _refuse(arguments, options, reason):
 
 
 def _study(module, arguments):
-    from jaxcnn.sweeps.study import slips_named, study_of
+    from jaxcnn.sweeps.study import study_of
+
+    return run(module, study_of(module, arguments.scale), arguments)
+
+
+def run(module, study, arguments):
+    """What `sweep` does with the study of a module: the options of its parser say what; the exit code."""
+    from jaxcnn.sweeps.study import slips_named
     from jaxcnn.sweeps.summary import add_analysis
     from jaxcnn.training.processes.preemption import Preempted
 
-    study, docstring = study_of(module, arguments.scale), module.__doc__ or ""
+    docstring = module.__doc__ or ""
     title = docstring.strip().splitlines()[0] if docstring.strip() else arguments.study
     try:
         if arguments.run is not None:

@@ -3,7 +3,7 @@
 from jaxcnn.sweeps.claim import Claim
 from jaxcnn.sweeps.measures import steps_to_training_error
 from jaxcnn.sweeps.metrics import Metric, metrics_of
-from jaxcnn.sweeps.scales import is_large, scale_config
+from jaxcnn.sweeps.scales import is_large, mnist_config, scale_config
 from jaxcnn.sweeps.study import Run, Study, load_study
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "is_large",
     "load_study",
     "metrics_of",
+    "mnist_config",
     "run_study",
     "scale_config",
     "steps_to_training_error",

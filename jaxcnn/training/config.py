@@ -148,6 +148,7 @@ def default_config():
             "decay": "l2",  # added to the gradient before momentum; decoupled: after, times the learning rate
             "decay_mask": "all",  # or kernels: no biases, no batch norm
             "clip": 0.0,  # global gradient norm; 0: none
+            "max_norm": 0.0,  # length of the weights into a unit, which an update does not exceed; 0: any
             "accumulate": 1,  # parts into which a batch is cut; their gradients are averaged
             "ema": 0.0,  # decay of an average of weights and statistics that evaluation uses, see step.average; 0: none
             "swa": "",  # a duration, as "75%", after which evaluation uses the mean of all weights since; empty: none
@@ -156,7 +157,7 @@ def default_config():
     config.optimizers = Config()  # of a game: {player: {key of optimizer: value}}; "rate" is a factor of learning_rate
     config.schedule = Config(
         {
-            "name": "constant",  # constant, step, plateau, cosine, optax:<name>, package.module:attribute
+            "name": "constant",  # constant, step, plateau, cosine, inverse_sqrt, optax:<name>, package.module:attribute
             "options": Config(),  # the arguments of the last two: rates are factors, durations may be text as "50%"
             "warmup": "0 steps",  # linear, from 0
             "boundaries": (),  # step: durations at which the rate is multiplied by factor

@@ -46,12 +46,13 @@ def make_optimizer(config, schedule, *, where="config.optimizer"):
 
     The order is: gradient clipping by global norm, L2 weight decay (w added to the gradient before momentum, as every
     paper of the curriculum has it), the direction of the named optimizer, decoupled weight decay (times the learning
-    rate after momentum, Loshchilov and Hutter 2017), the learning rate `schedule(step) * learning_rate_scale`.
+    rate after momentum, Loshchilov and Hutter 2017), the learning rate `schedule(step) * learning_rate_scale`, and
+    `max_norm` where config.optimizer.max_norm is not 0.
 
     sgd, adam, rmsprop: momentum, Adam (Kingma and Ba 2014), RMSProp with momentum.
     adamw: Adam whose weight decay is decoupled, whatever config.optimizer.decay says.
     optax:NAME: optax's, made with the options and a rate of 1, which ours multiplies. A weight decay of its own is off
-      unless an option sets it. Of config.optimizer it uses clip, weight_decay, decay and decay_mask.
+      unless an option sets it. Of config.optimizer it uses clip, max_norm, weight_decay, decay and decay_mask.
     package.module:attribute: f(numbers, **options) -> optax.GradientTransformation, that gives a direction: what is
       subtracted from the parameters, times the learning rate, as optax.scale_by_adam() gives it. `numbers` are
       traced: "momentum", "weight_decay" and others of the state.
@@ -77,12 +78,37 @@ def make_optimizer(config, schedule, *, where="config.optimizer"):
         decay = optax.add_decayed_weights(numbers["weight_decay"], mask=_mask(settings.decay_mask))
         learn = optax.scale_by_learning_rate(rate)
         clip = [optax.clip_by_global_norm(settings.clip)] if settings.clip else []
+        bound = [max_norm(settings.max_norm)] if settings.max_norm else []
         before, after = ([], [decay]) if decoupled else ([decay], [])
         if settings.name == "sgd" and settings.momentum_convention == "caffe":
-            return optax.chain(*clip, *before, learn, *direction(numbers))
-        return optax.chain(*clip, *before, *direction(numbers), *after, learn)
+            return optax.chain(*clip, *before, learn, *direction(numbers), *bound)
+        return optax.chain(*clip, *before, *direction(numbers), *after, learn, *bound)
 
     return optimizer
+
+
+def max_norm(limit: float) -> optax.GradientTransformation:
+    """Shortens updates so that the weights into a unit stay within a ball (Srivastava et al. 2014, section 5.1).
+
+    w + u becomes (w + u) * min(1, limit / |w + u|), |.| over all axes of a kernel but the last; biases and scales,
+    which have one axis, are free. It is the last of a chain. Layers with a rate of their own (config.finetune.rates)
+    only go that share of the way.
+
+    Args:
+      limit: the radius of the ball, positive.
+    """
+
+    def bounded(update, weights):
+        if weights.ndim < 2:
+            return update
+        moved = weights + update
+        length = jnp.sqrt(jnp.sum(jnp.square(moved), axis=tuple(range(moved.ndim - 1)), keepdims=True))
+        return moved * (limit / jnp.maximum(length, limit)) - weights
+
+    def move(updates, state, params):
+        return jax.tree.map(bounded, updates, params), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), move)
 
 
 def make_optimizers(config, players, schedule):

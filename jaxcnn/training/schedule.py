@@ -44,7 +44,17 @@ def _cosine(course):
     return optax.cosine_decay_schedule(course.base, max(course.length, 1))
 
 
-OURS = {"constant": _constant, "cosine": _cosine, "plateau": _constant, "step": _step}
+def _inverse_sqrt(course):
+    return lambda step: course.base / jnp.sqrt(step + 1.0)
+
+
+OURS = {
+    "constant": _constant,
+    "cosine": _cosine,
+    "inverse_sqrt": _inverse_sqrt,
+    "plateau": _constant,
+    "step": _step,
+}
 OPTAX = {
     f"optax:{name}": function
     for name, function in inspect.getmembers(optax.schedules, inspect.isfunction)
@@ -59,6 +69,7 @@ def make_schedule(config, *, steps_per_epoch, total):
     constant: the base rate; also under plateau, which acts through the learning-rate scale.
     step: multiplied by `factor` at each boundary: step s has the lower rate for s >= boundary.
     cosine: base * (1 + cos(pi s / total)) / 2 over the steps after the warm-up (Loshchilov and Hutter 2016).
+    inverse_sqrt: base / sqrt(s + 1) over the steps after the warm-up (Kingma and Ba 2014, section 6.1).
     optax:NAME, package.module:attribute: base * f(s), s counted after the warm-up, see `_factors`.
     warmup: base * s / warmup for s < warmup, and lower from a boundary inside it on; boundaries count from the start
       of the run, warm-up included.

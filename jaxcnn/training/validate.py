@@ -63,6 +63,7 @@ RANGES = {
     "optimizer.epsilon": (0.0, None),
     "optimizer.weight_decay": (0.0, None),
     "optimizer.clip": (0.0, None),
+    "optimizer.max_norm": (0.0, None),
     "optimizer.accumulate": (1, None),
     "optimizer.ema": (0.0, 1.0),
     "schedule.factor": (0.0, 1.0),

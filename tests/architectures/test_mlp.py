@@ -71,6 +71,28 @@ def test_dropout_behind_the_hidden_layers(draw):
     assert np.abs(still - moved).max() > 1e-3
 
 
+def test_batch_norm_stands_before_the_activation_and_small_weights_begin_small():
+    model = MODELS["mlp"](hidden=(50, 40), activation="sigmoid", batch_norm=True, deviation=0.02)
+    x = np.random.default_rng(0).normal(size=(32, 5, 5, 1)).astype(np.float32)
+    variables = model.init(jax.random.key(0), x, train=False)
+    assert count(variables["params"]) == 25 * 50 + 2 * 50 + 50 * 40 + 2 * 40 + 41 * 10  # no bias, a scale and a shift
+    np.testing.assert_allclose(np.std(variables["params"]["fc1"]["kernel"]), 0.02, rtol=0.1)
+    (_, features), _ = model.apply(variables, x, train=True, mutable=["batch_stats"])
+    for name in ("fc1", "fc2"):  # what enters a sigmoid has mean 0 and deviation 1, but for epsilon
+        inputs = np.log(features[name] / (1 - features[name]))
+        np.testing.assert_allclose(np.mean(inputs, axis=0), 0, atol=1e-3)
+        assert np.std(inputs, axis=0).min() > 0.5 and np.std(inputs, axis=0).max() < 1.01
+
+
+def test_dropout_of_pixels(draw):
+    model = MODELS["mlp"](hidden=(), input_dropout=0.2, num_classes=100)
+    variables = {"params": {"output": {"kernel": np.eye(100, dtype=np.float32), "bias": np.zeros(100, np.float32)}}}
+    x = np.ones((50, 10, 10, 1), np.float32)
+    pixels, _ = model.apply(variables, x, train=True, rngs={"dropout": jax.random.key(0)})
+    assert set(np.unique(pixels)) == {0.0, np.float32(1.25)} and abs(np.mean(pixels == 0) - 0.2) < 0.02
+    np.testing.assert_array_equal(model.apply(variables, x, train=False)[0], 1.0)
+
+
 def test_an_unknown_activation_is_refused():
     with pytest.raises(ValueError, match="unknown activation 'rellu'; did you mean 'relu'"):
         build((4, 4, 1), activation="rellu")

@@ -76,6 +76,25 @@ def test_nesterov():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("convention", ["torch", "caffe"])
+def test_max_norm_keeps_the_weights_into_a_unit_within_a_ball(convention):
+    """Srivastava et al. 2014, section 5.1: the vector into unit j is column j; biases are free."""
+    rng = np.random.default_rng(0)
+    start = {"kernel": rng.normal(size=(4, 3)), "bias": np.full(3, 7.0)}
+    gradients = [{"kernel": rng.normal(size=(4, 3)), "bias": np.ones(3)} for _ in range(3)]
+    changes = {"max_norm": 1.5, "momentum": 0.9, "momentum_convention": convention}
+    weights, buffer, expected = start["kernel"], np.zeros((4, 3)), []
+    for gradient in gradients:
+        buffer = 0.9 * buffer + 0.1 * gradient["kernel"]  # at a constant rate the conventions agree
+        weights = weights - buffer
+        weights = weights * np.minimum(1, 1.5 / np.linalg.norm(weights, axis=0))
+        expected.append(weights)
+    found = descend(changes, start, gradients, constant(0.1))
+    np.testing.assert_allclose([each["kernel"] for each in found], expected, rtol=1e-5, atol=1e-6)
+    assert np.linalg.norm(expected[-1], axis=0).min() < 1.4, "a unit inside the ball is left alone"
+    np.testing.assert_allclose(found[-1]["bias"], 7 - 0.1 * (1 + 1.9 + 2.71), rtol=1e-5)
+
+
 def test_adam():
     w, m, s, expected = START.copy(), np.zeros(2), np.zeros(2), []
     for t, g in enumerate(GRADIENTS, start=1):

@@ -27,6 +27,12 @@ def test_constant_and_plateau_keep_the_rate():
         np.testing.assert_allclose(rates({"name": name}, 12), [0.8] * 12, rtol=1e-6)
 
 
+def test_inverse_sqrt_counts_from_one_behind_the_warmup():
+    found = rates({"name": "inverse_sqrt"}, 4)
+    np.testing.assert_allclose(found, [0.8, 0.8 / 2**0.5, 0.8 / 3**0.5, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(rates({"name": "inverse_sqrt", "warmup": "1 steps"}, 5)[1:], found, rtol=1e-6)
+
+
 def test_a_step_drops_at_its_boundary_counted_from_zero():
     found = rates({"name": "step", "boundaries": ("3 steps", "5 steps"), "factor": 0.5}, 7)
     np.testing.assert_allclose(found, [0.8, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2], rtol=1e-6)

@@ -8,7 +8,7 @@ from typing import Any
 
 QUANTITIES = (
     "parameters", "macs", "shape", "receptive_field", "error", "squared error", "recipe", "activations", "connections",
-    "mean average precision", "seconds an image",
+    "mean average precision", "seconds an image", "PSNR", "factor",
 )  # fmt: skip
 STATUSES = ("match", "erratum", "protocol")
 

@@ -8,4 +8,5 @@ _ORL = {"data": "ORL test", "images": 200}
 ENTRIES: list[Entry] = [
     error("som_cnn", "3.8", _PAPER, "5 images a person to learn from; a self-organising map before it", **_ORL),
     error("som_cnn", "5.3", _PAPER, "5 images a person to learn from; the Karhunen-Loeve transform before it", **_ORL),
+    error("som_cnn", "10.5", _PAPER, "5 images a person to learn from; eigenfaces in its place", **_ORL),
 ]
