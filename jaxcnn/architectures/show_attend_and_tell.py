@@ -11,7 +11,7 @@
     of_context     embedding          c * embedding
     output         num_classes + 1    (embedding + 1) * (num_classes + 1)
 
-With coordinates c is 2 larger in attend, decoder and of_context.
+With coordinates c is 2 larger in attend, decoder and of_context; with token_query attend has embedding * units more.
 
 It is the paper's soft attention: a mean of the places weighted by the state of the cell (eq. 4 to 6 and 13), times the
 gate (section 4.2.1), goes into the cell and, with the token before, into the output (eq. 7). The paper's trunk is
@@ -47,9 +47,12 @@ class ShowAttendAndTell(Captioner):
     Attributes:
       coordinates: whether each place of the map holds its row and its column too, from -1 to 1 (Liu et al. 2018,
         arXiv:1807.03247). Without them a sentence knows where something is only by what zero padding leaves of it.
+      token_query: whether the token before asks for the look too, beside the state of the cell. In the paper the state
+        alone asks, which has not seen that token: a sentence that has just said "a three" looks for it one token late.
     """
 
     coordinates: bool = False
+    token_query: bool = False
 
     def setup(self) -> None:
         super().setup()
@@ -72,9 +75,10 @@ class ShowAttendAndTell(Captioner):
         self, tokens: jax.Array, state: Any, places: jax.Array, projected: jax.Array
     ) -> tuple[jax.Array, jax.Array | None, Any]:
         """(what the output sees (n, embedding), weights (n, t), the next state) behind tokens (n,)."""
-        context, weights = self.attend(state[1], places, projected=projected)
-        context = nn.sigmoid(self.gate(state[1])) * context
         token = self.embed(tokens)
+        query = jnp.concatenate([state[1], token], axis=-1) if self.token_query else state[1]
+        context, weights = self.attend(query, places, projected=projected)
+        context = nn.sigmoid(self.gate(state[1])) * context
         state, output = self.decoder(state, jnp.concatenate([token, context], axis=-1))
         return token + self.of_state(output) + self.of_context(context), weights, state
 

@@ -40,18 +40,19 @@ def tell(p, maps, tokens, mean=True):
         yield dense(p["output"], state[1]), None
 
 
-def attend_and_tell(p, maps, tokens, coordinates=False):
+def attend_and_tell(p, maps, tokens, coordinates=False, token_query=False):
     """The logits (l, V) and the weights (l, t) by equations 4 to 7 and 13, and the gate."""
     places, mean = maps.reshape(-1, maps.shape[-1]), maps.mean(axis=(0, 1))
     if coordinates:  # of 4x6 places
         places = np.array([[*place, i // 6 * 2 / 3 - 1, i % 6 * 2 / 5 - 1] for i, place in enumerate(places)])
     state = np.tanh(dense(p["begin_memory"], mean)), np.tanh(dense(p["begin_output"], mean))
     for token in tokens:
-        hidden = np.tanh(dense(p["attend"]["query"], state[1])[None] + dense(p["attend"]["keys"], places))
+        word = p["embed"]["embedding"][token]
+        query = np.concatenate([state[1], word]) if token_query else state[1]
+        hidden = np.tanh(dense(p["attend"]["query"], query)[None] + dense(p["attend"]["keys"], places))
         weights = np.exp(dense(p["attend"]["score"], hidden)[:, 0])
         weights = weights / weights.sum()
         context = sigmoid(dense(p["gate"], state[1])) * (weights @ places)
-        word = p["embed"]["embedding"][token]
         state = lstm(p["decoder"], state, np.concatenate([word, context]))
         seen = word + dense(p["of_state"], state[1]) + dense(p["of_context"], context)
         yield dense(p["output"], seen), weights
@@ -59,7 +60,7 @@ def attend_and_tell(p, maps, tokens, coordinates=False):
 
 @pytest.mark.parametrize("name, options", [
     ("caption_lstm", {}), ("caption_lstm", {"mean": False}),
-    ("caption_attention", {}), ("caption_attention", {"coordinates": True}),
+    ("caption_attention", {}), ("caption_attention", {"coordinates": True, "token_query": True}),
 ])  # fmt: skip
 def test_a_text_is_written_by_the_equations(name, options, draw):
     model = create(name, **SMALL, **options)
