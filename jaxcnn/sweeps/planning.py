@@ -110,8 +110,8 @@ def seeds_fixed(effect: float, *, alpha: float = ALPHA) -> int | None:
     low, high = 1, MOST
     while high - low > 1:
         n = (low + high) // 2
-        smallest = smallest_detectable_difference(1.0, n, alpha=alpha)
-        low, high = (low, n) if smallest <= effect else (n, high)
+        found: Any = smallest_detectable_difference(1.0, n, alpha=alpha)
+        low, high = (low, n) if found <= effect else (n, high)
     return high
 
 
