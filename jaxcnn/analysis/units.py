@@ -78,7 +78,7 @@ def find_unit(stages: Mapping[str, Stage], name: str, channel: int, place: Seque
     return stage
 
 
-def field_box(field: Field, place: Sequence[int]) -> Box:
+def field_box(field: Field, place: Sequence[int] | np.ndarray) -> Box:
     """The pixels that the position (row, column) of a map with this receptive field sees, a `Box`."""
     top, left = (place[a] * field.stride[a] - field.padding[a][0] for a in (0, 1))
     return Box(top, left, *field.size)
@@ -144,7 +144,7 @@ def project(
     return pull(jnp.zeros_like(activations).at[at].set(one))[0]
 
 
-def saliency(gradient: jax.Array) -> jax.Array:
+def saliency(gradient: jax.Array | np.ndarray) -> jax.Array:
     """The largest magnitude over colours, (..., c) to (...) (Simonyan et al. 2013, arXiv:1312.6034, section 3.1)."""
     return jnp.max(jnp.abs(gradient), axis=-1)
 

@@ -115,7 +115,7 @@ def calibration(
     }
 
 
-def calibration_of(logits: jax.Array | np.ndarray, labels: jax.Array | np.ndarray) -> dict[str, Any] | None:
+def calibration_of(logits: jax.Array | np.ndarray, labels: Sequence[int] | np.ndarray) -> dict[str, Any] | None:
     """`calibration` of logits (n, K) and labels (n,), with the temperature that fits them."""
     logits, labels = np.asarray(logits, np.float32), np.asarray(labels, np.int32)
     temperature = fit_temperature(logits, labels) if len(labels) else None

@@ -86,7 +86,7 @@ class Inference:
         reads: Sequence[str] = (),
         positions: Sequence[int] | np.ndarray | None = None,
         batch_size: int = 64,
-        report: Callable[[int, int], None] | None = None,
+        report: Callable[[int, int], object] | None = None,
     ) -> Iterator[tuple[Any, Any, Any]]:
         """Reads records and applies a function to their images, batch by batch; unreadable records are left out.
 

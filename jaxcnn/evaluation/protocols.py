@@ -54,7 +54,7 @@ def evaluate_protocols(
     checkpoint: str | int = "best",
     name: str = "",
     data_dir: str = "",
-    report: Callable[[int, int], None] | None = None,
+    report: Callable[[int, int], object] | None = None,
 ) -> Table:
     """Evaluates one network or several under every protocol asked for, in one pass over the images.
 

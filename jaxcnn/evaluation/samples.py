@@ -79,7 +79,7 @@ def write_samples(
     *,
     per_class: int,
     classes: Sequence[str] = (),
-    report: Callable[[int, int], None] | None = None,
+    report: Callable[[int, int], object] | None = None,
 ) -> dict[str, np.ndarray]:
     """Writes generated images as FOLDER/CLASS/NUMBER.png, which `folder:FOLDER` then names as a data set.
 

@@ -28,7 +28,7 @@ def evaluate_whole(
     *,
     name: str = "",
     data_dir: str = "",
-    report: Callable[[int, int], None] | None = None,
+    report: Callable[[int, int], object] | None = None,
 ) -> tuple[int, dict[str, float | None], list[dict[str, float]]]:
     """Measures a network of any size on the whole images of a split, one after another.
 

@@ -261,7 +261,7 @@ class Kind(NamedTuple):
 
     measures: dict
     selects: tuple
-    create: Callable
+    create: Callable | None
     numbers: dict = {}
     tells_apart: bool = False
     check_split: Callable | None = None

@@ -73,7 +73,7 @@ def write_features(
     output: str | os.PathLike[str],
     *,
     workers: int = 0,
-    report: Callable[[int, int], None] | None = None,
+    report: Callable[[int, int], object] | None = None,
 ) -> None:
     """Writes the features of a split into a file; a second call resumes where the first was interrupted.
 
