@@ -60,8 +60,10 @@ class Generator:
         self.conditional = trained.task.sample.conditional
         self.classes = trained.classes if self.conditional else (EVERY,)
 
+        sample: Any = trained.task.sample
+
         def function(variables, pairs):
-            sample, (label, number) = trained.task.sample, pairs.T
+            label, number = pairs.T
             return pixels(draw(trained.model, sample, variables, label, number, seed=seed))
 
         self._function = function

@@ -195,7 +195,8 @@ class Trained(Inference):
         outputs = self.map(self.infer, self.examples(np.stack([image for image, _ in read]), fields))
         outputs = outputs if temperature is None else scaled_outputs(outputs, temperature)
         rows = (jax.tree.map(operator.itemgetter(number), outputs) for number in range(len(read)))
-        return [plain(self.task.describe({**fields, **row})) for row, (_, fields) in zip(rows, read, strict=True)]
+        describe: Any = self.task.describe  # not None: `predict` asks before
+        return [plain(describe({**fields, **row})) for row, (_, fields) in zip(rows, read, strict=True)]
 
     def _about(self):
         return make_about(self.classes, self.shape, self.fields, self.mean, self.std)

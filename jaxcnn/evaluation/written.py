@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -62,7 +62,8 @@ def labelled_examples(trained: Trained, split: str, *, count: int) -> Written:
     there = batch["mask"] > 0
     images = batch["image"][there]
     outputs = trained.map(trained.infer, images) if len(images) else {}
-    answers = [trained.task.describe({"scores": row})["labels"] for row in outputs.get("scores", ())]
+    describe: Any = trained.task.describe  # not None: the task labels
+    answers = [describe({"scores": row})["labels"] for row in outputs.get("scores", ())]
     references = [[", ".join(np.array(trained.classes)[row])] for row in batch[LABELS][there]]
     return Written(split, images, list(map(", ".join, answers)), references)
 

@@ -3,7 +3,7 @@
 FEW = 100  # held-out images below which the choice is said to be uncertain: +- 9 points at 70 %
 
 
-def few_images(share, n):
+def few_images(share: float, n: int) -> str | None:
     """A sentence with the 95 % interval of a held-out accuracy, where few images gave it; None where many did.
 
     Wilson's interval, which holds for few images and near 0 and 1 too (Wilson 1927).
