@@ -3,6 +3,7 @@
 import ast
 import pathlib
 import subprocess
+import sys
 import sysconfig
 import tomllib
 
@@ -61,5 +62,6 @@ def test_checker_finds_no_error():
     checker = pathlib.Path(sysconfig.get_path("scripts")) / "ty"
     if not checker.exists():
         pytest.skip("ty is not installed")
-    told = subprocess.run([checker, "check", "--output-format=concise"], cwd=ROOT, capture_output=True, text=True)
+    command = [checker, "check", f"--python={sys.prefix}", "--output-format=concise"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert told.returncode == 0, told.stdout + told.stderr

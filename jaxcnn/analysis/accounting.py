@@ -1,8 +1,12 @@
 """The costs and receptive fields of a network, read from its jaxpr: nothing is compiled, run or allocated."""
 
+from __future__ import annotations
+
 import dataclasses
 import inspect
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -73,7 +77,7 @@ class Analysis:
     notes: tuple[str, ...]
 
 
-def analyse(model, shape, *, batch=1, variables=None):
+def analyse(model: Any, shape: Sequence[int], *, batch: int = 1, variables: Any = None) -> Analysis:
     """Reads parameters, multiply-adds, memory and receptive fields from the jaxpr of a forward pass.
 
     >>> analyse(create("vgg_d"), (224, 224, 3)).macs
@@ -118,7 +122,7 @@ def analyse(model, shape, *, batch=1, variables=None):
     return _analysis(program, walk, names)
 
 
-def result_name(model):
+def result_name(model: Any) -> str:
     """The stage that a network's result is: "logits", or what its attribute `result` says, "image"."""
     return getattr(model, "result", "logits")
 

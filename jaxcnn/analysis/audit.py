@@ -5,10 +5,13 @@ what is printed, or the true value of an erratum is no longer found; "missing" w
 stage that the number is of, does not exist; "absent" where it is recomputed from a data set that is not here.
 """
 
+from __future__ import annotations
+
 import functools
 import json
 import math
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -65,11 +68,11 @@ class Network:
       options: of the architecture.
     """
 
-    def __init__(self, name, options=()):
+    def __init__(self, name: str, options: Any = ()) -> None:
         self.name, self.options = name, dict(options)
         self.input = CLAIMS[name].input
 
-    def parameters(self, *parts, without=(), weights=False):
+    def parameters(self, *parts: str, without: Sequence[str] = (), weights: bool = False) -> int:
         """Number of trainable parameters below the parts, or of all, without some; weights leaves out the biases."""
         return sum(
             size
@@ -77,25 +80,25 @@ class Network:
             if not _is_below(path, without) and (not weights or path.endswith("/kernel"))
         )
 
-    def macs(self, *parts):
+    def macs(self, *parts: str) -> int:
         """Multiply-adds of an image below the parts, or on the whole path to the main logits."""
         if not parts:
             return self._summary["macs"]
         rows = [(row["layer"], row["macs"]) for row in self._summary["layers"]]
         return sum(macs for _, macs in self._below(rows, parts))
 
-    def shape(self, stage):
+    def shape(self, stage: str) -> tuple[int, ...]:
         """(h, w, c) or (c,) that a stage of the features, or the result, "logits", puts out for an image."""
         if stage not in self._stages:
             raise Missing(f"{self.name} has no stage {stage}")
         return self._stages[stage]
 
-    def units(self, *stages):
+    def units(self, *stages: str) -> int:
         """Number of activations of an image in the stages; without any, in the input and all stages."""
         shapes = [self.shape(stage) for stage in stages] or [self.input, *self._stages.values()]
         return sum(map(math.prod, shapes))
 
-    def receptive_field(self, stage):
+    def receptive_field(self, stage: str) -> int:
         """Side in pixels of what a unit of the stage sees."""
         field = self._summary["receptive_field"]
         if not field.get(stage):
@@ -137,7 +140,13 @@ def _is_below(path, parts):
     return any(path == part or path.startswith(f"{part}/") for part in parts)
 
 
-def audit(names=None, *, ledger=LEDGER, data_dir="", report=lambda done, total: None):
+def audit(
+    names: Sequence[str] | None = None,
+    *,
+    ledger: Sequence[Entry] = LEDGER,
+    data_dir: str = "",
+    report: Callable[[int, int], object] = lambda done, total: None,
+) -> list[Row]:
     """Recomputes the ledger.
 
     Args:
@@ -193,7 +202,7 @@ def _images(name, data_dir):
         raise Absent(f"{name} cannot be read: {error}") from error
 
 
-def show(rows, *, as_json=False):
+def show(rows: Sequence[Row], *, as_json: bool = False) -> int:
     """Prints the audit as a table, or as one JSON object; the exit code is 1 where a number drifted or is missing."""
     faults = [row for row in rows if row.verdict in FAULTS]
     if as_json:
@@ -214,14 +223,14 @@ def show(rows, *, as_json=False):
     return int(bool(faults))
 
 
-def cells(row):
+def cells(row: Row) -> tuple[str, ...]:
     """The texts of a row of the table."""
     entry = row.entry
     source = f"{entry.source} ({entry.data}, {entry.protocol}, {entry.images:,})" if entry.images else entry.source
     return entry.name, source, entry.quantity, entry.printed, _text(row.recomputed), row.verdict
 
 
-def explanation(row):
+def explanation(row: Row) -> str:
     """The line below the table with the error of a number."""
     entry, found = row.entry, f"recomputed {_text(row.recomputed)}" if row.verdict == "drift" else row.detail
     parts = [f"printed {entry.printed}"]
@@ -230,7 +239,7 @@ def explanation(row):
     return f"{row.verdict}: {entry.name}: {', '.join(filter(None, (*parts, found)))}; {entry.reason or entry.source}"
 
 
-def as_dict(row):
+def as_dict(row: Row) -> dict[str, Any]:
     """A row as plain values, for JSON."""
     entry = row.entry
     fields = ("name", "subject", "quantity", "printed", "source", "true", "reason", "data", "protocol", "images")

@@ -13,6 +13,8 @@ does not train is a fixed scale, branches that were added are both followed.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +33,7 @@ FILLS = ("broadcast_in_dim", "convert_element_type", "copy", "reshape")  # zeros
 RECTIFIER = frozenset((*FILLS, "max", "min"))  # what relu and relu6 are made of
 
 
-def with_rule(function, rule):
+def with_rule(function: Callable[..., Any], rule: str) -> Callable[..., Any]:
     """The same function with another backward pass.
 
     A relu is the maximum of anything and the constant 0, alone (`jnp.maximum(x, 0)`) or inside `jax.nn.relu`, also in

@@ -1,6 +1,7 @@
 """A traced function as one flat list of equations: calls are opened, loops unrolled."""
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from jaxcnn.analysis.jaxpr import CALLS, REMAT, body, inner, insides, is_literal, scan_arity, scopes
@@ -41,7 +42,7 @@ class Program:
       notes: what was approximated, a sentence each.
     """
 
-    def __init__(self, closed):
+    def __init__(self, closed: Any) -> None:
         self.equations: list[Equation] = []
         self.values: list[Any] = []
         self.constants: set[int] = set()
@@ -50,7 +51,7 @@ class Program:
         self.inputs = [self._new(v.aval) for v in body(closed).invars]
         self.outputs = self._open(closed, self.inputs, (), None)
 
-    def needed(self, outputs):
+    def needed(self, outputs: Iterable[int]) -> set[int]:
         """The positions of the equations that the given outputs depend on."""
         wanted, kept = set(outputs), set()
         for position in range(len(self.equations) - 1, -1, -1):
@@ -60,7 +61,7 @@ class Program:
                 wanted.update(equation.inputs)
         return kept
 
-    def shapes(self, numbers):
+    def shapes(self, numbers: Iterable[int]) -> list[tuple[int, ...]]:
         return [self.values[number].shape for number in numbers]
 
     def _new(self, aval):
@@ -159,6 +160,6 @@ def _window(jaxpr):
     return next(eqn.params["window"] for eqn in body(jaxpr).eqns if "window" in eqn.params)
 
 
-def size_in_bytes(aval):
+def size_in_bytes(aval: Any) -> int:
     """The size of an array of this shape and dtype."""
     return math.prod(aval.shape) * aval.dtype.itemsize

@@ -1,5 +1,8 @@
 """Receptive fields: which box of the image each position of an array can see, and how an operation changes it."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -10,7 +13,7 @@ class Factor(NamedTuple):
     """A part of an axis: its length, and by how many pixels (vertical, horizontal) the box moves at each step."""
 
     length: int
-    steps: tuple[int, int]
+    steps: tuple[int, ...]
 
 
 class View(NamedTuple):
@@ -22,8 +25,8 @@ class View(NamedTuple):
       axes: for each axis of the array its factors, outermost first: a flattened axis has several.
     """
 
-    start: tuple[int, int]
-    size: tuple[int, int]
+    start: tuple[int, ...]
+    size: tuple[int, ...]
     axes: tuple[tuple[Factor, ...], ...]
 
 
@@ -47,18 +50,18 @@ class Field(NamedTuple):
     whole: bool
 
 
-def flat(length):
+def flat(length: int) -> tuple[Factor, ...]:
     """An axis along which the box stays."""
     return (Factor(length, (0, 0)),)
 
 
-def image_view(shape):
+def image_view(shape: Sequence[int]) -> View:
     """Of the images (n, h, w, c) themselves."""
     n, h, w, c = shape
     return View((0, 0), (1, 1), (flat(n), (Factor(h, (1, 0)),), (Factor(w, (0, 1)),), flat(c)))
 
 
-def read_field(view, image):
+def read_field(view: View, image: Sequence[int]) -> Field:
     """The `Field` of a view of images of (h, w) pixels."""
     size, stride, padding, whole = [], [], [], True
     for a in IMAGE_AXES:
@@ -86,7 +89,7 @@ def _one_axis(view, a):
     return collapse(view, others, image_axes=(a,))
 
 
-def collapse(view, axes=None, image_axes=IMAGE_AXES):
+def collapse(view: View, axes: Sequence[int] | None = None, image_axes: Sequence[int] = IMAGE_AXES) -> View:
     """The union of the boxes along some axes, all by default: afterwards the box does not move along them."""
     axes = range(len(view.axes)) if axes is None else axes
     start, size, new = list(view.start), list(view.size), list(view.axes)
@@ -102,7 +105,9 @@ def collapse(view, axes=None, image_axes=IMAGE_AXES):
     return View(tuple(start), tuple(size), tuple(new))
 
 
-def slide(view, axis, *, length, kernel=1, stride=1, before=0, dilation=1):
+def slide(
+    view: View, axis: int, *, length: int, kernel: int = 1, stride: int = 1, before: int = 0, dilation: int = 1
+) -> View:
     """A window along one axis: position i sees i * stride - before + u * dilation, u < kernel."""
     factors = view.axes[axis]
     if (kernel, stride, before) == (1, 1, 0) and length == prod(f.length for f in factors):
@@ -120,7 +125,9 @@ def slide(view, axis, *, length, kernel=1, stride=1, before=0, dilation=1):
     return View(tuple(start), tuple(size), (*view.axes[:axis], (moved,), *view.axes[axis + 1 :]))
 
 
-def spread(view, axis, *, length, kernel=1, stride=1, before=0, dilation=1):
+def spread(
+    view: View, axis: int, *, length: int, kernel: int = 1, stride: int = 1, before: int = 0, dilation: int = 1
+) -> View:
     """The way back of `slide`: position i sees every j with i = j * stride - before + u * dilation, u < kernel.
 
     Neighbours see boxes that move by turns; here is one that holds them all and moves evenly.
@@ -143,7 +150,7 @@ def spread(view, axis, *, length, kernel=1, stride=1, before=0, dilation=1):
     return _with_axis(view._replace(start=tuple(start), size=tuple(size)), axis, (moved,))
 
 
-def even(view, axis):
+def even(view: View, axis: int) -> View:
     """An axis as one factor: a box that holds those of its positions and moves evenly, or all where none does."""
     factors = view.axes[axis]
     if len(factors) == 1:
@@ -162,7 +169,7 @@ def even(view, axis):
     return _with_axis(view._replace(start=tuple(start), size=tuple(size)), axis, (Factor(length, steps),))
 
 
-def reshape(view, shape):
+def reshape(view: View, shape: Sequence[int]) -> View:
     """Row-major: factors are joined and split, and find each other again when an array is folded back."""
     factors = [f for axis in view.axes for f in axis if f.length != 1]
     axes = []
@@ -194,7 +201,7 @@ def _joined(factors):
     return tuple(found)
 
 
-def union(views):
+def union(views: Sequence[View]) -> View:
     """The box around the boxes of arrays of one shape. Boxes that move differently are first joined along the way."""
     if len(views) == 1:
         return views[0]

@@ -3,6 +3,9 @@
 JAX promises neither the names nor the parameters of its equations, and from 0.11 a `Jaxpr` is also a `ClosedJaxpr`.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from jax.extend import core
 
 # Calls that stand for the equations inside them.
@@ -11,27 +14,27 @@ OWN_DERIVATIVE = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 REMAT = ("remat", "remat2", "checkpoint")
 
 
-def body(jaxpr):
+def body(jaxpr: Any) -> Any:
     """The jaxpr itself, of one that is closed over its constants or of one that is not."""
     return getattr(jaxpr, "jaxpr", jaxpr)
 
 
-def constants(jaxpr):
+def constants(jaxpr: Any) -> Sequence[Any]:
     """The values of its `constvars`."""
     return getattr(jaxpr, "consts", ())
 
 
-def is_literal(atom):
+def is_literal(atom: Any) -> bool:
     """Whether an argument of an equation is a number that stands in the jaxpr."""
     return isinstance(atom, core.Literal)
 
 
-def inner(eqn):
+def inner(eqn: Any) -> Any:
     """The jaxpr that a call is of."""
     return next(eqn.params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in eqn.params)
 
 
-def insides(eqn):
+def insides(eqn: Any) -> list[Any]:
     """Every jaxpr among the parameters but those of a scalar (the update of a scatter, a reducer)."""
     found = []
     for key, value in eqn.params.items():
@@ -41,7 +44,7 @@ def insides(eqn):
     return found
 
 
-def scan_arity(eqn):
+def scan_arity(eqn: Any) -> tuple[int, int]:
     """(constants, carried) of a scan: its first arguments are constants, the next are carried, the rest scanned over.
 
     Told by rank, for JAX 0.11 took the two parameters away: what is scanned over, or stacked, has one axis more outside
@@ -53,7 +56,7 @@ def scan_arity(eqn):
     return len(eqn.invars) - carried - sliced, carried
 
 
-def scopes(eqn):
+def scopes(eqn: Any) -> tuple[str, ...]:
     """The names of a name stack as Linen leaves them; `Module.method` is the module itself."""
     path, method = [], None
     for scope in eqn.source_info.name_stack.stack:
@@ -68,7 +71,7 @@ def scopes(eqn):
     return tuple(path)
 
 
-def bind(eqn, inputs):
+def bind(eqn: Any, inputs: Sequence[Any]) -> list[Any]:
     """Does what an equation does, with these values; a list of its results."""
     found = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
     return found if eqn.primitive.multiple_results else [found]

@@ -6,6 +6,8 @@ activation, a dropout, a reshape) are done in place: they belong to the layer wh
 of their own where the network names their result as a stage (a normalisation without parameters).
 """
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any
 
@@ -47,7 +49,7 @@ class Row:
     after: Any = None  # what follows its stage
 
     @property
-    def real(self):
+    def real(self) -> Row:
         """Itself, or the row that it is a part of."""
         return self if self.origin is None or self.stage else self.origin.real
 
@@ -69,7 +71,9 @@ class Walk:
       row_of: {number: Row}.
     """
 
-    def __init__(self, program, *, image, leaves, stages, needed, main, trained):
+    def __init__(
+        self, program: Any, *, image: int, leaves: Any, stages: Any, needed: Any, main: Any, trained: Any
+    ) -> None:
         self.program, self.image, self.leaves, self.stages = program, image, leaves, stages
         self.views = {image: image_view(program.values[image].shape)}
         self.batch = program.values[image].shape[0]
@@ -175,7 +179,7 @@ class Walk:
         """The longest beginning of a path that is a module with parameters and without children."""
         return next((path[:n] for n in range(len(path), 0, -1) if path[:n] in self._modules), None)
 
-    def view(self, row) -> View:
+    def view(self, row: Row) -> View:
         return self.views[row.output]
 
 
@@ -185,7 +189,7 @@ def _leaf_modules(paths):
     return owners - parents
 
 
-def attribute(rows, leaves):
+def attribute(rows: Any, leaves: Any) -> tuple[dict[Row, list[int]], list[int]]:
     """Gives each parameter to the first layer that reads it; returns ({row: numbers}, numbers that none reads)."""
     owner, left = {row: [] for row in rows}, set(leaves)
     for row in rows:

@@ -1,7 +1,10 @@
 """The memory that activations take, from the layers and what each of them reads."""
 
+from collections.abc import Mapping
+from typing import Any
 
-def largest_live(rows, bytes_of):
+
+def largest_live(rows: Any, bytes_of: Mapping[Any, int]) -> int:
     """Bytes of the largest set of layer outputs that are alive at once in a forward pass, in the order of the layers.
 
     While a layer is computed its inputs and its output are there, and what a later layer still reads (a shortcut).
@@ -26,7 +29,7 @@ def largest_live(rows, bytes_of):
     return largest
 
 
-def kept_for_training(rows, bytes_of):
+def kept_for_training(rows: Any, bytes_of: Mapping[Any, int]) -> int:
     """Bytes that wait for the backward pass: the images and the output of every layer, each once.
 
     Of a rematerialised block only what leaves it waits; the largest block is there in full while it is recomputed.

@@ -1,12 +1,16 @@
 """The multiply-adds (MACs) of one equation: those of convolutions and matrix products, and of nothing else."""
 
+from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 # Equations that are a convolution whatever their operands are; a product counts only by a parameter or by data.
 CONVOLUTIONS = ("conv2d", "conv2d_input", "conv2d_kernel", "partially_connected_conv2d", "conv_general_dilated")
 
 
-def multiply_adds(name, inputs, outputs, params):
+def multiply_adds(
+    name: str, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]], params: Mapping[str, Any]
+) -> int:
     """Counts one equation: for a convolution size of the output * taps of the kernel * c_in / groups.
 
     Positions of the padding count like any other, unlike in XLA's own count. A convolution that dilates its input (a

@@ -1,6 +1,9 @@
 """The answers of a network to an image partly covered (Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2)."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +32,16 @@ class Occlusion(NamedTuple):
     stride: int
 
 
-def occlude(answer, image, *, label, size, stride, grey=0.5, report=lambda done, total: None):
+def occlude(
+    answer: Callable[..., Any],
+    image: np.ndarray,
+    *,
+    label: int,
+    size: int,
+    stride: int,
+    grey: float = 0.5,
+    report: Callable[[int, int], object] = lambda done, total: None,
+) -> Occlusion:
     """Slides a grey square over an image.
 
     Args:

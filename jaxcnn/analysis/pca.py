@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def pca_error(train, test, components):
+def pca_error(train: np.ndarray, test: np.ndarray, components: int) -> float:
     """The summed squared error of an image that is restored from its first principal components, mean over images.
 
     The components are those of all training images, exactly: from their covariance, or from their singular values where

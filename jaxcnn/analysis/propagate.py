@@ -3,7 +3,9 @@
 A primitive that is not listed may move values anywhere: its result sees everything that its operands see.
 """
 
+from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 from jaxcnn.analysis.field import View, collapse, flat, reshape, slide, spread, union
 
@@ -19,7 +21,13 @@ ELEMENTWISE_NAMES = """
 ELEMENTWISE = frozenset(ELEMENTWISE_NAMES.split())
 
 
-def propagate(name, views, inputs, outputs, params):
+def propagate(
+    name: str,
+    views: Sequence[View | None],
+    inputs: Sequence[Sequence[int]],
+    outputs: Sequence[Sequence[int]],
+    params: Mapping[str, Any],
+) -> list[View]:
     """Views of the results of an equation.
 
     Args:
@@ -41,7 +49,7 @@ def propagate(name, views, inputs, outputs, params):
     return [fixed(seen, shape) for shape in outputs] if found is None else found
 
 
-def fixed(views, shape):
+def fixed(views: Sequence[View], shape: Sequence[int]) -> View:
     """Everything that the views see, from every position of an array of this shape."""
     boxes = [View(*collapse(v)[:2], ()) for v in views]
     return View(*union(boxes)[:2], tuple(flat(n) for n in shape))
@@ -88,7 +96,7 @@ def _convolution(views, inputs, outputs, params):
     if set(params["lhs_dilation"]) - {1}:
         return None
     view = collapse(views[0], [image[1]])
-    axes = [None] * len(image)
+    axes: list[Any] = [None] * len(image)
     for i, axis in enumerate(image[2:]):
         options = {"stride": params["window_strides"][i], "dilation": params["rhs_dilation"][i]}
         kernel = inputs[1][params["dimension_numbers"][1][2 + i]]

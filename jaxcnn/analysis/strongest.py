@@ -1,6 +1,9 @@
 """The images that activate each unit of a stage most, found in one pass."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +22,7 @@ class Strongest(NamedTuple):
     places: np.ndarray
 
 
-def find_strongest(answers, *, count=9):
+def find_strongest(answers: Iterable[tuple[Any, Any, Any]], *, count: int = 9) -> Strongest:
     """Keeps the strongest images of every unit of a stream.
 
     Args:

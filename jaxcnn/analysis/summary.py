@@ -1,10 +1,13 @@
 """The costs and receptive fields of a network, as numbers for a program and as the lecture's table for a person."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 from jaxcnn.analysis.accounting import analyse
 from jaxcnn.architectures import CLAIMS, create
 
 
-def summarize(model, shape=None, *, batch=1):
+def summarize(model: Any, shape: Sequence[int] | None = None, *, batch: int = 1) -> dict[str, Any]:
     """Traces a model on images of a shape, without compiling or allocating.
 
     Args:
@@ -52,7 +55,7 @@ def summarize(model, shape=None, *, batch=1):
     }
 
 
-def paper_input(name):
+def paper_input(name: str) -> tuple[int, int, int]:
     """(h, w, c) of the images that an architecture was published for; ValueError where no paper states it."""
     if not isinstance(name, str):
         raise ValueError("shape is None; the (h, w, c) of the images of a module has to be given")
@@ -84,7 +87,7 @@ def _field(field):
     return {**found, "whole_image": field.whole}
 
 
-def layer_table(totals, *, flops=False):
+def layer_table(totals: Mapping[str, Any], *, flops: bool = False) -> list[str]:
     """Lines of a table: layer, output, memory, parameters, multiply-adds, receptive field; then the totals.
 
     Args:
@@ -101,7 +104,7 @@ def layer_table(totals, *, flops=False):
     return [*aligned(header, rows, left=2), "", *totals_lines(totals, flops=flops)]
 
 
-def totals_lines(totals, *, flops=False):
+def totals_lines(totals: Mapping[str, Any], *, flops: bool = False) -> list[str]:
     """The totals, a line each."""
     memory, per = totals["activations"], f"a batch of {totals['input'][0]}" if totals["input"][0] > 1 else "an image"
     return [
@@ -118,7 +121,7 @@ def _result(totals):
     return "main logits" if name == "logits" else f"{name} that comes out"
 
 
-def comparison_table(several, *, flops=False):
+def comparison_table(several: Mapping[str, Mapping[str, Any]], *, flops: bool = False) -> list[str]:
     """Lines of a table with a column for each network; several: {name: what `summarize` returns}."""
     rows = {
         "input": lambda t: times(t["input"]),
@@ -163,12 +166,12 @@ def _unit(flops):
     return "FLOPs (2 x MAC)" if flops else "MACs"
 
 
-def times(shape):
+def times(shape: Sequence[int]) -> str:
     """A shape for a reader, 1x28x28x6."""
     return "x".join(map(str, shape))
 
 
-def size(number):
+def size(number: float) -> str:
     """Bytes for a reader."""
     for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if number >= 2**power:
@@ -176,7 +179,7 @@ def size(number):
     return f"{number} B"
 
 
-def aligned(header, rows, *, left):
+def aligned(header: Sequence[Any], rows: Iterable[Sequence[Any]], *, left: int) -> list[str]:
     """Lines with the columns under each other, the first `left` of them flush left, the others right."""
     rows = [header, *rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]

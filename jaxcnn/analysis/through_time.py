@@ -1,10 +1,12 @@
 """How much of a gradient comes back through time (Hochreiter 1991; Bengio, Simard and Frasconi 1994)."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 
-def gradients_through_time(function, x, *, key):
+def gradients_through_time(function: Callable[[jax.Array], jax.Array], x: jax.Array, *, key: jax.Array) -> jax.Array:
     """The size of the gradient of a last output with respect to the input of every step.
 
     g_t = sqrt(mean over sequences of |d(v . y) / dx_t|**2),   v drawn from N(0, 1) / sqrt(d)

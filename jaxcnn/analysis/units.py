@@ -4,7 +4,10 @@ A network here is a function of images (n, h, w, c) that returns {stage: activat
 (n, units), which are one place for the whole image.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +36,7 @@ class Box(NamedTuple):
     width: int
 
 
-def network_stages(model, variables, shape):
+def network_stages(model: Any, variables: Any, shape: Sequence[int]) -> dict[str, Stage]:
     """The stages that have units.
 
     Args:
@@ -53,7 +56,7 @@ def network_stages(model, variables, shape):
     }
 
 
-def find_unit(stages, name, channel, place=None):
+def find_unit(stages: Mapping[str, Stage], name: str, channel: int, place: Sequence[int] | None = None) -> Stage:
     """Checks that there is such a unit.
 
     Args:
@@ -75,13 +78,13 @@ def find_unit(stages, name, channel, place=None):
     return stage
 
 
-def field_box(field, place):
+def field_box(field: Field, place: Sequence[int] | np.ndarray) -> Box:
     """The pixels that the position (row, column) of a map with this receptive field sees, a `Box`."""
     top, left = (place[a] * field.stride[a] - field.padding[a][0] for a in (0, 1))
     return Box(top, left, *field.size)
 
 
-def cut(image, box, *, fill):
+def cut(image: np.ndarray, box: Box, *, fill: float) -> np.ndarray:
     """The pixels of a box.
 
     Args:
@@ -98,12 +101,12 @@ def cut(image, box, *, fill):
     return found
 
 
-def maps(activations):
+def maps(activations: Any) -> Any:
     """Activations as maps: (n, units) becomes (n, 1, 1, units)."""
     return activations[:, None, None] if activations.ndim == 2 else activations
 
 
-def strongest(activations):
+def strongest(activations: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Where each unit of each image answers most; the first place row by row where several do.
 
     Args:
@@ -117,7 +120,9 @@ def strongest(activations):
     return jnp.max(flat, axis=1), jnp.stack((position // columns, position % columns), axis=-1).astype(jnp.int32)
 
 
-def project(network, images, stage, channels, places, *, rule):
+def project(
+    network: Any, images: jax.Array, stage: str, channels: jax.Array, places: jax.Array, *, rule: str
+) -> jax.Array:
     """Brings one unit of each image back to the pixels; all other units of its stage are taken as zero.
 
     The unit itself is taken as 1; by the other rules one that answers with 0 is off, and nothing comes back. With the
@@ -139,12 +144,12 @@ def project(network, images, stage, channels, places, *, rule):
     return pull(jnp.zeros_like(activations).at[at].set(one))[0]
 
 
-def saliency(gradient):
+def saliency(gradient: jax.Array | np.ndarray) -> jax.Array:
     """The largest magnitude over colours, (..., c) to (...) (Simonyan et al. 2013, arXiv:1312.6034, section 3.1)."""
     return jnp.max(jnp.abs(gradient), axis=-1)
 
 
-def effective_field(network, images, stage, channel, place):
+def effective_field(network: Any, images: jax.Array, stage: str, channel: int, place: Sequence[int]) -> jax.Array:
     """How much each pixel moves a unit: the magnitude of its gradient, summed over colours, mean over the images.
 
     It is a Gaussian in a field that is theoretically a square (Luo et al. 2016, arXiv:1701.04128, section 2).
@@ -162,7 +167,7 @@ def effective_field(network, images, stage, channel, place):
     return jnp.mean(jnp.sum(jnp.abs(gradient), axis=-1), axis=0)
 
 
-def support(weights):
+def support(weights: np.ndarray) -> Box | None:
     """The smallest `Box` around all that is not zero in (h, w); None where everything is."""
     rows, columns = (np.flatnonzero(np.any(weights != 0, axis=axis)) for axis in (1, 0))
     if not rows.size:

@@ -47,14 +47,14 @@ from jaxcnn.operators.remat import rematerialised
 
 BASIC = {"bottleneck": False, "compression": 1.0, "stem_width": 16}
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "densenet121": {"blocks": (6, 12, 24, 16), "growth": 32},
     "densenet169": {"blocks": (6, 12, 32, 32), "growth": 32},
     "densenet201": {"blocks": (6, 12, 48, 32), "growth": 32},
     "densenet161": {"blocks": (6, 12, 36, 24), "growth": 48},
     "densenet264": {"blocks": (6, 12, 64, 48), "growth": 32},
 }
-CIFAR_VARIANTS = {
+CIFAR_VARIANTS: dict[str, dict[str, Any]] = {
     "densenet_40_12": {"blocks": (12, 12, 12), "growth": 12, **BASIC},
     "densenet_100_12": {"blocks": (32, 32, 32), "growth": 12, **BASIC},
     "densenet_100_24": {"blocks": (32, 32, 32), "growth": 24, **BASIC},

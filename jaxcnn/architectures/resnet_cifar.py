@@ -31,7 +31,7 @@ from jaxcnn.operators.remat import rematerialised
 
 WIDTHS = (16, 32, 64)
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "resnet20": {"depth": 20, "residual": True},
     "resnet32": {"depth": 32, "residual": True},
     "resnet44": {"depth": 44, "residual": True},

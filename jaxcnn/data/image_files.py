@@ -62,7 +62,7 @@ def find_images(root: str | os.PathLike[str], left_out: Counter[str] | None = No
                 left_out[os.path.splitext(entry.name)[1].lower() or "without an extension"] += 1
 
 
-def files_below(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[str], Counter[str]]:
+def files_below(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[pathlib.Path], Counter[str]]:
     """The files that paths name, and the images below the folders among them.
 
     Returns:

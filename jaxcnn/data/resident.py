@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CHUNK = 256  # records a thread reads at once: enough to amortise the request, few enough to report progress
 
 
-def read_all(records: Any, *, progress: Callable[[int, int], None] | None = None) -> dict[str, np.ndarray]:
+def read_all(records: Any, *, progress: Callable[[int, int], object] | None = None) -> dict[str, np.ndarray]:
     """Reads every record into memory, on as many threads as there are cores.
 
     Args:

@@ -2,6 +2,8 @@
 
 import math
 import operator
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,14 +27,16 @@ class Batched:
       programs: {shapes and dtypes of a batch: the compiled program}.
     """
 
-    def __init__(self, function, replicas, *, batch_size, deterministic=False):
+    def __init__(
+        self, function: Callable[..., Any], replicas: Any, *, batch_size: int, deterministic: bool = False
+    ) -> None:
         def mapped(data, nothing, inputs):
             return (), lax.all_gather(function(data, jax.tree.map(lambda x: x[0], inputs)), AXIS, tiled=True)
 
         self._mapped, self._replicas, self._deterministic = replicas.map_evaluation(mapped), replicas, deterministic
         self.batch_size, self.programs = math.ceil(batch_size / replicas.count) * replicas.count, {}
 
-    def __call__(self, data, examples):
+    def __call__(self, data: Any, examples: Any) -> Any:
         """The function's pytree for n > 0 examples, its arrays (n, ...) on the host; data lie on the devices."""
         size, count = self.batch_size, len(jax.tree.leaves(examples)[0])
         rows = [slice(first, first + size) for first in range(0, count, size)]

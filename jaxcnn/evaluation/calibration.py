@@ -3,15 +3,22 @@
 Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017.
 """
 
+from __future__ import annotations
+
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 import scipy.special
+
+if TYPE_CHECKING:
+    from jaxcnn.tasks.task import Task
+
 
 BINS = 15  # of equal width, as in the paper
 TEMPERATURES = (0.01, 100.0)  # between which one is looked for
@@ -27,19 +34,19 @@ class Believed(NamedTuple):
       nll: (n,), the negative log likelihood of the true class, in nats.
     """
 
-    confidence: np.ndarray
-    right: np.ndarray
-    nll: np.ndarray
+    confidence: Any
+    right: Any
+    nll: Any
 
 
-def believed(logits, labels, temperature=1.0):
+def believed(logits: jax.Array | np.ndarray, labels: jax.Array | np.ndarray, temperature: float = 1.0) -> Believed:
     """The Believed of logits (n, K) divided by a temperature, and labels int (n,); pure, for jit too."""
     logs = jax.nn.log_softmax(logits.astype(jnp.float32) / temperature)
     nll = -jnp.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
     return Believed(jnp.exp(logs.max(axis=1)), jnp.argmax(logits, axis=1) == labels, nll)
 
 
-def reliability(confidence, right, *, bins=BINS):
+def reliability(confidence: np.ndarray, right: np.ndarray, *, bins: int = BINS) -> dict[str, Any]:
     """The expected calibration error, and the bins that it is counted in.
 
       ECE = sum_m |B_m| / n |accuracy(B_m) - confidence(B_m)|,  B_m the images of confidence in ((m - 1) / M, m / M]
@@ -60,7 +67,7 @@ def reliability(confidence, right, *, bins=BINS):
     return {"ece": ece, "images": counts.tolist(), "confidence": means[0], "accuracy": means[1]}
 
 
-def fit_temperature(logits, labels):
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float | None:
     """The T for which softmax(logits / T) has the lowest mean negative log likelihood of the labels.
 
     That is convex in 1 / T, so T is where its slope is 0. The predicted classes stay.
@@ -85,7 +92,9 @@ def fit_temperature(logits, labels):
     return 1 / scipy.optimize.brentq(slope, low, high, xtol=1e-12)
 
 
-def calibration(plain, scaled=None, temperature=None):
+def calibration(
+    plain: Believed | None, scaled: Believed | None = None, temperature: float | None = None
+) -> dict[str, Any] | None:
     """What is logged of how a classifier is calibrated.
 
     Args:
@@ -106,7 +115,7 @@ def calibration(plain, scaled=None, temperature=None):
     }
 
 
-def calibration_of(logits, labels):
+def calibration_of(logits: jax.Array | np.ndarray, labels: Sequence[int] | np.ndarray) -> dict[str, Any] | None:
     """`calibration` of logits (n, K) and labels (n,), with the temperature that fits them."""
     logits, labels = np.asarray(logits, np.float32), np.asarray(labels, np.int32)
     temperature = fit_temperature(logits, labels) if len(labels) else None
@@ -122,7 +131,7 @@ def _of(found):
     return {"nll": float(np.mean(found.nll, dtype=np.float64)), **reliability(found.confidence, found.right)}
 
 
-def watched(task, *, temperature=None, fit=False):
+def watched(task: Task, *, temperature: float | None = None, fit: bool = False) -> Task:
     """The Task that also says of each image how far its prediction is believed; `calibrated` reads it.
 
     A task that infers no `logits` and `probabilities` (n, K) for a `label` stays as it is.
@@ -154,7 +163,9 @@ def _named(name, found):
     return {f"{name}/{field}": value for field, value in found._asdict().items()}
 
 
-def calibrated(rows, temperature=None):
+def calibrated(
+    rows: Mapping[str, Any], temperature: float | None = None
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """(`calibration` of the rows of an Evaluation of a `watched` task, the rows that are the task's own).
 
     Args:
@@ -178,7 +189,7 @@ def calibrated(rows, temperature=None):
     return calibration(plain, scaled, temperature), own
 
 
-def logged_temperature(evaluations, step):
+def logged_temperature(evaluations: Sequence[Mapping[str, Any]], step: int) -> float | None:
     """The temperature that the last evaluation of a checkpoint on the run's held-out part fitted, or None.
 
     Args:
@@ -193,7 +204,7 @@ def logged_temperature(evaluations, step):
     return None
 
 
-def scaled_outputs(outputs, temperature):
+def scaled_outputs(outputs: Mapping[str, np.ndarray], temperature: float) -> dict[str, np.ndarray]:
     """The outputs of a classifier with softmax(logits / temperature) in place of its own probabilities.
 
     Args:

@@ -1,9 +1,12 @@
 """Precision, recall and F1 of the classes, and their means, from a confusion matrix."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 
-def class_scores(classes, confusion):
+def class_scores(classes: Sequence[str], confusion: Any) -> dict[str, Any]:
     """The scores of a classifier that people report beside its accuracy.
 
     With n_tp right images of a class, n_t images of it and n_p images that were taken for it:
@@ -40,7 +43,7 @@ def class_scores(classes, confusion):
     }
 
 
-def scores_of(classes, found):
+def scores_of(classes: Sequence[str], found: Any) -> dict[str, Any]:
     """{"class_scores": `class_scores`} of an evaluation that counted a (K, K) "confusion", else {}."""
     confusion = found.get("confusion")
     return {"class_scores": class_scores(classes, confusion)} if np.shape(confusion) == 2 * (len(classes),) else {}

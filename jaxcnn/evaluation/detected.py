@@ -1,7 +1,10 @@
 """Objects that a trained network finds: in files, and in a split beside the truth, with its mistakes by kind."""
 
+from __future__ import annotations
+
 import pathlib
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -9,16 +12,20 @@ from jaxcnn.operators import regions
 from jaxcnn.tasks.detection.boxes import Detections, Objects
 from jaxcnn.tasks.detection.mistakes import KINDS, MISSED, MISTAKES, Judged, judge
 
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+
+
 BATCH = 16  # images that the network gets at once
 OUTPUTS = ("boxes", "classes", "scores", "there")
 
 
-def detects(trained):
+def detects(trained: Trained) -> bool:
     """Whether the task of a run finds objects: it gives `boxes`, `classes`, `scores` and `there`."""
     return set(OUTPUTS) <= trained.outputs().keys()
 
 
-def coco_results(rows, classes):
+def coco_results(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> list[dict[str, Any]]:
     """What was found in files, in the layout of COCO's results, which pycocotools' `loadRes` reads.
 
     Args:
@@ -80,7 +87,7 @@ class Detected(NamedTuple):
     images: dict
 
 
-def detected_examples(trained, split, *, count, shown, mistakes):
+def detected_examples(trained: Trained, split: str, *, count: int, shown: int, mistakes: int) -> Detected:
     """The objects of the first images of a split and what a network finds there, surest mistakes by their kind.
 
     Args:

@@ -1,7 +1,11 @@
 """Several trained networks on the devices, as functions from images to probabilities, whole images too."""
 
+from __future__ import annotations
+
 import functools
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import flax.errors
 import jax
@@ -12,10 +16,14 @@ from jaxcnn.errors import InputError
 from jaxcnn.evaluation.batched import Batched
 from jaxcnn.tasks.pixels import as_float, normalise
 
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+
+
 DENSE_PART = 8  # a batch of whole images is this part of a batch of crops: few of them have the same shape
 
 
-def dense_network(trained):
+def dense_network(trained: Trained) -> Any:
     """The network as it is evaluated on whole images of any size.
 
     Where the architecture has dense_evaluation (VGG, AlexNet), its first full connection becomes a convolution and
@@ -44,7 +52,7 @@ class Networks:
       batch_size: of crops.
     """
 
-    def __init__(self, members, replicas, *, batch_size):
+    def __init__(self, members: Sequence[Any], replicas: Any, *, batch_size: int) -> None:
         self.members, self.replicas, self.batch_size = members, replicas, batch_size
         self.deterministic = members[0].config.deterministic
         self.data = [self.replicas.replicate({"variables": m.variables, "mean": m.mean, "std": m.std}) for m in members]
@@ -53,11 +61,11 @@ class Networks:
         self._networks = {}  # {(architecture, dense): Batched}
 
     @property
-    def compilations(self):
+    def compilations(self) -> int:
         """The number of programs that were compiled."""
         return sum(len(network.programs) for network in self._networks.values())
 
-    def check_dense(self, scales, unit):
+    def check_dense(self, scales: Sequence[int], unit: int) -> None:
         """Raises InputError where a member does not take images of the smallest scale and other aspect ratios."""
         shape = (1, scales[0], scales[0] + unit, self.members[0].shape[2])
         for member in self.members:
@@ -73,7 +81,7 @@ class Networks:
             if logits.shape != (1, len(member.classes)):
                 raise InputError(f"{where}: its logits for images of {shape[1]}x{shape[2]} have shape {logits.shape}.")
 
-    def probabilities(self, number, images, *, dense=False):
+    def probabilities(self, number: int, images: np.ndarray, *, dense: bool = False) -> np.ndarray:
         """Softmax outputs (n, K) float32 of a member for uint8 images (n, h, w, c), in batches of one size."""
         key = (self.names[number], dense)
         if key not in self._networks:

@@ -1,8 +1,12 @@
 """The errors of several networks and of their averages under several protocols, counted image by image."""
 
+from __future__ import annotations
+
 import csv
 import itertools
-from typing import NamedTuple
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,11 +72,11 @@ class Tally:
       classes: their number.
     """
 
-    def __init__(self, members, protocols, classes):
+    def __init__(self, members: int, protocols: Sequence[Protocol], classes: int) -> None:
         self.subsets, self.protocols, self.classes, self.seen = _subsets(members), protocols, classes, 0
         self.right = np.zeros((len(self.subsets), 2, len(protocols)), np.int64)
 
-    def add(self, averages, labels, size):
+    def add(self, averages: np.ndarray, labels: np.ndarray, size: int) -> None:
         """Adds images.
 
         Args:
@@ -97,7 +101,7 @@ class Tally:
             errors[..., 1] = np.nan
         return errors
 
-    def each(self, workdirs):
+    def each(self, workdirs: Sequence[str]) -> list[dict[str, Any]]:
         """[{"protocol", "members", "top1_error", "top5_error"}], every subset by itself."""
         return [
             {
@@ -110,7 +114,7 @@ class Tally:
             for protocol, (top1, top5) in zip(self.protocols, row, strict=True)
         ]
 
-    def rows(self, workdirs):
+    def rows(self, workdirs: Sequence[str]) -> list[Row]:
         """[Row]: each member alone, then the means over the subsets of every size."""
         count, errors = len(workdirs), self._errors()
         groups = [(name, [number]) for number, name in enumerate(workdirs)]
@@ -132,7 +136,7 @@ def _or_none(value):
     return None if np.isnan(value) else float(value)
 
 
-def write_csv(path, rows):
+def write_csv(path: str | os.PathLike[str], rows: Sequence[Any]) -> None:
     """Writes named tuples of one kind, the names of their fields first.
 
     Raises:

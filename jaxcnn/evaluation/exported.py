@@ -1,6 +1,11 @@
 """A trained network as one file that predicts without jaxcnn: preprocessing, network and task, by jax.export."""
 
+from __future__ import annotations
+
+import os
 import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -9,11 +14,17 @@ from jax import export
 from jaxcnn.errors import InputError, how_to_install, nearest
 from jaxcnn.files import replaced, write_json
 
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+
+
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 USUAL = ("cpu", "cuda")
 
 
-def export_program(trained, file, *, platforms=USUAL):
+def export_program(
+    trained: Trained, file: str | os.PathLike[str], *, platforms: Sequence[str] = USUAL
+) -> tuple[pathlib.Path, pathlib.Path]:
     """Writes what `trained.infer` computes as a StableHLO program that jax.export reads, weights and all.
 
     The program takes images uint8 (n, h, w, c) of the network's size, n free, and gives {output: (n, ...)} as the task

@@ -2,6 +2,8 @@
 
 import functools
 import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +13,7 @@ from jaxcnn.tasks.pixels import as_float, normalise
 from jaxcnn.training.parallel import Replicas
 
 
-def examples_of(batch, reads):
+def examples_of(batch: Mapping[str, Any], reads: Sequence[str]) -> Any:
     """What a function takes of a batch: its images, or {"image", field} where it reads fields beside them."""
     return {name: batch[name] for name in ("image", *reads)} if reads else batch["image"]
 
@@ -27,21 +29,31 @@ class Inference:
       deterministic: as config.deterministic.
     """
 
-    def __init__(self, model, variables, *, shape, classes, mean, std, deterministic=False):
+    def __init__(
+        self,
+        model: Any,
+        variables: Any,
+        *,
+        shape: Sequence[int],
+        classes: Sequence[str],
+        mean: Any,
+        std: Any,
+        deterministic: bool = False,
+    ) -> None:
         self.model, self.variables, self.shape, self.classes = model, variables, shape, classes
         self.mean, self.std = mean, std
         options = {"replicas": Replicas("shard_map", jax.local_devices()[:1]), "deterministic": deterministic}
         self._batched = functools.lru_cache(maxsize=16)(functools.partial(Batched, **options))
 
-    def parameters(self):
+    def parameters(self) -> int:
         """The number of trained parameters."""
         return sum(p.size for p in jax.tree.leaves(self.variables["params"]))
 
-    def normalise(self, images):
+    def normalise(self, images: jax.Array) -> jax.Array:
         """Images (n, h, w, c) as the network takes them: (images - mean) / std, of uint8 or of floats in [0, 1]."""
         return normalise(as_float(images), self.mean, self.std)
 
-    def apply(self, variables, images):
+    def apply(self, variables: Any, images: jax.Array) -> tuple[Any, dict[str, Any]]:
         """The (logits, features) of images, uint8 or floats in [0, 1]: a pure function, for jit and grad.
 
         Args:
@@ -50,11 +62,11 @@ class Inference:
         """
         return self.model.apply(variables, self.normalise(images), train=False)
 
-    def class_probabilities(self, variables, images):
+    def class_probabilities(self, variables: Any, images: jax.Array) -> jax.Array:
         """Softmax outputs (n, K) of images: a function for `map` and `stream`."""
         return jax.nn.softmax(self.apply(variables, images)[0])
 
-    def map(self, function, examples, *, batch_size=64):
+    def map(self, function: Callable[..., Any], examples: Any, *, batch_size: int = 64) -> Any:
         """Applies a function to any number of examples, in batches of one size: it is compiled once.
 
         Args:
@@ -66,7 +78,16 @@ class Inference:
         """
         return self._batched(function, batch_size=batch_size)(self.variables, examples)
 
-    def stream(self, function, records, *, reads=(), positions=None, batch_size=64, report=None):
+    def stream(
+        self,
+        function: Callable[..., Any],
+        records: Any,
+        *,
+        reads: Sequence[str] = (),
+        positions: Sequence[int] | np.ndarray | None = None,
+        batch_size: int = 64,
+        report: Callable[[int, int], object] | None = None,
+    ) -> Iterator[tuple[Any, Any, Any]]:
         """Reads records and applies a function to their images, batch by batch; unreadable records are left out.
 
         Args:
@@ -88,6 +109,6 @@ class Inference:
             if report:
                 report(first + len(part), len(positions))
 
-    def probabilities(self, images, *, batch_size=64):
+    def probabilities(self, images: np.ndarray, *, batch_size: int = 64) -> np.ndarray:
         """Softmax outputs (n, K) float32 of uint8 images (n, h, w, c), computed in batches."""
         return self.map(self.class_probabilities, images, batch_size=batch_size)

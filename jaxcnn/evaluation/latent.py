@@ -1,9 +1,11 @@
 """The code of a trained autoencoder: images to codes and back, walks between codes, and PCA as its baseline."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,11 @@ from jaxcnn import data
 from jaxcnn.analysis.pca import pca_error
 from jaxcnn.errors import InputError
 from jaxcnn.tasks.pixels import as_float
+
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.inference import Inference
+    from jaxcnn.evaluation.trained import Trained
+
 
 LARGEST = 32 * 32 * 3  # values of an image, and
 MOST = 2**28  # of all training images, of which PCA is made: 2 GiB, about a minute on two cores
@@ -39,7 +46,7 @@ class Walks(NamedTuple):
     images: np.ndarray
 
 
-def latent_of(trained):
+def latent_of(trained: Trained) -> Latent:
     """The `Latent` of a run whose network has a code: "code" among its features, and a method decode(code, shape).
 
     Args:
@@ -74,7 +81,7 @@ def latent_of(trained):
     return Latent(encode, decode, math.prod(codes.shape[1:]))
 
 
-def choose_pairs(labels, count, *, seed=0):
+def choose_pairs(labels: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
     """Draws pairs (count, 2) of images (n,), of two classes where there are several, else two different ones."""
     random, positions = np.random.default_rng((seed, 1)), np.arange(len(labels))
     pairs = []
@@ -84,7 +91,7 @@ def choose_pairs(labels, count, *, seed=0):
     return np.array(pairs)
 
 
-def walk(network, decode, codes, pairs, *, steps):
+def walk(network: Inference, decode: Callable[..., Any], codes: np.ndarray, pairs: np.ndarray, *, steps: int) -> Walks:
     """The `Walks` along straight lines from code to code.
 
     Args:
@@ -101,7 +108,7 @@ def walk(network, decode, codes, pairs, *, steps):
     return Walks(pairs, images.reshape(len(pairs), steps, *images.shape[1:]))
 
 
-def generated_walks(trained, count, *, steps, seed=0):
+def generated_walks(trained: Trained, count: int, *, steps: int, seed: int = 0) -> tuple[Walks, np.ndarray]:
     """Walks between codes that a generator draws, two of one class a walk, class after class.
 
     Args:
@@ -129,7 +136,7 @@ def generated_walks(trained, count, *, steps, seed=0):
     return walk(trained, decode, rows, np.arange(2 * count).reshape(count, 2), steps=steps), labels
 
 
-def pca_beside(trained, split):
+def pca_beside(trained: Trained, split: str) -> tuple[int, Any] | None:
     """The error of PCA with as many components as the code of a run has numbers, learned from its training images.
 
     Args:

@@ -1,15 +1,23 @@
 """The data that a trained network is used on: those of its run, or others in their place."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxcnn import data, trust
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.training.rundir.about import read_about
 from jaxcnn.training.rundir.data_changes import about_data, data_changes
 from jaxcnn.training.splits import load_records, load_training_records
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from jaxcnn.evaluation.trained import Trained
+
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +36,7 @@ class Opened(NamedTuple):
     row: dict
 
 
-def open_data(trained, split, *, name="", data_dir=""):
+def open_data(trained: Trained, split: str, *, name: str = "", data_dir: str = "") -> Opened:
     """The `Opened` split of a run's data set or of another; see `Trained.open`."""
     config, kept = config_on(trained, name=name, data_dir=data_dir), read_about(trained.workdir)
     if split != "train":  # added images may be gone
@@ -54,7 +62,7 @@ def open_data(trained, split, *, name="", data_dir=""):
     return Opened(records, {"data": config.data.name} if name and ("records" not in kept or changes) else {})
 
 
-def config_on(trained, *, name="", data_dir=""):
+def config_on(trained: Trained, *, name: str = "", data_dir: str = "") -> ConfigDict:
     """A run's config for its own splits of its data set, or of another in the place of that.
 
     Args:
@@ -75,7 +83,7 @@ def config_on(trained, *, name="", data_dir=""):
     return config
 
 
-def take_default_splits(config, name):
+def take_default_splits(config: ConfigDict, name: str) -> None:
     """Sets the splits of a config to those of the data set `name`; InputError where it is not there."""
     with config.unlocked(), input_errors("--data"):
         splits = data.splits_of_allowed(name, data_dir=config.data.data_dir or None)

@@ -1,8 +1,12 @@
 """Files that a network makes of files: where each goes, under its name, and how it is read and written."""
 
+from __future__ import annotations
+
 import logging
 import os
 import pathlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from jaxcnn import data
 from jaxcnn.data.fit import DataError
@@ -11,10 +15,16 @@ from jaxcnn.data.image_files import files_below, read_file, say_left_out
 from jaxcnn.errors import InputError
 from jaxcnn.files import replaced
 
+if TYPE_CHECKING:
+    import numpy as np
+
+
 logger = logging.getLogger(__name__)
 
 
-def outputs_of(paths, folder):
+def outputs_of(
+    paths: Iterable[str | os.PathLike[str]], folder: str | os.PathLike[str]
+) -> dict[pathlib.Path, pathlib.Path]:
     """Where the results of image files, and of the images below folders, go; nothing is written yet.
 
     Args:
@@ -43,7 +53,7 @@ def outputs_of(paths, folder):
     return found
 
 
-def read_pixels(file, channels):
+def read_pixels(file: str | os.PathLike[str], channels: int) -> np.ndarray:
     """The image of a file, upright and at its own size: uint8 (h, w, channels).
 
     Raises:
@@ -55,7 +65,7 @@ def read_pixels(file, channels):
     return data.decode_image(stored, channels=channels)
 
 
-def write_png(path, image):
+def write_png(path: pathlib.Path, image: np.ndarray) -> None:
     """Writes pixels uint8 (h, w, c) as a PNG file; its folder is made where it is not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replaced(path) as temporary:

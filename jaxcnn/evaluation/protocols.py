@@ -4,8 +4,11 @@ What is averaged is always the softmax: over the views of a protocol, then over 
 ensemble (Krizhevsky et al. 2012, section 4.1; Simonyan and Zisserman 2014, arXiv:1409.1556, sections 4.2 to 4.4).
 """
 
+from __future__ import annotations
+
 import itertools
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,8 +45,17 @@ class Table(NamedTuple):
 
 
 def evaluate_protocols(
-    workdirs, split, *, crops=(), scales=(), dense=False, checkpoint="best", name="", data_dir="", report=None
-):
+    workdirs: Sequence[str],
+    split: str,
+    *,
+    crops: Sequence[int] = (),
+    scales: Sequence[int] = (),
+    dense: bool = False,
+    checkpoint: str | int = "best",
+    name: str = "",
+    data_dir: str = "",
+    report: Callable[[int, int], object] | None = None,
+) -> Table:
     """Evaluates one network or several under every protocol asked for, in one pass over the images.
 
     Each image is decoded once, each view of it passes each network once. One row of the table is a protocol and the

@@ -1,9 +1,13 @@
 """Images that a trained network restores: files at their full size, and examples of a split beside their targets."""
 
+from __future__ import annotations
+
 import functools
 import logging
 import math
-from typing import NamedTuple
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,6 +16,10 @@ from jaxcnn.data.fit import DataError, Target, fit_array
 from jaxcnn.evaluation.outputs import outputs_of, read_pixels, write_png
 from jaxcnn.evaluation.tiles import MULTIPLE, PROBED, is_large, margin_of, restore_in_tiles
 from jaxcnn.tasks.pixels import as_float
+
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +33,9 @@ class Restored(NamedTuple):
     target: np.ndarray
 
 
-def restore_files(trained, paths, folder):
+def restore_files(
+    trained: Trained, paths: Iterable[str | os.PathLike[str]], folder: str | os.PathLike[str]
+) -> list[dict[str, Any]]:
     """Writes what a network makes of image files, and of the images below folders, as PNG files of their own size.
 
     A network of any size gets a file as it is, mirrored at its lower and right border to a multiple of 32 pixels, which
@@ -64,7 +74,7 @@ def restore_files(trained, paths, folder):
     return rows
 
 
-def restored_examples(trained, split, *, count):
+def restored_examples(trained: Trained, split: str, *, count: int) -> Restored:
     """The first images of a split as evaluation sees them, corrupted by their numbers, and restored.
 
     Args:
@@ -88,7 +98,7 @@ def restored_examples(trained, split, *, count):
     return Restored(split, *(_pixels(images[there]) for images in found))
 
 
-def takes_any_size(trained):
+def takes_any_size(trained: Trained) -> bool:
     """Whether a network gives an image of the size of its input, whatever that is.
 
     Raises:

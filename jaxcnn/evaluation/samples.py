@@ -3,12 +3,15 @@
 Distances are of the features of a network of ours and named by it: they are no FID, which is of Inception's.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os
 import pathlib
 import shutil
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +24,10 @@ from jaxcnn.names import shown
 from jaxcnn.tasks.classification import auxiliary_names
 from jaxcnn.tasks.reconstruction import SSIM_WINDOW, similarity
 from jaxcnn.training.samples import draw, pixels, spread
+
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+
 
 EVERY = "all"  # the folder of images that show no class
 COLLAPSED = 0.1  # of the spread of real images: below it the samples of a class are said to be alike
@@ -42,7 +49,7 @@ class Generator:
       InputError: its task generates no images, or the seed is no number from 0 to 2**32 - 1.
     """
 
-    def __init__(self, trained, *, seed=0):
+    def __init__(self, trained: Trained, *, seed: int = 0) -> None:
         if trained.task.sample is None:
             raise InputError(
                 f"task {trained.config.task.name} of {trained.workdir} generates no images; gan, acgan and bagan do."
@@ -53,20 +60,29 @@ class Generator:
         self.conditional = trained.task.sample.conditional
         self.classes = trained.classes if self.conditional else (EVERY,)
 
+        sample: Any = trained.task.sample
+
         def function(variables, pairs):
-            sample, (label, number) = trained.task.sample, pairs.T
+            label, number = pairs.T
             return pixels(draw(trained.model, sample, variables, label, number, seed=seed))
 
         self._function = function
 
-    def __call__(self, name, count, *, start=0):
+    def __call__(self, name: str, count: int, *, start: int = 0) -> np.ndarray:
         """uint8 (count, h, w, c): the images number `start` and on of a class."""
         label = self.classes.index(name) if self.conditional else 0
         numbers = np.arange(start, start + count, dtype=np.int32)
         return self.trained.map(self._function, np.stack([np.full_like(numbers, label), numbers], axis=1))
 
 
-def write_samples(generator, folder, *, per_class, classes=(), report=None):
+def write_samples(
+    generator: Generator,
+    folder: str | os.PathLike[str],
+    *,
+    per_class: int,
+    classes: Sequence[str] = (),
+    report: Callable[[int, int], object] | None = None,
+) -> dict[str, np.ndarray]:
     """Writes generated images as FOLDER/CLASS/NUMBER.png, which `folder:FOLDER` then names as a data set.
 
     Images and names are the same for a network and a seed, whatever else is written. The folder is there when all
@@ -158,7 +174,7 @@ class OfClass(NamedTuple):
     real_spread: float
 
     @property
-    def collapsed(self):
+    def collapsed(self) -> bool:
         """Whether the samples are nearly one image: their spread is below a tenth of the real images'."""
         return self.spread < COLLAPSED * self.real_spread
 
@@ -182,7 +198,7 @@ class Measured(NamedTuple):
 COLUMNS = ("class", "samples", "called so (%)", "SSIM", "SSIM, real", "spread", "spread, real")
 
 
-def cells(row):
+def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     """A line of a table with COLUMNS, as texts, of a dict with the fields of OfClass; "n/a" for what it lacks."""
 
     def number(name, digits, factor=1):
@@ -192,7 +208,9 @@ def cells(row):
     return str(row.get("name", "n/a")), number("n", 0), number("accuracy", 2, 100), *similar
 
 
-def measure_samples(generator, classifier, split="test", *, per_class=500, stage=""):
+def measure_samples(
+    generator: Generator, classifier: Trained, split: str = "test", *, per_class: int = 500, stage: str = ""
+) -> Measured:
     """Measures generated images by a trained classifier, beside the real images of a split.
 
     Images of another size or other channels are brought to those of the classifier as its own are.
@@ -266,12 +284,12 @@ def _of_class(name, images, predicted, classes, batch, conditional):
     own = batch["label"] == classes.index(name) if conditional else np.ones(len(batch["label"]), bool)
     real = batch["image"][own]
     accuracy = float(np.mean(predicted == classes.index(name))) if conditional else None
-    similar = [pair_similarity(each) for each in (images, real)]
+    similar: list[Any] = [pair_similarity(each) for each in (images, real)]
     spreads = [float(spread(each)) if len(each) > 1 else math.nan for each in (images, real)]
     return OfClass(name, len(images), len(real), accuracy, *similar, *spreads)
 
 
-def pair_similarity(images):
+def pair_similarity(images: np.ndarray) -> float | None:
     """The mean structural similarity of the pairs (0, 1), (2, 3), ... of images uint8 (n, h, w, c).
 
     None of images below 11 pixels or of fewer than two.
@@ -283,7 +301,7 @@ def pair_similarity(images):
     return float(jnp.mean(similarity(first, second)))
 
 
-def frechet_distance(one, other):
+def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
     """The Fréchet distance of the Gaussians of two sets of features (n, d) and (m, d), in float64.
 
     d² = |mu_1 - mu_2|² + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2))   (Dowson and Landau 1982; Heusel et al. 2017)

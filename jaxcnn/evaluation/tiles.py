@@ -5,19 +5,30 @@ Where an image ends a window ends too: the network pads there as it pads the ima
 size, which one program computes.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from jaxcnn.analysis import analyse
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jaxcnn.evaluation.trained import Trained
+
 
 MULTIPLE = 32  # sides are padded to multiples, and windows begin at them: few programs, and what strided networks take
 PROBED = (3 * MULTIPLE, 4 * MULTIPLE)  # a size at which a network of any size is recognised
 INSIDE = 512  # pixels along a side of a window that it keeps: DnCNN takes some 0.8 GB and computes a quarter twice
 
 
-def is_large(image):
+def is_large(image: np.ndarray) -> bool:
     """Whether an image (h, w, c) is worth windows."""
     return max(image.shape[:2]) > INSIDE
 
 
-def margin_of(trained):
+def margin_of(trained: Trained) -> int | None:
     """The pixels that a restored one sees to each side, rounded up to a multiple of 32; None where it sees them all.
 
     Args:
@@ -30,7 +41,7 @@ def margin_of(trained):
     return -(-max(0, *(reach for axis in field.padding for reach in axis)) // MULTIPLE) * MULTIPLE
 
 
-def windows(side, margin):
+def windows(side: int, margin: int) -> list[tuple[int, ...]]:
     """How windows cover a side.
 
     Args:
@@ -47,7 +58,9 @@ def windows(side, margin):
     return [(start, start + size, *seams[n : n + 2]) for n, start in enumerate(starts)]
 
 
-def restore_in_tiles(trained, image, margin):
+def restore_in_tiles(
+    trained: Trained, image: np.ndarray, margin: int
+) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
     """What a network makes of a large image.
 
     Args:

@@ -4,6 +4,10 @@ import dataclasses
 import logging
 import math
 import operator
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -19,11 +23,11 @@ from jaxcnn.evaluation.calibration import calibrated, logged_temperature, scaled
 from jaxcnn.evaluation.class_scores import scores_of
 from jaxcnn.evaluation.exported import USUAL, export_program
 from jaxcnn.evaluation.inference import Inference, examples_of
-from jaxcnn.evaluation.opened import open_data
+from jaxcnn.evaluation.opened import Opened, open_data
 from jaxcnn.files import local_path
 from jaxcnn.tasks.pixels import as_float
 from jaxcnn.training.config import plain
-from jaxcnn.training.evaluate import Evaluator, evaluation_row, printed
+from jaxcnn.training.evaluate import Evaluation, Evaluator, evaluation_row, printed
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.learning import make_about, make_kind, make_task
 from jaxcnn.training.parallel import Replicas
@@ -56,7 +60,9 @@ class Trained(Inference):
         finite; or a network of code that is not allowed.
     """
 
-    def __init__(self, workdir, checkpoint="best", *, trust_code=()):
+    def __init__(
+        self, workdir: str | os.PathLike[str], checkpoint: str | int = "best", *, trust_code: Sequence[str] = ()
+    ) -> None:
         trust.allow(*trust_code)
         found = read_network(workdir, checkpoint)
         mean, std = statistics_there(workdir)
@@ -68,12 +74,14 @@ class Trained(Inference):
         self._said = set()
         warn_of_changed_code(self.workdir, self.config, self._said)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         size = "x".join(map(str, self.shape))
         what = f"{self.config.model.name} for {size}, {len(self.classes)} classes, {self.parameters():,} parameters"
         return f"<Trained of {self.workdir} at step {self.step}: {self.config.task.name}, {what}>"
 
-    def predict(self, paths, *, temperature=None):
+    def predict(
+        self, paths: Iterable[str | os.PathLike[str]], *, temperature: float | str | None = None
+    ) -> list[dict[str, Any]]:
         """Describes image files, and the images below folders, as the task of the run does: a classifier labels them.
 
         Args:
@@ -104,7 +112,7 @@ class Trained(Inference):
             ]
         return found
 
-    def infer(self, variables, examples):
+    def infer(self, variables: Any, examples: Any) -> dict[str, Any]:
         """{output: (n, ...)} of the run's task, "features" left out: a pure function, for `map` and `stream`.
 
         Args:
@@ -116,11 +124,11 @@ class Trained(Inference):
         outputs = self.model.apply(variables, batch, method=self.task.infer)
         return {name: value for name, value in outputs.items() if name != "features"}
 
-    def examples(self, images, fields):
+    def examples(self, images: Any, fields: Any) -> Any:
         """What `infer` takes of images and of {field: (n, ...)} of their examples, more than it reads maybe."""
         return examples_of({"image": images, **fields}, self.task.reads)
 
-    def outputs(self, size=None):
+    def outputs(self, size: Sequence[int] | None = None) -> dict[str, Any]:
         """{output: ShapeDtypeStruct} of what `infer` gives of one image, traced alone.
 
         Args:
@@ -130,15 +138,17 @@ class Trained(Inference):
         fields = {name: jax.ShapeDtypeStruct((1, *shape), dtype) for name, (shape, dtype) in self.fields.items()}
         return jax.eval_shape(self.infer, self.variables, self.examples(image, fields))
 
-    def export(self, file, *, platforms=USUAL):
+    def export(
+        self, file: str | os.PathLike[str], *, platforms: Sequence[str] = USUAL
+    ) -> tuple[pathlib.Path, pathlib.Path]:
         """Writes the network as one file that predicts without jaxcnn; see `jaxcnn.evaluation.exported`."""
         return export_program(self, file, platforms=platforms)
 
-    def restored(self, variables, images):
+    def restored(self, variables: Any, images: Any) -> jax.Array:
         """The images (n, h, w, c) in [0, 1] that a task which restores images gives: a function for `map`."""
         return self.infer(variables, images)["restored"]
 
-    def needs(self, names, words):
+    def needs(self, names: Iterable[str], words: str) -> Self:
         """This network, for a use that needs some outputs.
 
         Args:
@@ -152,7 +162,7 @@ class Trained(Inference):
             raise InputError(f"task {self.config.task.name} of {self.workdir} gives {', '.join(outputs)}, no {words}.")
         return self
 
-    def needs_probabilities(self):
+    def needs_probabilities(self) -> Self:
         """This network, for a use that needs class probabilities; errors of `needs`."""
         return self.needs(("probabilities",), "class probabilities: this is for classifiers")
 
@@ -185,12 +195,13 @@ class Trained(Inference):
         outputs = self.map(self.infer, self.examples(np.stack([image for image, _ in read]), fields))
         outputs = outputs if temperature is None else scaled_outputs(outputs, temperature)
         rows = (jax.tree.map(operator.itemgetter(number), outputs) for number in range(len(read)))
-        return [plain(self.task.describe({**fields, **row})) for row, (_, fields) in zip(rows, read, strict=True)]
+        describe: Any = self.task.describe  # not None: `predict` asks before
+        return [plain(describe({**fields, **row})) for row, (_, fields) in zip(rows, read, strict=True)]
 
     def _about(self):
         return make_about(self.classes, self.shape, self.fields, self.mean, self.std)
 
-    def read_images(self, paths):
+    def read_images(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[list[pathlib.Path], np.ndarray]:
         """Image files, and the images below folders, as the network takes them.
 
         Returns:
@@ -225,7 +236,7 @@ class Trained(Inference):
         except DataError as error:
             return error
 
-    def open(self, split, *, name="", data_dir=""):
+    def open(self, split: str, *, name: str = "", data_dir: str = "") -> Opened:
         """Opens "validation", "test" or "train" of the run's data set, or of another.
 
         Args:
@@ -241,12 +252,12 @@ class Trained(Inference):
         warn_of_changed_code(self.workdir, self.config, self._said)  # of its data set too
         return opened
 
-    def on_devices(self):
+    def on_devices(self) -> tuple[Any, int]:
         """(Replicas of all devices here, config.evaluation.batch_size rounded up to divide over them)."""
         replicas = Replicas(self.config.parallel)
         return replicas, math.ceil(self.config.evaluation.batch_size / replicas.count) * replicas.count
 
-    def evaluate(self, split, *, name="", data_dir=""):
+    def evaluate(self, split: str, *, name: str = "", data_dir: str = "") -> tuple[Evaluation, dict[str, Any]]:
         """Evaluates on "validation", "test" or "train" and logs the result in the run.
 
         Of a classifier the dict also holds "class_scores", see `class_scores`, and "calibration", see `calibration`.

@@ -3,6 +3,11 @@
 Papers report so: Set12 has images of 256x256 and 512x512, of which a network of patches restores all.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,8 +18,18 @@ from jaxcnn.evaluation.tiles import MULTIPLE
 from jaxcnn.tasks.pixels import as_float
 from jaxcnn.training.learning import make_about, make_task
 
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
 
-def evaluate_whole(trained, split, *, name="", data_dir="", report=None):
+
+def evaluate_whole(
+    trained: Trained,
+    split: str,
+    *,
+    name: str = "",
+    data_dir: str = "",
+    report: Callable[[int, int], object] | None = None,
+) -> tuple[int, dict[str, float | None], list[dict[str, float]]]:
     """Measures a network of any size on the whole images of a split, one after another.
 
     An image is corrupted by its number at its own size; a network gets it mirrored to a multiple of 32 pixels, as in

@@ -1,6 +1,8 @@
 """Texts, or labels, that a trained network gives images of a split, beside the true ones."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -8,6 +10,9 @@ from jaxcnn.data.labels import LABELS
 from jaxcnn.data.text.captions import CAPTIONS
 from jaxcnn.data.text.tokens import FRAMING, TEXT
 from jaxcnn.tasks.writing import without_end
+
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
 
 
 class Written(NamedTuple):
@@ -26,7 +31,7 @@ class Written(NamedTuple):
     references: list
 
 
-def written_examples(trained, split, *, count):
+def written_examples(trained: Trained, split: str, *, count: int) -> Written:
     """The first images of a split with what the network says of them.
 
     Args:
@@ -47,7 +52,7 @@ def written_examples(trained, split, *, count):
     return Written(split, images, [_said(trained, row) for row in answers], references)
 
 
-def labelled_examples(trained, split, *, count):
+def labelled_examples(trained: Trained, split: str, *, count: int) -> Written:
     """The first images of a split with the labels that the network gives them, as "sea, sky".
 
     Args, errors: as of `written_examples`, of a task whose answer is a list "labels".
@@ -57,7 +62,8 @@ def labelled_examples(trained, split, *, count):
     there = batch["mask"] > 0
     images = batch["image"][there]
     outputs = trained.map(trained.infer, images) if len(images) else {}
-    answers = [trained.task.describe({"scores": row})["labels"] for row in outputs.get("scores", ())]
+    describe: Any = trained.task.describe  # not None: the task labels
+    answers = [describe({"scores": row})["labels"] for row in outputs.get("scores", ())]
     references = [[", ".join(np.array(trained.classes)[row])] for row in batch[LABELS][there]]
     return Written(split, images, list(map(", ".join, answers)), references)
 

@@ -1,5 +1,7 @@
 """Studies: many runs that answer one question."""
 
+from typing import Any
+
 from jaxcnn.sweeps.claim import Claim
 from jaxcnn.sweeps.measures import steps_to_training_error
 from jaxcnn.sweeps.metrics import Metric, metrics_of
@@ -24,7 +26,7 @@ __all__ = [
 Measure = Metric  # its name in the study files of before
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     """Imports run_study when it is first used: a worker of one run needs no statistics, report or figures."""
     if name != "run_study":
         raise AttributeError(f"module 'jaxcnn.sweeps' has no attribute {name!r}")

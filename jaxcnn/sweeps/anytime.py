@@ -12,6 +12,9 @@ ever reaches 1 / alpha with probability alpha at most: also at a stop that was c
 another claim or by the clock. docs/statistics.md has the assumptions, what breaks, and the power.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from jaxcnn.sweeps import statistics
@@ -23,7 +26,7 @@ VARIANCE = 2.0  # of mu / sigma under the alternative: needs the fewest seeds fo
 FIRST = 6
 
 
-def log_evidence(differences, *, null=0.0, rounding=0.0):
+def log_evidence(differences: np.ndarray | Sequence[float], *, null: float = 0.0, rounding: float = 0.0) -> np.ndarray:
     """log E_n against the mean being `null`, for every n at once.
 
     Args:
@@ -45,7 +48,9 @@ def log_evidence(differences, *, null=0.0, rounding=0.0):
     return np.where(equal, 0.0, n / 2 * np.log(squares / rest) - np.log(scale) / 2)
 
 
-def strongest(differences, *, null=0.0, rounding=0.0):
+def strongest(
+    differences: np.ndarray | Sequence[float], *, null: float = 0.0, rounding: float = 0.0
+) -> tuple[np.ndarray, ...]:
     """(above, below): the largest E_n so far, n from FIRST on, where the mean lay above `null`, and below it; or 1.
 
     Args:
@@ -61,7 +66,7 @@ def strongest(differences, *, null=0.0, rounding=0.0):
     return tuple(np.maximum.accumulate(np.maximum(side, 1.0), -1) for side in sides)
 
 
-def difference_p(differences, *, rounding=0.0):
+def difference_p(differences: np.ndarray | Sequence[float], *, rounding: float = 0.0) -> np.ndarray:
     """The two-sided p of no difference after every n, 1 / (the largest E_n so far on the side where the mean now lies).
 
     It may be read after every seed: with no difference it ever falls to alpha with probability alpha at most, and with
@@ -74,7 +79,7 @@ def difference_p(differences, *, rounding=0.0):
     return np.where(sums > 0, 1 / above, np.where(sums < 0, 1 / below, 1.0))
 
 
-def margin_p(differences, margin, *, rounding=0.0):
+def margin_p(differences: np.ndarray | Sequence[float], margin: float, *, rounding: float = 0.0) -> np.ndarray:
     """The p of a mean of at least `margin` on either side, after every n: two one-sided tests that hold at any stop.
 
     The one-sided evidence for mu > c is the same Bayes factor with the half normal on its side alone, E+ with
@@ -94,7 +99,9 @@ def margin_p(differences, margin, *, rounding=0.0):
     return 1 / (2 * np.minimum(above, below) - 1)
 
 
-def confidence_sequence(differences, *, confidence=CONFIDENCE, rounding=0.0):
+def confidence_sequence(
+    differences: np.ndarray | Sequence[float], *, confidence: float = CONFIDENCE, rounding: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Intervals of the mean after every n that all hold it at once, each the part that the intervals so far share.
 
     {mu: E_n of x - mu < 1 / alpha}, alpha = 1 - confidence, is m +- sqrt(u (n - 1) / n) s,
@@ -124,7 +131,9 @@ def confidence_sequence(differences, *, confidence=CONFIDENCE, rounding=0.0):
     return np.maximum.accumulate(means - half, -1), np.minimum.accumulate(means + half, -1)
 
 
-def mean_interval(values, *, confidence=CONFIDENCE, rounding=None):
+def mean_interval(
+    values: Any, *, confidence: float = CONFIDENCE, rounding: float | None = None
+) -> tuple[float, float] | None:
     """The last interval of `confidence_sequence`; None where there is none or those of different n contradict."""
     values = np.asarray(values, np.float64)
     if len(values) < 2:
@@ -134,7 +143,9 @@ def mean_interval(values, *, confidence=CONFIDENCE, rounding=None):
     return (low, high) if -np.inf < low <= high < np.inf else None
 
 
-def paired_comparison(first, second, *, margin=None):
+def paired_comparison(
+    first: Mapping[int, float], second: Mapping[int, float], *, margin: float | None = None
+) -> Comparison:
     """`statistics.paired_comparison` that holds at any stop: with `difference_p`, `margin_p`, `confidence_sequence`.
 
     Args:

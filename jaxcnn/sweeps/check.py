@@ -1,5 +1,10 @@
 """The check of a study before its first run starts: every run is resolved, nothing is compiled."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import jax
 
 from jaxcnn.data import look_up_once
@@ -9,10 +14,14 @@ from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json
 from jaxcnn.training.setup import resolve_values, set_up
 
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Run
+
+
 SHOWN = 3  # slips, and cells of each
 
 
-def check_runs(runs, *, devices=None):
+def check_runs(runs: Sequence[Run], *, devices: Any = None) -> None:
     """Checks that every run can be trained: its values, its data and its network, which is traced.
 
     Runs that differ only in their seed and in numbers share one trace, and a data set is looked up once.
@@ -37,7 +46,7 @@ def check_runs(runs, *, devices=None):
         raise InputError(" ".join([start, *found, *rest]))
 
 
-def check_for_elsewhere(runs):
+def check_for_elsewhere(runs: Sequence[Run]) -> None:
     """`check_runs` of runs that train in other processes: their devices are not known here, and left to them."""
     jax.config.update("jax_platforms", "cpu")
     check_runs(runs, devices=jax.devices("cpu")[:1])

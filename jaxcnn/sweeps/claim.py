@@ -1,9 +1,16 @@
 """The claims of a study about its cells: as data, checked before anything runs."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.metrics import Metric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,34 +38,34 @@ class Claim:
     under: tuple = ()
 
     @property
-    def sides(self):
+    def sides(self) -> tuple[dict, dict]:
         """The levels of the side that it speaks of, and those of the other."""
         return (self.higher, self.lower) if self.direction == "higher" else (self.lower, self.higher)
 
     @property
-    def places(self):
+    def places(self) -> tuple[dict, ...]:
         """The levels of each place at which the sides are compared: one without levels but for interactions."""
         return self.under or ({},)
 
-    def cells(self, cells):
+    def cells(self, cells: Mapping[str, Any]) -> list[str]:
         """The names of the cells whose values it needs, of {cell: {factor: level}}."""
         wanted = [{**place, **side} for place in self.places for side in self.sides]
         return [name for name, levels in cells.items() if any(matches(one, levels) for one in wanted)]
 
 
-def matches(levels, cell):
+def matches(levels: Mapping[str, Any], cell: Mapping[str, Any]) -> bool:
     """Whether a cell, {factor: level}, has these levels."""
     return all(cell[key] == level for key, level in levels.items())
 
 
-def level_names(levels, factors):
+def level_names(levels: Mapping[str, Any], factors: Mapping[str, Any]) -> dict[str, str]:
     """{factor: "depth=20"}: the last part of its key, the whole key where two of the study's factors end alike."""
     last = [key.rpartition(".")[2] for key in factors]
     short = {key: end if last.count(end) == 1 else key for key, end in zip(factors, last, strict=True)}
     return {key: f"{short[key]}={level}" for key, level in levels.items()}
 
 
-def side_names(claim, factors):
+def side_names(claim: Claim, factors: Mapping[str, Any]) -> tuple[str, ...]:
     """(first, second, what both sides share) in words: ("relu", "tanh", "depth=20"); the last may be empty.
 
     The first is the side that the claim speaks of.
@@ -76,12 +83,12 @@ def side_names(claim, factors):
     return *(", ".join(side.values()) for side in sides), ", ".join(level_names(shared, factors).values())
 
 
-def place_names(claim, factors):
+def place_names(claim: Claim, factors: Mapping[str, Any]) -> tuple[str, ...]:
     """The two places of an interaction in words, ("depth=56", "depth=20")."""
     return tuple(", ".join(level_names(place, factors).values()) for place in claim.under)
 
 
-def check_levels(levels, factors, *, where):
+def check_levels(levels: Mapping[str, Any], factors: Mapping[str, Any], *, where: str) -> None:
     """Raises InputError for a factor or a level that the study has not."""
     for key, level in levels.items():
         if key not in factors:
@@ -90,7 +97,9 @@ def check_levels(levels, factors, *, where):
             raise InputError(f"{where}: {level!r} is not a level of '{key}'; {nearest(level, factors[key])}")
 
 
-def check_claim(claim, cells, factors, metrics):
+def check_claim(
+    claim: Claim, cells: Sequence[Mapping[str, Any]], factors: Mapping[str, Any], metrics: Mapping[str, Metric]
+) -> None:
     """Raises InputError for a claim that no run of the study can decide.
 
     Args:

@@ -1,15 +1,23 @@
 """Runs of a study in processes of their own, one for each device of this machine or several."""
 
+from __future__ import annotations
+
 import os
+import pathlib
 import signal
 import subprocess
 import sys
 import time
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from jaxcnn.errors import InputError
 from jaxcnn.process import has_accelerator
 from jaxcnn.sweeps.worker import WATCH, read_error, write_error
+
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Run
+
 
 POLL = 0.05  # seconds between looks at the workers
 
@@ -31,7 +39,7 @@ class Workers(NamedTuple):
     retries: int = 0
 
 
-def slots(jobs, *, per_device=1):
+def slots(jobs: int, *, per_device: int = 1) -> list[dict[str, str]]:
     """The environments of the workers that may run at a time: one for each accelerator, or several on each.
 
     Args:
@@ -70,7 +78,9 @@ def _devices():
     return backend, int(count)
 
 
-def run_workers(runs, workdir, workers, *, done):
+def run_workers(
+    runs: Sequence[Run], workdir: pathlib.Path, workers: Workers, *, done: Callable[[Run, str], object]
+) -> signal.Signals | None:
     """Runs every run in a process of its own, as many at a time as there are slots.
 
     SIGTERM or Ctrl-C here ends the workers, which save their state; so does the end of this process.

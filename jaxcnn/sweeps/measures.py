@@ -4,7 +4,7 @@ from jaxcnn.sweeps.metrics import Metric
 from jaxcnn.tasks import CLASSIFICATION
 
 
-def steps_to_training_error(error):
+def steps_to_training_error(error: float) -> Metric:
     """The Metric of how many steps a run takes until its error on the training images of a log interval is this low.
 
     It is of classification; a study of another task brings a Metric of its own.

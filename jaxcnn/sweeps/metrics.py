@@ -1,12 +1,21 @@
 """The metrics of a study: the measures of its kind of task on every split, and what training took."""
 
+from __future__ import annotations
+
 import dataclasses
 import statistics
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn import trust
 from jaxcnn.tasks import CLASSIFICATION, Measure
 from jaxcnn.training.learning import make_kind
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from jaxcnn.tasks.task import Kind
+
 
 ON_TEST, HELD_OUT, ON_TRAIN = "test_", "validation_", "train_"
 
@@ -27,17 +36,17 @@ class Metric:
     measure: Measure
     own: bool
 
-    def __init__(self, function, *measure, own=True, **named):
+    def __init__(self, function: Callable[..., Any], *measure: Any, own: bool = True, **named: Any) -> None:
         for name, value in (("function", function), ("measure", Measure(*measure, **named)), ("own", own)):
             object.__setattr__(self, name, value)
 
-    def described(self, name):
+    def described(self, name: str) -> dict[str, Any]:
         """{"label", "unit", "higher_is_better", "ratio"}, as verdicts.json has it; name: its key."""
         unit, higher_is_better, log, label = with_label(name, self.measure)
         return {"label": label, "unit": unit, "higher_is_better": higher_is_better, "ratio": log}
 
 
-def kind_of(config):
+def kind_of(config: ConfigDict) -> Kind:
     """The Kind of the task of a config that the user has written.
 
     Raises:
@@ -47,12 +56,12 @@ def kind_of(config):
     return make_kind(config)
 
 
-def with_label(name, measure):
+def with_label(name: str, measure: Measure) -> Measure:
     """A Measure with the words of its name for a label where it has none."""
     return measure._replace(label=measure.label or name.replace("_", " "))
 
 
-def metrics_of(kind):
+def metrics_of(kind: Kind) -> dict[str, Metric]:
     """{name: Metric} of every run of a Kind.
 
     They are test_NAME and validation_NAME of each of its measures, of the checkpoint that was tested; train_NAME, of
@@ -68,7 +77,7 @@ def metrics_of(kind):
     return found | TRAINING
 
 
-def tabled(kind):
+def tabled(kind: Kind) -> list[str]:
     """The names of the metrics that every table of a study has; those of its claims join them.
 
     They are all, but of classification those of what selects: its tables keep the columns that they have always had.

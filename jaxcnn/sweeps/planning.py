@@ -1,8 +1,12 @@
 """What the claims of a study would take: the spread of their differences, and the seeds and hours for an effect."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math
+import pathlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,23 +17,27 @@ from jaxcnn.sweeps.runner import read_runs
 from jaxcnn.sweeps.statistics import ALPHA, POWER, paired, smallest_detectable_difference
 from jaxcnn.sweeps.verdicts import claim_values
 
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Study
+
+
 PILOT = 3  # seeds
 PATHS, MOST = 2000, 400  # simulated, and the largest number of seeds that is looked for
 HEADER = ("claim", "pairs", "std", "effect", "seeds, fixed before", "seeds, until decided", "more time")
 
 
-def with_pilot(study):
+def with_pilot(study: Study) -> Study:
     """The study of its first three seeds."""
     return dataclasses.replace(study, until=dict.fromkeys(study.cells(), PILOT))
 
 
-def is_enough(study, workdir):
+def is_enough(study: Study, workdir: pathlib.Path) -> bool:
     """Whether every claim of a study has the two pairs in workdir that tell a spread."""
     cells = _cells(study, workdir) if workdir.is_dir() else []
     return all(len(_differences(claim, study, cells)) > 1 for claim in study.claims)
 
 
-def plan(study, workdir, *, effect=None):
+def plan(study: Study, workdir: pathlib.Path, *, effect: float | None = None) -> list[Any]:
     """The rows of a table, HEADER, of every claim.
 
     Seeds are those with which a claim is decided four times in five, at the level that Holm's correction asks of the
@@ -93,25 +101,27 @@ def _time(claim, study, cells, seeds):
     return total
 
 
-def seeds_fixed(effect, *, alpha=ALPHA):
+def seeds_fixed(effect: float, *, alpha: float = ALPHA) -> int | None:
     """The fewest pairs whose two-sided t test finds an effect, in standard deviations, with probability POWER; None
     above MOST."""
-    if not effect or smallest_detectable_difference(1.0, MOST, alpha=alpha) > effect:
+    smallest: Any = smallest_detectable_difference(1.0, MOST, alpha=alpha)
+    if not effect or smallest > effect:
         return None
     low, high = 1, MOST
     while high - low > 1:
         n = (low + high) // 2
-        low, high = (low, n) if smallest_detectable_difference(1.0, n, alpha=alpha) <= effect else (n, high)
+        found: Any = smallest_detectable_difference(1.0, n, alpha=alpha)
+        low, high = (low, n) if found <= effect else (n, high)
     return high
 
 
-def seeds_until(effect, *, alpha=ALPHA):
+def seeds_until(effect: float, *, alpha: float = ALPHA) -> int | None:
     """The number of pairs by which the test that holds at any stop has found such an effect with probability POWER, by
     simulation of normal differences; None above MOST."""
     return _first(anytime.difference_p(_noise() + effect) <= alpha) if effect else None
 
 
-def seeds_within(margin, *, alpha=ALPHA):
+def seeds_within(margin: float, *, alpha: float = ALPHA) -> int | None:
     """The same for no difference that matters where there is none, the margin in standard deviations."""
     return _first(anytime.margin_p(_noise(), margin) <= alpha)
 

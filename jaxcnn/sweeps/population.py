@@ -1,7 +1,12 @@
 """Runs of a study as populations: which train together, and where their common checkpoints lie."""
 
+from __future__ import annotations
+
 import hashlib
+import pathlib
 import shutil
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import read_json, write_json
@@ -11,11 +16,17 @@ from jaxcnn.training.config import to_json
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.processes.preemption import Preempted
 
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Run
+
+
 FOLDER = ".population"
 MEMBERS = "members.json"
 
 
-def run_populations(runs, workdir, *, done=(), quiet=False):
+def run_populations(
+    runs: Sequence[Run], workdir: pathlib.Path, *, done: Iterable[str] = (), quiet: bool = False
+) -> dict[str, str]:
     """Trains those runs together that differ only in their seed and in numbers; the others are left to train alone.
 
     A population that was interrupted resumes with the members that it had. A run that was begun alone, or that has no

@@ -1,5 +1,7 @@
 """The results of the finished runs of a study: read from their directories, gathered by cell, written as a table."""
 
+from __future__ import annotations
+
 import contextlib
 import csv
 import json
@@ -7,7 +9,8 @@ import math
 import pathlib
 import shlex
 import sys
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rich.table
 import rich.text
@@ -16,7 +19,7 @@ from jaxcnn.analysis import summarize
 from jaxcnn.errors import InputError
 from jaxcnn.files import replaced, write_json, write_text
 from jaxcnn.quantity import amount, extent, heading
-from jaxcnn.sweeps.metrics import with_label
+from jaxcnn.sweeps.metrics import Metric, with_label
 from jaxcnn.sweeps.summary import summary
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.model import make_model
@@ -29,6 +32,10 @@ from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.effects import draw_cells
 from jaxcnn.visualize.figure import save_figure
 from jaxcnn.visualize.study_report import Cell, StudyReport, study_report
+
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Study
+    from jaxcnn.tasks.task import Measure
 
 
 class Damaged(InputError):
@@ -55,7 +62,7 @@ class Result(NamedTuple):
     network: tuple
 
 
-def read_result(folder, metrics):
+def read_result(folder: pathlib.Path, metrics: Mapping[str, Metric]) -> Result | None:
     """The Result of a run directory; None where its run is not finished.
 
     Args:
@@ -103,7 +110,7 @@ def _damage_named(folder):
         raise Damaged(text if str(folder) in text else f"a file of {folder} is damaged: {text}") from error
 
 
-def result_or_damage(folder, metrics):
+def result_or_damage(folder: pathlib.Path, metrics: Mapping[str, Metric]) -> tuple[Result | None, str]:
     """(The Result of a run directory or None, which of its files is damaged or ""); arguments as in `read_result`."""
     try:
         return read_result(folder, metrics), ""
@@ -122,7 +129,15 @@ def _finite(value):
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def write_study(study, workdir, results, failed, *, title, docstring=""):
+def write_study(
+    study: Study,
+    workdir: pathlib.Path,
+    results: Mapping[str, Any],
+    failed: Mapping[str, str],
+    *,
+    title: str,
+    docstring: str = "",
+) -> list[Any]:
     """Writes results.csv, verdicts.json, figure.png, summary.md and report.html of a study into workdir.
 
     Args:
@@ -144,7 +159,7 @@ def write_study(study, workdir, results, failed, *, title, docstring=""):
     return cells
 
 
-def named_measures(study):
+def named_measures(study: Study) -> dict[str, Measure]:
     """{name: Measure} of a study's metrics, each with a label."""
     return {name: with_label(name, metric.measure) for name, metric in study.metrics.items()}
 
@@ -155,13 +170,13 @@ def _start(folder):
         return last_start(folder)
 
 
-def how_to_repeat():
+def how_to_repeat() -> str:
     """The command that does this again, wherever its runs are trained."""
     program = "-m jaxcnn" if pathlib.Path(sys.argv[0]).parent.name == "jaxcnn" else shlex.quote(sys.argv[0])
     return f"python {program} {shlex.join(word for word in sys.argv[1:] if word != '--collect')}"
 
 
-def gather(study, results, failed):
+def gather(study: Study, results: Mapping[str, Any], failed: Mapping[str, str]) -> list[Any]:
     """The Cells of a study, in its order.
 
     Args:
@@ -208,7 +223,7 @@ def _write_table(path, study, results):
             writer.writerow([json.dumps(v) if isinstance(v, float) else v for v in row])
 
 
-def results_table(study, found):
+def results_table(study: Study, found: Mapping[str, Any]) -> Any:
     """The table of a study for the terminal: n, mean, standard deviation and interval of every cell's main metric.
 
     Args:

@@ -1,9 +1,13 @@
 """A sweep that adds seeds in rounds to the cells whose claims are open, until all are decided or its budget ends."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+import pathlib
 import re
 import time
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path, read_json, write_json
@@ -12,11 +16,15 @@ from jaxcnn.quantity import duration
 from jaxcnn.sweeps.runner import read_runs, run_study
 from jaxcnn.sweeps.verdicts import findings, is_open
 
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Study
+
+
 FILE = "plan.json"
 UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
-def seconds_of(text):
+def seconds_of(text: str) -> float:
     """3600 * 1.5 of "1.5h", "90m", "1h30m" or "5400s"; InputError for what is no time."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([hms])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
@@ -24,7 +32,7 @@ def seconds_of(text):
     return sum(float(number) * UNITS[unit] for number, unit in parts)
 
 
-def grown(study, workdir):
+def grown(study: Study, workdir: pathlib.Path) -> Study:
     """The study with the seeds that its sweep in workdir has given each cell: its own where none was begun.
 
     Raises:
@@ -33,7 +41,9 @@ def grown(study, workdir):
     return dataclasses.replace(study, until=_read(study, local_path(workdir))["seeds"])
 
 
-def run_until_decided(study, workdir, *, budget, **options):
+def run_until_decided(
+    study: Study, workdir: pathlib.Path, *, budget: float, **options: Any
+) -> tuple[Study, list[Any], dict[str, str], str]:
     """Runs a study, then rounds of more seeds for the cells of the claims that are open.
 
     A round adds a quarter to the pairs of a claim, two at least, and fewer where the budget leaves no time for so many.

@@ -1,7 +1,11 @@
 """Runs what a study has not done yet, here or in workers of this machine, and keeps the results."""
 
+from __future__ import annotations
+
+import pathlib
 import sys
 import time
+from typing import TYPE_CHECKING, Any
 
 import jax
 import rich.console
@@ -12,14 +16,27 @@ from jaxcnn.files import local_path
 from jaxcnn.lock import hold, is_held
 from jaxcnn.quantity import measured
 from jaxcnn.sweeps.check import check_for_elsewhere, check_runs
-from jaxcnn.sweeps.local import run_workers
+from jaxcnn.sweeps.local import Workers, run_workers
 from jaxcnn.sweeps.population import run_populations
 from jaxcnn.sweeps.results import result_or_damage, write_study
 from jaxcnn.sweeps.worker import read_error, run_one, write_error
 from jaxcnn.training.processes.preemption import Preempted
 
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Study
 
-def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None, population=False, again=True):
+
+def run_study(
+    study: Study,
+    workdir: pathlib.Path,
+    *,
+    title: str,
+    docstring: str = "",
+    quiet: bool = False,
+    workers: Workers | None = None,
+    population: bool = False,
+    again: bool = True,
+) -> tuple[list[Any], dict[str, str]]:
     """Runs a study in workdir/<run id>, each run skipped where it is done, resumed where it was broken off.
 
     All runs that are left are checked before the first one starts. One that fails later is named, with its error, and
@@ -70,7 +87,9 @@ def run_study(study, workdir, *, title, docstring="", quiet=False, workers=None,
         return collect(study, workdir, title=title, docstring=docstring)
 
 
-def collect(study, workdir, *, title, docstring=""):
+def collect(
+    study: Study, workdir: pathlib.Path, *, title: str, docstring: str = ""
+) -> tuple[list[Any], dict[str, str]]:
     """Writes table, verdicts and report of the runs as they are now, whoever ran them.
 
     Args:
@@ -85,7 +104,7 @@ def collect(study, workdir, *, title, docstring=""):
     return write_study(study, workdir, results, failed, title=title, docstring=docstring), failed
 
 
-def read_runs(study, workdir):
+def read_runs(study: Study, workdir: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
     """({run id: Result, None where it has none}, {run id: why it has none}) of a study's runs as they are now."""
     results, failed = {}, {}
     for run in study.runs():

@@ -1,10 +1,17 @@
 """The scales of a study: the data set, its splits and the length of a run that every cell starts from."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.training.config import Config, default_config
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-def scale_config(scale):
+
+def scale_config(scale: str) -> ConfigDict:
     """The config that the runs of a study at this scale start from; a study then sets its network and its factors.
 
     - digits: the embedded digits at 16x16, 20 epochs; minutes on two CPU cores, no download.
@@ -61,13 +68,13 @@ def _convnet(scale):
     return {"widths": (16, 32, 64), "convolutions": 1, "hidden": (64,)}
 
 
-def check_scale(scale):
+def check_scale(scale: str) -> None:
     """Raises InputError for what is no scale."""
     if scale not in SCALES and not scale.startswith("folder:"):
         raise InputError(f"there is no scale '{scale}'; {nearest(scale, (*SCALES, 'folder:PATH'))}")
 
 
-def is_large(scale):
+def is_large(scale: str) -> bool:
     """Whether the images are photographs, for which the papers' own networks are made; else the small variants fit."""
     return scale == "imagenet" or scale.startswith("folder:")
 

@@ -1,12 +1,16 @@
 """Searches: hyperparameters that Optuna draws, pruned by a held-out measure, by as many workers as join in."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import functools
 import math
+import pathlib
 import re
 import uuid
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +31,14 @@ from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.processes.preemption import Preempted
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.train import train
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from ml_collections import ConfigDict
+
+    from jaxcnn.tasks.task import Kind, Measure
+
 
 __all__ = ["Choice", "Range", "Search", "run_search", "search_of"]
 
@@ -60,7 +72,7 @@ class Search:
     sampler: str = "tpe"
     pruner: str = "median"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.kind.selects:
             raise InputError(
                 "a search optimises the held-out measure by which a task selects its best checkpoint, and "
@@ -80,25 +92,25 @@ class Search:
                 raise InputError(f"{name} is '{value}'; {nearest(value, table)}")
 
     @functools.cached_property
-    def kind(self):
+    def kind(self) -> Kind:
         """The Kind of the task that its trials learn, by its base."""
         return kind_of(self.base)
 
     @property
-    def measure(self):
+    def measure(self) -> tuple[str, Measure]:
         """(name, Measure) of what it optimises on held-out images."""
         return self.kind.main, with_label(self.kind.main, self.kind.measures[self.kind.main])
 
     @property
-    def direction(self):
+    def direction(self) -> str:
         """ "maximize" or "minimize", as Optuna calls them."""
         return "maximize" if self.measure[1].higher_is_better else "minimize"
 
-    def best(self, found, value):
+    def best(self, found: Iterable[Any], value: Callable[[Any], Any]) -> Any:
         """The first of the best of `found`, which are compared by value(one)."""
         return (max if self.direction == "maximize" else min)(found, key=value)
 
-    def config(self, values):
+    def config(self, values: Mapping[str, Any]) -> ConfigDict:
         """The base with these values; InputError for one of another type than its key's."""
         config = self.base.copy_and_resolve_references()
         for key, value in values.items():
@@ -106,7 +118,7 @@ class Search:
         return config
 
 
-def search_of(module):
+def search_of(module: ModuleType) -> Search:
     """The Search of a module that load_module returned.
 
     Raises:
@@ -121,7 +133,15 @@ def search_of(module):
     return search
 
 
-def run_search(search, workdir, *, title="", docstring="", storage="", report=print):
+def run_search(
+    search: Search,
+    workdir: pathlib.Path,
+    *,
+    title: str = "",
+    docstring: str = "",
+    storage: str = "",
+    report: Callable[[str], object] = print,
+) -> Any:
     """Runs trials until the search has as many as it asks for; more processes that call it join in.
 
     A trial whose process died is drawn again with the same values and resumes in its directory. The process that ends

@@ -1,5 +1,8 @@
 """The verdict on a claim in one plain sentence."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from jaxcnn.quantity import amount, extent, probability
 from jaxcnn.sweeps.anytime import FIRST
 from jaxcnn.sweeps.statistics import ALPHA, NO_DIFFERENCE, NOT_DECIDED
@@ -7,7 +10,9 @@ from jaxcnn.sweeps.statistics import ALPHA, NO_DIFFERENCE, NOT_DECIDED
 RATIO = {"unit": ""}
 
 
-def sentence(row, metric, *, family, fixed=True, lacking=None):
+def sentence(
+    row: Mapping[str, Any], metric: Any, *, family: int, fixed: bool = True, lacking: tuple[str, Any] | None = None
+) -> str:
     """One plain sentence with the verdict on a claim.
 
     Args:

@@ -7,6 +7,8 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import write_json, write_text
@@ -59,7 +61,14 @@ cd {directory} || exit 1
 """
 
 
-def array_scripts(words, command, workdir, options, *, largest=None):
+def array_scripts(
+    words: Sequence[str],
+    command: Sequence[str],
+    workdir: pathlib.Path,
+    options: Mapping[str, Any],
+    *,
+    largest: int | None = None,
+) -> list[str]:
     """The sbatch scripts of a study's runs or a search's workers: one array, or more where one would be too large.
 
     Args:
@@ -107,7 +116,9 @@ def _array_script(words, command, workdir, options, per_task):
     )
 
 
-def collect_script(command, workdir, options, array_jobs):
+def collect_script(
+    command: Sequence[str], workdir: pathlib.Path, options: Mapping[str, Any], array_jobs: Sequence[str]
+) -> str:
     """The sbatch script that writes table and report once every task of the arrays has ended.
 
     Args:
@@ -162,7 +173,14 @@ def _within(options):
     return f"{options['container']} " if options.get("container") else ""
 
 
-def submit(words, command, workdir, options, *, report=True):
+def submit(
+    words: Sequence[str],
+    command: Sequence[str],
+    workdir: pathlib.Path,
+    options: Mapping[str, Any],
+    *,
+    report: bool = True,
+) -> tuple[list[str], Any]:
     """Submits the arrays and the job that collects their results, and keeps the ids in slurm/jobs.json.
 
     Args:
@@ -212,7 +230,7 @@ def _kept(folder):
         raise InputError(f"{path} cannot be read ({error}); squeue and scancel know the jobs too.") from error
 
 
-def cancel(workdir):
+def cancel(workdir: pathlib.Path) -> list[str]:
     """Cancels the jobs that were submitted for a workdir: what runs saves its state, and the same command resumes it.
 
     Returns:
@@ -229,7 +247,7 @@ def cancel(workdir):
     return jobs
 
 
-def largest_array():
+def largest_array() -> int | None:
     """How many tasks an array may have here (SLURM's MaxArraySize), None where SLURM does not say."""
     try:
         answer = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, check=True)
@@ -255,7 +273,7 @@ def _call(name, *arguments, given=None):
         raise InputError(f"{name} {said}: {error.stderr.strip()}") from error
 
 
-def worker_command(arguments, *, container=""):
+def worker_command(arguments: Sequence[str], *, container: str = "") -> list[str]:
     """The command of a task: launch.sh where it made the environment that we run in, else this Python.
 
     Args:

@@ -1,7 +1,10 @@
 """The space of a search: ranges of numbers and choices."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +25,7 @@ class Range:
     high: float
     log: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("low", "high"):
             value = plain(getattr(self, name))
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -32,22 +35,22 @@ class Range:
             raise InputError(f"{self}: low is at most high, and above 0 on a logarithmic scale.")
 
     @property
-    def ends(self):
+    def ends(self) -> tuple[float, float]:
         """Values that stand for all of it."""
         return self.low, self.high
 
     @property
-    def scale(self):
+    def scale(self) -> str:
         """How its axis is drawn."""
         return "log" if self.log else "linear"
 
-    def suggest(self, trial, name):
+    def suggest(self, trial: Any, name: str) -> Any:
         """The value of an Optuna trial."""
         if isinstance(self.low, int) and isinstance(self.high, int):
             return trial.suggest_int(name, self.low, self.high, log=self.log)
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
-    def around(self, value, share):
+    def around(self, value: Any, share: float) -> Range:
         """The Range of `share` of the width of this one, around a value, within this one."""
         to, back = (np.log, np.exp) if self.log else (float, float)
         half = (to(self.high) - to(self.low)) * share / 2
@@ -68,7 +71,7 @@ class Choice:
 
     values: tuple
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "values", plain(self.values))
         if not self.values:
             raise InputError("Choice: it has no values to choose from.")
@@ -79,19 +82,19 @@ class Choice:
                 )
 
     @property
-    def ends(self):
+    def ends(self) -> tuple:
         """Values that stand for all of it: all."""
         return self.values
 
     @property
-    def scale(self):
+    def scale(self) -> tuple:
         """How its axis is drawn: its values, evenly."""
         return tuple(self.values)
 
-    def suggest(self, trial, name):
+    def suggest(self, trial: Any, name: str) -> Any:
         """The value of an Optuna trial."""
         return trial.suggest_categorical(name, list(self.values))
 
-    def around(self, value, share):
+    def around(self, value: Any, share: float) -> Choice:
         """The same choice: values without an order cannot be narrowed."""
         return self

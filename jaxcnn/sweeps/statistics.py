@@ -5,9 +5,11 @@ take one lucky initialisation for thousands of independent successes. Only `mcne
 trained networks, not of two recipes.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.optimize
@@ -74,7 +76,7 @@ class McNemar(NamedTuple):
     p: float
 
 
-def mean_interval(values, *, confidence=CONFIDENCE):
+def mean_interval(values: np.ndarray, *, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
     """Student's interval of a mean.
 
     mean +- t(n - 1, (1 + confidence) / 2) s / sqrt(n), s the sample standard deviation   (Student 1908, Biometrika 6)
@@ -96,7 +98,13 @@ def mean_interval(values, *, confidence=CONFIDENCE):
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def paired_comparison(first, second, *, confidence=CONFIDENCE, margin=None):
+def paired_comparison(
+    first: Mapping[int, float],
+    second: Mapping[int, float],
+    *,
+    confidence: float = CONFIDENCE,
+    margin: float | None = None,
+) -> Comparison:
     """Compares two sides on the seeds that both have.
 
     A verdict uses the p of the paired t test, t = d sqrt(n) / s on n - 1 degrees of freedom. It assumes normal
@@ -134,7 +142,7 @@ def paired_comparison(first, second, *, confidence=CONFIDENCE, margin=None):
     return Comparison(n, mean, std, mean_interval(differences, confidence=confidence), p, flipped, p, p_margin)
 
 
-def paired(first, second):
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
     """The differences of two sides at the seeds that both have, in the order of the first, and all values of both.
 
     Args:
@@ -151,7 +159,7 @@ def paired(first, second):
     return first - second, np.concatenate([first, second])
 
 
-def sign_flip(differences, *, rounding=0.0):
+def sign_flip(differences: np.ndarray | Sequence[float], *, rounding: float = 0.0) -> float:
     """Two-sided p of differences that are symmetric about zero (Fisher 1935, The Design of Experiments, section 21).
 
     The share of the 2**n ways to set their signs whose mean is at least as far from zero; above 12 pairs that of 9999
@@ -172,7 +180,7 @@ def sign_flip(differences, *, rounding=0.0):
     return float((np.abs(signs @ differences) >= least).mean())
 
 
-def holm(p_values):
+def holm(p_values: Any) -> np.ndarray:
     """Adjusted p of a family of tests, which keep its chance of one false claim at the level (Holm 1979, section 3).
 
     p~_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), in ascending order of p
@@ -190,7 +198,7 @@ def holm(p_values):
     return adjusted
 
 
-def mcnemar(right_first, right_second):
+def mcnemar(right_first: np.ndarray, right_second: np.ndarray) -> McNemar:
     """Whether two networks have the same error rate, from the same images (McNemar 1947; exact as in Dietterich 1998).
 
     Of the images that one of the two has right, under the hypothesis a half is the first's: two-sided binomial p.
@@ -210,7 +218,7 @@ def mcnemar(right_first, right_second):
     return McNemar(one, other, float(p))
 
 
-def middle_p(p_values):
+def middle_p(p_values: Any) -> float:
     """One p of several that may depend on each other in any way: min(1, n / k p_(k)) with p_(k) the lower median.
 
     At most n alpha / k of n true hypotheses' p can make k of them fall below alpha (Rueger 1978, Metrika 25). McNemar's
@@ -225,7 +233,7 @@ def middle_p(p_values):
     return float(min(1.0, n / k * np.sort(p_values)[k - 1]))
 
 
-def smallest_detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
+def smallest_detectable_difference(std: float, n: int, *, alpha: float = ALPHA, power: float = POWER) -> float | None:
     """The true mean difference that the two-sided paired t test at level alpha finds with probability `power`.
 
     P(|T| > t(n - 1, 1 - alpha / 2)) = power, T noncentral t on n - 1 degrees of freedom with noncentrality
@@ -250,7 +258,7 @@ def smallest_detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
     return float(scipy.optimize.brentq(missing, 0.0, high) * std / math.sqrt(n))
 
 
-def decide(difference, p, p_margin=None, *, alpha=ALPHA):
+def decide(difference: float, p: float, p_margin: float | None = None, *, alpha: float = ALPHA) -> str:
     """The verdict on a claim that `difference` is positive: supported or refuted where p is below alpha.
 
     No difference that matters where p_margin is: also of a difference that is there, and too small to matter.
@@ -274,7 +282,7 @@ def _finite(values):
     return values
 
 
-def rounding_of(values):
+def rounding_of(values: Any) -> float:
     """By how much two equal differences of such values may be apart."""
     return ROUNDING * np.abs(values).max()
 

@@ -1,5 +1,10 @@
 """How far every run of a study is, from the files in its workdir."""
 
+from __future__ import annotations
+
+import pathlib
+from typing import TYPE_CHECKING, Any
+
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.lock import is_held
@@ -7,8 +12,11 @@ from jaxcnn.sweeps.results import result_or_damage
 from jaxcnn.sweeps.worker import read_error
 from jaxcnn.training.rundir.log import read_metrics
 
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Study
 
-def states(study, workdir):
+
+def states(study: Study, workdir: pathlib.Path) -> list[tuple[Any, ...]]:
     """[(run id, state, step)] in the order of the study.
 
     The state is "done"; "running", a process is at work on it; "stopped", it has begun and none is; "failed: why"; or

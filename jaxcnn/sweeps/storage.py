@@ -3,13 +3,15 @@
 import contextlib
 import json
 import pathlib
+from collections.abc import Generator
+from typing import Any
 
 from jaxcnn.errors import InputError
 
 JOURNAL = "journal:"
 
 
-def open_storage(name):
+def open_storage(name: str) -> Any:
     """The Optuna storage of a URL or "journal:FILE"; InputError where it cannot be opened or a journal is damaged."""
     from optuna.exceptions import OptunaError
     from optuna.storages import JournalStorage, RDBStorage
@@ -27,7 +29,7 @@ def open_storage(name):
 
 
 @contextlib.contextmanager
-def storage_errors_named(name):
+def storage_errors_named(name: str) -> Generator[None, None, None]:
     """Turns what a damaged or unreachable database raises inside into an InputError with its name."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError

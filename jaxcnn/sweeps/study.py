@@ -1,5 +1,7 @@
 """A study: a base config, factors with their levels, seeds, claims; its runs and their ids."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import functools
@@ -12,7 +14,8 @@ import math
 import os
 import sys
 import traceback
-from typing import Any
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError, nearest
@@ -23,6 +26,12 @@ from jaxcnn.sweeps.scales import check_scale
 from jaxcnn.sweeps.values import set_value
 from jaxcnn.training.config import default_config, flatten, is_option, plain, to_json
 from jaxcnn.training.rundir.code import code_digest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from jaxcnn.tasks.task import Kind
+
 
 LONGEST = 150  # characters of a run's levels in its id, which names a folder
 
@@ -77,7 +86,7 @@ class Study:
     paper: dict = dataclasses.field(default_factory=dict)
     until: dict | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("factors", "seeds"):
             object.__setattr__(self, name, plain(getattr(self, name)))
         cells = self.cells()
@@ -108,38 +117,38 @@ class Study:
                 raise InputError(f"measure '{name}': every run has one of that name; give it another.")
 
     @functools.cached_property
-    def kind(self):
+    def kind(self) -> Kind:
         """The Kind of the task that its runs learn, by its base."""
         return kind_of(self.base)
 
     @property
-    def main(self):
+    def main(self) -> str:
         """The name of the metric that it is about: on test, the measure that selects."""
         return ON_TEST + self.kind.main
 
     @property
-    def held_out(self):
+    def held_out(self) -> str:
         """The name of the metric that its main one is on held-out images."""
         return HELD_OUT + self.kind.main
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, Metric]:
         """{name: Metric} of all that is collected of a run: of its kind those of tables and claims, and its own."""
         names = {*tabled(self.kind), *(claim.metric for claim in self.claims)}
         return {name: metric for name, metric in metrics_of(self.kind).items() if name in names} | self.measures
 
-    def cells(self):
+    def cells(self) -> dict[str, dict[str, Any]]:
         """{cell: {factor: level}}, in the order of the runs."""
         levels = itertools.product(*self.factors.values())
         return {cell_name(cell): cell for cell in (dict(zip(self.factors, row, strict=True)) for row in levels)}
 
-    def seeds_of(self, cell):
+    def seeds_of(self, cell: str) -> tuple[int, ...]:
         """The seeds of a cell, by its name: `seeds`, and where `until` asks for more the whole numbers above them."""
         count = len(self.seeds) if self.until is None else self.until[cell]
         more = range(max(self.seeds, default=-1) + 1, max(self.seeds, default=-1) + 1 + count - len(self.seeds))
         return (*self.seeds[:count], *more)
 
-    def runs(self):
+    def runs(self) -> list[Run]:
         """The runs, cell by cell.
 
         Raises:
@@ -194,12 +203,12 @@ def _digest(config):
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def cell_name(levels):
+def cell_name(levels: Mapping[str, Any]) -> str:
     """ "activation=tanh, depth=20" of {"model.options.activation": "tanh", "depth": 20}; "base" of none."""
     return ", ".join(level_names(levels, levels).values()) or "base"
 
 
-def load_module(path):
+def load_module(path: str | os.PathLike[str]) -> ModuleType:
     """The module of a study's file.
 
     Args:
@@ -215,7 +224,7 @@ def load_module(path):
         raise InputError(f"{path} is no study file: its name does not end in .py.")
     trust.find_here(path)
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
+    module = importlib.util.module_from_spec(spec)  # ty: ignore[invalid-argument-type]  of a file there is one
     sys.modules[spec.name] = module  # where a dataclass of the file looks its annotations up
     with slips_named(path):
         spec.loader.exec_module(module)
@@ -223,7 +232,7 @@ def load_module(path):
 
 
 @contextlib.contextmanager
-def slips_named(path):
+def slips_named(path: Any) -> Generator[None, None, None]:
     """Turns what a study file raises into an InputError with the place of it."""
     try:
         yield
@@ -236,7 +245,7 @@ def slips_named(path):
         raise InputError(f"{where}: {type(error).__name__}: {error}") from error
 
 
-def load_study(path, scale=None):
+def load_study(path: str | os.PathLike[str], scale: str | None = None) -> tuple[Study, str]:
     """(Study, docstring) of a study file.
 
     Args:
@@ -249,7 +258,7 @@ def load_study(path, scale=None):
     return study_of(module, scale), module.__doc__ or ""
 
 
-def study_of(module, scale=None):
+def study_of(module: ModuleType, scale: str | None = None) -> Study:
     """The Study of a module that load_module returned; scale and errors as in load_study."""
     path = module.__file__
     if scale is not None:

@@ -4,6 +4,8 @@ import collections
 import pathlib
 import re
 import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from jaxcnn.files import write_text
 from jaxcnn.quantity import amount, extent, heading
@@ -14,7 +16,9 @@ ANYTIME = (
 )
 
 
-def summary(starts, found, failed, *, title):
+def summary(
+    starts: Iterable[Mapping[str, Any]], found: Mapping[str, Any], failed: Mapping[str, str], *, title: str
+) -> str:
     """The text of summary.md.
 
     Args:
@@ -34,7 +38,7 @@ def summary(starts, found, failed, *, title):
     return "\n\n".join(filter(None, [*parts, _origin(starts)])) + "\n"
 
 
-def add_analysis(workdir, lines):
+def add_analysis(workdir: pathlib.Path, lines: Iterable[str]) -> None:
     """Adds to summary.md what the study's own file says of its runs, a line each."""
     path = workdir / "summary.md"
     write_text(

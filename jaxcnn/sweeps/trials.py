@@ -1,6 +1,10 @@
 """The results of a search: its trials as rows, its best trial on the test split, its report."""
 
+from __future__ import annotations
+
 import csv
+import pathlib
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.files import replaced, write_text
@@ -11,10 +15,14 @@ from jaxcnn.training.rundir.environment import environment
 from jaxcnn.training.rundir.evaluations import read_evaluations
 from jaxcnn.visualize.search_report import search_report
 
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.search import Search
+
+
 FOLDER = "folder"  # attribute of a trial: its run directory, which a second start of a broken-off trial resumes
 
 
-def trial_rows(study):
+def trial_rows(study: Any) -> list[dict[str, Any]]:
     """The trials of an Optuna study in the order they were drawn, those that were drawn again left out.
 
     Returns:
@@ -39,7 +47,7 @@ def trial_rows(study):
     return rows
 
 
-def write_search(search, study, workdir, *, title, docstring):
+def write_search(search: Search, study: Any, workdir: pathlib.Path, *, title: str, docstring: str) -> None:
     """Writes trials.csv and report.html into workdir, after one look at the test split with the best trial."""
     rows = trial_rows(study)
     done = [row for row in rows if row["state"] == "done"]
@@ -77,7 +85,7 @@ def _held_out(row):
     return row["held_out"]
 
 
-def best_trials(search, study, *, count=10):
+def best_trials(search: Search, study: Any, *, count: int = 10) -> tuple[tuple[str, ...], list[Any]]:
     """(header, rows) of the best trials, for the terminal."""
     measure, done = search.measure[1]._asdict(), [row for row in trial_rows(study) if row["state"] == "done"]
     done.sort(key=_held_out, reverse=search.direction == "maximize")

@@ -1,10 +1,17 @@
 """Values of config keys as studies and searches give them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from jaxcnn.errors import InputError
 from jaxcnn.training.config import OPTIONS, flatten, is_option, section_of
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-def set_value(config, key, value, *, where):
+
+def set_value(config: ConfigDict, key: str, value: Any, *, where: str) -> None:
     """Sets a key of a config; an option, as of the architecture, may be new.
 
     Raises:

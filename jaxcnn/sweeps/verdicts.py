@@ -1,17 +1,24 @@
 """The findings of a study, as plain data: its cells, its claims with their verdicts, its comparisons and effects."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxcnn.sweeps import statistics
 from jaxcnn.sweeps.anytime import ANYTIME
-from jaxcnn.sweeps.claim import matches, place_names, side_names
+from jaxcnn.sweeps.claim import Claim, matches, place_names, side_names
 from jaxcnn.sweeps.sentences import sentence
 from jaxcnn.sweeps.statistics import FIXED
 
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Study
 
-def findings(study, cells):
+
+def findings(study: Study, cells: Any) -> dict[str, Any]:
     """All numbers and sentences of a study's report; verdicts.json holds them.
 
     Args:
@@ -60,7 +67,7 @@ def findings(study, cells):
     }
 
 
-def summary(values, measure, method=FIXED):
+def summary(values: Any, measure: Any, method: Any = FIXED) -> dict[str, Any]:
     """{"n", "mean", "std", "interval"} of the values that are not None; None for what n is too small for.
 
     The interval of fractions is cut to [0, 1], which takes nothing that could be the mean from it.
@@ -77,7 +84,7 @@ def summary(values, measure, method=FIXED):
     }
 
 
-def side_values(cells, levels, metric, *, log=False):
+def side_values(cells: Any, levels: Mapping[str, Any], metric: str, *, log: bool = False) -> dict[int, float]:
     """{seed: mean over the cells with these levels} of the seeds at which all of them have a value.
 
     log: takes the mean of logarithms; a value that is not positive has none.
@@ -120,7 +127,7 @@ def _claim(claim, study, cells, method, family):
     }
 
 
-def claim_values(claim, cells, *, log):
+def claim_values(claim: Claim, cells: Any, *, log: bool) -> tuple[Any, Any, list[set[int]]]:
     """(first, second, there) of a claim, whose difference, of the two by seed, is what it is about.
 
     They are the values of its two sides, {seed: value}. Of an interaction with a and b at one place, c and d at the
@@ -158,7 +165,7 @@ def _verdict(row, metric):
     return statistics.NOT_DECIDED if verdict != statistics.NOT_DECIDED and _lacking(row, metric)[1] else verdict
 
 
-def is_open(row, metric):
+def is_open(row: Mapping[str, Any], metric: Any) -> bool:
     """Whether more seeds may decide a claim of `findings`: its pairs have not, and it has some."""
     return bool(row["n"]) and _by_pairs(row, metric) == statistics.NOT_DECIDED
 

@@ -1,11 +1,15 @@
 """One run of a study, by its id: what a worker process and a task of a cluster do, and how they say what went wrong."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
+import pathlib
 import re
 import signal
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
 import jax
 
@@ -17,12 +21,16 @@ from jaxcnn.training.processes.distributed import hold_together
 from jaxcnn.training.processes.preemption import Preempted
 from jaxcnn.training.train import train
 
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Run, Study
+
+
 WATCH = "JAXCNN_WATCH_STDIN"  # set by a parent that holds the other end of a worker's standard input
 WATCHED = bool(os.environ.get(WATCH))  # then a worker of a killed parent, still saving its state, is waited for
 ERROR = "error.txt"
 
 
-def find_run(study, run_id):
+def find_run(study: Study, run_id: str) -> Run:
     """The run of a study with this id, also of a seed that a sweep has added; InputError names the nearest."""
     runs = {run.id: run for run in study.runs()}
     if run_id not in runs and (seed := re.search(r"-seed=(\d+)-[0-9a-f]+$", run_id)):
@@ -39,7 +47,7 @@ def find_run(study, run_id):
     return runs[run_id]
 
 
-def run_one(run, workdir, *, quiet=True):
+def run_one(run: Run, workdir: pathlib.Path, *, quiet: bool = True) -> str:
     """Trains one run in workdir/<its id>, or resumes it there, and keeps what went wrong in error.txt.
 
     Returns:
@@ -70,7 +78,7 @@ def _train(config, folder, quiet):
     return "" if result.test else "it has no result on test images, because config.data.test is empty."
 
 
-def in_words(error):
+def in_words(error: BaseException) -> str:
     """The error of a run as text; one that is no InputError is a fault, and its traceback is printed."""
     if isinstance(error, InputError):
         return str(error)
@@ -78,7 +86,7 @@ def in_words(error):
     return f"{type(error).__name__}: {error}"
 
 
-def write_error(folder, error):
+def write_error(folder: pathlib.Path, error: str) -> None:
     """Keeps the error of a run as text; "" removes it."""
     if error:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,13 +95,13 @@ def write_error(folder, error):
         (folder / ERROR).unlink(missing_ok=True)
 
 
-def read_error(folder):
+def read_error(folder: pathlib.Path) -> str:
     """The error of the last start of a run as text, "" for none."""
     path = folder / ERROR
     return shown(path.read_text(encoding="utf-8", errors="replace").strip()) if path.exists() else ""
 
 
-def end_with_parent():
+def end_with_parent() -> None:
     """Where a parent holds our standard input, its end sends this process SIGTERM: a run then saves its state."""
     if os.environ.pop(
         WATCH, ""

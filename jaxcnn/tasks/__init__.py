@@ -71,7 +71,7 @@ TASKS = {
 }
 
 
-def kind_allowed(name):
+def kind_allowed(name: str) -> Kind:
     """The Kind of a name of TASKS, or of `package.module:attribute` where the user has allowed it.
 
     Raises:

@@ -15,10 +15,10 @@ import numpy as np
 
 from jaxcnn.errors import InputError
 from jaxcnn.tasks.adversarial import Rules, checked_steps, classes_of, make_game, measures, non_saturating
-from jaxcnn.tasks.task import Beginning, Kind
+from jaxcnn.tasks.task import About, Beginning, Kind, Task
 
 
-def create(about, *, discriminator_steps=1):
+def create(about: About, *, discriminator_steps: int = 1) -> Task:
     """The Task of generating images of the classes of `about`.
 
     Args:

@@ -1,6 +1,7 @@
 """BLEU (Papineni, Roukos, Ward and Zhu 2002) of a corpus, by sacrebleu (Post 2018, arXiv:1804.08771)."""
 
 import itertools
+from collections.abc import Sequence
 
 from jaxcnn.errors import InputError, how_to_install
 from jaxcnn.tasks.task import Measure
@@ -8,7 +9,7 @@ from jaxcnn.tasks.task import Measure
 MEASURES = {f"bleu_{order}": Measure("points", label=f"BLEU-{order}") for order in (1, 2, 3, 4)}
 
 
-def check_installed():
+def check_installed() -> None:
     """Raises InputError, which says how to install it, without sacrebleu."""
     try:
         import sacrebleu  # noqa: F401
@@ -17,7 +18,7 @@ def check_installed():
         raise InputError(f"BLEU is computed by sacrebleu, which is not installed: {install}") from error
 
 
-def bleu(texts, references):
+def bleu(texts: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[dict[str, float], str]:
     """BLEU-1 to BLEU-4 of texts of words with a space between two; no other tokenisation is applied.
 
     BLEU-k is the geometric mean of the shares of n-grams, n from 1 to k, that occur in a reference, times

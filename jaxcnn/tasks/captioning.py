@@ -5,6 +5,7 @@ none. One of them, drawn by key, is learned from in a step; all are measured and
 """
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +17,12 @@ from jaxcnn.data.text.vocabulary import UNKNOWN
 from jaxcnn.tasks import writing
 from jaxcnn.tasks.bleu import MEASURES as BLEU
 from jaxcnn.tasks.bleu import bleu, check_installed
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, wrong_positions
+from jaxcnn.tasks.task import About, Kind, Measure, Player, Scores, Task, Terms, wrong_positions
 
 NETWORK, SETS = "caption_attention", "'sentences' and captions:PATH"
 
 
-def create(about, *, beam=1, penalty=0.0, own_tokens=0.0, spread=0.0):
+def create(about: About, *, beam: int = 1, penalty: float = 0.0, own_tokens: float = 0.0, spread: float = 0.0) -> Task:
     """The Task of writing a sentence about an image.
 
     Training minimises -log p of each token of a caption behind those before it, over all tokens of a batch, <end> among
@@ -121,7 +122,7 @@ def _score(outputs, batch):
     return Scores(means, rows=rows)
 
 
-def bleu_of(classes, texts, captions):
+def bleu_of(classes: Sequence[str], texts: np.ndarray, captions: np.ndarray) -> tuple[dict[str, float], str]:
     """BLEU of texts by tokens; <unknown> in a text matches nothing, as the word that it stands for may be any.
 
     Args:

@@ -1,6 +1,8 @@
 """Classification: one label an image, measured by the loss and by top-1 and top-5 accuracy."""
 
 import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +11,10 @@ from jax import lax
 
 from jaxcnn.errors import InputError, look_up
 from jaxcnn.operators import loss as losses
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned, wrong_positions
+from jaxcnn.tasks.task import About, Kind, Measure, Player, Scores, Task, Terms, check_returned, wrong_positions
 
 
-def create(about, *, class_weights=None):
+def create(about: About, *, class_weights: str | Mapping[str, float] | None = None) -> Task:
     """The Task of labelling images with the classes of `about`.
 
     Training minimises about.loss of the smoothed (and mixed) labels, plus about.auxiliary_weight times the loss of
@@ -56,10 +58,10 @@ def _prepare(about, key, example, numbers):
     return {**about.prepare(key, example, numbers), "targets": targets}
 
 
-def mix(about, key, batch, numbers):
+def mix(about: About, key: jax.Array, batch: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str, Any]:
     """The batch with its images and "targets" (n, K) mixed as config.augment says; masked images stay unmixed."""
     own = batch["image"], batch["targets"]
-    mixed = about.mix(key, *own)
+    mixed = about.mix(key, *own)  # ty: ignore[not-callable]  called where there is one
     images, targets = (_unmix_masked(batch["mask"], *pair) for pair in zip(mixed, own, strict=True))
     return {**batch, "image": images, "targets": targets}
 
@@ -85,7 +87,7 @@ def _class_weights(about, given):
     return np.array([given.get(name, 1) for name in about.classes], np.float32)
 
 
-def balanced_weights(counts):
+def balanced_weights(counts: np.ndarray) -> np.ndarray:
     """float32 (K,): n / (K n_c) of a class with n_c of n images, 0 of one without, which is none of the K."""
     counts = np.asarray(counts)
     there = counts > 0
@@ -103,7 +105,7 @@ def _objective(about, weights, module, batch, numbers):
     return Terms(counts * loss, {"loss": lax.stop_gradient((counts * own, counts)), **right}, counts)
 
 
-def infer(about, module, batch):
+def infer(about: About, module: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     """{"logits", "probabilities", "features"} of a batch's images."""
     logits, features = module(about.normalise(batch["image"]), train=False)
     return {"logits": logits, "probabilities": jax.nn.softmax(logits), "features": features}
@@ -127,7 +129,7 @@ def _details(about, n, means, sums, rows):
     }
 
 
-def per_class(classes, confusion):
+def per_class(classes: Sequence[str], confusion: np.ndarray) -> dict[str, float | None]:
     """{class: its accuracy}, None for one without images, of a confusion matrix (K, K), rows the true class."""
     seen, right = confusion.sum(axis=1), confusion.diagonal()
     return {name: (float(r / s) if s else None) for name, r, s in zip(classes, right, seen, strict=True)}
@@ -141,12 +143,12 @@ def _describe(about, outputs):
     }
 
 
-def accuracy(logits, labels):
+def accuracy(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
     """{"top1", "top5"}: 1.0 where the label is among the 1 or 5 largest logits, (n,) float32 each."""
     return {f"top{k}": top_k_correct(logits, labels, k=k) for k in (1, 5)}
 
 
-def top_k_correct(logits, labels, *, k):
+def top_k_correct(logits: jax.Array, labels: jax.Array, *, k: int) -> jax.Array:
     """1.0 where the label is among the k largest logits, (n,) float32.
 
     Ties go to the lower class index; a row with a NaN is wrong.
@@ -157,17 +159,17 @@ def top_k_correct(logits, labels, *, k):
     return ((before < k) & ~jnp.isnan(logits).any(axis=1)).astype(jnp.float32)
 
 
-def auxiliary_logits(features):
+def auxiliary_logits(features: Mapping[str, jax.Array]) -> list[jax.Array]:
     """The logits of a network's auxiliary heads, aux1, aux2, ..., by their names among its features."""
     return [features[name] for name in auxiliary_names(features)]
 
 
-def auxiliary_names(features):
+def auxiliary_names(features: Iterable[str]) -> list[str]:
     """The names of auxiliary heads among those of features, sorted."""
     return [name for name in sorted(features) if name.startswith("aux") and name[3:].isdigit()]
 
 
-def check_logits(name, result, about):
+def check_logits(name: str, result: Any, about: About) -> None:
     """Raises InputError where the data have no labels, or a network does not return (logits (n, K), features)."""
     if "label" not in about.fields:
         raise InputError(

@@ -1,5 +1,6 @@
 """Luminance, and CIELAB for sRGB images (D65, 2 degrees), as scikit-image has them; on the device."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -10,12 +11,12 @@ WHITE = np.array([0.95047, 1.0, 1.08883], np.float32)  # D65
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow's mode L
 
 
-def luminance(images):
+def luminance(images: jax.Array) -> jax.Array:
     """The luminance (..., 1) of RGB images (..., 3); of an image whose channels are equal, any of them."""
     return jnp.sum(images * LUMINANCE.reshape((1,) * (images.ndim - 1) + (3,)), axis=-1, keepdims=True)
 
 
-def rgb_to_lab(images):
+def rgb_to_lab(images: jax.Array) -> jax.Array:
     """(..., 3) sRGB in [0, 1] to L from 0 to 100, and a and b from about -110 to 110."""
     linear = jnp.where(images > 0.04045, jnp.power((jnp.maximum(images, 0) + 0.055) / 1.055, 2.4), images / 12.92)
     xyz = _mapped(linear, RGB_TO_XYZ) / _white(images)
@@ -24,7 +25,7 @@ def rgb_to_lab(images):
     return jnp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def lab_to_rgb(images):
+def lab_to_rgb(images: jax.Array) -> jax.Array:
     """The inverse of `rgb_to_lab`; colours that sRGB lacks are cut to [0, 1]."""
     y = (images[..., 0] + 16) / 116
     f = jnp.stack([images[..., 1] / 500 + y, y, jnp.maximum(y - images[..., 2] / 200, 0)], axis=-1)

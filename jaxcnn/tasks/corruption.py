@@ -6,6 +6,8 @@ corruption: training draws it from the image's key, evaluation from its number, 
 """
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,12 +22,14 @@ TILED = 0.25  # share of the watermarks that are repeated over the whole image
 DRAWN = 11  # numbers that are drawn for one, beside its glyphs
 
 
-def identity(key, image):
+def identity(key: jax.Array, image: jax.Array) -> tuple[jax.Array, jax.Array | None]:
     """The image as it is."""
     return image, None
 
 
-def noise(key, image, *, sigma=25.0, clip=False):
+def noise(
+    key: jax.Array, image: jax.Array, *, sigma: float = 25.0, clip: bool = False
+) -> tuple[jax.Array, jax.Array | None]:
     """Adds to each value an independent N(0, (sigma / 255)**2).
 
     Args:
@@ -42,14 +46,16 @@ def noise(key, image, *, sigma=25.0, clip=False):
     return (jnp.clip(noisy, 0, 1) if clip else noisy), None
 
 
-def salt_and_pepper(key, image, *, share=0.1):
+def salt_and_pepper(key: jax.Array, image: jax.Array, *, share: float = 0.1) -> tuple[jax.Array, jax.Array | None]:
     """Sets a share of the pixels, each drawn by itself, to black or to white, with equal chances."""
     _check_share("share", share)
     drawn = jax.random.uniform(key, (*image.shape[:2], 1))
     return jnp.where(drawn < share / 2, 0.0, jnp.where(drawn < share, 1.0, image)), None
 
 
-def mask(key, image, *, squares=1, side=0.25, fill=0.5):
+def mask(
+    key: jax.Array, image: jax.Array, *, squares: int = 1, side: float = 0.25, fill: float = 0.5
+) -> tuple[jax.Array, jax.Array | None]:
     """Fills squares around uniformly random pixels; they may reach over the border and over one another.
 
     Args:
@@ -70,7 +76,15 @@ def mask(key, image, *, squares=1, side=0.25, fill=0.5):
     return jnp.where(inside, fill, image), inside.astype(image.dtype)
 
 
-def watermark(key, image, *, strength=(0.3, 0.8), size=(0.15, 0.4), angle=45.0, white=0.5):
+def watermark(
+    key: jax.Array,
+    image: jax.Array,
+    *,
+    strength: Sequence[float] = (0.3, 0.8),
+    size: Sequence[float] = (0.15, 0.4),
+    angle: float = 45.0,
+    white: float = 0.5,
+) -> tuple[jax.Array, jax.Array | None]:
     """Lays a text or a sign over the image: image * (1 - a) + colour * a inside it.
 
     Of 1 to 6 glyphs (letters, digits, signs), drawn as are their height, place, turn, colour and strength a; a quarter
@@ -114,7 +128,9 @@ CORRUPTIONS = {
 }
 
 
-def corruption(name, shape, options):
+def corruption(
+    name: str, shape: Sequence[int], options: Any
+) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array | None]]:
     """f(key, image) -> (image, mark) of a name of CORRUPTIONS with its options.
 
     Args:

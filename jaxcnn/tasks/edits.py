@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def edit_distance(found, wanted):
+def edit_distance(found: jax.Array, wanted: jax.Array) -> jax.Array:
     """Counts the tokens that must be changed, put in or left out to make one text the other (Levenshtein 1966).
 
     d(i, j) = min(d(i - 1, j) + 1, d(i, j - 1) + 1, d(i - 1, j - 1) + [found_i differs from wanted_j])

@@ -6,6 +6,7 @@ each are drawn by config.sampler.name "identities". An image is compared with th
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from jaxcnn.errors import InputError, input_errors, look_up
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned, gathered
+from jaxcnn.tasks.task import About, Kind, Measure, Player, Scores, Task, Terms, check_returned, gathered
 from jaxcnn.tasks.verification import area, equal_error_rate
 
 MARGINS = {"triplet": 0.2, "contrastive": 1.0}  # of squared distances (Schroff et al. 2015), and of distances
@@ -21,7 +22,7 @@ MOST = 1000  # images of a split whose pairs are all compared: 499,500 of them
 LEAST = 1e-12  # squared lengths below it count as this
 
 
-def create(about, *, loss="triplet", mining="semi_hard", margin=None):
+def create(about: About, *, loss: str = "triplet", mining: str = "semi_hard", margin: float | None = None) -> Task:
     """The Task of embedding the images of `about`.
 
     With "triplet" an anchor a with a positive p, another image of its class, and a negative n, of another, costs
@@ -65,18 +66,20 @@ def create(about, *, loss="triplet", mining="semi_hard", margin=None):
     )
 
 
-def unit(x):
+def unit(x: jax.Array) -> jax.Array:
     """Vectors (n, d) scaled to length 1, float32; a vector of zeros stays."""
     x = x.astype(jnp.float32)
     return x * lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(x), axis=1, keepdims=True), LEAST))
 
 
-def squared_distances(x, y):
+def squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
     """|x_i - y_j|^2 of unit vectors (n, d) and (m, d): (n, m) float32."""
     return jnp.maximum(2 - 2 * jnp.matmul(x, y.T, precision="highest"), 0)
 
 
-def semi_hard(distances, positive, negative, *, margin):
+def semi_hard(
+    distances: jax.Array, positive: jax.Array, negative: jax.Array, *, margin: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(summed losses (n,), their numbers (n,), how many are above 0 (n,)) of the semi-hard triplets of n anchors.
 
     Args:
@@ -93,7 +96,9 @@ def semi_hard(distances, positive, negative, *, margin):
     return loss.sum(axis=1), there.sum(axis=1).astype(jnp.float32), (loss > 0).sum(axis=1).astype(jnp.float32)
 
 
-def hardest(distances, positive, negative, *, margin):
+def hardest(
+    distances: jax.Array, positive: jax.Array, negative: jax.Array, *, margin: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """As `semi_hard`, of one triplet an anchor: its farthest positive and its nearest negative."""
     there = positive.any(axis=1) & negative.any(axis=1)
     far = jnp.max(jnp.where(positive, distances, 0), axis=1)
@@ -102,14 +107,16 @@ def hardest(distances, positive, negative, *, margin):
     return loss, there.astype(jnp.float32), (loss > 0).astype(jnp.float32)
 
 
-def contrastive(distances, positive, negative, *, margin):
+def contrastive(
+    distances: jax.Array, positive: jax.Array, negative: jax.Array, *, margin: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """As `semi_hard`, of one term an image: its mean costs of positives and of negatives; above 0 where any of them is.
 
     The gradient of the length at 0 is finite: it is taken of max(squared length, 1e-12).
     """
     length = jnp.sqrt(jnp.maximum(distances, LEAST))
     costs = jnp.where(positive, distances / 2, 0), jnp.where(negative, jnp.square(jax.nn.relu(margin - length)) / 2, 0)
-    loss = sum(
+    loss: Any = sum(
         cost.sum(axis=1) / jnp.maximum(which.sum(axis=1), 1)
         for cost, which in zip(costs, (positive, negative), strict=True)
     )
@@ -155,7 +162,7 @@ def _finish(n, means, sums, rows):
         _check_pairs(label[some])
     first, second = np.triu_indices(len(some), 1)
     same = label[some][first] == label[some][second]
-    scores = np.sum(vectors[some][first] * vectors[some][second], axis=1, dtype=np.float64)
+    scores: Any = np.sum(vectors[some][first] * vectors[some][second], axis=1, dtype=np.float64)
     nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(vectors).kneighbors(return_distance=False)[:, 0]
     rank1 = float(np.mean((label[nearest] == label) & finite))
     return {"area": area(scores, same), "equal_error_rate": equal_error_rate(scores, same), "rank1": rank1}

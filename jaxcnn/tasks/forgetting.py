@@ -11,12 +11,12 @@ from jaxcnn.errors import InputError
 from jaxcnn.operators.loss import distillation
 from jaxcnn.tasks import classification
 from jaxcnn.tasks.classification import CLASSIFICATION
-from jaxcnn.tasks.task import Terms
+from jaxcnn.tasks.task import About, Task, Terms
 
 OLD = "old"  # the feature that holds the logits for the old classes, and the recorded ones in a batch
 
 
-def create(about, *, weight=1.0, temperature=2.0):
+def create(about: About, *, weight: float = 1.0, temperature: float = 2.0) -> Task:
     """The Task of `about` with the old responses.
 
     Args:

@@ -1,17 +1,18 @@
 """Metrics of the user's own, measured beside those of a task: config.metrics."""
 
 import functools
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError
-from jaxcnn.tasks.task import Measure
+from jaxcnn.tasks.task import Kind, Measure
 
 FIELDS = ("unit", "higher_is_better", "log", "label")  # of Measure, as attributes of a metric
 
 
-def with_metrics(kind, names):
+def with_metrics(kind: Kind, names: Sequence[str]) -> Kind:
     """A Kind that has a measure more for each metric, on every split that is evaluated.
 
     A metric is a function f(outputs, batch) of what the task infers and the batch that it is inferred from. It returns

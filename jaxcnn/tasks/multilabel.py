@@ -4,6 +4,7 @@ The truth is the field `labels` of the data, bool (K,). Measures are scikit-lear
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +14,10 @@ import optax
 from jaxcnn.data.labels import LABELS
 from jaxcnn.errors import InputError
 from jaxcnn.tasks.classification import auxiliary_logits, mix
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned, wrong_positions
+from jaxcnn.tasks.task import About, Kind, Measure, Player, Scores, Task, Terms, check_returned, wrong_positions
 
 
-def create(about, *, threshold=0.5):
+def create(about: About, *, threshold: float = 0.5) -> Task:
     """The Task of saying of each class whether an image has it.
 
     Training minimises the mean over the classes of the sigmoid cross-entropy of the (mixed) labels t and logits z,
@@ -85,7 +86,7 @@ def _finish(threshold, n, means, sums, rows):
     return {**means, **{name: found[name] for name in ("map", "macro_f1", "micro_f1")}}
 
 
-def label_scores(labels, scores, *, threshold):
+def label_scores(labels: np.ndarray, scores: np.ndarray, *, threshold: float) -> dict[str, Any]:
     """The scores of a split, with scikit-learn's definitions.
 
     Args:

@@ -12,10 +12,10 @@ from jaxcnn.data.text.tokens import TEXT
 from jaxcnn.errors import InputError
 from jaxcnn.operators.recurrent import ctc_greedy, ctc_loss
 from jaxcnn.tasks.edits import edit_distance
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned, wrong_positions
+from jaxcnn.tasks.task import About, Kind, Measure, Player, Scores, Task, Terms, check_returned, wrong_positions
 
 
-def create(about):
+def create(about: About) -> Task:
     """The Task of reading the texts of images.
 
     Training minimises -log of the probability of an image's text (`ctc_loss`). `exact` is the share of images that are

@@ -20,7 +20,7 @@ from jax import lax
 
 from jaxcnn.errors import InputError, look_up
 from jaxcnn.tasks.corruption import CORRUPTIONS, corruption
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned
+from jaxcnn.tasks.task import About, Kind, Measure, Player, Scores, Task, Terms, check_returned
 from jaxcnn.tasks.view import View, coloured, plain
 
 TARGET = "target"  # the field of a second image, as pairs:PATH has it, and of every prepared batch
@@ -62,7 +62,9 @@ class _Parts(NamedTuple):
     undefined: tuple
 
 
-def create(about, *, corrupt="identity", loss="squared", normalise=False, **options):
+def create(
+    about: About, *, corrupt: str = "identity", loss: str = "squared", normalise: bool = False, **options: Any
+) -> Task:
     """The Task of restoring the images of `about`.
 
     Outputs of `infer`: "restored" (n, h, w, c), cut to [0, 1]; "output", as the network gives it; "change" (n,), the
@@ -226,12 +228,12 @@ def _mean_square(difference):
     return jnp.mean(jnp.square(difference), axis=(1, 2, 3))
 
 
-def psnr(mse):
+def psnr(mse: jax.Array) -> jax.Array:
     """Peak signal-to-noise ratio, in dB, of the mean squared error of images in [0, 1]; 100 of equal images."""
     return -10 * jnp.log10(jnp.maximum(mse, EQUAL))
 
 
-def similarity(images, target):
+def similarity(images: jax.Array, target: jax.Array) -> jax.Array:
     """Structural similarity (...,) of images (..., h, w, c) in [0, 1], by the Gaussian windows of Wang et al. 2004.
 
     dm_pix and scikit-image agree there (gaussian_weights, sigma 1.5, use_sample_covariance False): the mean over the

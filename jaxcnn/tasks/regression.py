@@ -5,12 +5,12 @@ import functools
 import jax.numpy as jnp
 
 from jaxcnn.errors import InputError
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms, check_returned
+from jaxcnn.tasks.task import About, Kind, Measure, Player, Scores, Task, Terms, check_returned
 
 VALUE = "value"  # the field
 
 
-def create(about, *, tolerance=0.04):
+def create(about: About, *, tolerance: float = 0.04) -> Task:
     """The Task of saying the field `value` of an image, float32.
 
     Training minimises (output - value)**2; `within` is the share of images whose error is below the tolerance (0.04 is

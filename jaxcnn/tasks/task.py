@@ -8,7 +8,7 @@ Functions of the bound network run inside `model.apply(variables, batch, method=
 may be called as often as wanted. None of them reduces over devices or masks images: the step does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -36,7 +36,7 @@ class Measure(NamedTuple):
     log: bool = False
     label: str = ""
 
-    def error(self, value):
+    def error(self, value: float) -> float:
         """The number that falls as a run gets better: 1 - value of a fraction, -value or value of others."""
         if not self.higher_is_better:
             return value
@@ -89,7 +89,7 @@ class Player(NamedTuple):
     turns: int = 1
 
 
-def own_parts(tree, parts):
+def own_parts(tree: dict[str, Any], parts: Sequence[str]) -> dict[str, Any]:
     """The part of a dict like params that a player with these parts moves; () is all."""
     return {name: tree[name] for name in tree if name in parts} if parts else tree
 
@@ -150,11 +150,11 @@ class About(NamedTuple):
     auxiliary_weight: float = 0.0
     counts: Callable | None = None
 
-    def normalise(self, images):
+    def normalise(self, images: jax.Array) -> jax.Array:
         """(images - mean) / std of images (n, h, w, c) on the [0, 1] scale."""
         return normalise(images, self.mean, self.std)
 
-    def prepare(self, key, example, numbers):
+    def prepare(self, key: jax.Array, example: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str, Any]:
         """The example with its image augmented, at the run's magnitude: `Task.prepare` of a task that does no more."""
         image = self.augment(key, example["image"], numbers.get("augment_magnitude", 1.0))
         return {**example, "image": image}
@@ -168,7 +168,7 @@ def _batch_as_it_is(batch):
     return batch
 
 
-def means_alone(n, means, sums, rows):
+def means_alone(n: int, means: dict[str, float], sums: dict[str, Any], rows: dict[str, np.ndarray]) -> dict[str, Any]:
     """The means of a split as its measures: the default of `Task.finish`."""
     return means
 
@@ -177,7 +177,9 @@ def _no_details(n, means, sums, rows):
     return {}
 
 
-def wrong_positions(n, means, sums, rows):
+def wrong_positions(
+    n: int, means: dict[str, float], sums: dict[str, Any], rows: dict[str, np.ndarray]
+) -> dict[str, Any]:
     """{"wrong": positions}, of the images whose row "wrong" is true: the `details` of a task that keeps no more."""
     return {"wrong": np.flatnonzero(rows["wrong"]).tolist()}
 
@@ -186,7 +188,7 @@ def _no_notices(values):
     return ()
 
 
-def init_by_image(module, batch):
+def init_by_image(module: Any, batch: Mapping[str, Any]) -> Any:
     """Creates all parameters by one call on the image."""
     return module(batch["image"], train=False)
 
@@ -259,23 +261,23 @@ class Kind(NamedTuple):
 
     measures: dict
     selects: tuple
-    create: Callable
+    create: Callable | None
     numbers: dict = {}
     tells_apart: bool = False
     check_split: Callable | None = None
 
     @property
-    def main(self):
+    def main(self) -> str:
         """The name of the measure by which runs are compared: the first that selects, else the first of no player."""
         common = (name for name in self.measures if "/" not in name)
         return next(iter((*self.selects, *common, *self.measures)))
 
-    def rank(self, values):
+    def rank(self, values: Mapping[str, float]) -> tuple[float, ...]:
         """A tuple that is larger for the better of two evaluations, {measure: float}."""
         return tuple(values[name] * (1 if self.measures[name].higher_is_better else -1) for name in self.selects)
 
 
-def check_returned(name, result, what):
+def check_returned(name: str, result: Any, what: str) -> tuple[int, ...]:
     """The shape of the array that a network returns beside its features.
 
     Args:
@@ -293,6 +295,6 @@ def check_returned(name, result, what):
     return result[0].shape
 
 
-def gathered(x):
+def gathered(x: jax.Array) -> jax.Array:
     """The rows of x (n, ...) of all replicas, in the order of the global batch: for losses across images."""
     return lax.all_gather(x, AXIS, tiled=True)

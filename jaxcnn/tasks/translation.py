@@ -6,14 +6,15 @@ jaxcnn.tasks.writing. Images are taken as they are, in [0, 1]: normalised, what 
 
 import functools
 
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.data.text.tokens import TEXT
 from jaxcnn.tasks import writing
-from jaxcnn.tasks.task import Kind, Player, Scores, Task, Terms, wrong_positions
+from jaxcnn.tasks.task import About, Kind, Player, Scores, Task, Terms, wrong_positions
 
 
-def create(about, *, beam=1, penalty=0.0, own_tokens=0.0):
+def create(about: About, *, beam: int = 1, penalty: float = 0.0, own_tokens: float = 0.0) -> Task:
     """The Task of writing the texts of sequences.
 
     Training minimises -log p of each token behind those before it, over all tokens of a batch, <end> among them; the
@@ -51,7 +52,7 @@ def create(about, *, beam=1, penalty=0.0, own_tokens=0.0):
     )
 
 
-def steps_there(images):
+def steps_there(images: jax.Array) -> jax.Array:
     """The rows of images (n, h, w, c) up to the last that is not all zero, (n,) int32, at least 1."""
     rows = jnp.any(images > 0, axis=(2, 3)) * (1 + jnp.arange(images.shape[1]))[None]
     return jnp.maximum(jnp.max(rows, axis=1), 1)

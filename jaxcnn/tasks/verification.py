@@ -1,5 +1,7 @@
 """Measures of verification: do two images show the same person? By scores of pairs, higher for those more alike."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +21,7 @@ class Roc(NamedTuple):
     thresholds: np.ndarray
 
 
-def roc(scores, same):
+def roc(scores: np.ndarray, same: np.ndarray) -> Roc:
     """The Roc of pairs, at every threshold that differs (scikit-learn's roc_curve).
 
     Args:
@@ -31,14 +33,14 @@ def roc(scores, same):
     return Roc(*roc_curve(same, scores, drop_intermediate=False))
 
 
-def area(scores, same):
+def area(scores: np.ndarray, same: np.ndarray) -> float:
     """The area below the ROC: the chance that a pair of one person is more alike than one of two people."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(same, scores))
 
 
-def equal_error_rate(scores, same):
+def equal_error_rate(scores: np.ndarray, same: np.ndarray) -> float:
     """The rate at which false accepts are as frequent as false rejects, between thresholds by a straight line.
 
     Args:

@@ -1,12 +1,18 @@
 """How a network that restores images sees them: as they are, or as luminance to which it gives the colours."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
 
 from jaxcnn.errors import look_up
 from jaxcnn.tasks.colour import lab_to_rgb, luminance, rgb_to_lab
+
+if TYPE_CHECKING:
+    from jaxcnn.tasks.task import About
+
 
 AB_SCALE = 110.0  # a and b of Lab, which reach about that far, are learned in this unit
 
@@ -39,12 +45,12 @@ def _output(images, output):
     return output
 
 
-def plain(about, *, normalise):
+def plain(about: About, *, normalise: bool) -> View:
     """The View of a network that gets and gives images; normalised by the statistics of `about` if so asked."""
     return View(about.normalise if normalise else _same, _same, _output, about.shape[2], False, _same)
 
 
-def coloured(about, *, normalise, space="rgb"):
+def coloured(about: About, *, normalise: bool, space: str = "rgb") -> View:
     """The View of a network that gets luminance and gives colours.
 
     Args:

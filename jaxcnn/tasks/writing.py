@@ -5,6 +5,8 @@ which every text ends. The network has a method `step`, see jaxcnn.architectures
 """
 
 import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ from jaxcnn.data.text.tokens import BEGIN, END, FRAMING, TEXT
 from jaxcnn.data.text.vocabulary import UNKNOWN
 from jaxcnn.errors import InputError
 from jaxcnn.operators.recurrent import beam_search, greedy_search
-from jaxcnn.tasks.task import Measure, check_returned
+from jaxcnn.tasks.task import About, Measure, check_returned
 
 MEASURES = {
     "loss": Measure(higher_is_better=False, label="loss of a token"),
@@ -24,7 +26,7 @@ MEASURES = {
 }
 
 
-def check_texts(task, about, field, sets):
+def check_texts(task: str, about: About, field: str, sets: str) -> None:
     """Raises InputError where the data have no such texts in a field; `sets` names some that have."""
     if field not in about.fields or tuple(about.classes[:2]) != FRAMING:
         first = ", ".join(about.classes[:2]) or "none"
@@ -34,7 +36,7 @@ def check_texts(task, about, field, sets):
         )
 
 
-def check_options(beam, own_tokens):
+def check_options(beam: int, own_tokens: float) -> None:
     """Raises ValueError where the width of a search or the share of own tokens is out of its range."""
     if isinstance(beam, bool) or not isinstance(beam, int) or beam < 1:
         raise ValueError(f"beam is {beam!r}; it is a width, from 1")
@@ -42,7 +44,7 @@ def check_options(beam, own_tokens):
         raise ValueError(f"own_tokens is {own_tokens!r}; it is a probability")
 
 
-def check_writes(task, module, example):
+def check_writes(task: str, module: Any, example: str) -> None:
     """Raises InputError where a network lacks the methods of one that writes."""
     if not hasattr(module, "encode") or not hasattr(module, "step"):
         raise InputError(
@@ -51,7 +53,7 @@ def check_writes(task, module, example):
         )
 
 
-def check_logits(task, example, field, name, result, about):
+def check_logits(task: str, example: str, field: str, name: str, result: Any, about: About) -> None:
     """Raises InputError where a network does not return (logits (n, l, K + 1), features)."""
     shape, length = check_returned(name, result, "logits"), about.fields[field][0][-1]
     wanted = (2, length, len(about.classes) + 1)
@@ -62,12 +64,12 @@ def check_logits(task, example, field, name, result, about):
         )
 
 
-def before(text):
+def before(text: jax.Array) -> jax.Array:
     """The tokens that stand before those of texts (..., l)."""
     return jnp.pad(text[..., :-1], (*((0, 0) for _ in text.shape[:-1]), (1, 0)), constant_values=BEGIN)
 
 
-def of_tokens(logits, text):
+def of_tokens(logits: jax.Array, text: jax.Array) -> tuple[jax.Array, ...]:
     """(-log p, tokens that are the likeliest, tokens) of texts (..., l), (...,) each, behind those before them."""
     there = (text > 0).astype(jnp.float32)
     own = jnp.take_along_axis(jax.nn.log_softmax(logits), text[..., None], axis=-1)[..., 0]
@@ -75,7 +77,7 @@ def of_tokens(logits, text):
     return tuple(jnp.sum(there * part, axis=-1) for part in (-own, right, jnp.ones_like(own)))
 
 
-def forced(write, text, keys, own_tokens):
+def forced(write: Callable[[jax.Array], Any], text: jax.Array, keys: jax.Array, own_tokens: float) -> Any:
     """The result of writing behind the true tokens, some of them replaced by the network's own.
 
     Args:
@@ -92,7 +94,7 @@ def forced(write, text, keys, own_tokens):
     return write(given)
 
 
-def written(module, state, classes, *, length, beam, penalty):
+def written(module: Any, state: Any, classes: Sequence[str], *, length: int, beam: int, penalty: float) -> jax.Array:
     """The likeliest texts that a search finds, (n, length) int32, 0 from <end> on; never nothing, <begin>, <unknown>.
 
     Args:
@@ -110,27 +112,27 @@ def written(module, state, classes, *, length, beam, penalty):
         logits, _, state = pure.apply(variables, tokens, state, method="step")
         return jax.nn.log_softmax(jnp.where(never[None], -jnp.inf, logits)), state
 
-    options = {"step": step, "begin": BEGIN, "end": END, "length": length}
+    options: dict[str, Any] = {"step": step, "begin": BEGIN, "end": END, "length": length}
     search = greedy_search if beam == 1 else functools.partial(beam_search, width=beam, penalty=penalty)
     tokens = search(state, **options).tokens[:, 0]
     return jnp.where(tokens == END, 0, tokens)
 
 
-def without_end(text):
+def without_end(text: jax.Array | np.ndarray) -> jax.Array:
     """Texts (..., l) as `written` gives them: 0 in the place of <end>."""
     return jnp.where(text == END, 0, text)
 
 
-def perplexity(means):
+def perplexity(means: Mapping[str, float]) -> dict[str, float]:
     """The means of a split with exp(loss) of a token."""
     return {**means, "perplexity": float(np.exp(min(means["loss"], 700.0)))}
 
 
-def words(classes, tokens):
+def words(classes: Sequence[str], tokens: Sequence[int]) -> str:
     """The text of tokens (l,), a space between two."""
     return " ".join(classes[token - 1] for token in tokens if token)
 
 
-def describe(about, outputs):
+def describe(about: About, outputs: Mapping[str, Any]) -> dict[str, str]:
     """{"text": ...} of an image's outputs, for `predict`."""
     return {TEXT: words(about.classes, outputs[TEXT].tolist())}

@@ -3,6 +3,11 @@
 They become fields of every batch (Task.before), or the network is changed by them (Task.begin).
 """
 
+from __future__ import annotations
+
+import pathlib
+from typing import TYPE_CHECKING, Any
+
 import jax
 import numpy as np
 from jax import lax
@@ -14,10 +19,19 @@ from jaxcnn.tasks import AXIS
 from jaxcnn.tasks.pixels import as_float
 from jaxcnn.training.step import assemble_batch
 
+if TYPE_CHECKING:
+    from jaxcnn.tasks.task import Task
+    from jaxcnn.training.feed import Feed
+    from jaxcnn.training.setup import Setup
+    from jaxcnn.training.state import State
+
+
 RECORDED = "responses.safetensors"
 
 
-def recorded_before(setup, task, feed, state, workdir, *, resumed):
+def recorded_before(
+    setup: Setup, task: Task, feed: Feed, state: State, workdir: pathlib.Path, *, resumed: bool
+) -> dict[str, Any]:
     """{field: (n, ...)} of task.before for the training images as they are stored: recorded, or read again.
 
     They lie in the run directory: a run that is resumed learns from those of the network that it began with.
@@ -49,7 +63,7 @@ def recorded_before(setup, task, feed, state, workdir, *, resumed):
     return safetensors.load_file(path)
 
 
-def begun(setup, task, feed, state):
+def begun(setup: Setup, task: Task, feed: Feed, state: State) -> State:
     """The State before the first step with the network changed by task.begin.
 
     A run that is resumed has it in its checkpoint.
@@ -64,7 +78,7 @@ def begun(setup, task, feed, state):
     variables = jax.device_get({"params": state.params, "batch_stats": state.batch_stats})
     network = setup.replicas.replicate(task.begin.change(variables, recorded))
     average = None if state.ema is None else jax.tree.map(lambda x: x.copy(), network)
-    return state.replace(**network, ema=average)
+    return state.replace(**network, ema=average)  # ty: ignore[missing-attribute]  of flax.struct
 
 
 def _check_whole(setup):

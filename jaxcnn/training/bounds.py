@@ -1,7 +1,11 @@
 """Limits of a config's values that depend on its images, its steps or the machine."""
 
+from __future__ import annotations
+
 import math
 import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +15,15 @@ from jaxcnn.augment import make_operation
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.training.validate import LARGEST
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+
 SAMPLE = 256  # images in a batch of those that the statistics are measured on
 WORKERS_PER_CORE = 16  # more only wait for each other, even where each waits for a slow disk
 
 
-def check_images(config, shape):
+def check_images(config: ConfigDict, shape: Sequence[int]) -> None:
     """Raises InputError where the images of a config do not fit its operations, its padding or this machine's memory.
 
     Args:
@@ -59,7 +67,7 @@ def _check_operations(entries, shape):
             )
 
 
-def check_steps(config, total, steps):
+def check_steps(config: ConfigDict, total: int, steps: Callable[..., int]) -> None:
     """Raises InputError where durations of a config do not fit into its run.
 
     Args:
@@ -90,7 +98,7 @@ def check_steps(config, total, steps):
         )
 
 
-def check_workers(config):
+def check_workers(config: ConfigDict) -> None:
     """Raises InputError where this machine has too few cores for the workers of a config that starts on it."""
     workers, cores = config.data.workers, os.cpu_count() or 1
     if workers > WORKERS_PER_CORE * cores:

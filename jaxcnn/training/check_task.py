@@ -1,6 +1,9 @@
 """The check of a task on its network, by tracing: what its functions return, before anything is compiled."""
 
+from __future__ import annotations
+
 import contextlib
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +15,16 @@ from jaxcnn.training.evaluate import check_measures
 from jaxcnn.training.model import dropout_checked
 from jaxcnn.training.state import hyperparameters, zeros_batch
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from jaxcnn.tasks.task import About, Kind, Task
+
+
 COUNT = 2  # images of the traced batch
 
 
-def check_task(config, kind, task, model, about):
+def check_task(config: ConfigDict, kind: Kind, task: Task, model: Any, about: About) -> None:
     """Raises InputError for the first function of a task that fails on its network or returns something else."""
     name = config.task.name
     if not kind.selects and (config.evaluation.patience or config.schedule.name == "plateau"):

@@ -1,6 +1,7 @@
 """How programs are compiled: the compiler's options per backend, and the cache that a second start reads."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from jaxcnn.files import cache_folder
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
 
 
-def compiled(function, *arguments, deterministic=False):
+def compiled(function: Any, *arguments: Any, deterministic: bool = False) -> Any:
     """The program of a jitted function for arguments like these: the one place where a program meets the compiler.
 
     Args:
@@ -26,7 +27,7 @@ def compiled(function, *arguments, deterministic=False):
     return function.lower(*arguments).compile(compiler_options=compiler_options(deterministic=deterministic))
 
 
-def compiler_options(*, deterministic=False):
+def compiler_options(*, deterministic: bool = False) -> dict[str, Any]:
     """The XLA options of the default backend, those that this jaxlib knows.
 
     Args:
@@ -41,7 +42,7 @@ def compiler_options(*, deterministic=False):
 @functools.cache
 def _options(deterministic):
     backend = jax.default_backend()
-    options = dict(CPU_OPTIONS) if backend == "cpu" else {}
+    options: dict[str, Any] = dict(CPU_OPTIONS) if backend == "cpu" else {}
     if backend == "gpu" and deterministic:
         options["xla_gpu_exclude_nondeterministic_ops"] = True
     return {name: value for name, value in options.items() if _known(name, value)}
@@ -55,19 +56,19 @@ def _known(name, value):
     return True
 
 
-def check_jit():
+def check_jit() -> None:
     """Raises InputError where JAX is told to compile nothing: the programs of a run are compiled before they start."""
-    if jax.config.jax_disable_jit:
+    if jax.config.jax_disable_jit:  # ty: ignore[missing-attribute]  a flag
         raise InputError(
             "JAX_DISABLE_JIT is set, but jaxcnn compiles its programs before it runs them. Unset it; to look into a "
             "step, use jax.debug.print, or call model.apply by yourself."
         )
 
 
-def use_persistent_cache():
+def use_persistent_cache() -> None:
     """Turns on JAX's compilation cache, in JAX_COMPILATION_CACHE_DIR or ~/.cache/jaxcnn/xla; errors of check_jit."""
     check_jit()
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # ty: ignore[missing-attribute]  a flag
         folder = cache_folder("xla")
         try:
             folder.mkdir(parents=True, exist_ok=True)

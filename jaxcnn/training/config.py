@@ -5,10 +5,12 @@ import functools
 import json
 import re
 import runpy
+from collections.abc import Sequence
+from typing import Any
 
 import ml_collections
 from absl import flags
-from ml_collections import config_dict, config_flags
+from ml_collections import ConfigDict, config_dict, config_flags
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError, nearest
@@ -30,16 +32,16 @@ OPTIONS = (
 class Config(ml_collections.ConfigDict):
     """A ConfigDict that takes NumPy's and JAX's numbers and arrays as Python's own: np.int64(32) is 32."""
 
-    def __init__(self, *args, **options):
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"allow_dotted_keys": True, **options})  # names of classes are keys of data.keep
 
-    def __setitem__(self, key, value):
+    def __setitem__(self, key: str, value: Any) -> None:
         value = value if isinstance(value, ml_collections.ConfigDict) else plain(value)
         foreign = isinstance(value, ml_collections.ConfigDict | dict) and not isinstance(value, Config)
         super().__setitem__(key, Config(value) if foreign else value)
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """A value with NumPy's and JAX's numbers as Python's and arrays as tuples, inside tuples, lists and dicts too."""
     if hasattr(value, "tolist"):
         return _tuples(value.tolist())
@@ -50,7 +52,7 @@ def plain(value):
     return value
 
 
-def default_config():
+def default_config() -> ConfigDict:
     """Every key of a run with its default value, as a locked ConfigDict.
 
     A duration is written "64000 steps", "30 epochs" or "50%" (of the whole run). An empty string or tuple, 0 for a size
@@ -198,17 +200,17 @@ def default_config():
     return config
 
 
-def section_of(config, section):
+def section_of(config: ConfigDict, section: str) -> Any:
     """The part of a config under a key such as "model.options"."""
     return functools.reduce(lambda part, key: part[key], section.split("."), config)
 
 
-def is_option(key):
+def is_option(key: str) -> bool:
     """Whether a key lies in one of the sections of OPTIONS, as "model.options.depth" does."""
     return key.startswith(tuple(f"{section}." for section in OPTIONS))
 
 
-def load_config(arguments):
+def load_config(arguments: Sequence[str]) -> ConfigDict:
     """The ConfigDict of `--config=FILE.py --config.key=value ...`; FILE may be the name of one of jaxcnn's own.
 
     Args:
@@ -236,7 +238,7 @@ def load_config(arguments):
         raise InputError(f"not an argument of this verb: {' '.join(rest)}")
     config = values["config"].value
     trust.allow_config(config)
-    return config
+    return config  # ty: ignore[invalid-explicit-return]  of the flag defined above
 
 
 def _run_file(path):
@@ -281,7 +283,7 @@ def _reason(error):
     return " ".join(re.sub(r"Other fields present: .*", "", text).split())
 
 
-def flatten(config, prefix=""):
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     """{"optimizer.learning_rate": 0.1, ...} of a ConfigDict or a nested dict; an empty dict is kept as a leaf."""
     flat = {}
     for key in sorted(config.keys()):
@@ -293,12 +295,12 @@ def flatten(config, prefix=""):
     return flat
 
 
-def to_json(config):
+def to_json(config: ConfigDict) -> str:
     """The config as the text of config.json."""
     return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
 
 
-def from_json(text):
+def from_json(text: str) -> ConfigDict:
     """The ConfigDict that to_json wrote; keys it lacks (an older run's) take their defaults."""
     config = default_config()
     _fill(config, _retired(json.loads(text)), "")
@@ -334,7 +336,7 @@ def _tuples(value):
     return value
 
 
-def differences(old, new):
+def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
     """[(key, old value, new value)] of two configs, leaving out what a resumed run may change."""
     old, new = flatten(_plain(old)), flatten(_plain(new))
     keys = sorted((set(old) | set(new)) - set(FREE_KEYS))

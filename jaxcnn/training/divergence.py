@@ -1,5 +1,8 @@
 """Noticing that training has diverged, and saying at which step and why."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from jaxcnn.errors import InputError
@@ -10,7 +13,7 @@ class Diverged(InputError):
     """The loss, the gradient or a parameter stopped being a finite number."""
 
 
-def divergence(rows, step):
+def divergence(rows: Mapping[str, Any], step: int) -> tuple[int, str] | None:
     """Looks for the first step whose loss, gradient or parameters are not finite.
 
     Args:

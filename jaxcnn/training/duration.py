@@ -7,7 +7,7 @@ from jaxcnn.errors import InputError
 DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?|%)\s*$")
 
 
-def duration_in_steps(text, *, key, steps_per_epoch, total):
+def duration_in_steps(text: str, *, key: str, steps_per_epoch: float, total: int) -> int:
     """Steps of "64000 steps", "30 epochs" or "50%".
 
     Args:
@@ -24,7 +24,7 @@ def duration_in_steps(text, *, key, steps_per_epoch, total):
     return round(number * {"steps": 1, "epochs": steps_per_epoch, "%": total / 100}[unit])
 
 
-def parse_duration(text, key):
+def parse_duration(text: str, key: str) -> tuple[float, str]:
     """(30.0, "epochs") of "30 epochs"; the unit is steps, epochs or %.
 
     Args:

@@ -1,6 +1,11 @@
 """Evaluation on exactly the N images of a split, for any batch size and device count: masked sums over their masks."""
 
+from __future__ import annotations
+
 import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +16,14 @@ from jaxcnn.files import replaced
 from jaxcnn.training.compilation import compiled
 from jaxcnn.training.step import DIVISOR, assemble_batch, make_evaluation_step
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-def check_measures(kind, measured):
+    from jaxcnn.tasks.task import Kind, Task
+    from jaxcnn.training.feed import Feed
+
+
+def check_measures(kind: Kind, measured: Any) -> None:
     """Raises InputError where what a task measures on a split is not named by its Kind, or lacks what selects."""
     if unknown := [key for key in measured if key not in kind.measures]:
         raise InputError(
@@ -55,7 +66,9 @@ class Evaluator:
       deterministic: as config.deterministic.
     """
 
-    def __init__(self, model, kind, task, feed, *, batch_size, deterministic=False):
+    def __init__(
+        self, model: Any, kind: Kind, task: Task, feed: Feed, *, batch_size: int, deterministic: bool = False
+    ) -> None:
         self.kind, self.task, self.feed, self.batch_size, self.program = kind, task, feed, batch_size, None
         step = make_evaluation_step(model, task)
         self.mapped = feed.replicas.map_evaluation(
@@ -63,7 +76,7 @@ class Evaluator:
         )
         self.deterministic = deterministic
 
-    def __call__(self, variables):
+    def __call__(self, variables: Any) -> list[Evaluation]:
         """The Evaluations of {"params", "batch_stats"}, laid out on the devices: one for each run in them."""
         total, rows = None, []
         for inputs in self.feed.evaluation(batch_size=self.batch_size):
@@ -100,13 +113,13 @@ def _divisor(means, name, seen):
     return float(means.get(name + DIVISOR, seen)) or 1.0
 
 
-def evaluation_row(config, step, split, evaluation):
+def evaluation_row(config: ConfigDict, step: int, split: str, evaluation: Evaluation) -> dict[str, Any]:
     """The evaluation as the JSON object that evaluations.jsonl keeps; `evaluate --json` shows `printed` of it."""
     about = {"architecture": config.model.name, "step": step, "split": split, "n": evaluation.n}
     return {**about, **evaluation.values, **evaluation.details}
 
 
-def keep_rows(workdir, step, split, evaluation, names):
+def keep_rows(workdir: pathlib.Path, step: int, split: str, evaluation: Evaluation, names: Sequence[str]) -> None:
     """Writes rows of an Evaluation into evaluations/SPLIT-STEP.npz of a run directory, those of task.stored."""
     if names and jax.process_index() == 0:
         (workdir / "evaluations").mkdir(exist_ok=True)
@@ -114,6 +127,6 @@ def keep_rows(workdir, step, split, evaluation, names):
             np.savez_compressed(file, **{name: evaluation.rows[name] for name in names})
 
 
-def printed(row):
+def printed(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row without its lists, which are for the log alone: matrices, the numbers of images."""
     return {name: value for name, value in row.items() if not isinstance(value, list)}

@@ -1,12 +1,22 @@
 """How one split reaches the devices: whole and resident, with record numbers as inputs, or streamed batch by batch."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from jaxcnn import data
 from jaxcnn.errors import InputError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from jaxcnn.training.parallel import Replicas
+
 
 RESIDENT_BYTES = 2**31
 
@@ -30,20 +40,30 @@ class Feed:
       ValueError: crop with resident "yes": resident images are decoded once, before any crop is drawn.
     """
 
-    def __init__(self, records, replicas, *, seed, resident="auto", workers=0, crop=None, order=None):
+    def __init__(
+        self,
+        records: Any,
+        replicas: Replicas,
+        *,
+        seed: int,
+        resident: str = "auto",
+        workers: int = 0,
+        crop: Any = None,
+        order: Any = None,
+    ) -> None:
         if crop is not None and resident == "yes":
             raise ValueError("crop is drawn while images are decoded, in each epoch anew: resident is 'no' or 'auto'")
         self.records, self.replicas, self.workers, self.crop = records, replicas, workers, crop
         self.order = data.Order(len(records), seed=seed) if order is None else order
         self.resident = resident == "yes" or (resident == "auto" and crop is None and fits_on_device(records))
-        self.arrays = data.read_all(records) if self.resident else None
+        self.arrays: Any = data.read_all(records) if self.resident else None
         self.data = replicas.replicate(self.arrays) if self.resident else {}
 
-    def unreadable(self):
+    def unreadable(self) -> int | None:
         """The number of records of a resident split that on_error="skip" left out; None for a streamed one."""
         return int((self.arrays["mask"] == 0).sum()) if self.resident else None
 
-    def training(self, *, start, batch_size):
+    def training(self, *, start: int, batch_size: int) -> Any:
         """An iterator object of training inputs from step `start`: take(steps) gives the next steps' inputs.
 
         The transfer is asynchronous: call take() for the next chunk before blocking on a result, and it overlaps with
@@ -54,7 +74,7 @@ class Feed:
             return _ResidentInputs(self, start, batch_size)
         return _StreamedInputs(self, start, batch_size)
 
-    def evaluation(self, *, batch_size):
+    def evaluation(self, *, batch_size: int) -> Iterator[Any]:
         """Yields inputs of (1, batch) that hold every record once, the last batch padded and masked."""
         local = local_size(batch_size, self.replicas)
         if not self.resident:
@@ -75,7 +95,7 @@ class Feed:
             yield self.replicas.shard({"record": record[None], "mask": mask[None]})
 
 
-def training_order(config, records, *, seed):
+def training_order(config: ConfigDict, records: Any, *, seed: int) -> Any:
     """The order of the training images under config.sampler, for a seed.
 
     Raises:
@@ -85,13 +105,13 @@ def training_order(config, records, *, seed):
     return data.make_order(records, seed=seed, batch_size=size, name=sampler.name, options=sampler.options.to_dict())
 
 
-def fits_on_device(records):
+def fits_on_device(records: Any) -> bool:
     """Whether a split is small enough to live on the device whole, unless the config says otherwise."""
     fields = (math.prod(shape) * dtype.itemsize for shape, dtype in records.fields.values())
     return len(records) * (math.prod(records.shape) + sum(fields)) <= RESIDENT_BYTES
 
 
-def local_size(batch_size, replicas):
+def local_size(batch_size: int, replicas: Replicas) -> int:
     """A process's part of a global batch; InputError where the batch does not divide over the replicas."""
     if batch_size % replicas.count:
         right = math.ceil(batch_size / replicas.count) * replicas.count

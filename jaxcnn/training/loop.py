@@ -1,6 +1,10 @@
 """The loop: chunks of compiled steps between events, for one run or for several in one program."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -9,9 +13,15 @@ from jaxcnn.data.workers import WorkerDied
 from jaxcnn.training.compilation import compiled
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.host import headline, said
-from jaxcnn.training.processes.preemption import Preempted
+from jaxcnn.training.processes.preemption import Preempted, Termination
 from jaxcnn.training.samples import Sampler, Samples, keep_samples
 from jaxcnn.training.step import make_chunk
+
+if TYPE_CHECKING:
+    from jaxcnn.tasks.task import Kind
+    from jaxcnn.training.setup import Setup
+    from jaxcnn.training.state import State
+
 
 STATISTICS_BATCHES = 50
 
@@ -39,18 +49,31 @@ class Loop:
       ended: whether the runs have come to their end before their last step.
     """
 
-    def __init__(self, setup, layout, hosts, keeper, progress):
+    task: Any
+    data: Any
+    state: Any
+    validation: Any
+    inputs_from: Any
+
+    def __init__(self, setup: Setup, layout: Any, hosts: Any, keeper: Any, progress: Any) -> None:
         self.setup, self.layout, self.hosts, self.keeper, self.progress = setup, layout, hosts, keeper, progress
         self.evaluate_every, self.save_every = setup.steps("evaluation.every"), setup.steps("checkpoint.every")
         self.task = self.data = self.state = self.validation = self.inputs_from = None
         self.programs, self.pending, self.unlogged, self.ended = {}, [], 0.0, False
         self.sampler = None
 
-    def active(self):
+    def active(self) -> list[tuple[int, Any]]:
         """[(number, host)] of the runs that still train."""
         return [(number, host) for number, host in enumerate(self.hosts) if host.failure is None]
 
-    def run(self, step, inputs, termination, *, after=lambda step, steps: None):
+    def run(
+        self,
+        step: int,
+        inputs: Any,
+        termination: Termination,
+        *,
+        after: Callable[[int, int], object] = lambda step, steps: None,
+    ) -> None:
         """Trains from `step` to the end.
 
         Args:
@@ -78,18 +101,18 @@ class Loop:
             if termination.pending() and step < total and not self.ended:
                 self._stop(step, termination.received)
 
-    def note(self, event):
+    def note(self, event: Mapping[str, Any]) -> None:
         """Writes an event into the log of every run."""
         for _, host in self.active():
             host.log.write(event)
 
-    def say_damaged(self, step):
+    def say_damaged(self, step: int) -> None:
         """Says of each checkpoint that was set aside why, and the step that the run resumes from instead."""
         for damaged, reason in self.keeper.checkpoints.damaged.items():
             self.note({"event": "damaged", "step": step, "checkpoint": damaged, "reason": reason})
             self.progress.line(f"checkpoint {damaged} is damaged ({reason}); resuming from {step}")
 
-    def elapsed(self):
+    def elapsed(self) -> float:
         """Seconds of training that no row of the log holds yet."""
         return time.monotonic() - self.clock
 
@@ -232,7 +255,7 @@ class Loop:
         )
 
 
-def held_out_line(kind, step, rows):
+def held_out_line(kind: Kind, step: int, rows: Sequence[Mapping[str, Any]]) -> str:
     """A line of progress about the held-out rows of all runs at a step."""
     text = f"step {step}  epoch {rows[0]['epoch']:.2f}  held out: "
     if len(rows) == 1:
@@ -242,7 +265,7 @@ def held_out_line(kind, step, rows):
     return f"{text}{first} {min(values):.4f} to {max(values):.4f}"
 
 
-def evaluation_variables(state):
+def evaluation_variables(state: State) -> Any:
     """Variables for evaluation: the averaged network if the State keeps one."""
     return {"params": state.params, "batch_stats": state.batch_stats} if state.ema is None else state.ema
 

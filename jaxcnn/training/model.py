@@ -1,7 +1,11 @@
 """The network of a config, checked by tracing it: what it takes, what it returns, how it drops."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
+from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax
@@ -15,8 +19,13 @@ from jaxcnn.tasks import AXIS
 from jaxcnn.training.learning import make_about, make_task, task_kind
 from jaxcnn.training.state import zeros_batch
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-def make_model(config, shape, classes, fields=LABEL):
+
+def make_model(
+    config: ConfigDict, shape: Sequence[int], classes: Sequence[str], fields: Mapping[str, Any] = LABEL
+) -> Any:
     """The config's Linen module, checked by tracing it.
 
     Args:
@@ -33,7 +42,7 @@ def make_model(config, shape, classes, fields=LABEL):
         model = architectures.create_allowed(settings.name, **options)
     if not isinstance(model, nn.Module):
         raise InputError(f"config.model.name: {settings.name} builds {type(model).__name__}; it builds a Linen module.")
-    changed = {}
+    changed: dict[str, Any] = {}
     if hasattr(model, "num_classes") and "num_classes" not in options:
         changed["num_classes"] = len(classes)
     changed["dtype"] = jnp.dtype(settings.dtype)
@@ -76,7 +85,7 @@ def _check_model(name, model, task, about):
 
 
 @contextlib.contextmanager
-def dropout_checked(model, name):
+def dropout_checked(model: Any, name: str) -> Generator[None, None, None]:
     """Inside, a model is traced as it trains; InputError where its masks would depend on the number of devices."""
 
     def refuse(call, args, kwargs, context):

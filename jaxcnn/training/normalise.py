@@ -1,5 +1,9 @@
 """The statistics that a run's images are normalised by, measured on its training slice."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import jax
 import numpy as np
 
@@ -13,11 +17,15 @@ from jaxcnn.training.setup import resolve_data
 from jaxcnn.training.splits import load_records
 from jaxcnn.training.validate import parse_statistic
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+
 # Statistics of a streamed set are taken over its first records in the shuffled order.
 STATISTICS_RECORDS = 20_000
 
 
-def image_statistics(config, feed):
+def image_statistics(config: ConfigDict, feed: Feed) -> tuple[Any, Any]:
     """(mean, std) of images on the [0, 1] scale, float32 (c,) or (h, w, c), from the training slice."""
     kinds = {key: parse_statistic(config.data[key], f"data.{key}") for key in ("mean", "std")}
     channels = config.data.channels
@@ -36,7 +44,7 @@ def image_statistics(config, feed):
     return found[0], np.maximum(found[1], 1e-6)
 
 
-def measure(config):
+def measure(config: ConfigDict) -> dict[str, Any]:
     """The statistics of a config's training images for normalisation and PCA lighting, on the [0, 1] scale.
 
     Returns:
@@ -53,7 +61,7 @@ def measure(config):
     return {"mean": found["channel_mean"].tolist(), "std": found["channel_std"].tolist(), "pca": pca}
 
 
-def equal_images(config):
+def equal_images(config: ConfigDict) -> list[str]:
     """Sentences on the files of a config's folder that are equal: in two classes, learned from and held out too."""
     config, train = resolve_data(config)
     held_out = {split: load_records(config, split) for split in ("validation", "test") if config.data[split]}

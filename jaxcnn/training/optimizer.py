@@ -1,7 +1,11 @@
 """The update rules: optax transformations whose numbers are traced, so that changing one never recompiles."""
 
+from __future__ import annotations
+
 import functools
 import inspect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +13,9 @@ import optax
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError, input_errors, look_up
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 
 def _sgd(numbers, settings):
@@ -41,7 +48,9 @@ OPTAX = {
 OPTIMIZERS = {**OURS, **OPTAX}
 
 
-def make_optimizer(config, schedule, *, where="config.optimizer"):
+def make_optimizer(
+    config: ConfigDict, schedule: Callable[..., Any], *, where: str = "config.optimizer"
+) -> Callable[..., optax.GradientTransformation]:
     """A function from the state's hyperparameters to the optax transformation of this config.
 
     The order is: gradient clipping by global norm, L2 weight decay (w added to the gradient before momentum, as every
@@ -111,7 +120,9 @@ def max_norm(limit: float) -> optax.GradientTransformation:
     return optax.GradientTransformation(lambda params: optax.EmptyState(), move)
 
 
-def make_optimizers(config, players, schedule):
+def make_optimizers(
+    config: ConfigDict, players: Iterable[str], schedule: Callable[..., Any]
+) -> dict[str, Callable[..., Any]]:
     """{player: make_optimizer of config.optimizer with the changes of config.optimizers.PLAYER}.
 
     Among these "rate" is a factor of the learning rate.

@@ -1,5 +1,8 @@
 """Data parallelism: maps a per-replica function over the devices of all processes, by jax.pmap or jax.shard_map."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -19,7 +22,7 @@ class Replicas:
       devices: the devices of the run, all processes'; None takes all there are.
     """
 
-    def __init__(self, method, devices=None):
+    def __init__(self, method: str, devices: Any = None) -> None:
         self.method = method
         self.chosen = None if devices is None else list(devices)
         self.devices = np.asarray(devices if devices is not None else jax.devices())
@@ -27,15 +30,15 @@ class Replicas:
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
 
     @property
-    def count(self):
+    def count(self) -> int:
         """The number of replicas."""
         return self.devices.size
 
-    def replicate(self, tree):
+    def replicate(self, tree: Any) -> Any:
         """Puts a pytree of host arrays, equal in every process, on every device."""
         return jax.device_put(tree, self.replicated)
 
-    def shard(self, tree):
+    def shard(self, tree: Any) -> Any:
         """Puts this process's part (steps, batch / processes, ...) of every array on its devices."""
         local = sum(d.process_index == jax.process_index() for d in self.devices)
         if self.method == "shard_map":
@@ -49,7 +52,7 @@ class Replicas:
 
         return jax.tree.map(stack, tree)
 
-    def map(self, function, *, donate=True):
+    def map(self, function: Callable[..., Any], *, donate: bool = True) -> Any:
         """The jitted, mapped function; `lower(...).compile(...)` gives the program without running it."""
         donated = (0,) if donate else ()
         if self.method == "pmap":
@@ -74,14 +77,14 @@ class Replicas:
 
     map_chunk = map
 
-    def map_evaluation(self, function):
+    def map_evaluation(self, function: Callable[..., Any]) -> Any:
         """`map` of f(variables, data, inputs) -> (sums, rows), which changes no state."""
         return self.map(function, donate=False)
 
-    def runs(self, tree):
+    def runs(self, tree: Any) -> list[Any]:
         """A pytree of the host for each run that the devices hold: one."""
         return [tree]
 
-    def stack(self, trees):
+    def stack(self, trees: Sequence[Any]) -> Any:
         """Puts a pytree for each run on the devices: one."""
         return self.replicate(trees[0])

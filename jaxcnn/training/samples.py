@@ -5,9 +5,13 @@ images are of no class. The codes are the same at every evaluation, so that shee
 learned between them.
 """
 
+from __future__ import annotations
+
 import json
+import os
 import pathlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,12 +25,17 @@ from jaxcnn.files import replaced
 from jaxcnn.tasks import AXIS
 from jaxcnn.training.compilation import compiled
 
+if TYPE_CHECKING:
+    from jaxcnn.tasks.task import Sample, Task
+    from jaxcnn.training.setup import Setup
+
+
 FOLDER = "samples"
 ROWS, COLUMNS = 10, 8  # of a sheet; of more classes the first are shown
 ALIKE = 0.01  # of the range of pixels: images whose pixels differ by less, as a standard deviation, are all alike
 
 
-def draw(model, sample, variables, labels, numbers, *, seed=0):
+def draw(model: Any, sample: Sample, variables: Any, labels: jax.Array, numbers: Any, *, seed: int = 0) -> jax.Array:
     """The images of a network that generates, float32 (n, h, w, c) in [0, 1]: a pure function.
 
     An image depends on the seed, its label and its number alone: number 7 of class 3 is the same whatever else is
@@ -48,7 +57,7 @@ def draw(model, sample, variables, labels, numbers, *, seed=0):
     return model.apply(variables, codes, labels, method=sample.images)
 
 
-def pixels(images):
+def pixels(images: Any) -> jax.Array:
     """Images in [0, 1] as a file holds them, uint8."""
     return jnp.round(255 * jnp.clip(images, 0, 1)).astype(jnp.uint8)
 
@@ -70,7 +79,7 @@ class Sampler:
       layout: the Replicas or Members.
     """
 
-    def __init__(self, setup, task, layout):
+    def __init__(self, setup: Setup, task: Task, layout: Any) -> None:
         self.layout, self.program = layout, None
         self.classes = setup.classes[:ROWS] if task.sample.conditional else ()
         rows = len(self.classes) or ROWS
@@ -85,14 +94,16 @@ class Sampler:
         self.data = layout.replicate({"seed": np.uint32(0)})
         self.deterministic = setup.config.deterministic
 
+        sample: Any = task.sample
+
         def mapped(variables, data, inputs):
             label, number = inputs["label"][0], inputs["number"][0]
-            images = pixels(draw(setup.model, task.sample, variables, label, number, seed=data["seed"]))
+            images = pixels(draw(setup.model, sample, variables, label, number, seed=data["seed"]))
             return (), lax.all_gather(images, AXIS, tiled=True)
 
         self.mapped = layout.map_evaluation(mapped)
 
-    def __call__(self, variables):
+    def __call__(self, variables: Any) -> list[Any]:
         """uint8 (rows, COLUMNS, h, w, c) of each run whose {"params", "batch_stats"} lie on the devices."""
         arguments = (variables, self.data, self.inputs)
         if self.program is None:
@@ -101,7 +112,7 @@ class Sampler:
         found = self.layout.runs(jax.device_get(images))
         return [each[: self.count].reshape(-1, COLUMNS, *each.shape[1:]) for each in found]
 
-    def notices(self, images):
+    def notices(self, images: Any) -> list[str]:
         """Sentences on what is wrong with samples (rows, COLUMNS, h, w, c): those of a class that are all alike."""
         images = images if self.classes else images.reshape(1, -1, *images.shape[2:])
         alike = np.flatnonzero(spread(images) < ALIKE)
@@ -111,13 +122,13 @@ class Sampler:
         return [f"collapse: the samples{of} are all alike (their pixels differ by less than {ALIKE:.0%} of the range)"]
 
 
-def spread(images):
+def spread(images: Any) -> np.ndarray:
     """The root of the mean variance of pixels over images uint8 (..., n, h, w, c), as a part of the range: (...,)."""
     values = images.astype(np.float64) / 255
     return np.sqrt(values.var(axis=-4).mean(axis=(-3, -2, -1)))
 
 
-def keep_samples(workdir, samples):
+def keep_samples(workdir: pathlib.Path, samples: Samples) -> None:
     """Writes a sheet of Samples into a run directory."""
     if jax.process_index():
         return
@@ -131,7 +142,7 @@ def keep_samples(workdir, samples):
         to_pillow(sheet).save(path, format="PNG", pnginfo=about)
 
 
-def kept_samples(workdir, shape):
+def kept_samples(workdir: str | os.PathLike[str], shape: Sequence[int]) -> list[Samples]:
     """The samples that a run kept while it trained.
 
     Args:
@@ -150,7 +161,8 @@ def _read(file, shape):
     try:
         with Image.open(file, formats=["PNG"]) as opened:
             opened.load()
-            classes = tuple(map(str, json.loads(opened.text.get("Rows", "[]"))))
+            texts = opened.text  # ty: ignore[missing-attribute]  a PNG has texts
+            classes = tuple(map(str, json.loads(texts.get("Rows", "[]"))))
             sheet = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
     except (OSError, SyntaxError, ValueError, TypeError):  # SyntaxError is Pillow's for a broken chunk
         return None

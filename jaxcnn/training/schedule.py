@@ -1,9 +1,12 @@
 """Learning-rate schedules over steps, and the decay on a plateau that the host decides after an evaluation."""
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import inspect
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +16,9 @@ import optax
 from jaxcnn import trust
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.training.duration import DURATION, duration_in_steps
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 
 class Course(NamedTuple):
@@ -63,7 +69,7 @@ OPTAX = {
 SCHEDULES = {**OURS, **OPTAX}
 
 
-def make_schedule(config, *, steps_per_epoch, total):
+def make_schedule(config: ConfigDict, *, steps_per_epoch: float, total: int) -> Callable[..., Any]:
     """A function from the step (counted from 0, may be traced) to the learning rate before its scale.
 
     constant: the base rate; also under plateau, which acts through the learning-rate scale.
@@ -174,7 +180,7 @@ class Plateau:
     count: int = 0
     scale: float = 1.0
 
-    def update(self, error, *, patience, factor):
+    def update(self, error: float, *, patience: float, factor: float) -> Plateau:
         """After an evaluation: the scale is multiplied by factor once `patience` evaluations brought no lower error."""
         if error < self.best:
             return Plateau(error, 0, self.scale)

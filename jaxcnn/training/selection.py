@@ -4,7 +4,7 @@ FEW = 100  # held-out images below which the choice is said to be uncertain: +- 
 OF_IMAGES = ("top1", "exact")  # measures that are the fraction of images that are right
 
 
-def few_images(share, n):
+def few_images(share: float, n: int) -> str | None:
     """A sentence with the 95 % interval of a held-out accuracy, where few images gave it; None where many did.
 
     Wilson's interval, which holds for few images and near 0 and 1 too (Wilson 1927).

@@ -1,9 +1,12 @@
 """From a config to what a run is made of: data, model, loss, optimizer, devices; every mistake is found here."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +33,11 @@ from jaxcnn.training.schedule import make_schedule
 from jaxcnn.training.splits import check_added, load_records, load_training_records
 from jaxcnn.training.step import make_statistics_step, make_train_step
 from jaxcnn.training.validate import validate
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from jaxcnn.tasks.task import About, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,33 +73,33 @@ class Setup:
     plan: Plan
 
     @property
-    def classes(self):
+    def classes(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the labels."""
         return self.train.classes
 
     @property
-    def fields(self):
+    def fields(self) -> dict[str, Any]:
         """{name: (shape, dtype)} of what an example holds beside its image."""
         return self.train.fields_at(self.shape)
 
     @functools.cached_property
-    def about_data(self):
+    def about_data(self) -> dict[str, Any]:
         """The record that a run keeps of its data and task, see `about_data`."""
         about = about_data({"train": self.train, **self.held_out}, shape=self.shape)
         return {**about, **about_task(self.config.task.name, self.kind)}
 
-    def notes(self):
+    def notes(self) -> list[str]:
         """Sentences on what a person may not expect of the data, each once."""
         records = [self.train, *self.held_out.values()]
         return list(dict.fromkeys(note for found in records for note in found.notes()))
 
-    def records(self, split):
+    def records(self, split: str) -> Any:
         """Records of "train", "validation" or "test"."""
         if split == "train":
             return self.train
         return self.held_out[split] if split in self.held_out else load_records(self.config, split)
 
-    def feed(self, split):
+    def feed(self, split: str) -> Feed:
         """The Feed of "train", "validation" or "test"."""
         settings, training = self.config.data, split == "train"
         return Feed(
@@ -104,31 +112,32 @@ class Setup:
             order=training_order(self.config, self.train, seed=self.config.seed) if training else None,
         )
 
-    def steps(self, key):
+    def steps(self, key: str) -> int:
         """A duration of the config, as "evaluation.every", in steps; at least 1."""
         text = functools.reduce(lambda c, k: c[k], key.split("."), self.config)
         return max(1, duration_in_steps(text, key=key, steps_per_epoch=self.steps_per_epoch, total=self.total))
 
     @property
-    def averages(self):
+    def averages(self) -> bool:
         """Whether the State keeps an average of networks, which evaluation then uses."""
         return self.config.optimizer.ema > 0 or self.averages_since is not None
 
     @property
-    def averages_since(self):
+    def averages_since(self) -> int | None:
         """The step of config.optimizer.swa; None without it."""
-        text, run = self.config.optimizer.swa, {"steps_per_epoch": self.steps_per_epoch, "total": self.total}
+        text = self.config.optimizer.swa
+        run: dict[str, Any] = {"steps_per_epoch": self.steps_per_epoch, "total": self.total}
         return duration_in_steps(text, key="optimizer.swa", **run) if text else None
 
-    def schedule(self):
+    def schedule(self) -> Callable[..., Any]:
         """The learning rate as a function of the step, before its scale."""
         return make_schedule(self.config, steps_per_epoch=self.steps_per_epoch, total=self.total)
 
-    def optimizers(self):
+    def optimizers(self) -> dict[str, Any]:
         """{player: the update rule as a function of the hyperparameters}."""
         return make_optimizers(self.config, [player.name for player in self.bare_task.players], self.schedule())
 
-    def about(self, mean=None, std=None):
+    def about(self, mean: Any = None, std: Any = None) -> About:
         """The About of the task, for these statistics of the images; None where no image is looked at."""
         return make_about(self.classes, self.shape, self.fields, mean, std)._replace(
             augment=make_augment(self.config.augment, size=self.shape[:2] if self.crop is None else None),
@@ -142,21 +151,21 @@ class Setup:
         """The training images of each class, int64 (K,)."""
         return np.bincount(self.train.labels(), minlength=len(self.classes))
 
-    def task(self, mean, std):
+    def task(self, mean: Any, std: Any) -> Task:
         """The Task of the step, for these statistics of the images."""
         return make_task(self.config, self.kind, self.about(mean, std))
 
     @functools.cached_property
-    def bare_task(self):
+    def bare_task(self) -> Task:
         """The Task without statistics, for its players, names and parameters; made once: some tasks trace draws."""
         return make_task(self.config, self.kind, self.about())
 
-    def evaluator(self, task, feed):
+    def evaluator(self, task: Task, feed: Feed) -> Evaluator:
         """The Evaluator of the task on a split."""
         settings = self.config.evaluation.batch_size, self.config.deterministic
         return Evaluator(self.model, self.kind, task, feed, batch_size=settings[0], deterministic=settings[1])
 
-    def train_step(self, task, phase=0):
+    def train_step(self, task: Task, phase: int = 0) -> Callable[..., Any]:
         """The train step of a phase of the plan, see make_train_step."""
         settings = self.config.optimizer
         return make_train_step(
@@ -171,13 +180,13 @@ class Setup:
             skips=self.config.data.on_error == "skip",
         )
 
-    def statistics_step(self, task, phase=0):
+    def statistics_step(self, task: Task, phase: int = 0) -> Callable[..., Any]:
         """The step that gives the averaged weights of a phase of the plan running statistics of their own."""
         skips = self.config.data.on_error == "skip"
         return make_statistics_step(self.model, task, factors=self.plan.factors[phase], skips=skips)
 
 
-def set_up(config, *, devices=None):
+def set_up(config: ConfigDict, *, devices: Any = None) -> Setup:
     """Resolves a config of the user's and checks that its parts fit together.
 
     Args:
@@ -191,7 +200,7 @@ def set_up(config, *, devices=None):
 
 
 @data.look_up_once()
-def set_up_allowed(config, *, devices=None):
+def set_up_allowed(config: ConfigDict, *, devices: Any = None) -> Setup:
     """`set_up` for the config of a run directory: the user must have allowed the code that it names before."""
     config, train = resolve_data(config)
     # Now, not when they are first read: a slip in the name of the test split must not wait for the end of the run.
@@ -234,7 +243,7 @@ def set_up_allowed(config, *, devices=None):
     return dataclasses.replace(setup, plan=plan)
 
 
-def resolve_values(config):
+def resolve_values(config: ConfigDict) -> ConfigDict:
     """A copy of the config with the recipe of its augmentation filled in; InputError for a value that cannot be."""
     config = config.copy_and_resolve_references()
     with config.unlocked():
@@ -243,7 +252,7 @@ def resolve_values(config):
     return config
 
 
-def resolve_data(config):
+def resolve_data(config: ConfigDict) -> tuple[ConfigDict, Any]:
     """(A checked copy of the config with recipe, splits and image shape filled in, Records of its training slice)."""
     config = resolve_values(config)
     with config.unlocked():
@@ -358,7 +367,7 @@ def _check_turns(config, task, replicas):
             )
 
 
-def make_loss(config, classes):
+def make_loss(config: ConfigDict, classes: int) -> Callable[..., Any]:
     """f(logits, targets) -> (n,) of config.loss, for a number of classes; InputError where it gives something else."""
     name, options = config.loss.name, config.loss.options.to_dict()
     with input_errors("config.loss.name"):

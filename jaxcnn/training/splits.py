@@ -1,12 +1,19 @@
 """The images of a run's splits, as config.data names them."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn import data
 from jaxcnn.errors import InputError, input_errors
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-def load_records(config, split, *, stored_size=None):
+
+def load_records(config: ConfigDict, split: str, *, stored_size: Sequence[int] | None = None) -> Any:
     """Records of "train", "validation" or "test" as the config describes them, or whole at the (h, w) they have."""
     settings = config.data
     if not settings[split]:
@@ -41,7 +48,7 @@ def _load(config, name, expression, size, channels, *, whole, proposals=None):
     )
 
 
-def load_training_records(config, *, stored_size=None):
+def load_training_records(config: ConfigDict, *, stored_size: Sequence[int] | None = None) -> Any:
     """The images that a run trains on: config.data.train, thinned by keep, with the images of add behind it.
 
     Args:
@@ -59,7 +66,7 @@ def load_training_records(config, *, stored_size=None):
     return data.Joined(own, keep=settings.keep.to_dict(), seed=settings.keep_seed, added=added)
 
 
-def check_added(config):
+def check_added(config: ConfigDict) -> None:
     """Raises InputError where config.data.add is no folder, or one that shares images with the data set."""
     name, kind = config.data.add, config.data.add.partition(":")[0]
     if not name:
@@ -67,7 +74,7 @@ def check_added(config):
     if kind != "folder" or not data.path_of(name):
         raise InputError(f"config.data.add is '{name}'; it is a folder of class folders, folder:PATH.")
     if other := data.path_of(config.data.name):
-        paths = [os.path.realpath(path) for path in (data.path_of(name), other)]
+        paths = [os.path.realpath(path) for path in (str(data.path_of(name)), other)]
         if os.path.commonpath(paths) in paths:
             raise InputError(
                 f"config.data.add is '{name}' and config.data.name '{config.data.name}': one lies within the other, so "

@@ -1,6 +1,9 @@
 """The state of a run: everything a step reads and writes, one pytree."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +12,12 @@ from flax import struct
 from jaxcnn.data import LABEL
 from jaxcnn.tasks import init_by_image, own_parts
 from jaxcnn.training.config import flatten
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from jaxcnn.tasks.task import Kind
+    from jaxcnn.training.setup import Setup
 
 
 @struct.dataclass
@@ -36,7 +45,7 @@ class State:
     hyperparameters: dict
 
 
-def hyperparameters(config, kind, model):
+def hyperparameters(config: ConfigDict, kind: Kind, model: Any) -> dict[str, Any]:
     """The numbers of a config that change without recompilation, as float32 scalars."""
     flat = flatten(config)
     values = {
@@ -52,7 +61,7 @@ def hyperparameters(config, kind, model):
     return {name: jnp.float32(value) for name, value in values.items()}
 
 
-def zeros_batch(shape, fields, *, count=1):
+def zeros_batch(shape: Sequence[int], fields: Mapping[str, Any], *, count: int = 1) -> dict[str, Any]:
     """A batch of images of zeros, by which a network's parameters are created and its functions traced.
 
     Args:
@@ -66,7 +75,9 @@ def zeros_batch(shape, fields, *, count=1):
     return {**batch, "mask": jnp.ones(count, jnp.float32), "index": jnp.arange(count, dtype=jnp.int32)}
 
 
-def abstract_variables(model, shape, *, init=init_by_image, fields=LABEL):
+def abstract_variables(
+    model: Any, shape: Sequence[int], *, init: Callable[..., Any] = init_by_image, fields: Mapping[str, Any] = LABEL
+) -> dict[str, Any]:
     """{"params", "batch_stats"} of a model for images of `shape` as ShapeDtypeStructs; nothing is computed.
 
     Args:
@@ -79,7 +90,7 @@ def abstract_variables(model, shape, *, init=init_by_image, fields=LABEL):
     return {name: made.get(name, {}) for name in ("params", "batch_stats")}
 
 
-def create_state(setup, optimizers=None):
+def create_state(setup: Setup, optimizers: Mapping[str, Any] | None = None) -> State:
     """The state of a Setup before the first step: parameters drawn from the run's key.
 
     Args:
@@ -90,7 +101,7 @@ def create_state(setup, optimizers=None):
     return initial_state(jax.random.key(setup.config.seed), numbers, setup, optimizers)
 
 
-def initial_state(key, numbers, setup, optimizers=None):
+def initial_state(key: jax.Array, numbers: Any, setup: Setup, optimizers: Mapping[str, Any] | None = None) -> State:
     """`create_state` from traced values: a run's key and its hyperparameters."""
     task, optimizers = setup.bare_task, optimizers or setup.optimizers()
     batch = zeros_batch(setup.shape, setup.fields)
@@ -110,7 +121,7 @@ def initial_state(key, numbers, setup, optimizers=None):
     )
 
 
-def state_of_network(config, kind, model, variables):
+def state_of_network(config: ConfigDict, kind: Kind, model: Any, variables: Any) -> State:
     """The State of a network that no optimizer has seen.
 
     Args:

@@ -3,7 +3,10 @@
 A step is a pure function of a state and a batch, the same for every task: jaxcnn.tasks says what is learned.
 """
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +17,16 @@ from jaxcnn.tasks import AXIS, own_parts
 from jaxcnn.tasks.pixels import as_float
 from jaxcnn.training.finetune.freeze import frozen_statistics, select_trained, with_rates, without_gradient
 
+if TYPE_CHECKING:
+    from jaxcnn.tasks.task import Task
+
+
 WHOLE_BATCH = 2**32 - 1  # folded into a key where the images' positions are; no position is so large
 OF_THE_STEP = ("learning_rate", "gradient_norm", "parameter_norm")  # metrics that are no sums over images
 DIVISOR = "/divisor"  # behind a metric's name: the sum that divides it, where it is not the number of images
 
 
-def assemble_batch(data, inputs):
+def assemble_batch(data: Any, inputs: Any) -> dict[str, Any]:
     """Returns a streamed batch unchanged; gathers a resident one by record number."""
     if "record" not in inputs:
         return inputs
@@ -27,7 +34,18 @@ def assemble_batch(data, inputs):
     return {**batch, "mask": batch["mask"] * inputs["mask"]}
 
 
-def make_train_step(model, task, optimizers, schedule, *, ema=0.0, swa=None, accumulate=1, factors=None, skips=False):
+def make_train_step(
+    model: Any,
+    task: Task,
+    optimizers: Mapping[str, Any],
+    schedule: Callable[..., Any],
+    *,
+    ema: float = 0.0,
+    swa: int | None = None,
+    accumulate: int = 1,
+    factors: Any = None,
+    skips: bool = False,
+) -> Callable[..., Any]:
     """`train_step(state, batch) -> (state, metrics)` of one replica, to be mapped over AXIS.
 
     Each player in its turn minimises the mean of its objective over the images of the global batch whose mask is 1.
@@ -64,7 +82,7 @@ def make_train_step(model, task, optimizers, schedule, *, ema=0.0, swa=None, acc
     return train_step
 
 
-def make_statistics_step(model, task, *, factors=None, skips=False):
+def make_statistics_step(model: Any, task: Task, *, factors: Any = None, skips: bool = False) -> Callable[..., Any]:
     """`step(state, batch) -> (state, {})`: moves the running statistics of state.ema by a batch, and nothing else.
 
     The batch goes forward as in training, through the averaged weights: statistics that were gathered through the
@@ -98,7 +116,7 @@ def _as_float(batch):
     return {name: as_float(x) if x.dtype == jnp.uint8 else x for name, x in batch.items()}
 
 
-def of_the_step(metrics):
+def of_the_step(metrics: Iterable[str]) -> list[str]:
     """The names of metrics that are no sums over images: learning_rate, gradient_norm, parameter_norm."""
     return [name for own in OF_THE_STEP for name in sorted(metrics) if name.rpartition("/")[2] == own]
 
@@ -157,7 +175,7 @@ def _take_turn(turn, state, batch):
     if game:
         opt_state = {**state.opt_state, turn.player.name: opt_state}
         metrics = {f"{turn.player.name}/{name}": value for name, value in metrics.items()}
-    params = {**state.params, **optax.apply_updates(params, updates)}
+    params = {**state.params, **optax.apply_updates(params, updates)}  # ty: ignore[invalid-argument-type]  a dict
     return state.replace(params=params, batch_stats={**state.batch_stats, **stats}, opt_state=opt_state), metrics
 
 
@@ -258,7 +276,7 @@ def _averaged(state, ema, swa, factors):
     return state.replace(ema=select_trained(state.ema, averaged, factors))
 
 
-def average(old, new, decay, *, updates):
+def average(old: Any, new: Any, decay: float, *, updates: Any) -> Any:
     """Moves an exponential moving average of networks towards the newest one.
 
     average_t = d_t * average_{t-1} + (1 - d_t) * new_t,   d_t = min(decay, (1 + t) / (10 + t))
@@ -276,7 +294,7 @@ def average(old, new, decay, *, updates):
     return optax.incremental_update(new, old, share)
 
 
-def average_since(old, new, *, updates):
+def average_since(old: Any, new: Any, *, updates: Any) -> Any:
     """Moves the mean of all weights since an update towards the newest (Izmailov et al. 2018, algorithm 1 with c = 1).
 
     mean_t = (t * mean_{t-1} + new_t) / (t + 1);   mean_t = new_t for t <= 0
@@ -288,7 +306,7 @@ def average_since(old, new, *, updates):
     return optax.incremental_update(new, old, 1.0 / (1.0 + jnp.maximum(updates, 0)))
 
 
-def make_evaluation_step(model, task):
+def make_evaluation_step(model: Any, task: Task) -> Callable[..., Any]:
     """`step(variables, batch) -> (sums, rows)` of one replica, to be mapped over AXIS.
 
     sums: {"means": {name: sum over the images that are there, of all replicas}, "sums": those of Scores}; `seen` is
@@ -305,7 +323,7 @@ def make_evaluation_step(model, task):
     return evaluation_step
 
 
-def make_chunk(train_step, *, steps):
+def make_chunk(train_step: Callable[..., Any], *, steps: int) -> Callable[..., Any]:
     """`chunk(state, data, inputs) -> (state, metrics)`: inputs and metrics have a leading axis of `steps`."""
 
     def chunk(state, data, inputs):

@@ -1,9 +1,14 @@
 """Training one run: from a config to its end, or from its last checkpoint on."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math
+import os
 import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -28,8 +33,14 @@ from jaxcnn.training.rundir.environment import write_environment
 from jaxcnn.training.rundir.extension import check_extension, extension_of
 from jaxcnn.training.rundir.log import Progress
 from jaxcnn.training.selection import OF_IMAGES, few_images
-from jaxcnn.training.setup import set_up
+from jaxcnn.training.setup import Setup, set_up
 from jaxcnn.training.state import create_state
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from jaxcnn.training.feed import Feed
+
 
 __all__ = ["Diverged", "Preempted", "Result", "train"]
 
@@ -52,7 +63,7 @@ class Result:
     validation: dict
     test: dict | None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         words = f"Result of {self.workdir} after {self.step} steps"
         for split, row in (("held out", self.validation), ("test", self.test or {})):
             numbers = [f"{name} {value:.4f}" for name, value in row.items() if isinstance(value, float)]
@@ -61,17 +72,17 @@ class Result:
 
 
 def train(
-    config,
-    workdir,
+    config: ConfigDict,
+    workdir: str | os.PathLike[str],
     *,
-    quiet=False,
-    devices=None,
-    profile=0,
-    final_test=True,
-    on_evaluation=None,
-    extend=False,
-    allow_changed_code=False,
-):
+    quiet: bool = False,
+    devices: Any = None,
+    profile: int = 0,
+    final_test: bool = True,
+    on_evaluation: Callable[[int, float], object] | None = None,
+    extend: bool = False,
+    allow_changed_code: bool = False,
+) -> Result:
     """Trains as the config says, or resumes the run that workdir holds, and ends with one evaluation on test.
 
     Args:
@@ -271,7 +282,7 @@ def _test(loop, best):
     return row
 
 
-def statistics_of(setup, feed, *workdirs):
+def statistics_of(setup: Setup, feed: Feed, *workdirs: Any) -> tuple[Any, Any]:
     """(mean, std) that the images of runs are normalised by: what the first directory or the source keeps, or computed.
 
     All directories keep it; what a directory keeps already stays as it is.
@@ -289,6 +300,6 @@ def statistics_of(setup, feed, *workdirs):
     return found
 
 
-def size_of(tree):
+def size_of(tree: Any) -> int:
     """Bytes of a pytree of shapes, all of float32."""
     return sum(math.prod(x.shape) * 4 for x in jax.tree.leaves(tree))

@@ -1,7 +1,10 @@
 """The checks of a config's values, before anything is read or compiled, and the ways a value is written."""
 
+from __future__ import annotations
+
 import itertools
 import math
+from typing import TYPE_CHECKING
 
 from jaxcnn import trust
 from jaxcnn.augment import OPERATIONS
@@ -13,6 +16,10 @@ from jaxcnn.training.duration import duration_in_steps, parse_duration
 from jaxcnn.training.optimizer import OPTIMIZERS
 from jaxcnn.training.rundir.trackers import check_trackers
 from jaxcnn.training.schedule import SCHEDULES
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
 
 CHOICES = {
     "data.fit": ("crop", "stretch", "pad", "inside"),
@@ -88,7 +95,7 @@ PATTERNS = (
 )  # tuples of strings
 
 
-def validate(config):
+def validate(config: ConfigDict) -> None:
     """Raises InputError for the first value that cannot be, before anything is read or compiled."""
     known, flat = flatten(default_config()), flatten(config)
     for key, value in flat.items():
@@ -249,7 +256,7 @@ def _are_numbers(values):
     return all(type(value) in (int, float) and math.isfinite(value) for value in values)
 
 
-def parse_statistic(text, key):
+def parse_statistic(text: str, key: str) -> str | tuple[float, ...]:
     """ "channel", "pixel" or "none" as they are; "0.5" or "0.48,0.46,0.41" as a tuple of floats."""
     if text in ("channel", "pixel", "none"):
         return text

@@ -12,10 +12,12 @@ where we resize the short one; NiN subtracted a mean image, here its mean, which
 """
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxcnn.architectures import googlenet, nin, vgg
 from jaxcnn.transfer.layout import Layout, Preprocessing
-from jaxcnn.transfer.mapping import BGR_KERNEL, convolution, flatten, linear
+from jaxcnn.transfer.mapping import BGR_KERNEL, Entry, convolution, flatten, linear
 
 BYTE = (1 / 255,) * 3
 
@@ -33,13 +35,13 @@ CIFAR = Preprocessing((32, 32), None, (), ())  # contrast-normalised and whitene
 NIN_IMAGENET = {"conv4": "conv4-1024", "cccp7": "cccp7-1024", "cccp8": "cccp8-1024"}
 
 
-def lenet_entries():
+def lenet_entries() -> tuple[Entry, ...]:
     """conv1, conv2, ip1, ip2."""
     entries = convolution("conv1", "conv1", bias=True) + convolution("conv2", "conv2", bias=True)
     return entries + linear("ip1", "ip1", kernel=flatten(50, 4, 4)) + linear("ip2", "ip2")
 
 
-def googlenet_entries(*, auxiliary=True):
+def googlenet_entries(*, auxiliary: bool = True) -> tuple[Entry, ...]:
     """conv1/7x7_s2, conv2/3x3_reduce, inception_3a/1x1, ..., loss1/conv, ..., loss3/classifier."""
     entries = convolution("conv1/7x7_s2", "conv1", bias=True, kernel=BGR_KERNEL)
     entries += convolution("conv2/3x3_reduce", "conv2_reduce", bias=True) + convolution("conv2/3x3", "conv2", bias=True)
@@ -54,17 +56,17 @@ def googlenet_entries(*, auxiliary=True):
     return entries + linear("loss3/classifier", "linear")
 
 
-def nin_entries(blocks, names, first):
+def nin_entries(blocks: Any, names: Mapping[str, str], first: str) -> tuple[Entry, ...]:
     """conv1, cccp1, cccp2, conv2, ..., with the names that differ."""
     entries = ()
     for number in range(1, len(blocks) + 1):
         for layer in (f"conv{number}", f"cccp{2 * number - 1}", f"cccp{2 * number}"):
-            kernel = {"kernel": first} if layer == "conv1" and first else {}
+            kernel: dict[str, Any] = {"kernel": first} if layer == "conv1" and first else {}
             entries += convolution(names.get(layer, layer), layer, bias=True, **kernel)
     return entries
 
 
-def vgg_entries(layers):
+def vgg_entries(layers: Sequence[Sequence[int]]) -> tuple[Entry, ...]:
     """conv1_1 ... conv5_3, fc6, fc7, fc8: the names are the same."""
     entries = ()
     for stage, kernels in enumerate(layers, start=1):

@@ -18,7 +18,7 @@ LAYER_FIELDS = {2: (4, 6), 100: (1, 7)}  # of NetParameter: (name, blobs) of suc
 PARTS = ("weight", "bias")
 
 
-def read_caffemodel(data):
+def read_caffemodel(data: bytes) -> dict[str, np.ndarray]:
     """{"conv1.weight": array, "conv1.bias": array, ...}: the first and second blob of every layer that has any.
 
     Old files give every blob four axes, (1, 1, out, in) for a full connection and (1, 1, 1, out) for a bias: leading

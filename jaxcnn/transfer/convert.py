@@ -1,7 +1,10 @@
 """Weights that were trained elsewhere as a run directory that evaluate, predict and fine-tuning open, and back."""
 
 import logging
+import os
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -30,8 +33,18 @@ logger = logging.getLogger(__name__)
 
 
 def convert(
-    source, architecture, file, workdir, *, options=None, key="", data="", data_dir="", classes=None, **preparation
-):
+    source: str,
+    architecture: str,
+    file: str | os.PathLike[str],
+    workdir: str | os.PathLike[str],
+    *,
+    options: Mapping[str, Any] | None = None,
+    key: str = "",
+    data: str = "",
+    data_dir: str = "",
+    classes: Sequence[str] | None = None,
+    **preparation: Any,
+) -> int:
     """Writes a run directory whose only checkpoint, step 0, holds the weights of a file.
 
     >>> convert("torchvision", "resnet20", "resnet20.safetensors", "runs/imported", data="tfds:cifar10")
@@ -96,7 +109,13 @@ def convert(
     return sum(x.size for x in jax.tree.leaves(variables["params"]))
 
 
-def export(workdir, file, *, source="torchvision", checkpoint="best"):
+def export(
+    workdir: str | os.PathLike[str],
+    file: str | os.PathLike[str],
+    *,
+    source: str = "torchvision",
+    checkpoint: str = "best",
+) -> int:
     """Writes the weights of a run as safetensors under the names of a source; returns the number of tensors.
 
     Raises:

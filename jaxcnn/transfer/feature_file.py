@@ -1,5 +1,7 @@
 """Features of a split in one .npz file: written in parts, so that an interrupted extraction resumes, and read again."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import math
@@ -7,12 +9,18 @@ import os
 import pathlib
 import shutil
 import zipfile
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError, disk_is_full
 from jaxcnn.files import read_json
+
+if TYPE_CHECKING:
+    from jaxcnn.transfer.features import Extractor
+
 
 # What another file than .npz raises, or half a one.
 NO_ARRAYS = (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
@@ -43,7 +51,7 @@ class Features:
     classes: tuple
     meta: dict
 
-    def vectors(self):
+    def vectors(self) -> np.ndarray:
         """(n, d) float32; maps are flattened: rows, columns, channels.
 
         Raises:
@@ -58,7 +66,15 @@ class Features:
         return vectors
 
 
-def write_features(extractor, records, found_by, output, *, workers=0, report=None):
+def write_features(
+    extractor: Extractor,
+    records: Any,
+    found_by: Mapping[str, Any],
+    output: str | os.PathLike[str],
+    *,
+    workers: int = 0,
+    report: Callable[[int, int], object] | None = None,
+) -> None:
     """Writes the features of a split into a file; a second call resumes where the first was interrupted.
 
     Parts lie in OUTPUT.parts until all are there, each written at once or not at all; then they are joined and removed.
@@ -97,7 +113,7 @@ def write_features(extractor, records, found_by, output, *, workers=0, report=No
         raise InputError(f"{output} cannot be written: {error.strerror or error}.{kept}") from error
 
 
-def read_features(file):
+def read_features(file: str | os.PathLike[str]) -> Features:
     """The Features of a file of `write_features`; nothing in it is executed.
 
     Raises:
@@ -194,7 +210,7 @@ def _write_parts(parts, batches, per_part, count):
 
 
 def _write_part(path, rows):
-    columns = {name: np.concatenate([row[name] for row in rows]) for name in COLUMNS}
+    columns: dict[str, Any] = {name: np.concatenate([row[name] for row in rows]) for name in COLUMNS}
     _write(path, lambda file: np.savez(file, **columns))
 
 

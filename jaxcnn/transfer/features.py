@@ -1,6 +1,10 @@
 """The activations of one stage of a trained network for the images of a split, streamed."""
 
+from __future__ import annotations
+
 import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +17,10 @@ from jaxcnn.evaluation.opened import config_on, take_default_splits
 from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.splits import load_records
 from jaxcnn.transfer.stages import read_stage
+
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+
 
 POOLS = ("none", "mean")
 
@@ -35,7 +43,7 @@ class Extractor:
       InputError: there is no such stage; lists the stages.
     """
 
-    def __init__(self, trained, stage, *, pool="none", batch_size=64):
+    def __init__(self, trained: Trained, stage: str, *, pool: str = "none", batch_size: int = 64) -> None:
         if pool not in POOLS:
             raise ValueError(f"pool is one of {', '.join(POOLS)}, not {pool!r}")
 
@@ -59,11 +67,11 @@ class Extractor:
             "pool": pool,
         }
 
-    def __call__(self, images):
+    def __call__(self, images: np.ndarray) -> np.ndarray:
         """uint8 images (n, h, w, c) -> features (n, ...) float32."""
         return self._read(self._variables, images)
 
-    def stream(self, records, *, start=0, workers=0):
+    def stream(self, records: Any, *, start: int = 0, workers: int = 0) -> Iterator[dict[str, np.ndarray]]:
         """Yields {column: its rows} batch by batch, from a place in the split; images that cannot be read are left out.
 
         Args:
@@ -79,7 +87,7 @@ class Extractor:
                 yield {**{key: value[seen] for key, value in rows.items()}, "position": position}
 
 
-def weights_digest(variables):
+def weights_digest(variables: Any) -> str:
     """12 hexadecimal digits that tell one set of weights from another."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(variables):
@@ -87,7 +95,7 @@ def weights_digest(variables):
     return digest.hexdigest()[:12]
 
 
-def split_records(trained, split, *, name="", data_dir=""):
+def split_records(trained: Trained, split: str, *, name: str = "", data_dir: str = "") -> tuple[Any, dict[str, Any]]:
     """(Records of a split as the network sees its images, {option of data.load: value} that finds them again).
 
     Args:

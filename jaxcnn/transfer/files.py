@@ -1,13 +1,21 @@
 """Tensors of a file by name: safetensors, PyTorch's state_dicts by its weights-only loader, Caffe's caffemodels."""
 
+from __future__ import annotations
+
 import argparse
+import os
 import pathlib
 import re
 import warnings
+from typing import TYPE_CHECKING
 
 from jaxcnn.errors import InputError
 from jaxcnn.transfer.caffemodel import read_caffemodel
 from jaxcnn.transfer.state_dict import find_weights
+
+if TYPE_CHECKING:
+    import numpy as np
+
 
 FORMATS = "safetensors, a state_dict of PyTorch (.pth, .pt, .th, .bin, ...; needs torch), Caffe's .caffemodel"
 TORCH = (2, 10)  # older versions execute what they should refuse, weights_only or not
@@ -20,7 +28,7 @@ OTHERS = {  # that people have, by their first bytes
 }
 
 
-def read_tensors(file, key=""):
+def read_tensors(file: str | os.PathLike[str], key: str = "") -> dict[str, np.ndarray]:
     """{name: array} of a file; nothing in it is executed.
 
     The format is known by the file's content, whatever its suffix. `jaxcnn.transfer.state_dict` tells how the weights

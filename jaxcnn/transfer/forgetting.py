@@ -9,7 +9,10 @@ is minimised: L_old is distillation at temperature 2, L_new the cross-entropy, R
 learns (warm-up), then all. The paper's baselines are the same run with other numbers, see METHODS.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax
@@ -23,6 +26,13 @@ from jaxcnn.training.finetune.plan import changes_with_classes
 from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir.about import read_data
 from jaxcnn.training.rundir.directory import read_config
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ml_collections import ConfigDict
+
+    from jaxcnn.evaluation.trained import Trained
+
 
 HEAD = "new_head"
 METHODS = ("lwf", "fine_tuning", "feature_extraction", "joint")
@@ -55,7 +65,7 @@ class TwoHeads(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         new_classes = self.num_classes - self.old_classes * self.joint
         if new_classes < 1:
             raise ValueError(f"{self.num_classes} classes of both tasks, but {self.old_classes} are old")
@@ -77,12 +87,14 @@ class TwoHeads(nn.Module):
         return new, features
 
 
-def likelihood(logits, targets):
+def likelihood(logits: jax.Array, targets: jax.Array) -> jax.Array:
     """Minus the log probability of the targets where the logits are log probabilities already, as those of joint."""
     return -jnp.sum(targets * logits, axis=-1)
 
 
-def second_task(config, source, *, method="lwf", weight=1.0, warmup="0 steps"):
+def second_task(
+    config: ConfigDict, source: str, *, method: str = "lwf", weight: float = 1.0, warmup: str = "0 steps"
+) -> ConfigDict:
     """The config of a run that learns a second task on the network of a run of the first.
 
     lwf: the new head alone during the warm-up, then all, held to the old responses.
@@ -128,7 +140,9 @@ def second_task(config, source, *, method="lwf", weight=1.0, warmup="0 steps"):
     return config
 
 
-def predictions(trained, images, *, stages=("old", "new"), batch_size=256):
+def predictions(
+    trained: Trained, images: np.ndarray, *, stages: Sequence[str] = ("old", "new"), batch_size: int = 256
+) -> dict[str, np.ndarray]:
     """The class of the largest logit of each head, {stage: int (n,)}, for uint8 images (n, h, w, c).
 
     Args:

@@ -5,6 +5,9 @@ a connection breaks it resumes the file; a process that was killed begins the fi
 network at all, HF_ENDPOINT names a mirror.
 """
 
+from __future__ import annotations
+
+import os
 import pathlib
 import re
 from typing import NamedTuple
@@ -31,12 +34,12 @@ class Fetched(NamedTuple):
     commit: str
 
 
-def is_address(text):
+def is_address(text: object) -> bool:
     """Whether a text names a repository of the hub, not a file: it begins with hf-hub:."""
     return str(text).startswith(PREFIX)
 
 
-def fetch(address):
+def fetch(address: str | os.PathLike[str]) -> Fetched:
     """Downloads the weights of a repository and what stands beside them, or finds them in the cache.
 
     Args:

@@ -1,9 +1,11 @@
 """The convolutions of a stage of an Inception network, in the order of its table."""
 
+from typing import Any
+
 from jaxcnn.architectures.conv_norm import read_layer
 
 
-def convolutions(stage):
+def convolutions(stage: Any) -> list[Any]:
     """(path of the ConvNorm in its block, branch, place in the branch, ...) of every convolution of a block.
 
     Args:

@@ -16,6 +16,7 @@ the relu behind ip1. Weights start as there, uniform within sqrt(3 / fan-in) of 
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.operators.activation import relu
@@ -39,10 +40,11 @@ class LeNetCaffe(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 28, 28, 1)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 28, 28, 1)
         if min(x.shape[1:3]) < 16:
             raise ValueError(f"lenet_caffe needs images of at least 16x16, got {x.shape}")
-        options, features = {"kernel_init": XAVIER, "dtype": self.dtype}, {}
+        options: dict[str, Any] = {"kernel_init": XAVIER, "dtype": self.dtype}
+        features = {}
         x = features["conv1"] = Conv(20, 5, padding=0, name="conv1", **options)(x)  # (n, 24, 24, 20)
         x = features["pool1"] = max_pool(x, window=2, stride=2, ceil=True)  # (n, 12, 12, 20)
         x = features["conv2"] = Conv(50, 5, padding=0, name="conv2", **options)(x)  # (n, 8, 8, 50)

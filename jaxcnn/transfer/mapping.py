@@ -4,8 +4,10 @@ A mapping is a tuple of entries (their name, our path, transform). `to_variables
 once and fills every parameter; `to_tensors` is its inverse, bit by bit.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +30,7 @@ class Transform(NamedTuple):
     backward: Callable
 
 
-def flatten(channels, height, width, *, square=False):
+def flatten(channels: int, height: int, width: int, *, square: bool = False) -> Transform:
     """The first full connection behind a convolution: torch and Caffe flatten (c, h, w), we flatten (h, w, c).
 
     Ours is (h * w * c, out), or (h, w, c, out) where the layer is a convolution; the shape says which.
@@ -76,17 +78,19 @@ class Entry(NamedTuple):
     transform: Transform
 
 
-def path(text):
+def path(text: str | Sequence[str]) -> tuple[str, ...]:
     """ "stage1_block1/conv1" as a tuple; a tuple as it is."""
     return tuple(text.split("/")) if isinstance(text, str) else tuple(text)
 
 
-def convolution(name, ours, *, bias=False, kernel=KERNEL):
+def convolution(
+    name: str, ours: str | tuple[str, ...], *, bias: bool = False, kernel: Transform = KERNEL
+) -> tuple[Entry, ...]:
     """The entries of a convolution."""
     return _layer(name, ours, kernel, bias)
 
 
-def linear(name, ours, *, kernel=LINEAR):
+def linear(name: str, ours: str | tuple[str, ...], *, kernel: Transform = LINEAR) -> tuple[Entry, ...]:
     """The entries of a full connection."""
     return _layer(name, ours, kernel, True)
 
@@ -96,19 +100,19 @@ def _layer(name, ours, kernel, bias):
     return entries + ((Entry(f"{name}.bias", ("params", *path(ours), "bias"), SAME),) if bias else ())
 
 
-def norm(name, ours, *, scale=True):
+def norm(name: str, ours: str | tuple[str, ...], *, scale: bool = True) -> tuple[Entry, ...]:
     """The entries of a batch normalisation; num_batches_tracked has no counterpart here."""
     pairs = {"bias": ("params", "bias"), "running_mean": ("batch_stats", "mean"), "running_var": ("batch_stats", "var")}
     pairs = {"weight": ("params", "scale"), **pairs} if scale else pairs
     return tuple(Entry(f"{name}.{key}", (kind, *path(ours), leaf), SAME) for key, (kind, leaf) in pairs.items())
 
 
-def ignored(name):
+def ignored(name: str) -> bool:
     """Whether a tensor of torch holds no weights: the counter of updates of a batch norm."""
     return name.rpartition(".")[2] == "num_batches_tracked"
 
 
-def renamed(tensors, rename):
+def renamed(tensors: dict[str, np.ndarray], rename: Callable[[str], str]) -> dict[str, np.ndarray]:
     """The tensors under new names; InputError where two get the same one."""
     found = {}
     for name, array in tensors.items():
@@ -118,7 +122,7 @@ def renamed(tensors, rename):
     return found
 
 
-def to_variables(entries, tensors, like, *, where=""):
+def to_variables(entries: Iterable[Entry], tensors: dict[str, np.ndarray], like: Any, *, where: str = "") -> Any:
     """Fills a network from the tensors of a file.
 
     Args:
@@ -163,7 +167,7 @@ def to_variables(entries, tensors, like, *, where=""):
     return jax.tree_util.tree_map_with_path(lambda key, _: filled[_keys(key)], like)
 
 
-def to_tensors(entries, variables):
+def to_tensors(entries: Iterable[Entry], variables: Any) -> dict[str, np.ndarray]:
     """{their name: float32 array} of a network's variables, the inverse of to_variables.
 
     Raises:

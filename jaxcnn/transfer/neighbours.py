@@ -1,6 +1,10 @@
 """Nearest neighbours in feature space (Krizhevsky et al. 2012, figure 4, right)."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
@@ -9,6 +13,9 @@ from jaxcnn import data
 from jaxcnn.errors import InputError
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.transfer.features import Extractor
+
+if TYPE_CHECKING:
+    from jaxcnn.transfer.feature_file import Features
 
 
 class Neighbours(NamedTuple):
@@ -33,7 +40,7 @@ class Neighbours(NamedTuple):
     match_labels: np.ndarray
 
 
-def nearest_rows(gallery, queries, *, k, metric="cosine"):
+def nearest_rows(gallery: np.ndarray, queries: Any, *, k: int, metric: str = "cosine") -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows of the gallery.
 
     Args:
@@ -47,7 +54,7 @@ def nearest_rows(gallery, queries, *, k, metric="cosine"):
     return NearestNeighbors(n_neighbors=k, metric=metric, algorithm="brute").fit(gallery).kneighbors(queries)
 
 
-def leave_one_out(vectors, label, *, metric="cosine"):
+def leave_one_out(vectors: np.ndarray, label: np.ndarray, *, metric: str = "cosine") -> np.ndarray:
     """Whether the nearest other image has the same class.
 
     Args:
@@ -65,7 +72,14 @@ def leave_one_out(vectors, label, *, metric="cosine"):
     return label[found.kneighbors(return_distance=False)[:, 0]] == label  # without queries: a row is not its own
 
 
-def find_neighbours(gallery, queries, *, k, metric="cosine", workdir=None):
+def find_neighbours(
+    gallery: Features,
+    queries: Sequence[str],
+    *,
+    k: int,
+    metric: str = "cosine",
+    workdir: str | os.PathLike[str] | None = None,
+) -> Neighbours:
     """The images of a gallery that are nearest to some of its own or to image files.
 
     Args:
@@ -108,7 +122,7 @@ def _without(rows, own):
     return np.flatnonzero(rows != own) if own is not None else np.arange(len(rows))
 
 
-def records_again(gallery):
+def records_again(gallery: Features) -> Any:
     """The Records whose features a gallery holds, from its data set.
 
     Raises:

@@ -4,7 +4,10 @@ Vectors are scaled to unit length first, as Simonyan and Zisserman 2014 (arXiv:1
 VGG's features; Euclidean neighbours of unit vectors are those by cosine.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -15,6 +18,10 @@ from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
 from jaxcnn.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxcnn.transfer.feature_file import Features
+
 
 HELD_OUT = 0.2
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # C, the inverse of the regularisation
@@ -48,7 +55,7 @@ class ProbeRow(NamedTuple):
     high: float
 
 
-def wilson_interval(right, n, *, confidence=0.95):
+def wilson_interval(right: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
     """The interval (low, high) of a proportion (Wilson 1927, JASA 22): n images are n draws of one fixed classifier.
 
     It does not hold the spread over training seeds; that is jaxcnn.sweeps.statistics.mean_interval.
@@ -57,7 +64,15 @@ def wilson_interval(right, n, *, confidence=0.95):
     return float(interval.low), float(interval.high)
 
 
-def probe(train, train_label, test, test_label, *, classifiers=tuple(CLASSIFIERS), seed=0):
+def probe(
+    train: np.ndarray,
+    train_label: np.ndarray,
+    test: np.ndarray,
+    test_label: np.ndarray,
+    *,
+    classifiers: Sequence[str] = tuple(CLASSIFIERS),
+    seed: int = 0,
+) -> list[ProbeRow]:
     """Chooses each classifier's option on a fifth held out of train, learns from all of train, and tests once.
 
     Args:
@@ -95,7 +110,7 @@ def _choose(make, values, parts, seed):
     return float(found[best]), values[best]
 
 
-def probe_features(train, test, *, seed=0):
+def probe_features(train: Features, test: Features, *, seed: int = 0) -> list[ProbeRow]:
     """`probe` of two Features.
 
     Raises:

@@ -5,7 +5,8 @@ github.com/huggingface/pytorch-image-models at commit 0173a139. They were not me
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
@@ -25,12 +26,12 @@ class Row(NamedTuple):
     crop: float = 0.875
 
     @property
-    def address(self):
+    def address(self) -> str:
         """What `convert --from timm` takes."""
         return f"hf-hub:timm/{self.name}"
 
     @property
-    def architecture(self):
+    def architecture(self) -> str:
         """timm's name of it."""
         return self.name.partition(".")[0]
 
@@ -66,7 +67,7 @@ PUBLIC = (
 )
 
 
-def markdown(our_name):
+def markdown(our_name: Callable[..., Any]) -> str:
     """The lines of a table for docs/weights.md, and no end of line behind them.
 
     Args:

@@ -10,11 +10,14 @@ A repository of the hub has a config.json, which timm writes and transformers ex
     global_pool        "avg", or another network
 """
 
+from __future__ import annotations
+
 import math
+import os
 import pathlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import damage_named
@@ -43,7 +46,7 @@ class Published(NamedTuple):
     origin: Mapping = MappingProxyType({})
 
 
-def find_published(file):
+def find_published(file: str | os.PathLike[str]) -> Published:
     """The weights of a file, or of a repository of the hub, which is downloaded.
 
     Args:
@@ -84,7 +87,7 @@ def _preparation(settings, where):
             f"{where} cuts a {height}x{width} image out by crop_mode {mode!r}; only a square from the centre is known."
         )
     short = math.floor(height / float(settings.get("crop_pct") or CROP_PCT))  # as timm rounds it
-    found = {"image_size": (height, width), "resize": short, "channels": channels}
+    found: dict[str, Any] = {"image_size": (height, width), "resize": short, "channels": channels}
     found |= {key: tuple(map(float, settings[key])) for key in ("mean", "std") if key in settings}
     return found | ({"interpolation": settings["interpolation"]} if "interpolation" in settings else {})
 

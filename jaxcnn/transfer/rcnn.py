@@ -10,8 +10,11 @@ evaluate(trained, fitted, trained.open("test").records)["ap50"]
 ```
 """
 
+from __future__ import annotations
+
 import warnings
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +25,10 @@ from jaxcnn.operators import regions
 from jaxcnn.tasks.detection import head
 from jaxcnn.tasks.detection.examples import REGIONS, given_regions
 from jaxcnn.tasks.detection.two_stages import Settings
+
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+
 
 NORM = 20.0  # mean length that feature vectors are scaled to
 COST, CONSTANT, OF_OBJECTS = 1e-3, 10.0, 2.0  # of the SVMs: C, the constant feature, the weight of an object
@@ -66,7 +73,7 @@ class Rows(NamedTuple):
     targets: np.ndarray
 
 
-def fit(trained, records, *, seed=0, passes=2):
+def fit(trained: Trained, records: Any, *, seed: int = 0, passes: int = 2) -> Fitted:
     """Learns SVMs and the regression of boxes from the images of `records`, one after the other.
 
     All features lie in memory: 4 d bytes for each region.
@@ -93,7 +100,7 @@ def fit(trained, records, *, seed=0, passes=2):
     return Fitted(scales, weights, biases, shifts, offsets)
 
 
-def evaluate(trained, fitted, records):
+def evaluate(trained: Trained, fitted: Fitted, records: Any) -> dict[str, Any]:
     """The measures of the run's task on images of `records`, of what SVMs and regression find.
 
     Args:
@@ -130,7 +137,7 @@ def _find(settings, size, fitted, boxes, there, vectors, pooled):
     return dict(zip(("boxes", "classes", "scores", "there"), found, strict=True))
 
 
-def describe(trained, variables, batch, more=None):
+def describe(trained: Trained, variables: Any, batch: Mapping[str, Any], more: Any = None) -> tuple[Any, ...]:
     """(boxes (n, p, 4), there (n, p), vectors (n, p, d), pooled (n, p, d')) of the proposals of a batch; pure.
 
     Args:
@@ -140,7 +147,8 @@ def describe(trained, variables, batch, more=None):
       more: (boxes (n, m, 4), there (n, m)) that come behind the proposals, in pixels of the images, or None.
     """
     size = trained.shape[:2]
-    boxes, there = given_regions(batch, size)
+    given: Any = given_regions(batch, size)  # not None: `records` have proposals
+    boxes, there = given
     if more is not None:
         boxes, there = jnp.concatenate([boxes, more[0]], axis=1), jnp.concatenate([there, more[1]], axis=1)
 
@@ -152,7 +160,7 @@ def describe(trained, variables, batch, more=None):
     return boxes, there, vectors, pooled.astype(jnp.float32)
 
 
-def gather(trained, records):
+def gather(trained: Trained, records: Any) -> Rows:
     """The Rows of all images of `records`."""
     size = trained.shape[:2]
 
@@ -209,7 +217,7 @@ def _scale(vectors):
     return np.float32(NORM / length if length else 1)
 
 
-def fit_machine(vectors, rows, number, *, seed, passes):
+def fit_machine(vectors: np.ndarray, rows: Any, number: int, *, seed: int, passes: int) -> tuple[np.ndarray, Any]:
     """(weights (d,), bias) of the SVM of a class, with the background that is hard for it.
 
     Args:

@@ -1,6 +1,8 @@
 """Whose names a file of weights has: torchvision's, timm's, Caffe's, or those of a table of one's own."""
 
 import inspect
+import os
+from typing import Any
 
 from flax.traverse_util import flatten_dict
 
@@ -19,7 +21,7 @@ NAMES = {"torchvision": torchvision.NAMES, "timm": timm.NAMES, "caffe": caffe.NA
 PARTS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
-def our_name(source, architecture):
+def our_name(source: str, architecture: str) -> tuple[str, dict[str, Any]]:
     """Our name of a library's architecture: ("vgg_d", {"batch_norm": True}) of torchvision's vgg16_bn.
 
     Returns:
@@ -28,14 +30,16 @@ def our_name(source, architecture):
     return NAMES.get(source, {}).get(architecture, (architecture, {}))
 
 
-def check_source(source):
+def check_source(source: str) -> None:
     """Raises InputError where a source is neither the name of a library nor the .json file of a table."""
     if not str(source).endswith(".json"):
         with input_errors(""):
             look_up(source, table=SOURCES, kind="source of weights")
 
 
-def find_layout(source, architecture, options, *, where=""):
+def find_layout(
+    source: str, architecture: str, options: dict[str, Any], *, where: str = ""
+) -> tuple[Layout, tuple[Entry, ...], dict[str, Any]]:
     """How one source names an architecture: (layout, mapping under these options, the options with the layout's).
 
     Args:
@@ -62,7 +66,7 @@ def find_layout(source, architecture, options, *, where=""):
     return found[0], found[0].entries(**{key: x for key, x in options.items() if key in shaping}), options
 
 
-def read_table(file):
+def read_table(file: str | os.PathLike[str]) -> dict[str, Any]:
     """A table of names: {"their layer": "our layer"}, as JSON.
 
     A layer of theirs has weight and bias, and as a batch norm running_mean and running_var; ours is a module path, as

@@ -1,6 +1,8 @@
 """The activations of a network by name: the paper's stages, and the output of every layer by its module path."""
 
 import difflib
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from jaxcnn.analysis.accounting import result_name
 from jaxcnn.errors import MANY
 
 
-def stage_names(model, variables, shape):
+def stage_names(model: Any, variables: Any, shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
     """The stages and layers that `read_stage` can read of a network, found by tracing it.
 
     Args:
@@ -32,7 +34,7 @@ def stage_names(model, variables, shape):
     return found
 
 
-def read_stage(model, variables, images, stage):
+def read_stage(model: Any, variables: Any, images: jax.Array, stage: str) -> jax.Array:
     """The activations of one stage or layer; under jit, what it does not need is not computed.
 
     Args:

@@ -4,11 +4,19 @@ A key and a prefix are one thing: a .pth has {"model": {"conv1.weight": ...}}, t
 "model.conv1.weight".
 """
 
+from __future__ import annotations
+
 import logging
+import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.errors import InputError, nearest
 from jaxcnn.transfer.mapping import renamed
+
+if TYPE_CHECKING:
+    import numpy as np
+
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +29,7 @@ COMPILED = "_orig_mod."  # anywhere in a name, where torch.compile was given a p
 SHOWN = 12
 
 
-def find_weights(tree, *, key="", file):
+def find_weights(tree: Mapping[str, Any], *, key: str = "", file: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The tensors of a state_dict, by the names that the network itself gives them.
 
     Keys and prefixes that training leaves (`WRAPPERS`) are taken away, in any order and number. A prefix counts only

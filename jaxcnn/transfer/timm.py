@@ -13,10 +13,15 @@ timm has many weights for one network, prepared in many ways. The preprocessing 
 plain name loads: of a ResNet resnet18.a1_in1k ... resnet152.a1h_in1k, whose 224 pixels are 0.95 of the short side.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from jaxcnn.architectures import inception_resnet, inception_v4
 from jaxcnn.transfer.inception import convolutions
 from jaxcnn.transfer.layout import HALF, IMAGENET_MEAN, IMAGENET_STD, Layout, Preprocessing
-from jaxcnn.transfer.mapping import POINTWISE, convolution, flatten, linear, renamed
+from jaxcnn.transfer.mapping import POINTWISE, Entry, convolution, flatten, linear, renamed
 from jaxcnn.transfer.torchvision import (
     RESNET_NAMES,
     VGG_NAMES,
@@ -27,6 +32,10 @@ from jaxcnn.transfer.torchvision import (
     vgg_features,
     vggs,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+
 
 DEFAULT = Preprocessing((224, 224), 256, IMAGENET_MEAN, IMAGENET_STD, "bicubic")
 RESNET = DEFAULT._replace(resize=235)  # 224 / 0.95, rounded down
@@ -55,7 +64,7 @@ def _block(theirs, ours, stage):
     return entries
 
 
-def inception_v4_entries():
+def inception_v4_entries() -> tuple[Entry, ...]:
     """features.<i>: the stages in their order."""
     entries = ()
     for place, (name, stage) in enumerate(inception_v4.STAGES.items()):
@@ -73,7 +82,7 @@ def inception_v4_entries():
     return entries + linear("last_linear", "Logits")
 
 
-def inception_resnet_v2_entries():
+def inception_resnet_v2_entries() -> tuple[Entry, ...]:
     """conv2d_1a ... conv2d_7b, mixed_5b, 6a, 7a, and rows of residual blocks."""
     entries = ()
     for name, stage in inception_resnet.VARIANTS["inception_resnet_v2"].items():
@@ -91,12 +100,12 @@ def inception_resnet_v2_entries():
     return entries + linear("classif", "Logits")
 
 
-def inception_resnet_prepare(tensors):
+def inception_resnet_prepare(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """last_linear, as other copies of these weights call it, as classif."""
     return renamed(tensors, lambda name: name.replace("last_linear.", "classif."))
 
 
-def vgg_entries(layers, *, batch_norm=False):
+def vgg_entries(layers: Sequence[Sequence[int]], *, batch_norm: bool = False) -> tuple[Entry, ...]:
     """features.<i> as torchvision's; the full connections are convolutions: pre_logits.fc1, pre_logits.fc2, head.fc."""
     entries = vgg_features(layers, batch_norm=batch_norm)
     entries += linear("pre_logits.fc1", "fc6", kernel=flatten(512, 7, 7, square=True))

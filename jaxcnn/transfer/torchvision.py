@@ -19,13 +19,15 @@ mean 0.5, deviation 0.5: that is what is kept here.
 
 import functools
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from jaxcnn.architectures import densenet, googlenet, inception_v3, resnet, resnet_cifar, vgg
 from jaxcnn.transfer.inception import convolutions
 from jaxcnn.transfer.layout import HALF, IMAGENET_MEAN, IMAGENET_STD, Layout, Preprocessing
-from jaxcnn.transfer.mapping import convolution, flatten, linear, norm, renamed
+from jaxcnn.transfer.mapping import Entry, convolution, flatten, linear, norm, renamed
 
 CIFAR = Preprocessing((32, 32), None, IMAGENET_MEAN, IMAGENET_STD)
 IMAGENET = Preprocessing((224, 224), 256, IMAGENET_MEAN, IMAGENET_STD)
@@ -58,13 +60,13 @@ INCEPTION_BRANCHES = {  # the blocks of a stage that are not named share a row
 }
 
 
-def conv_norm(theirs, ours):
+def conv_norm(theirs: Any, ours: Any) -> tuple[Entry, ...]:
     """conv1, bn1 of a block to conv1, norm1: pairs of whole names."""
     (conv, bn), (kernel, scale) = theirs, ours
     return convolution(conv, kernel) + norm(bn, scale)
 
 
-def resnet_cifar_entries(depth, residual, *, shortcut="A"):
+def resnet_cifar_entries(depth: int, residual: bool, *, shortcut: str = "A") -> tuple[Entry, ...]:
     """layer<stage>.<block>.{conv1, bn1, conv2, bn2} and linear; shortcut B adds shortcut.0 and shortcut.1."""
     entries = conv_norm(("conv1", "bn1"), ("conv1", "norm1"))
     for stage in (1, 2, 3):
@@ -78,7 +80,9 @@ def resnet_cifar_entries(depth, residual, *, shortcut="A"):
     return entries + linear("linear", "fc")
 
 
-def resnet_entries(blocks, bottleneck, residual=True, v1_5=False, *, shortcut="B"):
+def resnet_entries(
+    blocks: Sequence[int], bottleneck: bool, residual: bool = True, v1_5: bool = False, *, shortcut: str = "B"
+) -> tuple[Entry, ...]:
     """layer<stage>.<block>.{conv, bn}<i>, downsample.0 and .1, fc; v1_5 is another network of the same names."""
     entries = conv_norm(("conv1", "bn1"), ("conv1", "norm1"))
     for stage, count in enumerate(blocks, start=1):
@@ -93,13 +97,13 @@ def resnet_entries(blocks, bottleneck, residual=True, v1_5=False, *, shortcut="B
     return entries + linear("fc", "fc")
 
 
-def vgg_entries(layers, *, batch_norm=False):
+def vgg_entries(layers: Sequence[Sequence[int]], *, batch_norm: bool = False) -> tuple[Entry, ...]:
     """features.<i>, and classifier.0, .3 and .6."""
     entries = vgg_features(layers, batch_norm=batch_norm) + linear("classifier.0", "fc6", kernel=flatten(512, 7, 7))
     return entries + linear("classifier.3", "fc7") + linear("classifier.6", "fc8")
 
 
-def vgg_features(layers, *, batch_norm):
+def vgg_features(layers: Sequence[Sequence[int]], *, batch_norm: bool) -> tuple[Entry, ...]:
     """features.<i>: a place for each convolution, norm, relu and pooling."""
     entries, place = (), 0
     for stage, kernels in enumerate(layers, start=1):
@@ -112,7 +116,7 @@ def vgg_features(layers, *, batch_norm):
     return entries
 
 
-def vgg_prepare(tensors):
+def vgg_prepare(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Takes the biases that stand before a batch norm, which ours lacks, into its running mean."""
     tensors = dict(tensors)
     for mean, bias in _means_and_biases(tensors):
@@ -121,7 +125,7 @@ def vgg_prepare(tensors):
     return tensors
 
 
-def vgg_complete(tensors):
+def vgg_complete(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A bias of zeros before each batch norm."""
     return {**tensors, **{bias: np.zeros_like(tensors[mean]) for mean, bias in _means_and_biases(tensors)}}
 
@@ -132,7 +136,7 @@ def _means_and_biases(tensors):
     return [(match[0], f"features.{int(match[1]) - 1}.bias") for match in found if match]
 
 
-def alexnet_entries():
+def alexnet_entries() -> tuple[Entry, ...]:
     """features.<i>, classifier.1, .4 and .6."""
     entries = ()
     for layer, place in enumerate((0, 3, 6, 8, 10), start=1):
@@ -141,7 +145,7 @@ def alexnet_entries():
     return entries + linear("classifier.4", "fc7") + linear("classifier.6", "fc8")
 
 
-def densenet_entries(blocks, bottleneck=True, stem_norm=True):
+def densenet_entries(blocks: Sequence[int], bottleneck: bool = True, stem_norm: bool = True) -> tuple[Entry, ...]:
     """features.denseblock<b>.denselayer<l>.{norm1, conv1, norm2, conv2}, features.transition<b>.{norm, conv}.
 
     For small images there is no norm behind the first convolution, and none but norm1 and conv1 without a bottleneck.
@@ -161,13 +165,13 @@ def densenet_entries(blocks, bottleneck=True, stem_norm=True):
     return entries + norm("features.norm5", "last_norm") + linear("classifier", "fc")
 
 
-def densenet_prepare(tensors):
+def densenet_prepare(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """denselayer1.norm.1.weight of the published files as denselayer1.norm1.weight, norm_final as norm5."""
     shorter = r"(denselayer\d+\.(?:norm|conv))\.([12])\."
     return renamed(tensors, lambda name: re.sub(shorter, r"\1\2.", name).replace(".norm_final.", ".norm5."))
 
 
-def googlenet_entries(*, auxiliary=True):
+def googlenet_entries(*, auxiliary: bool = True) -> tuple[Entry, ...]:
     """conv1 to conv3, inception3a ... inception5b, aux1 and aux2, fc."""
 
     def layer(theirs, ours):
@@ -185,7 +189,7 @@ def googlenet_entries(*, auxiliary=True):
     return entries + linear("fc", "linear")
 
 
-def inception_v3_entries(*, auxiliary=True):
+def inception_v3_entries(*, auxiliary: bool = True) -> tuple[Entry, ...]:
     """Conv2d_1a_3x3.conv ..., Mixed_5b.branch5x5_1.conv ..., AuxLogits.conv0 ..., fc."""
 
     def layer(theirs, ours):
@@ -205,7 +209,7 @@ def inception_v3_entries(*, auxiliary=True):
     return entries + linear("fc", "Logits")
 
 
-def inception_v3_layout(preprocessing):
+def inception_v3_layout(preprocessing: Preprocessing) -> Layout:
     """The layout of Inception-v3, whose average poolings count the padding here."""
     return Layout(
         inception_v3_entries, "fc.bias", preprocessing, options={"count_padding": True},
@@ -218,7 +222,7 @@ def _auxiliary(name):
     return lambda tensors: {"auxiliary": name in tensors}
 
 
-def resnets(preprocessing):
+def resnets(preprocessing: Preprocessing) -> dict[str, Layout]:
     """The layouts of the ResNets: blocks of two convolutions, and bottlenecks whose stride is in the 3x3 or the 1x1."""
     return {
         name: Layout(
@@ -242,7 +246,7 @@ def _stride_note(name):
     )
 
 
-def densenets(preprocessing):
+def densenets(preprocessing: Preprocessing) -> dict[str, Layout]:
     """The layouts of the DenseNets for ImageNet."""
     return {
         name: Layout(
@@ -254,16 +258,16 @@ def densenets(preprocessing):
     }  # fmt: skip
 
 
-def vggs(entries, head, preprocessing):
+def vggs(entries: Callable[..., tuple[Entry, ...]], head: str, preprocessing: Preprocessing) -> dict[str, Layout]:
     """The layouts of the VGGs, with or without batch norm."""
-    rest = {"prepare": vgg_prepare, "complete": vgg_complete}
+    rest: dict[str, Any] = {"prepare": vgg_prepare, "complete": vgg_complete}
     return {
         name: Layout(functools.partial(entries, vgg.VARIANTS[name]["layers"]), head, preprocessing, **rest)
         for name in (f"vgg_{letter}" for letter in VGG.values())
     }
 
 
-def densenets_cifar():
+def densenets_cifar() -> dict[str, Layout]:
     """The layouts of the DenseNets for small images, whose mean and deviation everyone takes from their own data."""
     return {
         name: Layout(

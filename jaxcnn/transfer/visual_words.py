@@ -5,6 +5,8 @@ keypoints"; Lazebnik, Schmid and Ponce 2006, "Beyond bags of features"; Perronni
 the Fisher kernel for large-scale image classification").
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +27,7 @@ class Mixture(NamedTuple):
     gaussians: GaussianMixture
 
 
-def dense_sift(image, *, step=8, patch=16):
+def dense_sift(image: np.ndarray, *, step: int = 8, patch: int = 16) -> tuple[np.ndarray, np.ndarray]:
     """SIFT of upright patches on a regular grid (Lazebnik et al. 2006, section 4: 16x16 pixels, spaced by 8).
 
     A patch is 4x4 cells of orientation histograms (Lowe 2004, section 6), gradients taken at a blur of 1.6 pixels. One
@@ -55,7 +57,7 @@ def dense_sift(image, *, step=8, patch=16):
     return sift.descriptors, sift.positions / image.shape
 
 
-def keypoint_sift(image):
+def keypoint_sift(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """SIFT at the extrema of the scale space (Lowe 2004), oriented by their gradient; none in an image without any.
 
     Args:
@@ -85,7 +87,7 @@ def _skimage_feature():
     return skimage.feature
 
 
-def make_codebook(descriptors, *, words, seed):
+def make_codebook(descriptors: np.ndarray, *, words: int, seed: int) -> np.ndarray:
     """The visual words: centres of k-means over descriptors, (words, d) float32.
 
     Args:
@@ -98,7 +100,7 @@ def make_codebook(descriptors, *, words, seed):
     return found.cluster_centers_.astype(np.float32)
 
 
-def nearest_words(descriptors, codebook):
+def nearest_words(descriptors: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     """The word nearest to each descriptor, by Euclidean distance; of equally near ones the first.
 
     |x - c|^2 = |x|^2 - 2 x.c + |c|^2, and |x|^2 is the same for every word
@@ -113,7 +115,7 @@ def nearest_words(descriptors, codebook):
     return np.argmin((codebook**2).sum(axis=1) - 2 * np.asarray(descriptors, np.float32) @ codebook.T, axis=1)
 
 
-def word_histogram(words, *, size):
+def word_histogram(words: np.ndarray, *, size: int) -> np.ndarray:
     """The share of each word among those of an image, (size,) float64 of sum 1; zeros where there are none.
 
     Args:
@@ -123,7 +125,7 @@ def word_histogram(words, *, size):
     return np.bincount(words, minlength=size) / max(len(words), 1)
 
 
-def spatial_pyramid(words, places, *, size, levels=2):
+def spatial_pyramid(words: np.ndarray, places: np.ndarray, *, size: int, levels: int = 2) -> np.ndarray:
     """Weighted histograms of the cells of ever finer grids (Lazebnik et al. 2006, equation 3 and section 3.2).
 
     Level l has 2**l x 2**l cells; its histograms weigh 1 / 2**L at level 0 and 1 / 2**(L - l + 1) above, so that the
@@ -147,7 +149,7 @@ def spatial_pyramid(words, places, *, size, levels=2):
     return np.concatenate(found)
 
 
-def fit_mixture(descriptors, *, modes, dimensions=64, seed):
+def fit_mixture(descriptors: np.ndarray, *, modes: int, dimensions: int = 64, seed: int) -> Mixture:
     """Principal components of descriptors and a Gaussian mixture of diagonal covariances over them, by EM.
 
     Descriptors are scaled to unit length first; Perronnin et al. 2010 reduce SIFT to 64 dimensions.
@@ -167,7 +169,7 @@ def fit_mixture(descriptors, *, modes, dimensions=64, seed):
     return Mixture(components, gaussians)
 
 
-def fisher_vector(descriptors, mixture):
+def fisher_vector(descriptors: np.ndarray, mixture: Mixture) -> np.ndarray:
     """The improved Fisher vector of an image (Perronnin et al. 2010, sections 2 and 3).
 
     The gradient of the mean log-likelihood by the mixture's weights, means and variances, each divided by the root of

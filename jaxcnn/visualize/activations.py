@@ -1,10 +1,21 @@
 """The activations of every stage of a network for one image."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import jax
 import numpy as np
 
 from jaxcnn.visualize.cam import is_map
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, show_image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxcnn.evaluation.trained import Trained
+
 
 CELL = 0.62  # inches, of a channel
 ROW = 1.16  # of a row, in channels
@@ -13,7 +24,7 @@ CLASSES = 5
 EXPLANATION = "The strongest channels of each stage by their numbers; a stage is on one scale, to its largest value."
 
 
-def stage_activations(trained, image):
+def stage_activations(trained: Trained, image: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The stages of a trained network for one image.
 
     Args:
@@ -36,12 +47,19 @@ def stage_activations(trained, image):
     return stages, probabilities
 
 
-def strongest_channels(maps, count):
+def strongest_channels(maps: np.ndarray, count: int) -> np.ndarray:
     """The channels of (h, w, c) whose largest magnitude is largest, falling."""
     return np.argsort(-np.abs(maps).max(axis=(0, 1)), kind="stable")[:count]
 
 
-def draw_activations(image, stages, probabilities, classes, *, channels=16):
+def draw_activations(
+    image: np.ndarray,
+    stages: Mapping[str, np.ndarray],
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    *,
+    channels: int = 16,
+) -> Figure:
     """Draws a row a stage: its strongest channels beside each other, on one scale; vectors as bars or as a strip.
 
     Zero is dark where a stage is never negative; else zero is white, blue is below and red above.

@@ -1,5 +1,9 @@
 """Where in an image each word of its caption looked (Xu et al. 2015, figures 2 and 3)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import jax
 import numpy as np
 
@@ -9,10 +13,17 @@ from jaxcnn.errors import InputError
 from jaxcnn.tasks import writing
 from jaxcnn.visualize.overlay import draw_overlays
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.selection import Selection
+
+
 WORDS = 7  # beside each other
 
 
-def draw_attention(trained, chosen):
+def draw_attention(trained: Trained, chosen: Selection) -> Figure:
     """Draws images and, for each word that the network writes of one, the weights of the places that it looked at.
 
     A place of the map is an equal part of the image. A long caption takes several rows.

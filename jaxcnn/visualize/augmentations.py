@@ -1,6 +1,10 @@
 """The contact sheet of augmentations: every operation at three magnitudes, and what a config makes of its images."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +17,11 @@ from jaxcnn.training.setup import set_up
 from jaxcnn.training.splits import load_training_records
 from jaxcnn.visualize.figure import QUIET, new_figure, show_image
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from ml_collections import ConfigDict
+
+
 CANDIDATES = 16  # an operation draws its strength: the sheet shows the draw of so many that changes the image most
 DRAWS = 8
 BLOCKS = 3
@@ -20,7 +29,9 @@ CELL = 0.75  # inches
 TITLE = 11
 
 
-def contact_sheet(config, *, images=3, report=lambda done, total: None):
+def contact_sheet(
+    config: ConfigDict, *, images: int = 3, report: Callable[[int, int], object] = lambda done, total: None
+) -> Figure:
     """Draws what augmentation makes of the first training images of a config.
 
     Above: the originals, and eight draws each of what config.augment makes of them (mixup and cutmix with the next

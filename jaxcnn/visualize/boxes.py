@@ -1,6 +1,9 @@
 """Boxes drawn over an image, each with a few words."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -24,7 +27,7 @@ class Mark(NamedTuple):
     colour: str
 
 
-def draw_boxes(image, marks, *, scale=1):
+def draw_boxes(image: np.ndarray, marks: Sequence[Mark], *, scale: int = 1) -> np.ndarray:
     """Draws boxes over an image, the first on top; their lines lie inside their edges.
 
     Words stand above their box, or in it where there is no room; in a picture with a side under 96 pixels they would

@@ -1,6 +1,10 @@
 """Where in an image a network sees a class: class activation maps and grad-CAM."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +14,14 @@ from jaxcnn.analysis import analyse
 from jaxcnn.analysis.jaxpr import bind, body, constants, is_literal
 from jaxcnn.errors import look_up
 
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+
+
 POOLED = "global_pool"  # what jaxcnn.analysis calls a mean over the image
 
 
-def class_activation_map(maps, weights):
+def class_activation_map(maps: jax.Array, weights: jax.Array) -> jax.Array:
     """M(y, x) = sum_k w_k f_k(y, x), the class score before the mean over the image (Zhou et al. 2016, eq. 2).
 
     Args:
@@ -25,7 +33,7 @@ def class_activation_map(maps, weights):
     return jnp.einsum("nhwk,nk->nhw", maps, weights)
 
 
-def grad_cam(maps, gradients):
+def grad_cam(maps: jax.Array, gradients: jax.Array) -> jax.Array:
     """L(y, x) = relu(sum_k a_k A_k(y, x)), a_k = mean of dy / dA_k over (y, x)  (Selvaraju et al. 2017, eq. 1 and 2).
 
     Args:
@@ -37,7 +45,9 @@ def grad_cam(maps, gradients):
     return jnp.maximum(class_activation_map(maps, gradients.mean(axis=(1, 2))), 0)
 
 
-def class_gradients(model, variables, images, stage, classes):
+def class_gradients(
+    model: Any, variables: Any, images: jax.Array, stage: str, classes: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """The maps of a stage and the gradients of one logit an image with respect to them.
 
     Args:
@@ -91,25 +101,26 @@ def _evaluate(closed, arguments, given, wanted):
     return known[wanted]
 
 
-def last_convolution(model, variables, shape):
+def last_convolution(model: Any, variables: Any, shape: Sequence[int]) -> str:
     """The name of the last stage that is a map of more than one place and no pooling: grad-CAM's usual one.
 
     Raises:
       ValueError: there is none.
     """
-    for layer in reversed(analyse(model, shape, variables=variables).layers):
+    layers: Any = analyse(model, shape, variables=variables).layers
+    for layer in reversed(layers):
         named = layer.stage and not layer.auxiliary
         if named and is_map(layer.shape[1:]) and not layer.kind.endswith("_pool"):
             return layer.stage
     raise ValueError("this network has no stage that is a map over the image")
 
 
-def is_map(shape):
+def is_map(shape: Sequence[int]) -> bool:
     """Whether the activations of an image are (h, w, c) with more than one place."""
     return len(shape) == 3 and shape[0] * shape[1] > 1
 
 
-def pooled_head(model, variables, shape):
+def pooled_head(model: Any, variables: Any, shape: Sequence[int]) -> tuple[str, jax.Array, jax.Array]:
     """The stage and the class weights of a network that ends in global average pooling and a linear layer.
 
     A network that ends in the pooling, a map for each class (Lin et al. 2014), has the identity as weights.
@@ -123,7 +134,8 @@ def pooled_head(model, variables, shape):
       ValueError: it ends otherwise, or its last map is no named stage.
     """
     layers = {layer.name: layer for layer in analyse(model, shape, variables=variables).layers if not layer.auxiliary}
-    head = pool = [*layers.values()][-1]
+    head: Any = [*layers.values()][-1]
+    pool: Any = head
     if head.kind == "dense" and len(head.inputs) == 1:
         pool = layers[head.inputs[0]]
     if pool.kind != POOLED or len(pool.inputs) != 1:
@@ -131,7 +143,7 @@ def pooled_head(model, variables, shape):
             "class activation maps need a head of global average pooling and one linear layer, and this network ends "
             f"in {pool.name} ({pool.kind}), {head.name} ({head.kind}); grad-CAM takes any network"
         )
-    source = layers[pool.inputs[0]]
+    source: Any = layers[pool.inputs[0]]
     if source.stage is None:
         raise ValueError(
             f"the maps that are averaged, of {source.name}, are not among the stages of this network; grad-CAM takes "
@@ -143,7 +155,7 @@ def pooled_head(model, variables, shape):
     return source.stage, module["kernel"], module.get("bias", jnp.zeros(head.shape[-1]))
 
 
-def map_stages(trained):
+def map_stages(trained: Trained) -> dict[str, tuple[int, ...]]:
     """{name: (h, w, c)} of the stages of a trained network that are maps over the image."""
     images = jax.ShapeDtypeStruct((1, *trained.shape), jnp.float32)
     apply = functools.partial(trained.model.apply, train=False)
@@ -151,7 +163,14 @@ def map_stages(trained):
     return {name: value.shape[1:] for name, value in features.items() if is_map(value.shape[1:])}
 
 
-def class_maps(trained, images, classes, *, method="grad_cam", stage=None):
+def class_maps(
+    trained: Trained,
+    images: np.ndarray | jax.Array,
+    classes: Sequence[int] | np.ndarray | jax.Array,
+    *,
+    method: str = "grad_cam",
+    stage: str | None = None,
+) -> np.ndarray:
     """Maps of where a trained network sees classes in images.
 
     Args:

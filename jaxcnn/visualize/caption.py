@@ -1,6 +1,10 @@
 """The line below a picture of a run: which run, which checkpoint, and what it was measured at."""
 
+from __future__ import annotations
+
+import os
 import pathlib
+from typing import TYPE_CHECKING
 
 from jaxcnn.names import shown
 from jaxcnn.quantity import measured, whole
@@ -12,8 +16,11 @@ from jaxcnn.training.rundir.evaluations import read_evaluations
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.visualize.figure import QUIET, literal
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def caption_of(workdir, *, checkpoint="best", split=None):
+
+def caption_of(workdir: str | os.PathLike[str], *, checkpoint: str | int = "best", split: str | None = None) -> str:
     """One line of text: "runs/a: resnet20 on digits, step 300; test: accuracy 97.50 %, n = 360".
 
     Args:
@@ -47,6 +54,6 @@ def _measured(workdir, step, split):
     return f"; {split}: {measure.label or kind.main} {measured(row[kind.main], measure)}, n = {whole(row['n'])}"
 
 
-def write_caption(figure, text):
+def write_caption(figure: Figure, text: str) -> None:
     """Writes a line below a figure, which grows by it where it is saved."""
     figure.text(0.01, -0.01, literal(text, limit=200), ha="left", va="top", fontsize=8, color=QUIET)

@@ -1,6 +1,9 @@
 """The sections of a report that a classifier alone has: predictions, confusion, scores by class, calibration."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,15 +14,20 @@ from jaxcnn.visualize.examples import class_name, example_grids
 from jaxcnn.visualize.history import number
 from jaxcnn.visualize.reliability import calibration_words, draw_reliability
 
+if TYPE_CHECKING:
+    from jaxcnn.visualize.page import Html
+    from jaxcnn.visualize.report import RunReport
+
+
 LOWEST_CLASSES = 40
 
 
-def predictions(run):
+def predictions(run: RunReport) -> Html | None:
     """Examples with their predictions; None where there are none."""
     return example_grids(run.examples, run.classes) if run.examples else None
 
 
-def confusion(run):
+def confusion(run: RunReport) -> Html | None:
     """The matrix and the most frequent confusions; None where none were counted."""
     if run.confusion is None or not run.classes:
         return None
@@ -37,7 +45,7 @@ def confusion(run):
     return page.join(picture, page.element("h3", "Most frequent confusions"), page.table(header, pairs, numeric=(2, 3)))
 
 
-def per_class(run):
+def per_class(run: RunReport) -> Html | None:
     """A bar for each class, the lowest first; None where none were counted."""
     split, entries = _class_accuracies(run)
     if not entries:
@@ -85,7 +93,7 @@ def _scores(run):
     return page.join(page.element("p", words), page.details("Precision, recall and F1 of every class", table))
 
 
-def calibration(run):
+def calibration(run: RunReport) -> Html | None:
     """The reliability diagram and the errors in words; None where no probabilities were seen."""
     if run.calibration is None:
         return None

@@ -1,5 +1,9 @@
 """Gathers what lies in a run directory into a report: report.html and curves.png."""
 
+import os
+import pathlib
+from typing import Any
+
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -36,7 +40,7 @@ WALKED_IMAGES, WALKS, WALK_STEPS = 100, 6, 9
 PICTURES = "pictures"  # the folder of a run whose PNGs its report shows
 
 
-def write_report(workdir):
+def write_report(workdir: str | os.PathLike[str]) -> pathlib.Path:
     """Writes report.html, one self-contained page, and curves.png into a run directory.
 
     Of a classifier the examples are held-out images, of a network that restores images, says texts or labels, or finds
@@ -55,7 +59,8 @@ def write_report(workdir):
     config = read_config(workdir)
     task, *kind = measures_there(workdir)
     kind = Kind(*kind, create=None)
-    step, parameters, shown, left_out = _of_network(workdir, kind)
+    step, parameters, found, left_out = _of_network(workdir, kind)
+    shown: dict[str, Any] = {"examples": [], **found}
     classes, shape = read_data(workdir)
     evaluations = read_evaluations(workdir)
     counted = next((row for row in reversed(evaluations) if "confusion" in row), None)
@@ -71,14 +76,14 @@ def write_report(workdir):
         confusion_split=counted["split"] if counted else "",
         checkpoint_step=step,
         parameters=parameters,
-        calibration=_calibration(evaluations, step, shown.get("examples")),
+        calibration=_calibration(evaluations, step, found.get("examples")),
         pictures=tuple(_picture(file) for file in sorted((workdir / PICTURES).glob("*.png"))),
         left_out=left_out,
         task=task,
         kind=kind,
         samples=tuple(kept_samples(workdir, shape)),
         measured=tuple(read_measured_samples(workdir)),
-        **{"examples": [], **shown},
+        **shown,
     )
     path = workdir / "report.html"
     write_text(path, run_report(report))
@@ -107,7 +112,7 @@ def _picture(file):
     try:
         with Image.open(file, formats=["PNG"]) as image:
             image.load()
-            command = image.text.get("Description", "")
+            command = image.text.get("Description", "")  # ty: ignore[missing-attribute]  a PNG has texts
     except (UnidentifiedImageError, OSError, SyntaxError) as error:  # SyntaxError is Pillow's for a broken chunk
         raise InputError(f"{file} is no whole PNG ({error}); draw it again or remove it.") from error
     return Picture(file.stem, file.read_bytes(), command)

@@ -1,5 +1,11 @@
 """Runs beside one another: a table of their final evaluations."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
 from jaxcnn.quantity import measured, percent, whole
 from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.rundir.evaluations import read_evaluations
@@ -9,10 +15,14 @@ from jaxcnn.transfer.probe import wilson_interval
 from jaxcnn.visualize.history import best_row, measures_of, read_history
 from jaxcnn.visualize.report import COLUMNS
 
+if TYPE_CHECKING:
+    from jaxcnn.tasks.task import Kind
+
+
 SHARES = [name for name, measure in CLASSIFICATION.measures.items() if measure.unit == "points"]  # right of n images
 
 
-def final_evaluations(workdirs, kind):
+def final_evaluations(workdirs: Iterable[str | os.PathLike[str]], kind: Kind) -> dict[str, Any]:
     """The last evaluation of each run on test, else its best one on held-out images.
 
     Args:
@@ -39,7 +49,7 @@ def _with_intervals(row):
     return {**row, **{f"{name}_interval": wilson_interval(round(row[name] * n), n) for name in shares}}
 
 
-def comparison_table(rows, kind):
+def comparison_table(rows: Mapping[str, Any], kind: Kind) -> tuple[Any, list[Any]]:
     """(header, lines) of `final_evaluations`, as texts."""
     names = measures_of(rows.values(), kind)
     header = ["run", "split", "step", "n"]

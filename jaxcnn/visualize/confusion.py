@@ -1,10 +1,13 @@
 """The confusion matrix: which class is taken for which."""
 
 import math
+import os
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
 
 from jaxcnn.visualize.figure import literal, new_figure, save_figure
 
@@ -12,7 +15,7 @@ COUNTS_UP_TO = 20
 NAMES_UP_TO = 100
 
 
-def draw_confusion(matrix, classes, *, path=None):
+def draw_confusion(matrix: np.ndarray, classes: Sequence[str], *, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draws a confusion matrix, each row divided by its sum.
 
     Counts stand in the cells for up to 20 classes and names on the axes for up to 100. The colour follows the square
@@ -52,14 +55,14 @@ def draw_confusion(matrix, classes, *, path=None):
     return figure
 
 
-def row_shares(matrix) -> np.ndarray:
+def row_shares(matrix: np.ndarray) -> np.ndarray:
     """(K, K) counts divided by the sum of their row; NaN in the row of a class without images."""
     matrix = np.asarray(matrix, dtype=np.float64)
     total = matrix.sum(axis=1, keepdims=True)
     return np.divide(matrix, total, out=np.full_like(matrix, math.nan), where=total > 0)
 
 
-def most_confused(matrix, *, limit=10) -> list[tuple[int, int, int, float]]:
+def most_confused(matrix: np.ndarray, *, limit: int = 10) -> list[tuple[int, int, int, float]]:
     """The largest entries off the diagonal: (true class, predicted class, count, share of the true class)."""
     matrix, share = np.asarray(matrix), row_shares(matrix)
     wrong = [(i, j) for i, j in np.argwhere(matrix > 0).tolist() if i != j]

@@ -1,6 +1,9 @@
 """The convolutions of a network: their kernels by module path or stage, and what they read."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -28,7 +31,7 @@ class Convolution(NamedTuple):
     image: bool
 
 
-def convolutions(model, variables, shape):
+def convolutions(model: Any, variables: Any, shape: Sequence[int]) -> dict[str, Convolution]:
     """The convolutions of a network: every module with a kernel (kh, kw, c_in / groups, c_out) that is called on maps.
 
     The absent connections of a partially connected convolution (LeCun et al. 1998, table I) are zero in its kernel.
@@ -74,7 +77,7 @@ def _scattered(kernel, table, channels):
     return dense
 
 
-def find_convolution(model, variables, shape, name=None):
+def find_convolution(model: Any, variables: Any, shape: Sequence[int], name: str | None = None) -> Convolution:
     """One convolution of a network, by its module path or by the stage that it makes.
 
     Args:
@@ -105,7 +108,7 @@ def find_convolution(model, variables, shape, name=None):
     raise ValueError(f"there is no convolution {name!r}; {listing}")
 
 
-def towers(model, variables, shape, path):
+def towers(model: Any, variables: Any, shape: Sequence[int], path: str) -> int:
     """Into how many groups the convolutions that read a layer's maps divide them; 1 where they do not (or disagree).
 
     AlexNet's first layer has no groups itself, but half of its maps go to each of the two towers.

@@ -1,7 +1,11 @@
 """Learning curves: one run (train against held-out), the cells of a study, and their seeds one by one."""
 
+from __future__ import annotations
+
 import math
-from typing import NamedTuple
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +39,12 @@ from jaxcnn.visualize.history import (
     train_at_evaluations,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxcnn.tasks.task import Kind
+
+
 TEST_ACCURACY = CLASSIFICATION.measures["top1"]._replace(label="test accuracy")
 
 
@@ -53,22 +63,22 @@ class Panel(NamedTuple):
     name: str
     error: bool = False
 
-    def title(self):
+    def title(self) -> str:
         """ "PSNR (dB)", "Perplexity (lower is better)"; of a loss everyone knows."""
         known = self.measure.higher_is_better or bool(losses([self.key]))
         return heading({**self.measure._asdict(), "label": self.name, "higher_is_better": known})
 
-    def drawn(self, values):
+    def drawn(self, values: Any) -> Any:
         """The values as they are drawn."""
         values = 1 - values if self.error else values
         return 100 * values if self.measure.unit == "points" else values
 
-    def words(self, value):
+    def words(self, value: Any) -> str:
         """A value as text."""
         return measured(value, self.measure) + (" right" if self.error else "")
 
 
-def panel_of(name, measure):
+def panel_of(name: str, measure: Measure) -> Panel:
     """The Panel of a measure by its label."""
     return Panel(name, measure, measure.label or name)
 
@@ -79,13 +89,13 @@ CLASS_PANELS = (
 )
 
 
-def panels_of(kind, rows):
+def panels_of(kind: Kind, rows: Any) -> tuple[Panel, ...]:
     """A Panel for each measure of the Kind that a row holds; of a classifier CLASS_PANELS for those that all have."""
     first, names = (CLASS_PANELS, CLASSIFICATION.measures) if classifies(kind) else ((), ())
     return *first, *(panel_of(name, kind.measures[name]) for name in measures_of(rows, kind) if name not in names)
 
 
-def draw_curves(rows, *, kind=CLASSIFICATION, path=None):
+def draw_curves(rows: Any, *, kind: Kind = CLASSIFICATION, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draws measures and learning rate of one run against its epochs.
 
     The train line of a panel goes through the mean of the train rows since the previous evaluation, and the area from
@@ -138,8 +148,14 @@ def _laid_out(count):
 
 
 def draw_comparison(
-    curves, *, kind=CLASSIFICATION, names=("top1", "loss"), split="validation", band="range", path=None
-):
+    curves: Mapping[str, Any],
+    *,
+    kind: Kind = CLASSIFICATION,
+    names: Sequence[str] = ("top1", "loss"),
+    split: str = "validation",
+    band: str = "range",
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
     """Draws a held-out measure and one of training of a study: a mean line a cell, over a band of its seeds.
 
     Seeds are set on the epochs that any of them logged (linear in between), over the epochs that all of them cover:
@@ -188,7 +204,9 @@ def draw_comparison(
     return figure
 
 
-def draw_seeds(values, *, measure=TEST_ACCURACY, path=None):
+def draw_seeds(
+    values: Mapping[str, Any], *, measure: Measure = TEST_ACCURACY, path: str | os.PathLike[str] | None = None
+) -> Figure:
     """Draws every seed of every cell as a dot, with a tick at the cell's mean.
 
     Args:

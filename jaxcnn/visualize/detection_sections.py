@@ -1,7 +1,10 @@
 """The sections of a report on a network that finds objects: images with truth and answers, mistakes, classes."""
 
+from __future__ import annotations
+
 import io
 import math
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -10,6 +13,11 @@ from jaxcnn.visualize import page
 from jaxcnn.visualize.boxes import Mark, draw_boxes
 from jaxcnn.visualize.examples import class_name
 from jaxcnn.visualize.history import number
+
+if TYPE_CHECKING:
+    from jaxcnn.visualize.page import Html
+    from jaxcnn.visualize.report import RunReport
+
 
 SIDE, LARGEST = 256, 512  # pixels of an image's longer side: enlarged at least to, made smaller at most to
 TRUTH, IGNORED, RIGHT, WRONG = "#56B4E9", "#9CA3AF", "#009E73", "#D55E00"
@@ -23,7 +31,7 @@ EXPLAINED = {
 }
 
 
-def examples(run):
+def examples(run: RunReport) -> Html | None:
     """The first images with the truth and the answers of at least one half; None where there are none."""
     seen = run.detected
     if seen is None or not seen.examples:
@@ -34,7 +42,7 @@ def examples(run):
     return page.join(page.element("p", words, legend, class_="quiet"), page.element("div", *drawn, class_="sheet"))
 
 
-def mistakes(run):
+def mistakes(run: RunReport) -> Html | None:
     """The surest mistakes of each kind; None where nothing was looked at."""
     seen = run.detected
     if seen is None:
@@ -54,7 +62,7 @@ def mistakes(run):
     )
 
 
-def per_class(run):
+def per_class(run: RunReport) -> Html | None:
     """A row a class, the lowest average precision first; None where none was measured and nothing was looked at."""
     scored = next((row for row in reversed(run.evaluations) if row.get("per_class")), {"per_class": {}})
     precisions = [number(scored["per_class"], name) for name in run.classes]

@@ -1,14 +1,22 @@
 """Means with their intervals: of each level of a study's factors, and of each of its cells."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.quantity import heading, multiple
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
 COLUMNS = 3
 
 
-def draw_effects(effects, metric):
+def draw_effects(effects: Mapping[str, Any], metric: Any) -> Figure:
     """Draws the mean of every level, averaged over the other factors, with the interval of the mean.
 
     Args:
@@ -36,7 +44,7 @@ def draw_effects(effects, metric):
     return figure
 
 
-def draw_cells(cells, metrics):
+def draw_cells(cells: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any]) -> Figure:
     """Draws the mean of every cell with the interval of the mean, a panel for each metric.
 
     Args:

@@ -1,7 +1,10 @@
 """Predictions on single images: what went right, and the mistakes the model was surest of."""
 
+from __future__ import annotations
+
 import dataclasses
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -30,12 +33,12 @@ class Example:
         return float(np.max(self.probabilities))
 
 
-def class_name(classes, index) -> str:
+def class_name(classes: Sequence[str], index: int) -> str:
     """The name of a class; "class 7" where the list ends before."""
     return str(classes[index]) if 0 <= index < len(classes) else f"class {index}"
 
 
-def example_grids(examples, classes, *, limit=12) -> Html:
+def example_grids(examples: Sequence[Example], classes: Sequence[str], *, limit: int = 12) -> Html:
     """The first right predictions in the order given, and the wrong ones by falling confidence: up to `limit` each."""
     right = [example for example in examples if example.predicted == example.label]
     wrong = sorted((e for e in examples if e.predicted != e.label), key=lambda e: -e.confidence)
@@ -46,7 +49,7 @@ def example_grids(examples, classes, *, limit=12) -> Html:
     )
 
 
-def example_png(pixels) -> bytes:
+def example_png(pixels: np.ndarray) -> bytes:
     """uint8 (h, w, c) as PNG, made smaller where a side is longer than 168 pixels.
 
     Raises:

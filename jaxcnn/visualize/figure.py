@@ -4,6 +4,7 @@ import io
 import os
 import pathlib
 import warnings
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -25,14 +26,14 @@ TRAIN, HELD_OUT, QUIET = PALETTE[0], PALETTE[1], "#6b7280"
 LINE_STYLES = ("-", "--", ":", "-.")
 
 
-def new_figure(width, height) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """A figure of width x height inches with its own Agg canvas: no pyplot, no global state, safe in any thread."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
-def plain_axes(axes, *, title="", xlabel="", ylabel=""):
+def plain_axes(axes: Any, *, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
     """Titles and a light grid; no frame above and to the right."""
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", parse_math=False)
     axes.set_xlabel(xlabel, fontsize=10)
@@ -44,7 +45,7 @@ def plain_axes(axes, *, title="", xlabel="", ylabel=""):
     axes.spines[["left", "bottom"]].set_color(QUIET)
 
 
-def show_image(axes, image, **options):
+def show_image(axes: Any, image: np.ndarray, **options: Any) -> None:
     """Draws an image without frame or ticks.
 
     Args:
@@ -61,7 +62,7 @@ def show_image(axes, image, **options):
     axes.spines[:].set_visible(False)
 
 
-def log_scale(axes, *, beyond):
+def log_scale(axes: Any, *, beyond: float) -> None:
     """A log axis where the lines' numbers, none below zero, span more than `beyond` times; zeros leave a hole there."""
     lines = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
     y = np.concatenate(lines) if lines else np.zeros(0)
@@ -70,7 +71,7 @@ def log_scale(axes, *, beyond):
         axes.set_yscale("log", nonpositive="mask")
 
 
-def cut_spikes(axes):
+def cut_spikes(axes: Any) -> None:
     """Where a few numbers of the lines lie far above all others, the axis ends below them, and a word says so.
 
     Far is ten times the 95th percentile. Lines with numbers below zero and logarithmic axes stay as they are.
@@ -87,27 +88,27 @@ def cut_spikes(axes):
         axes.text(0.5, 0.98, words, transform=axes.transAxes, ha="center", va="top", fontsize=9, color=QUIET)
 
 
-def literal(text, *, limit=60) -> str:
+def literal(text: str, *, limit: int = 60) -> str:
     """One line of at most `limit` characters that matplotlib's mathtext will not read: `$` is escaped."""
     text = " ".join(shown(text).split())
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text.replace("$", r"\$")
 
 
-def style(index) -> dict:
+def style(index: int) -> dict:
     """Colour and line style of the index-th line: 28 that differ, then round again."""
     cycle = len(PALETTE)
     return {"color": PALETTE[index % cycle], "linestyle": LINE_STYLES[index // cycle % len(LINE_STYLES)]}
 
 
-def png_bytes(figure) -> bytes:
+def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG at 150 dpi, its margins cut; equal figures give equal bytes (no date, no version inside)."""
     buffer = io.BytesIO()
     _save(figure, buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def save_figure(figure, path, *, description=None):
+def save_figure(figure: Figure, path: str | os.PathLike[str], *, description: str | None = None) -> None:
     """Writes the figure at 150 dpi, its margins cut; the suffix names the format, a missing folder is made.
 
     A description goes into a PNG as its text chunk "Description".

@@ -1,10 +1,19 @@
 """The filters of a convolution: the first layer in colour, deeper layers as a grid of filters and input channels."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxcnn.visualize.convolutions import Convolution
+
 
 GROUPS = 4  # of a layer with more, the first ones are drawn
 WIDTH = 9.5  # inches
@@ -12,7 +21,9 @@ CELL, POINT = 0.6, 0.3  # inches, of a tile in a grid at most, and of one of a s
 TILE = 24  # pixels of a filter in a mosaic, at least
 
 
-def draw_filters(convolution, *, name, towers=1, filters=16, channels=16):
+def draw_filters(
+    convolution: Convolution, *, name: str, towers: int = 1, filters: int = 16, channels: int = 16
+) -> Figure:
     """Draws the filters of a convolution, each divided by its own largest magnitude; zero is grey.
 
     The first layer of an image of three channels is drawn in colour, whole; so is a layer whose filters see one
@@ -33,14 +44,14 @@ def draw_filters(convolution, *, name, towers=1, filters=16, channels=16):
     return _draw_grids(kernel, name, convolution.groups, filters, channels)
 
 
-def normalised(filters):
+def normalised(filters: np.ndarray) -> np.ndarray:
     """Filters (n, ...) each divided by its largest magnitude, into [0, 1]; zero becomes 0.5, a filter of zeros too."""
     flat = np.abs(np.asarray(filters, np.float32)).reshape(len(filters), -1).max(axis=1)
     scale = np.where(flat > 0, flat, 1).reshape(-1, *(1,) * (np.ndim(filters) - 1))
     return 0.5 + 0.5 * np.asarray(filters, np.float32) / scale
 
 
-def mosaic(tiles, columns):
+def mosaic(tiles: np.ndarray, columns: int) -> np.ndarray:
     """Tiles (n, h, w, ...) row by row into one array, each enlarged, with white lines between them.
 
     Tiles of one value lie side by side without lines.
@@ -56,7 +67,7 @@ def mosaic(tiles, columns):
     return whole[: whole.shape[0] - line, : whole.shape[1] - line]
 
 
-def strongest(values, count):
+def strongest(values: Any, count: int) -> np.ndarray:
     """The indices of the `count` largest values, in ascending order."""
     return np.sort(np.argsort(-np.asarray(values), kind="stable")[:count])
 

@@ -1,7 +1,12 @@
 """Photographs with the objects that a network found in them, and these as a file in COCO's layout."""
 
+from __future__ import annotations
+
 import json
+import os
 import pathlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.evaluation.detected import OUTPUTS, coco_results
 from jaxcnn.evaluation.outputs import outputs_of, read_pixels, write_png
@@ -9,10 +14,16 @@ from jaxcnn.files import write_text
 from jaxcnn.visualize.boxes import Mark, draw_boxes
 from jaxcnn.visualize.figure import style
 
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+
+
 RESULTS = "detections.json"
 
 
-def write_found(trained, paths, folder):
+def write_found(
+    trained: Trained, paths: Iterable[str | os.PathLike[str]], folder: str | os.PathLike[str]
+) -> list[dict[str, Any]]:
     """Writes image files, and the images below folders, with their objects drawn, at their own size and upright.
 
     Beside them lies detections.json, see `jaxcnn.evaluation.detected.coco_results`.

@@ -3,11 +3,16 @@
 The one file of this folder that looks at runs and draws.
 """
 
+from __future__ import annotations
+
 import math
+import os
 import pathlib
 import re
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
@@ -49,7 +54,7 @@ class Point(NamedTuple):
     what: str = TOP_1
 
 
-def published_points():
+def published_points() -> list[Point]:
     """A point for each error of DRAWN, as the ledger has it: top-1, on ILSVRC-2012's validation images."""
     errors = {(e.subject, e.protocol): e.value[0] for e in LEDGER if e.quantity == "error" and e.data == ILSVRC}
     found = []
@@ -61,7 +66,7 @@ def published_points():
     return found
 
 
-def run_points(workdirs):
+def run_points(workdirs: Iterable[str | os.PathLike[str]]) -> list[Point]:
     """A point for each run directory: its latest evaluation, on the test split where there is one.
 
     The error is that of the measure by which the runs' task compares them, see `Measure.error`.
@@ -116,7 +121,12 @@ def _what(name, measure):
     return heading({**measure._asdict(), "label": label})
 
 
-def draw_frontier(points, path, *, title="Error against operations, area for parameters"):
+def draw_frontier(
+    points: Sequence[Point],
+    path: str | os.PathLike[str],
+    *,
+    title: str = "Error against operations, area for parameters",
+) -> Figure:
     """Draws points and, dotted, their frontier.
 
     Args:
@@ -138,7 +148,7 @@ def draw_frontier(points, path, *, title="Error against operations, area for par
     for point in sorted(points, key=lambda p: -p.parameters):  # the small ones on top
         color = PALETTE[families.index(family(point.name)) % len(PALETTE)]
         face = color if point.protocol not in OTHERS else "none"
-        circle = {"s": _area(point.parameters), "edgecolors": color, "linewidths": 1.2, "zorder": 2}
+        circle: dict[str, Any] = {"s": _area(point.parameters), "edgecolors": color, "linewidths": 1.2, "zorder": 2}
         axes.scatter(point.macs, point.error, facecolors=face, alpha=0.5 if face == color else 0.9, **circle)
         axes.scatter(point.macs, point.error, s=6, color=color, zorder=3)
     errors = [p.error for p in points]
@@ -153,7 +163,7 @@ def draw_frontier(points, path, *, title="Error against operations, area for par
     return figure
 
 
-def frontier(points):
+def frontier(points: Sequence[Point]) -> list[Point]:
     """The points that no other one beats in both error and operations, by operations; errors of several crops, which
     are lower, are left out.
     """
@@ -238,12 +248,12 @@ def _area(parameters):
     return max(AREA_OF_A_MILLION * parameters / 1e6, 12)
 
 
-def family(name):
+def family(name: str) -> str:
     """resnet50 and resnet101 are one family, and so are vgg_a and vgg_d."""
     return re.split(r"[\d_ (]", name, maxsplit=1)[0]
 
 
-def count(number):
+def count(number: float) -> str:
     """1.8G, 138M, 650: a number for a reader."""
     for letter, power in (("G", 9), ("M", 6), ("k", 3)):
         if number >= 10**power:

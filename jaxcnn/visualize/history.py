@@ -1,12 +1,19 @@
 """The rows of metrics.jsonl as series to draw and to tabulate."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxcnn.tasks import CLASSIFICATION, TASKS
 from jaxcnn.training.rundir.extension import EVENT
+
+if TYPE_CHECKING:
+    from jaxcnn.tasks.task import Kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +36,7 @@ class History:
     seconds: float
 
 
-def read_history(rows) -> History:
+def read_history(rows: Sequence[dict]) -> History:
     """Sorts the rows of metrics.jsonl into a History.
 
     A number that was not finite, written as null beside its name in `not_finite`, is NaN again. Rows with neither a
@@ -41,7 +48,7 @@ def read_history(rows) -> History:
         if row.get("split") and "step" in row
     ]
     others = [row["split"] for row in scored if row["split"] != "train"]
-    split = "validation" if "validation" in others else next(iter(others), None)
+    split: Any = "validation" if "validation" in others else next(iter(others), None)
     train = _by_step(row for row in scored if row["split"] == "train")
     seconds = finite_values(series(train, "seconds"))
     return History(
@@ -53,7 +60,7 @@ def read_history(rows) -> History:
     )
 
 
-def number(row, key) -> float:
+def number(row: Mapping[str, Any], key: str) -> float:
     """row[key] as a float; NaN where it is absent, null, not a number or infinite."""
     try:
         value = float(row[key])
@@ -62,23 +69,23 @@ def number(row, key) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def finite_values(values) -> np.ndarray:
+def finite_values(values: Iterable[Any]) -> np.ndarray:
     """The values that are finite numbers, in their order, as float64; None is left out."""
     return np.array([value for value in values if value is not None and math.isfinite(value)], dtype=np.float64)
 
 
-def series(rows, key) -> np.ndarray:
+def series(rows: Iterable[Mapping[str, Any]], key: str) -> np.ndarray:
     """(len(rows),) float64: the numbers under `key`, NaN where a row has none."""
     return np.array([number(row, key) for row in rows], dtype=np.float64)
 
 
-def positions(*groups) -> tuple[str, tuple[np.ndarray, ...]]:
+def positions(*groups: Sequence[Any]) -> tuple[str, tuple[np.ndarray, ...]]:
     """The x axis that all groups of rows share: ("epoch", ...), or ("step", ...) where a row has no epoch."""
     name = "epoch" if all(math.isfinite(number(row, "epoch")) for rows in groups for row in rows) else "step"
     return name, tuple(series(rows, name) for rows in groups)
 
 
-def train_at_evaluations(history: History, key) -> np.ndarray:
+def train_at_evaluations(history: History, key: str) -> np.ndarray:
     """(len(history.held_out),): the train value to set against each held-out one.
 
     It is the mean of the train rows after the previous evaluation up to this one, rows without `key` (or with null)
@@ -96,7 +103,7 @@ def train_at_evaluations(history: History, key) -> np.ndarray:
     return np.array(means, dtype=np.float64)
 
 
-def best_row(history: History, kind=CLASSIFICATION) -> dict | None:
+def best_row(history: History, kind: Kind = CLASSIFICATION) -> dict | None:
     """The held-out row of the best checkpoint: by `kind.rank`, the later of equals.
 
     None where no row has the measure that selects. A tie-breaker that is not finite is the worst there is. The latest
@@ -123,32 +130,32 @@ def first_bad_row(history: History) -> dict | None:
     return next((row for row in history.train if any(math.isnan(number(row, name)) for name in losses(row))), None)
 
 
-def losses(names) -> list[str]:
+def losses(names: Iterable[str]) -> list[str]:
     """Those that are losses: "loss", and a player's as "generator/loss"."""
     return [name for name in names if name.rpartition("/")[2] == "loss"]
 
 
-def classifies(kind) -> bool:
+def classifies(kind: Kind) -> bool:
     """Whether a task measures what classification does, and maybe more: it is then shown as one."""
     return _measures_as(kind, "classification")
 
 
-def restores(kind) -> bool:
+def restores(kind: Kind) -> bool:
     """Whether a task measures what reconstruction does, and maybe more: it then has images to show."""
     return _measures_as(kind, "reconstruction")
 
 
-def says_texts(kind) -> bool:
+def says_texts(kind: Kind) -> bool:
     """Whether a task measures what one of ours that reads or writes does, and maybe more: it then has texts to show."""
     return any(_measures_as(kind, name) for name in ("reading", "translation", "captioning"))
 
 
-def labels(kind) -> bool:
+def labels(kind: Kind) -> bool:
     """Whether a task measures what multilabel does, and maybe more: it then has labels to show."""
     return _measures_as(kind, "multilabel")
 
 
-def detects(kind) -> bool:
+def detects(kind: Kind) -> bool:
     """Whether a task measures what detection does, and maybe more: it then has objects to show."""
     return _measures_as(kind, "detection")
 
@@ -158,7 +165,7 @@ def _measures_as(kind, name):
     return TASKS[name].measures.items() <= kind.measures.items()
 
 
-def measures_of(rows, kind) -> list[str]:
+def measures_of(rows: Any, kind: Kind) -> list[str]:
     """The names of the measures that a row of a split holds, not only as nulls, in the order of the Kind."""
     held = [row for row in rows if row.get("split")]
     return [name for name in kind.measures if any(_has(row, name) for row in held)]

@@ -1,6 +1,10 @@
 """Reads the stages of a trained network for pictures of its units: activations, projections, fields."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +12,11 @@ import jax.numpy as jnp
 from jaxcnn.analysis import units
 from jaxcnn.analysis.accounting import result_name
 from jaxcnn.tasks.pixels import as_float
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jaxcnn.evaluation.trained import Trained
 
 
 class Inspector:
@@ -21,16 +30,16 @@ class Inspector:
       stages: {name: `units.Stage`}.
     """
 
-    def __init__(self, trained):
+    def __init__(self, trained: Trained) -> None:
         self.trained = trained
         self.stages = units.network_stages(trained.model, trained.variables, trained.shape)
 
-    def default_stage(self):
+    def default_stage(self) -> str:
         """The last stage whose maps have more than one place; the last of all where there is none."""
         names = [name for name, stage in self.stages.items() if stage.shape[:2] != (1, 1)]
         return names[-1] if names else list(self.stages)[-1]
 
-    def unit_name(self, stage, channel, place=None):
+    def unit_name(self, stage: str, channel: int, place: Sequence[int] | np.ndarray | None = None) -> str:
         """ "conv3 17 at 4, 5", or the class of a logit; the place is left out of a map that has only one."""
         name = f"{stage} {channel}"
         if stage == "logits" and channel < len(self.trained.classes):
@@ -39,11 +48,13 @@ class Inspector:
             return name
         return f"{name} at {place[0]}, {place[1]}"
 
-    def strongest(self, images, stage):
+    def strongest(self, images: np.ndarray, stage: str) -> tuple[np.ndarray, np.ndarray]:
         """`units.strongest` of a stage: values (n, units), places (n, units, 2)."""
         return jax.device_get(self._strongest(self.trained.variables, images, stage=stage))
 
-    def strongest_of(self, records, stage, *, report=None):
+    def strongest_of(
+        self, records: Any, stage: str, *, report: Callable[[int, int], object] | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yields (positions, values, places) of `strongest`, batch by batch, for all records that can be read.
 
         Args:
@@ -58,19 +69,19 @@ class Inspector:
         for positions, _, found in self.trained.stream(strongest, records, report=report):
             yield positions, *found
 
-    def responses(self, images, stage, place):
+    def responses(self, images: np.ndarray, stage: str, place: Any) -> np.ndarray:
         """The activations of every unit of a stage at one (row, column): (n, units)."""
         return jax.device_get(self._responses(self.trained.variables, images, place, stage=stage))
 
-    def project(self, images, stage, channels, places, *, rule):
+    def project(self, images: np.ndarray, stage: str, channels: Any, places: Any, *, rule: str) -> np.ndarray:
         """`units.project` to the pixels, the normalisation included: float32 (n, h, w, c)."""
         return jax.device_get(self._project(self.trained.variables, images, channels, places, stage=stage, rule=rule))
 
-    def effective_field(self, images, stage, channel, place):
+    def effective_field(self, images: np.ndarray, stage: str, channel: int, place: Any) -> np.ndarray:
         """`units.effective_field`, (h, w) float32."""
         return jax.device_get(self._effective_field(self.trained.variables, images, channel, place, stage=stage))
 
-    def answers(self, images, stage):
+    def answers(self, images: np.ndarray, stage: str) -> tuple[np.ndarray, np.ndarray]:
         """The class probabilities (n, K) and the sum of each map of a stage (n, units)."""
         return jax.device_get(self._answers(self.trained.variables, images, stage=stage))
 

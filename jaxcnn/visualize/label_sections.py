@@ -1,13 +1,22 @@
 """The sections of a report on a network that gives images any number of labels: examples, and scores by label."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from jaxcnn.visualize import page
 from jaxcnn.visualize.history import number
 from jaxcnn.visualize.texts import texts_section
 
+if TYPE_CHECKING:
+    from jaxcnn.visualize.page import Html
+    from jaxcnn.visualize.report import RunReport
+
+
 COLUMNS = {"average precision": "average_precision", "precision": "precision", "recall": "recall", "F1": "f1"}
 
 
-def by_label(run):
+def by_label(run: RunReport) -> Html | None:
     """A table of the scores of each label at the last evaluation that has them; None without one."""
     row = next((row for row in reversed(run.evaluations) if row.get("by_label")), None)
     if row is None:

@@ -1,12 +1,23 @@
 """The code of an autoencoder: where images lie in it, and walks between two of them, decoded on the way."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jaxcnn.visualize import page
 from jaxcnn.visualize.figure import literal, new_figure, plain_axes, png_bytes, show_image
 from jaxcnn.visualize.tsne import draw_images, draw_points, embed, explain_classes, hide_scales
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.page import Html
+    from jaxcnn.visualize.report import RunReport
+
 
 WIDTH, MAP = 9.0, 6.4  # inches of a picture, and the height of the map in it
 GAP = 0.08  # of an image's side, between the images of a strip
@@ -22,7 +33,15 @@ class Coded(NamedTuple):
     codes: np.ndarray
 
 
-def read_codes(trained, latent, records, *, count, seed=0, report=None):
+def read_codes(
+    trained: Trained,
+    latent: Any,
+    records: Any,
+    *,
+    count: int,
+    seed: int = 0,
+    report: Callable[[int, int], object] | None = None,
+) -> Coded:
     """The `Coded` of images that are drawn without replacement; count, seed and report as in `sample_stage`.
 
     Raises:
@@ -34,13 +53,13 @@ def read_codes(trained, latent, records, *, count, seed=0, report=None):
     return Coded(batch["image"], batch.get("label", np.zeros(len(codes), np.int32)), codes)
 
 
-def lay_out(codes, *, perplexity=30.0, seed=0):
+def lay_out(codes: np.ndarray, *, perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
     """Places (n, 2) of codes (n, ...): a code of two numbers itself, else by t-SNE, see `embed`."""
     flat = codes.reshape(len(codes), -1)
     return flat if flat.shape[1] == 2 else embed(flat, perplexity=perplexity, seed=seed)
 
 
-def draw_latent(coded, walks, classes, places, *, title=""):
+def draw_latent(coded: Coded, walks: Any, classes: Sequence[str], places: np.ndarray, *, title: str = "") -> Figure:
     """Draws the places of images, a point each in the colour of its class, and below them the walks.
 
     Of a code of two numbers the axes are these, and the walks are arrows.
@@ -62,7 +81,9 @@ def draw_latent(coded, walks, classes, places, *, title=""):
     return figure
 
 
-def draw_walks(walks, names, *, ends=None, title=BETWEEN_CODES):
+def draw_walks(
+    walks: Any, names: Sequence[str], *, ends: np.ndarray | None = None, title: str = BETWEEN_CODES
+) -> Figure:
     """Draws walks alone, a row each under its number.
 
     Args:
@@ -138,7 +159,7 @@ def _draw_strips(axes, sheet, names, title):
     axes.tick_params(length=0)
 
 
-def code_section(run):
+def code_section(run: RunReport) -> Html | None:
     """The walks of a report's run and, where it was found, the error of PCA; None of a network without a code."""
     if run.code is None:
         return None

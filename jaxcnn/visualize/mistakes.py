@@ -1,17 +1,29 @@
 """The mistakes that a network was surest of."""
 
+from __future__ import annotations
+
 import heapq
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxcnn.visualize.examples import Example, class_name
 from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxcnn.evaluation.trained import Trained
+
+
 COLUMNS = 6
 CELL = 1.55  # inches
 
 
-def find_mistakes(trained, records, *, limit=24, report=None):
+def find_mistakes(
+    trained: Trained, records: Any, *, limit: int = 24, report: Callable[[int, int], object] | None = None
+) -> tuple[list[tuple[int, Example]], int, int]:
     """The wrong predictions of highest confidence, streamed: so many images are kept, no more.
 
     Args:
@@ -34,7 +46,9 @@ def find_mistakes(trained, records, *, limit=24, report=None):
     return kept, wrong, seen
 
 
-def draw_mistakes(mistakes, classes, *, title="", photographs=None):
+def draw_mistakes(
+    mistakes: Sequence[tuple[int, Example]], classes: Sequence[str], *, title: str = "", photographs: Any = None
+) -> Figure:
     """Draws wrong predictions in the order given: the image, its true class, the predicted one and its probability.
 
     Args:

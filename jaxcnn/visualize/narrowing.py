@@ -1,14 +1,22 @@
 """What was known of every claim after each pair of runs: its estimate, and its interval as it narrowed."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.quantity import multiple
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
 COLUMNS = 3
 
 
-def draw_narrowing(claims, metrics):
+def draw_narrowing(claims: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any]) -> Figure:
     """Draws estimate and interval over the number of pairs, a panel for each claim, the margin as dashed lines.
 
     Args:

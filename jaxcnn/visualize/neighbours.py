@@ -1,13 +1,22 @@
 """The contact sheet of queries and their nearest neighbours in feature space."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from jaxcnn.visualize.examples import class_name
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 CELL = 1.25  # inches
 SAME, OTHER = PALETTE[2], PALETTE[1]
 
 
-def neighbour_sheet(found, classes, *, metric):
+def neighbour_sheet(found: Any, classes: Sequence[str], *, metric: Any) -> Figure:
     """Draws a row for each query: its image, then its matches with class and distance, the nearest first.
 
     A match of the query's class has a green frame and "=" before its class, one of another class an orange frame.

@@ -1,21 +1,39 @@
 """Maps of what a covered part of an image changes (Zeiler and Fergus 2013, arXiv:1311.2901, figure 6)."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
 
-from jaxcnn.analysis.occlusion import BATCH, occlude
+from jaxcnn.analysis.occlusion import BATCH, Occlusion, occlude
 from jaxcnn.analysis.units import Box, find_unit
 from jaxcnn.visualize.examples import class_name
 from jaxcnn.visualize.figure import PALETTE, literal, new_figure, show_image
 from jaxcnn.visualize.projections import outline
 
+if TYPE_CHECKING:
+    from jaxcnn.visualize.inspector import Inspector
+
+
 CELL = 2.5  # inches
 GREY = 0.5
 
 
-def occlude_image(inspector, image, stage, *, label=None, size=None, stride=None, report=lambda done, total: None):
+def occlude_image(
+    inspector: Inspector,
+    image: np.ndarray,
+    stage: str,
+    *,
+    label: int | None = None,
+    size: int | None = None,
+    stride: int | None = None,
+    report: Callable[[int, int], object] = lambda done, total: None,
+) -> tuple[Occlusion, int, int]:
     """Slides a grey square over an image of a trained network.
 
     Args:
@@ -42,7 +60,9 @@ def occlude_image(inspector, image, stage, *, label=None, size=None, stride=None
     return found, label, size
 
 
-def draw_occlusion(image, found, *, label, size, stage, classes):
+def draw_occlusion(
+    image: np.ndarray, found: Occlusion, *, label: int, size: int, stage: str, classes: Sequence[str]
+) -> Figure:
     """Draws an image beside what its network answers with a grey square at each place.
 
     Args:

@@ -1,14 +1,25 @@
 """Maps laid over the images that they are of."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
 from scipy.ndimage import map_coordinates
 
 from jaxcnn.analysis import analyse
 from jaxcnn.errors import InputError, look_up, nearest
 from jaxcnn.visualize.cam import class_maps, last_convolution, map_stages, pooled_head
 from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
+
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.selection import Selection
+
 
 COLOURS = "inferno"  # perceptually uniform, and dark where there is nothing
 SHARE = 0.8  # of the colour where a map is largest, the rest is the image in grey
@@ -17,7 +28,7 @@ CELL = 1.5  # inches
 PANELS = 6  # beside each other, where an image has few
 
 
-def overlay(image, heat, field):
+def overlay(image: np.ndarray, heat: np.ndarray, field: Any) -> np.ndarray:
     """Lays a map over its image, which turns grey so that every colour is the map's.
 
     A value of the map lies at the centre of the box that it sees; between the centres it is linear, beyond the outer
@@ -45,7 +56,7 @@ def overlay(image, heat, field):
     return (1 - cover) * grey + cover * matplotlib.colormaps[COLOURS](scaled)[..., :3]
 
 
-def draw_overlays(images, captions, maps, *, photographs=None):
+def draw_overlays(images: Any, captions: Sequence[str], maps: Sequence[Any], *, photographs: Any = None) -> Figure:
     """Draws images, each beside its maps laid over it; two or three images a row where they have few maps.
 
     Args:
@@ -80,7 +91,14 @@ def draw_overlays(images, captions, maps, *, photographs=None):
     return figure
 
 
-def class_overlays(trained, chosen, *, classes=(), method="grad_cam", stages=()):
+def class_overlays(
+    trained: Trained,
+    chosen: Selection,
+    *,
+    classes: Sequence[str] = (),
+    method: str = "grad_cam",
+    stages: Sequence[str] = (),
+) -> Figure:
     """Draws class activation maps or grad-CAM of images, a column a class and stage.
 
     Args:
@@ -120,7 +138,7 @@ def class_overlays(trained, chosen, *, classes=(), method="grad_cam", stages=())
     return draw_overlays(chosen.images, captions, maps, photographs=chosen.photographs)
 
 
-def class_number(name, classes):
+def class_number(name: str, classes: Sequence[str]) -> int:
     """The label that a name of a class or its number says; an InputError lists the nearest classes."""
     if name in classes:
         return classes.index(name)

@@ -3,14 +3,21 @@
 Text given to these functions is escaped. What they return is `Html`, which they take as it is, so parts nest.
 """
 
+from __future__ import annotations
+
 import base64
 import html
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.quantity import compact, decimal, duration, measured, percent, whole  # noqa: F401, parts of a page
 from jaxcnn.visualize.figure import DPI, png_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --plate: #f6f7f9; --ink: #1b1f27; --quiet: #5c6470; --rule: #e2e5ea;
@@ -89,26 +96,33 @@ class Html(str):
     """Markup that is already safe; every other string is text and is escaped."""
 
 
-def text(value) -> Html:
+def text(value: Any) -> Html:
     """Any value as escaped text; Html as it is; None as a dash."""
     if isinstance(value, Html):
         return value
     return Html("–" if value is None else html.escape(str(value)))
 
 
-def join(*parts) -> Html:
+def join(*parts: Any) -> Html:
     """Parts one after another; None is left out."""
     return Html("\n".join(text(part) for part in parts if part is not None))
 
 
-def element(tag, *parts, **attributes) -> Html:
+def element(tag: str, *parts: Any, **attributes: Any) -> Html:
     """<tag attributes>parts</tag>; a name loses its trailing underscore (class_); what is None is left out."""
     pairs = ((name.rstrip("_"), value) for name, value in attributes.items() if value is not None)
     inside = "".join(f' {name}="{html.escape(str(value))}"' for name, value in pairs)
     return Html(f"<{tag}{inside}>{''.join(text(part) for part in parts if part is not None)}</{tag}>")
 
 
-def page(title, *, subtitle="", tiles=(), notices=(), sections=()) -> str:
+def page(
+    title: str,
+    *,
+    subtitle: str = "",
+    tiles: Sequence[Any] = (),
+    notices: Sequence[Any] = (),
+    sections: Sequence[Any] = (),
+) -> str:
     """A whole HTML document.
 
     Args:
@@ -136,7 +150,9 @@ def page(title, *, subtitle="", tiles=(), notices=(), sections=()) -> str:
     )
 
 
-def table(header, rows, *, numeric=(), code=()) -> Html:
+def table(
+    header: Sequence[Any], rows: Iterable[Sequence[Any]], *, numeric: Sequence[int] = (), code: Sequence[int] = ()
+) -> Html:
     """A table that scrolls sideways where it is too wide.
 
     Args:
@@ -160,18 +176,18 @@ def table(header, rows, *, numeric=(), code=()) -> Html:
     return element("div", element("table", element("thead", head), body), class_="scroll")
 
 
-def image(png, alt, *, class_=None, width=None) -> Html:
+def image(png: bytes, alt: str, *, class_: str | None = None, width: float | None = None) -> Html:
     """PNG bytes as an <img> inside the page, `width` CSS pixels wide (its own where None)."""
     source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
     return Html(element("img", src=source, alt=alt, class_=class_, width=width).removesuffix("</img>"))
 
 
-def figure(drawn, alt, *, caption=None) -> Html:
+def figure(drawn: Figure, alt: str, *, caption: str | None = None) -> Html:
     """A matplotlib Figure inside the page; a click shows it at full size."""
     return plate(png_bytes(drawn), alt, caption=caption)
 
 
-def plate(png, alt, *, caption=None, class_="drawn") -> Html:
+def plate(png: bytes, alt: str, *, caption: str | None = None, class_: str | None = "drawn") -> Html:
     """A PNG at 150 dpi inside the page; a click shows it at full size.
 
     Dark pages invert what is `drawn`, but not `drawn photographs`.
@@ -181,12 +197,12 @@ def plate(png, alt, *, caption=None, class_="drawn") -> Html:
     return element("figure", frame, element("figcaption", caption) if caption else None)
 
 
-def details(summary, content) -> Html:
+def details(summary: Any, content: Any) -> Html:
     """Content that opens on a click."""
     return element("details", element("summary", summary), content)
 
 
-def bar(name, fraction, amount, *, kind=None) -> Html:
+def bar(name: str, fraction: float, amount: Any, *, kind: str | None = None) -> Html:
     """A name, a bar as long as `fraction` of its track (NaN is empty), and an amount."""
     width = 100 * min(max(fraction, 0), 1) if math.isfinite(fraction) else 0
     fill = element("span", class_=" ".join(filter(None, ("fill", kind))), style=f"width:{width:.1f}%")
@@ -199,17 +215,17 @@ def bar(name, fraction, amount, *, kind=None) -> Html:
     )
 
 
-def settings(values) -> Html:
+def settings(values: Mapping[str, Any]) -> Html:
     """A nested dict as a table of its dotted keys."""
     return table(("key", "value"), flatten(values), code=(0, 1))
 
 
-def folded(what, values) -> Html | None:
+def folded(what: str, values: Mapping[str, Any] | None) -> Html | None:
     """`settings` behind a click that says how many `what` they are; None where there are none."""
     return details(f"{len(flatten(values))} {what}", settings(values)) if values else None
 
 
-def flatten(values, prefix="") -> list[tuple[str, str]]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """[(dotted key, value as text)] of a nested dict, in its order; strings as they are, other values as JSON."""
     pairs = []
     for key, value in values.items():

@@ -1,12 +1,20 @@
 """Units of a stage brought back to an image: deconvnet, guided backpropagation and saliency beside each other."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jaxcnn.analysis.units import Box, cut, field_box, find_unit, saliency
 from jaxcnn.visualize.figure import HELD_OUT, literal, new_figure, show_image
+
+if TYPE_CHECKING:
+    from jaxcnn.visualize.inspector import Inspector
+
 
 CELL = 1.7  # inches
 ALIKE = 0.9  # the cosine between two projections from which on they are called the same
@@ -30,7 +38,7 @@ class Projected(NamedTuple):
     projections: dict
 
 
-def shown_signed(projection):
+def shown_signed(projection: np.ndarray) -> np.ndarray:
     """A projection as an image: zero is grey, the 99.5th percentile of the magnitudes that are not zero is full.
 
     Args:
@@ -43,14 +51,22 @@ def shown_signed(projection):
     return np.clip(0.5 + projection / (2 * scale), 0, 1)
 
 
-def shown_saliency(gradient):
+def shown_saliency(gradient: np.ndarray) -> np.ndarray:
     """The saliency of a gradient (h, w, c) as (h, w, 1): white where it is 0, black at its 99.5th percentile."""
     found = saliency(gradient)[..., None]
     scale = np.percentile(found[found > 0], 99.5) if np.any(found) else 1.0
     return np.clip(1 - found / scale, 0, 1)
 
 
-def project_units(inspector, image, stage, *, channels=(), place=None, count=5):
+def project_units(
+    inspector: Inspector,
+    image: np.ndarray,
+    stage: str,
+    *,
+    channels: Sequence[int] = (),
+    place: Any = None,
+    count: int = 5,
+) -> list[Projected]:
     """Brings units of one stage back to an image by every rule.
 
     Args:
@@ -81,7 +97,7 @@ def project_units(inspector, image, stage, *, channels=(), place=None, count=5):
     return found
 
 
-def same_for_any_image(inspector, image, stage, channel, place):
+def same_for_any_image(inspector: Inspector, image: np.ndarray, stage: str, channel: int, place: Any) -> bool:
     """Whether the deconvnet projects a unit from another image as from this one, though the unit sees another thing.
 
     It knows an image only by the switches of the max poolings below a unit (Springenberg et al. 2014, section 3.4).
@@ -105,7 +121,7 @@ def same_for_any_image(inspector, image, stage, channel, place):
     return False
 
 
-def draw_projections(image, units):
+def draw_projections(image: np.ndarray, units: Sequence[Projected]) -> Figure:
     """Draws a row a unit: the image with its receptive field, the patch, and the projections, cut out likewise.
 
     Fields of at most half the side of the image are cut out of it, the patch beside them; else the image is whole.
@@ -136,20 +152,20 @@ def draw_projections(image, units):
     return figure
 
 
-def patch(image, box):
+def patch(image: np.ndarray, box: Any) -> np.ndarray:
     """The part of an image uint8 (h, w, c) in a box; beyond the image it is grey."""
     return cut(image, box, fill=128)
 
 
-def cut_projection(rule, projection, box):
+def cut_projection(rule: str, projection: np.ndarray, box: Any) -> np.ndarray:
     """The part of a projection (h, w, c) in a box, as an image; all of it where the box is None."""
     shown, zero = (shown_saliency(projection), 1.0) if rule == "gradient" else (shown_signed(projection), 0.5)
     return shown if box is None else cut(shown, box, fill=zero)
 
 
-def outline(axes, box, shape, **look):
+def outline(axes: Any, box: Any, shape: Sequence[int], **look: Any) -> None:
     """Draws the part of a box that lies in an image of this shape; look: options of a matplotlib Rectangle."""
     top, left = max(box.top, 0), max(box.left, 0)
     bottom, right = min(box.top + box.height, shape[0]), min(box.left + box.width, shape[1])
-    options = {"edgecolor": HELD_OUT, "facecolor": "none", "linewidth": 1.6, "clip_on": False, **look}
+    options: dict[str, Any] = {"edgecolor": HELD_OUT, "facecolor": "none", "linewidth": 1.6, "clip_on": False, **look}
     axes.add_artist(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, **options))

@@ -1,20 +1,30 @@
 """Where a detector looks: its surest proposals over an image, and its anchors."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import jax
 import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jaxcnn.errors import InputError
 from jaxcnn.operators import regions
 from jaxcnn.visualize.figure import literal, new_figure, show_image, style
 
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.selection import Selection
+
+
 COLUMNS, CELL = 3, 3.0  # images a row, inches of one
 COLOURS = "viridis_r"  # the surest is dark
 COVERED = 0.7  # the IoU from which an anchor is one of an object (Ren et al. 2015)
 
 
-def draw_proposals(trained, chosen, *, limit=30):
+def draw_proposals(trained: Trained, chosen: Selection, *, limit: int = 30) -> Figure:
     """Draws the surest proposals of a network's first stage over images, the surest darkest and on top.
 
     Args:
@@ -42,7 +52,7 @@ def draw_proposals(trained, chosen, *, limit=30):
     return figure
 
 
-def draw_anchors(trained, chosen):
+def draw_anchors(trained: Trained, chosen: Selection) -> Figure:
     """Draws the anchors of one cell over images, and of the objects of a split the anchor that overlaps each most.
 
     Args:

@@ -1,13 +1,23 @@
 """The picture of a learning-rate range test: loss by rate."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from jaxcnn.visualize.figure import HELD_OUT, PALETTE, QUIET, TRAIN, literal, new_figure, plain_axes, save_figure
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
 ROOM = 0.3  # above and below the losses up to the lowest, of their range; a diverged loss would flatten all else
 
 
-def draw_rate_test(found, *, title="", path=None):
+def draw_rate_test(found: Any, *, title: str = "", path: str | os.PathLike[str] | None = None) -> Figure:
     """Draws the training loss of every step and its average by the learning rate, and the rates that it suggests.
 
     Args:
@@ -38,7 +48,7 @@ def draw_rate_test(found, *, title="", path=None):
     return figure
 
 
-def rate_words(found):
+def rate_words(found: Any) -> Iterator[str]:
     """Sentences on a RateTest: what was tried, and the rates that it suggests."""
     tried = f"{len(found.rates)} steps at rates from {found.rates[0]:.2g} to {found.rates[-1]:.2g}"
     yield f"{tried}, where the loss diverged." if found.diverged else f"{tried}; the loss did not diverge."

@@ -1,13 +1,20 @@
 """The receptive field of a unit on an image: in theory, measured, and how much each pixel counts."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from jaxcnn.analysis.units import Box, field_box, find_unit, support
 from jaxcnn.visualize.figure import HELD_OUT, PALETTE, QUIET, new_figure, show_image
 from jaxcnn.visualize.projections import outline
+
+if TYPE_CHECKING:
+    from jaxcnn.visualize.inspector import Inspector
+
 
 CELL = 3.0  # inches
 # Of the largest weight. Luo et al. 2016, arXiv:1701.04128, section 3, take it of the pixel in the centre, which may
@@ -33,17 +40,19 @@ class Fields(NamedTuple):
     images: int
 
     @property
-    def support(self):
+    def support(self) -> Box | None:
         """The `Box` around the pixels that move it, or None."""
         return support(self.weights)
 
     @property
-    def effective(self):
+    def effective(self) -> Box | None:
         """The `Box` around the pixels that move it more than 4.55 % of the one that moves it most, or None."""
         return support(self.weights > EFFECTIVE * self.weights.max())
 
 
-def unit_fields(inspector, images, stage, *, channel=None, place=None):
+def unit_fields(
+    inspector: Inspector, images: np.ndarray, stage: str, *, channel: int | None = None, place: Any = None
+) -> Fields:
     """Measures the receptive field of a unit.
 
     Args:
@@ -65,7 +74,7 @@ def unit_fields(inspector, images, stage, *, channel=None, place=None):
     return Fields(inspector.unit_name(stage, channel, place), field_box(found.field, place), weights, len(images))
 
 
-def draw_fields(image, fields):
+def draw_fields(image: np.ndarray, fields: Fields) -> Figure:
     """Draws the image with the fields outlined, and the weight of each pixel.
 
     Args:

@@ -1,13 +1,22 @@
 """The reliability diagram: whether a classifier is right as often as it says (Guo et al. 2017, figure 1)."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from jaxcnn.evaluation.calibration import TEMPERATURES
 from jaxcnn.quantity import decimal, percent, whole
 from jaxcnn.visualize.figure import HELD_OUT, QUIET, TRAIN, literal, new_figure, plain_axes, save_figure
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw_reliability(found, *, title="", path=None):
+
+def draw_reliability(found: Any, *, title: str = "", path: str | os.PathLike[str] | None = None) -> Figure:
     """Draws the share of right images in each bin of confidence, and how many images lie there.
 
     A bar that ends below the diagonal belongs to a network that is surer than it is right; the gap is drawn. Where the
@@ -63,7 +72,7 @@ def _draw_images(axes, images):
     plain_axes(axes, xlabel="confidence (%)", ylabel="images")
 
 
-def calibration_words(found, *, split, fitted_here):
+def calibration_words(found: Any, *, split: str, fitted_here: bool) -> Iterator[str]:
     """Sentences on a calibration: its errors before and after temperature scaling, and what they were counted on.
 
     Args:

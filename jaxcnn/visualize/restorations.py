@@ -1,18 +1,26 @@
 """The section of a report on a network that restores images: what it got, made of it, and should have made of it."""
 
+from __future__ import annotations
+
 import io
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from jaxcnn.visualize import page
 
+if TYPE_CHECKING:
+    from jaxcnn.visualize.page import Html
+    from jaxcnn.visualize.report import RunReport
+
+
 SIDE = 176  # pixels of an image's longer side, at least, where it is enlarged
 GAP = 4  # white pixels between images
 GAIN = 4  # times that a difference is enlarged, around grey
 
 
-def restorations(run):
+def restorations(run: RunReport) -> Html | None:
     """A row for each example: input, output, target, and four times output - target around grey."""
     if run.restored is None or not len(run.restored.given):
         return None
@@ -25,7 +33,7 @@ def restorations(run):
     )
 
 
-def contact_sheet(restored):
+def contact_sheet(restored: Any) -> np.ndarray:
     """The same rows as one picture.
 
     Args:

@@ -1,9 +1,13 @@
 """Learning curves of several runs side by side: measures, the gap between train and held out, learning rate."""
 
 import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
@@ -29,7 +33,7 @@ TRAIN_LOOK = {"linewidth": 1.3, "linestyle": (0, (2, 1.5))}  # dashes as short a
 HELD_OUT_LOOK = {"linewidth": 1.9}
 
 
-def read_runs(workdirs):
+def read_runs(workdirs: Iterable[str | os.PathLike[str]]) -> tuple[dict[str, Any], Kind]:
     """The rows of metrics.jsonl of run directories, by name, and the Kind of what they learn.
 
     Returns:
@@ -55,7 +59,7 @@ def read_runs(workdirs):
     return runs, kinds[0]
 
 
-def draw_runs(runs, kind=CLASSIFICATION):
+def draw_runs(runs: Mapping[str, Any], kind: Kind = CLASSIFICATION) -> Figure:
     """Draws runs against their epochs, a colour a run: held out as a line, train dashed.
 
     A train point is the mean of the train rows since the previous evaluation; without evaluations it is every row. The

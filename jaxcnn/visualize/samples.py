@@ -1,17 +1,31 @@
 """Images that a network generates: a sheet of them, and the section of a report that shows them over training time."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from jaxcnn.evaluation.samples import COLUMNS, cells
 from jaxcnn.visualize import page
 from jaxcnn.visualize.figure import literal, new_figure, png_bytes, show_image
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxcnn.visualize.page import Html
+    from jaxcnn.visualize.report import RunReport
+
+
 CELL = 0.55  # inches of an image
 TIMES = 10  # steps in the strip of a report
 GAP = 0.08  # of an image's side, between images
 
 
-def draw_sheet(names, images, *, columns=(), title=""):
+def draw_sheet(
+    names: Sequence[str], images: Sequence[np.ndarray] | np.ndarray, *, columns: Sequence[str] = (), title: str = ""
+) -> Figure:
     """Draws rows of images, each with its name: classes, or networks.
 
     Args:
@@ -43,7 +57,7 @@ def draw_sheet(names, images, *, columns=(), title=""):
     return figure
 
 
-def samples_section(run):
+def samples_section(run: RunReport) -> Html | None:
     """The samples of fixed codes over training time, and all of the last step; None of a run that kept none."""
     if not run.samples:
         return None

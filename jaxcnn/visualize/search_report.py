@@ -1,14 +1,23 @@
 """The report of a search: parallel coordinates of its trials, their measure one by one, the table; one HTML page."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from jaxcnn.names import shown
 from jaxcnn.quantity import heading, multiple
 from jaxcnn.visualize import page
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes
+
+if TYPE_CHECKING:
+    from jaxcnn.tasks.task import Measure
+
 
 COORDINATES = (
     "Each line a trial, coloured by its held-out {}, the best drawn last and ending highest; pruned and failed trials "
@@ -17,7 +26,17 @@ COORDINATES = (
 HISTORY = "Each dot a trial, hollow where it was pruned; the line is the best so far."
 
 
-def search_report(title, *, docstring, command, measure, trials, scales, test, environment):
+def search_report(
+    title: str,
+    *,
+    docstring: str,
+    command: str,
+    measure: Measure,
+    trials: Sequence[Mapping[str, Any]],
+    scales: Mapping[str, Any],
+    test: Mapping[str, Any] | None,
+    environment: Mapping[str, Any],
+) -> str:
     """The HTML page of a search.
 
     Args:
@@ -75,7 +94,7 @@ def _value(value):
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def draw_coordinates(trials, scales, measure):
+def draw_coordinates(trials: Sequence[Mapping[str, Any]], scales: Mapping[str, Any], measure: Measure) -> Figure:
     """Draws every trial as a line over the axes of its values, and its held-out measure as the last, the best on top.
 
     Args:
@@ -95,7 +114,9 @@ def draw_coordinates(trials, scales, measure):
         ends = trial["state"] == "done"
         share = (trial["held_out"] - worst) / (best - worst or 1) if ends else None
         heights = [places[key][0][index] for key in scales] + ([share] if ends else [])
-        look = {"color": colour(share), "linewidth": 1.6} if ends else {"color": "#c5c9d0", "linewidth": 0.9}
+        look: dict[str, Any] = (
+            {"color": colour(share), "linewidth": 1.6} if ends else {"color": "#c5c9d0", "linewidth": 0.9}
+        )
         axes.plot(range(len(heights)), heights, **look)
     names = [key.rpartition(".")[2] for key in scales]
     for place, key in enumerate(scales):
@@ -136,7 +157,7 @@ def _axis(axes, place, labels):
         axes.text(place + 0.03, height, label, fontsize=8.5, color=QUIET, va=vertical, bbox=box, zorder=3)
 
 
-def draw_history(trials, measure):
+def draw_history(trials: Sequence[Mapping[str, Any]], measure: Measure) -> Figure:
     """Draws the held-out measure by trial in the order they were drawn, and the best so far.
 
     Args:

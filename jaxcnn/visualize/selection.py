@@ -1,13 +1,20 @@
 """The images that a picture is drawn of: files, or records of the run's data set."""
 
+from __future__ import annotations
+
 import os
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jaxcnn.data.formats import to_pillow
 from jaxcnn.errors import InputError
 from jaxcnn.evaluation.outputs import read_pixels
+
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+
 
 LARGEST = 320  # pixels of a side of a photograph that is drawn
 
@@ -30,7 +37,13 @@ class Selection(NamedTuple):
     photographs: list[np.ndarray] | None = None
 
 
-def choose(trained, *, files=(), split="validation", positions=()):
+def choose(
+    trained: Trained,
+    *,
+    files: Sequence[str | os.PathLike[str]] = (),
+    split: str = "validation",
+    positions: Sequence[int] = (),
+) -> Selection:
     """Reads images as a network takes them.
 
     Args:
@@ -58,19 +71,19 @@ def choose(trained, *, files=(), split="validation", positions=()):
     return Selection(batch["image"], names, labels, {key: batch[key] for key in trained.fields}, photographs)
 
 
-def photograph(records, position):
+def photograph(records: Any, position: int) -> np.ndarray:
     """A record's image uint8 (height, width, c) as it is stored, made smaller than LARGEST; a reader may skip it."""
     stored = records.whole(position)["image"]
     return records.read([position])["image"][0] if stored is None else smaller(stored)
 
 
-def file_of(records, position):
+def file_of(records: Any, position: int) -> str:
     """The name of a record's file without its folders, "" where it is none."""
     described = records.describe_record(position)
     return os.path.basename(described) if os.path.isfile(described) else ""
 
 
-def smaller(pixels):
+def smaller(pixels: np.ndarray) -> np.ndarray:
     """uint8 (height, width, c) with no side longer than LARGEST."""
     picture = to_pillow(pixels)
     picture.thumbnail((LARGEST, LARGEST))

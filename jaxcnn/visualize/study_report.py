@@ -1,6 +1,7 @@
 """The report of a study: one HTML page that needs no other file."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ class Cell:
     rows: list[list[dict]]
     cost: dict
 
-    def of_seed(self, metric):
+    def of_seed(self, metric: str) -> dict[int, Any]:
         """{seed: value} of the seeds that have one."""
         pairs = zip(self.seeds, self.values[metric], strict=True)
         return {seed: value for seed, value in pairs if value is not None}
@@ -101,17 +102,17 @@ class StudyReport:
     metrics: dict
 
     @property
-    def test(self):
+    def test(self) -> str:
         """The name of the metric that the study is about."""
         return f"test_{self.kind.main}"
 
     @property
-    def held_out(self):
+    def held_out(self) -> str:
         """The name of the same metric on held-out images."""
         return f"validation_{self.kind.main}"
 
     @property
-    def moved(self):
+    def moved(self) -> str:
         """The name of the measure that training moves: the loss, of a game its first player's."""
         return next(iter(losses(self.kind.measures)), self.kind.main)
 

@@ -1,12 +1,19 @@
 """The section of a report on a network that reads or writes: images with their true texts and its answers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from jaxcnn.visualize.examples import LARGEST, example_png
-from jaxcnn.visualize.page import element, image, join
+from jaxcnn.visualize.page import Html, element, image, join
+
+if TYPE_CHECKING:
+    from jaxcnn.visualize.report import RunReport
 
 
-def texts_section(run):
+def texts_section(run: RunReport) -> Html | None:
     """A card for each example: the image, the answer, and the true texts below it."""
     if run.written is None or not len(run.written.images):
         return None

@@ -1,6 +1,9 @@
 """The images that activate units most: their patches, and what units see in them (Zeiler and Fergus 2013, figure 2)."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -8,6 +11,12 @@ from jaxcnn.analysis.strongest import find_strongest
 from jaxcnn.analysis.units import Box, field_box, find_unit
 from jaxcnn.visualize.figure import literal, new_figure, show_image
 from jaxcnn.visualize.projections import cut_projection, patch, same_for_any_image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxcnn.visualize.inspector import Inspector
+
 
 CELL = 1.35  # inches, of a square of patches
 
@@ -32,7 +41,17 @@ class Top(NamedTuple):
     rule: str
 
 
-def top_patches(inspector, records, stage, *, channels=(), units=12, count=9, rule=None, report=None):
+def top_patches(
+    inspector: Inspector,
+    records: Any,
+    stage: str,
+    *,
+    channels: Sequence[int] = (),
+    units: int = 12,
+    count: int = 9,
+    rule: str | None = None,
+    report: Callable[[int, int], object] | None = None,
+) -> list[Top]:
     """Finds the strongest images of units in one pass over a data set, an image once for each unit.
 
     Args:
@@ -90,13 +109,13 @@ def _shown(box, sides):
     return Box(top, left, height, width)
 
 
-def spread(numbers, count):
+def spread(numbers: np.ndarray, count: int) -> list[int]:
     """At most `count` of the numbers, from the first to the last at even distances."""
     chosen = np.linspace(0, len(numbers) - 1, min(count, len(numbers))).round().astype(int)
     return numbers[chosen].tolist()
 
 
-def draw_top(tops, *, title="", columns=4):
+def draw_top(tops: Sequence[Top], *, title: str = "", columns: int = 4) -> Figure:
     """Draws two squares a unit: left the projections, right the patches they are of, the strongest first row by row.
 
     Args:
@@ -121,7 +140,7 @@ def draw_top(tops, *, title="", columns=4):
     return figure
 
 
-def mosaic(pictures):
+def mosaic(pictures: np.ndarray) -> np.ndarray:
     """Pictures (k, h, w, c) row by row in a square grid with white lines between them.
 
     Args:

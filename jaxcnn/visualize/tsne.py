@@ -1,16 +1,24 @@
 """A map of images by t-SNE of what a stage makes of them (van der Maaten and Hinton 2008)."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 import sklearn.decomposition
 import sklearn.manifold
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from threadpoolctl import threadpool_limits
 
 from jaxcnn.transfer.stages import read_stage
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, show_image, style
+
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+
 
 COMPONENTS = 50  # that principal component analysis leaves before t-SNE (the paper's section 4.2)
 MARKERS = ("o", "s", "^", "D")
@@ -35,12 +43,20 @@ class Sample(NamedTuple):
     probabilities: np.ndarray
 
     @property
-    def predicted(self):
+    def predicted(self) -> np.ndarray:
         """(n,), the most probable class of each."""
         return self.probabilities.argmax(axis=1)
 
 
-def sample_stage(trained, records, stage, *, count, seed=0, report=None):
+def sample_stage(
+    trained: Trained,
+    records: Any,
+    stage: str,
+    *,
+    count: int,
+    seed: int = 0,
+    report: Callable[[int, int], object] | None = None,
+) -> Sample:
     """Draws images without replacement and reads a stage for them.
 
     Args:
@@ -63,7 +79,15 @@ def sample_stage(trained, records, stage, *, count, seed=0, report=None):
     return Sample(images, batch["label"], positions, vectors.astype(np.float32), trained.probabilities(images))
 
 
-def draw_images(trained, records, function, *, count, seed, report=None):
+def draw_images(
+    trained: Trained,
+    records: Any,
+    function: Callable[..., Any],
+    *,
+    count: int,
+    seed: int,
+    report: Callable[[int, int], object] | None = None,
+) -> Any:
     """Draws images without replacement and applies a function to them.
 
     Args:
@@ -77,13 +101,13 @@ def draw_images(trained, records, function, *, count, seed, report=None):
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
-def check_perplexity(perplexity, count):
+def check_perplexity(perplexity: float, count: int) -> None:
     """Raises ValueError where t-SNE of `count` points cannot have this perplexity."""
     if not 1 <= perplexity < count:
         raise ValueError(f"perplexity is {perplexity:g}; for {count} images it is at least 1 and below {count}")
 
 
-def embed(vectors, *, perplexity=30.0, seed=0):
+def embed(vectors: np.ndarray, *, perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
     """Lays vectors out in the plane by t-SNE, from their 50 first principal components on.
 
     Args:
@@ -108,12 +132,14 @@ def embed(vectors, *, perplexity=30.0, seed=0):
     return places / (places.max() or 1)
 
 
-def look(label):
+def look(label: int) -> tuple[str, str]:
     """(colour, matplotlib marker) of a class: 28 that differ, then round again."""
     return PALETTE[label % len(PALETTE)], MARKERS[label // len(PALETTE) % len(MARKERS)]
 
 
-def draw_tsne(places, sample, classes, *, title="", thumbnails=False):
+def draw_tsne(
+    places: np.ndarray, sample: Sample, classes: Sequence[str], *, title: str = "", thumbnails: bool = False
+) -> Figure:
     """Draws a map: a point an image, coloured by its true class; what the network gets wrong has a dark ring.
 
     Args:
@@ -142,14 +168,14 @@ def draw_tsne(places, sample, classes, *, title="", thumbnails=False):
     return figure
 
 
-def hide_scales(axes):
+def hide_scales(axes: Any) -> None:
     """Leaves a light frame of axes whose numbers say nothing."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_color("#e5e7eb")
 
 
-def draw_points(axes, places, labels, ringed):
+def draw_points(axes: Any, places: np.ndarray, labels: np.ndarray, ringed: np.ndarray) -> None:
     """Draws a point (n, 2) in the colour and shape of its class; those that are ringed (n,) bool lie above."""
     for label in np.unique(labels):
         color, marker = look(label)
@@ -167,7 +193,9 @@ def _draw_thumbnails(axes, places, sample):
         axes.plot(*frame, linewidth=1.6, zorder=2, **style(label))
 
 
-def explain_classes(axes, labels, classes, *, rings=False, frames=False):
+def explain_classes(
+    axes: Any, labels: np.ndarray, classes: Sequence[str], *, rings: bool = False, frames: bool = False
+) -> None:
     """Names beside a map the classes of its points, or of its frames, and what a ring says."""
     handles, names = [], []
     for label in np.unique(labels):

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -99,7 +100,9 @@ drawing.addEventListener("pointerleave", leave);
 """
 
 
-def tsne_page(places, sample, classes, *, title, subtitle, split):
+def tsne_page(
+    places: np.ndarray, sample: Sample, classes: Sequence[str], *, title: str, subtitle: str, split: str
+) -> str:
     """The HTML page of a map.
 
     Args:
@@ -150,7 +153,7 @@ def tsne_page(places, sample, classes, *, title, subtitle, split):
     return page(title, subtitle=subtitle, sections=[("Map", content)])
 
 
-def thumbnail_sheet(images, side):
+def thumbnail_sheet(images: np.ndarray, side: int) -> bytes:
     """Images uint8 (n, h, w, 1 | 3), fitted into squares of `side` pixels, 32 a row, as one PNG."""
     rows = -(-len(images) // COLUMNS)
     sheet = Image.new("L" if images.shape[-1] == 1 else "RGB", (COLUMNS * side, rows * side))

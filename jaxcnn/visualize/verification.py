@@ -1,13 +1,22 @@
 """Curves of verification and identification, and the pairs and probes that were taken for the wrong ones."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from jaxcnn.visualize.figure import HELD_OUT, PALETTE, QUIET, TRAIN, literal, new_figure, plain_axes, show_image
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
 CELL = 1.25  # inches
 
 
-def draw_roc(found):
+def draw_roc(found: Any) -> Figure:
     """Draws true accepts over false accepts, on a log scale, with Wilson's intervals at the rates of the table.
 
     Args:
@@ -31,7 +40,7 @@ def draw_roc(found):
     return figure
 
 
-def draw_match(found):
+def draw_match(found: Any) -> Figure:
     """Draws the share of known probes whose person is among the first k of the gallery, over k.
 
     Args:
@@ -63,7 +72,12 @@ def _shares(places, shares, intervals, text, **words):
     return figure, axes
 
 
-def draw_worst_pairs(alike, different, *, titles=("one person, least alike", "two people, most alike")):
+def draw_worst_pairs(
+    alike: Sequence[Any],
+    different: Sequence[Any],
+    *,
+    titles: Sequence[str] = ("one person, least alike", "two people, most alike"),
+) -> Figure:
     """Draws pairs of faces, those of one person on the left, those of two people on the right, the worst above.
 
     Args:

@@ -1,5 +1,7 @@
 """AlexNet (Krizhevsky, Sutskever and Hinton 2012), what Caffe's copy reached, and the lectures on it."""
 
+from typing import Any
+
 from jaxcnn.analysis.ledger.entry import Entry, erratum, error, match, recipe, shapes
 
 _PAPER = "Krizhevsky et al. 2012"
@@ -117,8 +119,8 @@ _LECTURES = [
     ),
 ]
 
-_TEST_2010 = {"data": "ILSVRC-2010 test", "images": 150_000}
-_TEST_2012 = {"data": "ILSVRC-2012 test", "images": 100_000}
+_TEST_2010: dict[str, Any] = {"data": "ILSVRC-2010 test", "images": 150_000}
+_TEST_2012: dict[str, Any] = {"data": "ILSVRC-2012 test", "images": 100_000}
 _ERRORS = [
     error("alexnet", "37.5/17.0", f"{_PAPER}, table 1", "10 crops", **_TEST_2010),
     error("alexnet", "39.0/18.3", f"{_PAPER}, section 4.1", "one crop", **_TEST_2010),

@@ -3,6 +3,8 @@
 Its errors are squared differences, summed over an image of pixels from 0 to 1 and averaged over MNIST's test images.
 """
 
+from typing import Any
+
 from jaxcnn.analysis.ledger.entry import Entry, match, shapes
 from jaxcnn.analysis.pca import pca_error
 
@@ -11,7 +13,7 @@ _FIGURE = f"{_PAPER}, figure 2B"
 
 
 def _trained(what, printed, protocol):
-    options = {"data": "MNIST test", "protocol": protocol, "images": 10_000}
+    options: dict[str, Any] = {"data": "MNIST test", "protocol": protocol, "images": 10_000}
     return Entry(f"{_NAME}/{what}/error", _NAME, "squared error", printed, _FIGURE, "protocol", **options)
 
 

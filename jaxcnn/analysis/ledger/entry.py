@@ -1,5 +1,7 @@
 """A printed number, and what printing it to so many digits claims."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import re
@@ -61,7 +63,7 @@ class Entry:
     images: int | None = None
 
     @property
-    def value(self):
+    def value(self) -> Any:
         """The printed number; a shape as a tuple, errors as (top-1, top-5) in percent, a recipe as None."""
         if self.quantity == "recipe":
             return None
@@ -71,14 +73,14 @@ class Entry:
             return tuple(None if part == "-" else float(part) for part in self.printed.split("/"))
         return self._parse()[1]
 
-    def agrees(self, value):
+    def agrees(self, value: Any) -> bool:
         """Whether a recomputed value rounds to the printed one."""
         if self.quantity in ("shape", "error"):
             return value == self.value
         below, printed, step = self._parse()
         return value < printed if below else abs(value - printed) <= step / 2
 
-    def verdict(self, recomputed):
+    def verdict(self, recomputed: Any) -> str:
         """ "match", "erratum" or "protocol", or "drift" where the recomputed value no longer gives the status."""
         if self.status == "protocol":
             return "protocol"
@@ -100,27 +102,55 @@ class Entry:
         return bool(found["below"]), float(digits) * scale, step
 
 
-def match(subject, what, quantity, printed, source, measure=None, **options):
+def match(
+    subject: str,
+    what: str,
+    quantity: str,
+    printed: str,
+    source: str,
+    measure: Callable[..., Any] | None = None,
+    **options: Any,
+) -> Entry:
     """An entry whose recomputed value rounds to the printed one."""
     name = f"{subject}/{what}"
     return Entry(name, subject, quantity, printed, source, "match", measure=measure, **options)
 
 
-def erratum(subject, what, quantity, printed, source, measure=None, *, true, reason, **options):
+def erratum(
+    subject: str,
+    what: str,
+    quantity: str,
+    printed: str,
+    source: str,
+    measure: Callable[..., Any] | None = None,
+    *,
+    true: Any,
+    reason: str,
+    **options: Any,
+) -> Entry:
     """An entry whose printed value is not the right one."""
     name = f"{subject}/{what}"
     options = {"true": true, "reason": reason, **options}
     return Entry(name, subject, quantity, printed, source, "erratum", measure=measure, **options)
 
 
-def error(subject, printed, source, protocol, *, data=ILSVRC, images=50_000, reason=""):
+def error(
+    subject: str,
+    printed: str,
+    source: str,
+    protocol: str,
+    *,
+    data: str = ILSVRC,
+    images: int = 50_000,
+    reason: str = "",
+) -> Entry:
     """A published error, "top-1/top-5" or one number, in percent."""
     name = f"{subject}/error/{data}/{protocol}"
-    options = {"data": data, "protocol": protocol, "images": images, "reason": reason}
+    options: dict[str, Any] = {"data": data, "protocol": protocol, "images": images, "reason": reason}
     return Entry(name, subject, "error", printed, source, "protocol", **options)
 
 
-def precision(subject, printed, source, protocol, *, trained):
+def precision(subject: str, printed: str, source: str, protocol: str, *, trained: str) -> Entry:
     """A published mean average precision on VOC 2007 test by eleven points, in per cent; trained names the images."""
     name = f"{subject}/precision/{trained}/{protocol}"
     return Entry(
@@ -128,18 +158,18 @@ def precision(subject, printed, source, protocol, *, trained):
     )
 
 
-def seconds(subject, printed, source, protocol):
+def seconds(subject: str, printed: str, source: str, protocol: str) -> Entry:
     """A published time of one image in use, in seconds."""
     name = f"{subject}/seconds/{protocol}"
     return Entry(name, subject, "seconds an image", printed, source, "protocol", protocol=protocol)
 
 
-def recipe(subject, printed, source, what="recipe"):
+def recipe(subject: str, printed: str, source: str, what: str = "recipe") -> Entry:
     """How it was trained, in words."""
     return Entry(f"{subject}/{what}", subject, "recipe", printed, source, "protocol", protocol="training")
 
 
-def shapes(subject, source, rows, **options):
+def shapes(subject: str, source: str, rows: Mapping[str, str], **options: Any) -> list[Entry]:
     """Entries of what stages put out.
 
     Args:

@@ -3,6 +3,8 @@
 The paper's FLOPs are multiply-adds.
 """
 
+from typing import Any
+
 from jaxcnn.analysis.ledger.entry import Entry, erratum, error, match, recipe, shapes
 
 _PAPER = "He et al. 2015"
@@ -74,8 +76,8 @@ _SCALES = {  # table 4
     "resnet152": (("19.38/4.49", ", shortcut B"),),
 }
 _ONE_CROP = {"resnet50": "24.7/7.8", "resnet101": "23.6/7.1", "resnet152": "23.0/6.7"}
-_ILSVRC_TEST = {"data": "ILSVRC-2015 test", "images": 100_000}
-_CIFAR_TEST = {"data": "CIFAR-10 test", "images": 10_000}
+_ILSVRC_TEST: dict[str, Any] = {"data": "ILSVRC-2015 test", "images": 100_000}
+_CIFAR_TEST: dict[str, Any] = {"data": "CIFAR-10 test", "images": 10_000}
 
 _ERRORS = [
     *(

@@ -1,11 +1,13 @@
 """ZFNet (Zeiler and Fergus 2013, "Visualizing and understanding convolutional networks", arXiv:1311.2901)."""
 
+from typing import Any
+
 from jaxcnn.analysis.ledger.entry import Entry, erratum, error, recipe, shapes
 
 _PAPER = "Zeiler and Fergus 2013"
 _TABLE_2 = f"{_PAPER}, table 2"
 _LECTURE = "CS231n, lecture 9"
-_TEST = {"data": "ILSVRC-2012 test", "images": 100_000}
+_TEST: dict[str, Any] = {"data": "ILSVRC-2012 test", "images": 100_000}
 
 ENTRIES: list[Entry] = [
     *shapes(

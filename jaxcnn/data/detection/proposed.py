@@ -136,7 +136,7 @@ class Proposed:
         return boxes[stops[row] : stops[row + 1]]
 
 
-def proposals_of(stored: np.ndarray, *, count: int = COUNT, **search: Any) -> dict[str, np.ndarray]:
+def proposals_of(stored: np.ndarray | bytes, *, count: int = COUNT, **search: Any) -> dict[str, np.ndarray]:
     """The fields "proposals" and "proposal_mask" of one image as it is stored, found now; as `Proposed` has them."""
     return _fields(_search(stored, make_search(search)), count)
 

@@ -1,10 +1,13 @@
 """Average precision of detections as PASCAL VOC defines it (Everingham et al. 2010, section 4.2)."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxcnn.tasks.detection.boxes import overlaps
+from jaxcnn.tasks.detection.boxes import Detections, Objects, overlaps
 
 POINTS = 10  # recalls 0, 0.1, ..., 1 of VOC 2007
 
@@ -38,7 +41,9 @@ class Answer(NamedTuple):
     ignored: bool
 
 
-def average_precisions(objects, found, *, classes, threshold=0.5):
+def average_precisions(
+    objects: Objects, found: Detections, *, classes: int, threshold: float = 0.5
+) -> dict[str, np.ndarray]:
     """AP of each class, by VOC's two definitions.
 
     A detection goes to the object of its class that it overlaps most. It is right where IoU >= threshold and no surer
@@ -58,7 +63,7 @@ def average_precisions(objects, found, *, classes, threshold=0.5):
     }
 
 
-def eleven_points(curve):
+def eleven_points(curve: Curve) -> float:
     """AP of VOC 2007: the mean, over recalls r of 0, 0.1, ..., 1, of the highest precision at a recall of r or more."""
     if not curve.objects:
         return np.nan
@@ -68,7 +73,7 @@ def eleven_points(curve):
     return float(np.mean([values.max(initial=0) for values in reached]))
 
 
-def area_under(curve):
+def area_under(curve: Curve) -> float:
     """AP from VOC 2010 on: the area under the curve of the highest precision at each recall or more."""
     if not curve.objects:
         return np.nan
@@ -89,7 +94,7 @@ def _curve(objects, found, number, threshold):
     return Curve(np.array(right, bool), int(own.sum()))
 
 
-def answers(objects, found, number, threshold=0.5):
+def answers(objects: Objects, found: Detections, number: int, threshold: float = 0.5) -> Iterator[Answer]:
     """Yields the Answer of each detection of a class, surest first; see `average_precisions`."""
     own = objects.there & (objects.classes == number)
     taken = own & objects.ignored  # an ignored object is never found first

@@ -1,6 +1,6 @@
 """True boxes and found ones of the images of a split, as the measures read them: NumPy arrays, padded."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,14 +41,14 @@ class Detections(NamedTuple):
     there: np.ndarray
 
 
-def mean_of(values):
+def mean_of(values: Any) -> float | None:
     """The mean of the numbers of a sequence that are not NaN, or None without any."""
     values = np.asarray(values, np.float64)
     values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else None
 
 
-def overlaps(box, boxes):
+def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """IoU of a box (4,) with boxes (k, 4), in float64, in which a threshold of 0.5 is met exactly."""
     box, boxes = np.asarray(box, np.float64), np.asarray(boxes, np.float64)
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])

@@ -6,13 +6,13 @@ import io
 import numpy as np
 
 from jaxcnn.errors import InputError, how_to_install
-from jaxcnn.tasks.detection.boxes import mean_of
+from jaxcnn.tasks.detection.boxes import Detections, Objects, mean_of
 
 AREAS = ("", "_small", "_medium", "_large")  # all, under 32 x 32 pixels, up to 96 x 96, larger: COCOeval's order
 THRESHOLDS = {"": slice(None), "50": 0, "75": 5}  # of 0.5, 0.55, ..., 0.95
 
 
-def check_installed():
+def check_installed() -> None:
     """Raises InputError, which says how to install it, without pycocotools."""
     try:
         import pycocotools.cocoeval  # noqa: F401
@@ -21,7 +21,7 @@ def check_installed():
         raise InputError(f"COCO's measures are computed by pycocotools, which is not installed: {install}") from error
 
 
-def coco_measures(objects, found, *, classes):
+def coco_measures(objects: Objects, found: Detections, *, classes: int) -> tuple[dict[str, float | None], np.ndarray]:
     """COCO's average precision and recall of boxes, 100 detections an image at most.
 
     What is ignored is a crowd: any number of detections may lie in it.

@@ -1,6 +1,8 @@
 """The task `detection`: where the objects of an image are, and of which class."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +15,21 @@ from jaxcnn.tasks.detection.average_precision import average_precisions
 from jaxcnn.tasks.detection.boxes import Detections, Objects, mean_of
 from jaxcnn.tasks.detection.coco import check_installed, coco_measures
 from jaxcnn.tasks.detection.examples import FIELDS, REGIONS, given_regions, prepare
-from jaxcnn.tasks.task import Kind, Measure, Player, Scores, Task, Terms
+from jaxcnn.tasks.task import About, Kind, Measure, Player, Scores, Task, Terms
 
 PROPOSAL_OVERLAP = 0.5  # IoU at which a proposal has found an object
 
 
-def create(about, *, flip=True, zoom=(1.0, 1.0), jitter=0.0, measured=(), coco=False, **settings):
+def create(
+    about: About,
+    *,
+    flip: bool = True,
+    zoom: Sequence[float] = (1.0, 1.0),
+    jitter: float = 0.0,
+    measured: Sequence[str] = (),
+    coco: bool = False,
+    **settings: Any,
+) -> Task:
     """The Task of finding the objects of images with boxes.
 
     The loss is the sum of the four of Faster R-CNN, or of those that the network has; one that proposes no regions
@@ -49,10 +60,10 @@ def create(about, *, flip=True, zoom=(1.0, 1.0), jitter=0.0, measured=(), coco=F
         raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(two_stages.Settings._fields)}")
     if coco:
         check_installed()
-    settings = two_stages.Settings(**settings)
+    chosen = two_stages.Settings(**settings)
     return Task(
-        players=(Player("detector", functools.partial(_objective, about, settings)),),
-        infer=functools.partial(_infer, about, settings),
+        players=(Player("detector", functools.partial(_objective, about, chosen)),),
+        infer=functools.partial(_infer, about, chosen),
         score=_score,
         prepare=functools.partial(_prepare, flip=flip, zoom=zoom, jitter=jitter),
         finish=functools.partial(_finish, about, measured, coco),
@@ -70,7 +81,7 @@ def _prepare(key, example, numbers, **options):
 
 def _objective(about, settings, module, batch, numbers):
     losses = two_stages.objective(settings, module, batch, about.normalise(batch["image"]))
-    return Terms(sum(losses.values()), losses)
+    return Terms(sum(losses.values()), losses)  # ty: ignore[invalid-argument-type]  of two losses at least
 
 
 def _infer(about, settings, module, batch):

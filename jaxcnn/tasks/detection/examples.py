@@ -1,5 +1,8 @@
 """An example for a detector: its image, and its objects in pixels of that image, moved together."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -12,7 +15,9 @@ FIELDS = ("boxes", "box_label", "box_mask", "box_ignored", "box_area", "view", "
 VISIBLE = 0.4  # of an object, under which a zoom leaves too little of it to learn from
 
 
-def prepare(key, example, *, flip, zoom, jitter):
+def prepare(
+    key: jax.Array, example: Mapping[str, Any], *, flip: bool, zoom: Sequence[float], jitter: float
+) -> dict[str, Any]:
     """A training example with its objects in the pixels that the network sees.
 
     Args:
@@ -47,7 +52,7 @@ def prepare(key, example, *, flip, zoom, jitter):
     return {**example, **found, **(_regions(moved, example["proposal_mask"], size) if given else {})}
 
 
-def given_regions(batch, size):
+def given_regions(batch: Mapping[str, Any], size: Sequence[int]) -> tuple[jax.Array, jax.Array] | None:
     """The regions that a batch gives, (boxes (n, p, 4), mask (n, p)) in pixels of images of a size, or None."""
     if not set(REGIONS) <= set(batch):
         return None

@@ -3,7 +3,11 @@
 Girshick 2015 (arXiv:1504.08083), section 2.3; R-CNN's network and the second stage of Faster R-CNN are learned alike.
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +18,13 @@ from jaxcnn.operators import regions
 from jaxcnn.operators.regions.coding import STDS
 from jaxcnn.tasks.detection.averaging import mean_where
 
+if TYPE_CHECKING:
+    from jaxcnn.tasks.detection.two_stages import Settings
 
-def draw(settings, classes, keys, proposals, labels, truth):
+
+def draw(
+    settings: Settings, classes: int, keys: jax.Array, proposals: Any, labels: jax.Array, truth: Any
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """The regions that a step learns from.
 
     Args:
@@ -33,7 +42,7 @@ def draw(settings, classes, keys, proposals, labels, truth):
 
 def _draw(settings, count, key, boxes, there, label, objects, mask, crowd):
     boxes, there = jnp.concatenate([boxes, objects]), jnp.concatenate([there, mask & ~crowd])
-    options = {"positive": 0.5, "negative": 0.5, "lowest": settings.background}
+    options: dict[str, Any] = {"positive": 0.5, "negative": 0.5, "lowest": settings.background}
     found = regions.assign(boxes, objects, mask, crowd=crowd, mask=there, **options)
     number = min(settings.regions, len(boxes))
     rows, drawn = regions.sample(key, found.labels, count=number, positives=number // 4)
@@ -42,7 +51,9 @@ def _draw(settings, count, key, boxes, there, label, objects, mask, crowd):
     return boxes[rows], labels, regions.encode(objects[own], boxes[rows], stds=STDS), drawn
 
 
-def losses(classes, logits, offsets, labels, targets, drawn):
+def losses(
+    classes: int, logits: jax.Array, offsets: Any, labels: jax.Array, targets: jax.Array, drawn: jax.Array
+) -> dict[str, jax.Array]:
     """{"class": (n,), "box": (n,)} of the answers to drawn regions; no "box" of a network without offsets.
 
     Args:
@@ -66,7 +77,9 @@ def _box_loss(count, offsets, labels, targets, drawn):
     return mean_where(drawn & (labels < count), off, drawn)
 
 
-def find(settings, size, proposals, logits, offsets):
+def find(
+    settings: Settings, size: Sequence[int], proposals: Any, logits: jax.Array, offsets: Any
+) -> dict[str, jax.Array]:
     """{"boxes" (n, d, 4), "classes" (n, d), "scores" (n, d), "there" (n, d)}, the surest first.
 
     Args:
@@ -84,7 +97,7 @@ def find(settings, size, proposals, logits, offsets):
     return dict(zip(("boxes", "classes", "scores", "there"), found, strict=True))
 
 
-def best(settings, boxes, scores):
+def best(settings: Settings, boxes: jax.Array, scores: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """(boxes (d, 4), classes (d,), scores (d,), whether there is one (d,)) of an image.
 
     Args:

@@ -1,11 +1,14 @@
 """Mistakes of a detector by their kind (Hoiem et al. 2012, "Diagnosing error in object detectors", section 2)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxcnn.tasks.detection.average_precision import answers
-from jaxcnn.tasks.detection.boxes import overlaps
+from jaxcnn.tasks.detection.boxes import Detections, Objects, overlaps
 
 KINDS = ("right", "ignored", "localisation", "similar class", "other class", "background")
 MISTAKES = KINDS[2:]
@@ -31,7 +34,7 @@ class Judged(NamedTuple):
     missed: np.ndarray
 
 
-def judge(objects, found, *, classes, threshold=0.5):
+def judge(objects: Objects, found: Detections, *, classes: Sequence[str], threshold: float = 0.5) -> Judged:
     """The kind of every detection, and which objects were missed.
 
     What is right or ignored is so for average precision. A mistake is of localisation where its IoU with an object of
@@ -71,7 +74,7 @@ def _mistake(objects, found, one, similar):
     return "other class" if len(labels) else "background"
 
 
-def surest(found, judged, objects, *, classes):
+def surest(found: Detections, judged: Judged, objects: Objects, *, classes: int) -> np.ndarray:
     """The kinds of the surest detections of each class, as many as it has objects that count: the paper's table.
 
     Args:

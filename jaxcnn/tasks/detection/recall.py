@@ -1,11 +1,15 @@
 """The share of objects that proposals find, against the number of proposals (Hosang et al. 2015, arXiv:1502.05082)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from jaxcnn.tasks.detection.boxes import overlaps
+from jaxcnn.tasks.detection.boxes import Objects, overlaps
 
 
-def recall_of_first(objects, proposals, there, *, counts, threshold=0.5):
+def recall_of_first(
+    objects: Objects, proposals: np.ndarray, there: np.ndarray, *, counts: Sequence[int], threshold: float = 0.5
+) -> np.ndarray:
     """The recall of the first proposals of each image: an object is found where one has IoU >= threshold with it.
 
     Args:

@@ -1,6 +1,10 @@
 """Regions that a network proposes itself: their learning and use (Ren et al. 2015, arXiv:1506.01497, section 3.1)."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +14,19 @@ from jax import lax
 from jaxcnn.operators import regions
 from jaxcnn.tasks.detection.averaging import mean_where
 
+if TYPE_CHECKING:
+    from jaxcnn.tasks.detection.two_stages import Settings
 
-def losses(settings, size, anchors, keys, scores, offsets, truth):
+
+def losses(
+    settings: Settings,
+    size: Sequence[int],
+    anchors: jax.Array,
+    keys: jax.Array,
+    scores: jax.Array,
+    offsets: Any,
+    truth: Any,
+) -> tuple[jax.Array, jax.Array]:
     """(loss of objects (n,), loss of boxes (n,)) of the RPN's outputs.
 
     Args:
@@ -38,7 +53,9 @@ def _losses(settings, size, anchors, key, scores, offsets, objects, mask, crowd)
     return mean_where(drawn, wrong, drawn), mean_where(positive, off, drawn)
 
 
-def propose(settings, use, size, anchors, scores, offsets):
+def propose(
+    settings: Settings, use: int, size: Sequence[int], anchors: jax.Array, scores: jax.Array, offsets: Any
+) -> tuple[jax.Array, jax.Array]:
     """(boxes (n, p, 4), whether there is one (n, p)) of the RPN's outputs; no gradient passes.
 
     Args:

@@ -1,6 +1,9 @@
 """Learning and use of a network that classifies regions: those that it proposes, or those that it is given."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 
@@ -37,7 +40,7 @@ class Settings(NamedTuple):
     overlap: float = 0.3
 
 
-def objective(settings, module, batch, images):
+def objective(settings: Settings, module: Any, batch: Mapping[str, Any], images: jax.Array) -> dict[str, jax.Array]:
     """The losses (n,) of each image: "class", "box" of a network that moves boxes, "rpn_class" and "rpn_box" of an RPN.
 
     Args:
@@ -63,12 +66,12 @@ def objective(settings, module, batch, images):
     return losses | head.losses(classes, logits, offsets, *targets)
 
 
-def proposes(module):
+def proposes(module: Any) -> bool:
     """Whether a network finds its regions itself."""
     return hasattr(module, "propose")
 
 
-def detect(settings, module, images, given=None):
+def detect(settings: Settings, module: Any, images: jax.Array, given: Any = None) -> dict[str, Any]:
     """The objects of normalised images.
 
     Args:

@@ -1,6 +1,8 @@
 """Layers that stay as they are: parameters, momentum, average and running statistics, to the bit."""
 
 import contextlib
+from collections.abc import Generator
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -12,17 +14,17 @@ from jax import lax
 from jaxcnn.errors import InputError
 
 
-def select_trained(old, new, factors):
+def select_trained(old: Any, new: Any, factors: Any) -> Any:
     """`new` where the factor is not 0, else `old`; all of `new` where factors is None. Pytrees of one structure."""
     return new if factors is None else jax.tree.map(lambda o, n, factor: n if factor else o, old, new, factors)
 
 
-def without_gradient(params, factors):
+def without_gradient(params: Any, factors: Any) -> Any:
     """The parameters, constants for differentiation where their factor is 0: no pass goes back below them."""
     return params if factors is None else select_trained(jax.tree.map(lax.stop_gradient, params), params, factors)
 
 
-def with_rates(transformation, factors):
+def with_rates(transformation: Any, factors: Any) -> Any:
     """A learning rate for each parameter: its update times its factor, after everything else.
 
     Where the factor is 0 the transformation's own state of that parameter stays too (momentum, second moment), which
@@ -45,7 +47,7 @@ def with_rates(transformation, factors):
         )
         return jax.tree.map(_times, updates, factors), select_trained(state, new, moves)
 
-    return optax.GradientTransformation(transformation.init, update)
+    return optax.GradientTransformation(transformation.init, update)  # ty: ignore[invalid-argument-type]  params given
 
 
 def _times(update, factor):
@@ -54,7 +56,7 @@ def _times(update, factor):
 
 
 @contextlib.contextmanager
-def frozen_statistics(factors):
+def frozen_statistics(factors: Any) -> Generator[None, None, None]:
     """Inside, modules whose running statistics have the factor 0 normalise by them, as if they did not train.
 
     Args:

@@ -1,8 +1,12 @@
 """Which parts of a network are new, which stay as they are and how fast the others learn: config.finetune."""
 
+from __future__ import annotations
+
 import bisect
 import dataclasses
 import fnmatch
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +20,9 @@ from jaxcnn.training.config import default_config
 from jaxcnn.training.rundir.about import read_data
 from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.state import abstract_variables
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +42,16 @@ class Plan:
     boundaries: tuple = ()
     factors: tuple = (None,)
 
-    def phase(self, step):
+    def phase(self, step: int) -> int:
         """The number of the phase that a step belongs to."""
         return bisect.bisect_right(self.boundaries, step)
 
-    def end(self, step):
+    def end(self, step: int) -> int | None:
         """The next step at which a phase begins; None in the last one."""
         return next((boundary for boundary in self.boundaries if boundary > step), None)
 
 
-def inherit(config):
+def inherit(config: ConfigDict) -> None:
     """Fills what config leaves open and its source knows: architecture, options, image size and how images are fitted.
 
     Raises:
@@ -71,7 +78,7 @@ def inherit(config):
             config.data[key] = config.data[key] or theirs.data[key]
 
 
-def make_plan(config, model, shape, steps, **made):
+def make_plan(config: ConfigDict, model: Any, shape: Sequence[int], steps: Callable[..., int], **made: Any) -> Plan:
     """The Plan of a config.
 
     Args:
@@ -122,7 +129,7 @@ def _factors(shapes, rates):
     return {"params": params, "batch_stats": stats}
 
 
-def by_name(tree, values):
+def by_name(tree: Any, values: Any) -> Any:
     """A nested dict like `tree` with the leaves of {name: value}; a key may hold a "/", as those of nn.SpectralNorm."""
     return unflatten_dict({path: values["/".join(path)] for path in flatten_dict(tree)})
 
@@ -142,7 +149,7 @@ def _head(patterns, model, shape, shapes, made):
         return changes_with_classes(model, shape, **made)
 
 
-def changes_with_classes(model, shape, **made):
+def changes_with_classes(model: Any, shape: Sequence[int], **made: Any) -> set[str]:
     """The names of the parameters whose shape depends on the number of classes: the head, auxiliary ones too."""
     one, other = (
         flatten_dict(abstract_variables(model.clone(num_classes=number), shape, **made)["params"], sep="/")
@@ -151,7 +158,7 @@ def changes_with_classes(model, shape, **made):
     return {name for name, leaf in one.items() if leaf.shape != other[name].shape}
 
 
-def matches(name, pattern):
+def matches(name: str, pattern: str) -> bool:
     """Whether a pattern matches the name of a parameter, or of a module that it is in."""
     return any(fnmatch.fnmatchcase(name, p) for p in (pattern, f"{pattern}/*"))
 

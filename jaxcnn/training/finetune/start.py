@@ -1,20 +1,30 @@
 """The network that a run begins with: that of another run, under a new head."""
 
+from __future__ import annotations
+
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
 from jaxcnn.errors import InputError, nearest
-from jaxcnn.training.finetune.plan import by_name, matches
+from jaxcnn.training.finetune.plan import Plan, by_name, matches
 from jaxcnn.training.rundir.about import read_statistics
 from jaxcnn.training.rundir.code import warn_of_changed_code
 from jaxcnn.training.rundir.named_arrays import compare
 from jaxcnn.training.rundir.network import read_network
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-def begin_from_source(state, config, plan, replicas):
+    from jaxcnn.training.parallel import Replicas
+    from jaxcnn.training.state import State
+
+
+def begin_from_source(state: State, config: ConfigDict, plan: Plan, replicas: Replicas) -> tuple[State, int]:
     """The State with the source's network in place of what was drawn, but for the head.
 
     Args:
@@ -43,7 +53,7 @@ def begin_from_source(state, config, plan, replicas):
     network = by_name({"params": state.params, "batch_stats": state.batch_stats}, made)
     network = {"batch_stats": {}, **network}
     average = None if state.ema is None else jax.tree.map(lambda x: x.copy(), network)
-    return state.replace(**network, ema=average), source.step
+    return state.replace(**network, ema=average), source.step  # ty: ignore[missing-attribute]  of flax.struct
 
 
 def _check_dropped(patterns, variables):
@@ -56,7 +66,7 @@ def _check_dropped(patterns, variables):
             )
 
 
-def renamed(tensors, rename, drop):
+def renamed(tensors: Mapping[str, Any], rename: Sequence[Sequence[str]], drop: Sequence[str]) -> dict[str, Any]:
     """The tensors of a source under the names that they have in this network.
 
     Args:
@@ -79,7 +89,7 @@ def _new_name(name, rename):
     return name
 
 
-def source_statistics(config, shape):
+def source_statistics(config: ConfigDict, shape: Sequence[int]) -> tuple[Any, Any] | None:
     """(mean, std) that the source's images are normalised by: its features were learned under them.
 
     Returns:

@@ -1,6 +1,10 @@
 """The checks that a teacher asks for before a long run (CS231n, "babysitting the learning process")."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +20,17 @@ from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
 from jaxcnn.training.step import DIVISOR, make_chunk, make_train_step
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+
 IMAGES = 20
 STEPS = 400
 DECAY = 1.0
 SHARE = 0.1  # of the loss at the start, that of a task without a measure of right and wrong
 
 
-def teacher_checks(config, *, line=print):
+def teacher_checks(config: ConfigDict, *, line: Callable[[str], object] = print) -> list[dict[str, Any]]:
     """Runs three checks on a config's own network, task and data, on one device, with the step that trains.
 
     1. The loss before the first step is that of guessing, ln K within 5 %; for classification by a softmax.
@@ -117,7 +125,7 @@ def _decay(norms):
     }
 
 
-def total_loss(metrics):
+def total_loss(metrics: Mapping[str, float]) -> float:
     """The losses of all players at a step, a mean over the images each, added up, of {metric: float}."""
     names = [name for name in metrics if name.rpartition("/")[2] == "loss"]
     return sum(metrics[name] / (metrics.get(name + DIVISOR, metrics["seen"]) or 1.0) for name in names)

@@ -1,6 +1,10 @@
 """The needs of a run: shapes, parameters and memory, without training."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import jax
 
@@ -11,8 +15,11 @@ from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
 from jaxcnn.training.step import make_chunk
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-def describe(config):
+
+def describe(config: ConfigDict) -> Iterator[str]:
     """Yields lines: data, stages of the model, parameters, and the bytes of state, data and the compiled step."""
     use_persistent_cache()
     setup = set_up(config)

@@ -1,9 +1,13 @@
 """The learning-rate range test: a few steps at rates from too low to too high (Smith 2017, arXiv:1506.01186)."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import pathlib
 import tempfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -20,6 +24,10 @@ from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
 from jaxcnn.training.step import make_chunk
 from jaxcnn.training.train import statistics_of
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
 
 SMOOTHING = 0.02  # of the steps, the deviation of the Gaussian that smooths the loss
 DIVERGED = 4.0  # times the lowest smoothed loss, as in fastai's lr_find
@@ -48,7 +56,15 @@ class RateTest:
     tenth: float | None
 
 
-def find_rate(config, *, lowest=1e-7, highest=10.0, steps=100, devices=None, report=None):
+def find_rate(
+    config: ConfigDict,
+    *,
+    lowest: float = 1e-7,
+    highest: float = 10.0,
+    steps: int = 100,
+    devices: Any = None,
+    report: Callable[[int, int], object] | None = None,
+) -> RateTest:
     """Trains from the run's first state at rates that grow from step to step; no run directory is read or written.
 
     rate_s = lowest * (highest / lowest) ** (s / (steps - 1)), in place of the config's rate and schedule. All else is

@@ -1,6 +1,14 @@
 """A jax.profiler trace of a few warm steps."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import jax
+
+if TYPE_CHECKING:
+    from jaxcnn.training.state import State
+
 
 # The trace begins after this many steps of a start, when everything is compiled and warm.
 WARM = 5
@@ -14,10 +22,11 @@ class Trace:
       steps: how many.
     """
 
-    def __init__(self, folder, steps):
-        self.folder, self.steps, self.running, self.end = folder, steps, False, None
+    def __init__(self, folder: Any, steps: int) -> None:
+        self.folder, self.steps, self.running = folder, steps, False
+        self.end: Any = None
 
-    def advance(self, before, done, state):
+    def advance(self, before: int, done: int, state: State) -> bool:
         """After the chunk that took this start from `before` to `done` steps; True where it ended the trace."""
         if not self.steps:
             return False
@@ -30,7 +39,7 @@ class Trace:
             return self.close()
         return False
 
-    def close(self):
+    def close(self) -> bool:
         """Writes the trace if one is running, and says whether it did."""
         if self.running:
             jax.profiler.stop_trace()

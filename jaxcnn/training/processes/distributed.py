@@ -4,6 +4,8 @@ import contextlib
 import logging
 import os
 import socket
+from collections.abc import Callable, Generator
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,7 +20,9 @@ TEXT = 2048  # bytes of a text that process 0 gives the others
 
 
 @contextlib.contextmanager
-def joined_processes(coordinator=None, processes=None, process=None):
+def joined_processes(
+    coordinator: str | None = None, processes: int | None = None, process: int | None = None
+) -> Generator[Callable[[], None], None, None]:
     """`join_processes` for the length of a `with` block, in which the processes watch each other; see `Peers`.
 
     Yields:
@@ -56,7 +60,7 @@ def _peers(coordinator):
         return None
 
 
-def join_processes(coordinator=None, processes=None, process=None):
+def join_processes(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
     """Calls jax.distributed.initialize where a coordinator is given or a cluster started several processes.
 
     Args:
@@ -97,7 +101,7 @@ def _cluster():
 
 
 @contextlib.contextmanager
-def hold_together(folder, *, wait=False):
+def hold_together(folder: Any, *, wait: bool = False) -> Generator[None, None, None]:
     """Holds the directory of a run for all of its processes: the first one takes the lock of `jaxcnn.lock.hold`.
 
     Args:

@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 import time
+from typing import Any
 
 DONE, FAILED = b".", b"!"
 PATIENCE = 20  # seconds for the connections to be made
@@ -27,7 +28,7 @@ class Peers:
       of_first: gives all processes a text of process 0.
     """
 
-    def __init__(self, host, process, count, of_first):
+    def __init__(self, host: str, process: int, count: int, of_first: Any) -> None:
         self.code = None  # the exit code, when this process has come to its end
         if process:
             host, _, port = of_first("").rpartition(":")
@@ -67,11 +68,11 @@ class Peers:
             os.write(2, text.encode())
         os._exit(self.code or 1)
 
-    def look(self):
+    def look(self) -> None:
         """Ends this process where an error came from the end of another one, which its connection may tell later."""
         time.sleep(LOOK)
 
-    def end(self, code):
+    def end(self, code: int) -> None:
         """Tells the others that this process has come to its end; where it failed, they end too."""
         self.code = code
         for link in self.links.values():

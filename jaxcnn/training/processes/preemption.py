@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from typing import Any, Self
 
 import jax
 
@@ -16,7 +17,7 @@ class Preempted(Exception):
       signal: signal.SIGTERM or signal.SIGINT.
     """
 
-    def __init__(self, message, signal):
+    def __init__(self, message: str, signal: Any) -> None:
         super().__init__(message)
         self.signal = signal
 
@@ -28,17 +29,17 @@ class Termination:
     of them stops all.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.received, self._old, self._calls = None, {}, 0
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             alone = jax.process_count() == 1  # else JAX takes SIGTERM
             for number in (signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGINT,):
                 self._old[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._old.items():
             signal.signal(number, handler)
 
@@ -49,7 +50,7 @@ class Termination:
         if jax.process_count() > 1:
             os.kill(os.getpid(), signal.SIGTERM)  # which the service tells the others
 
-    def pending(self):
+    def pending(self) -> bool:
         """Whether to stop here; called after every chunk, equally often by all processes."""
         self._calls += 1  # JAX waits for exactly the number after the highest it has seen; steps would skip it
         if jax.process_count() == 1:

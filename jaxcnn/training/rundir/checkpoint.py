@@ -3,9 +3,12 @@
 import contextlib
 import json
 import logging
+import os
 import re
 import shutil
 import zlib
+from collections.abc import Mapping
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +36,7 @@ class Damaged(InputError):
       reason: the file or the array, and what is wrong with it.
     """
 
-    def __init__(self, path, reason):
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
         super().__init__(f"checkpoint {path} is damaged: {reason}.")
         self.reason = reason
 
@@ -59,7 +62,14 @@ class Checkpoints:
       InputError: read_only, and there is no such folder; or there are checkpoints and none is intact.
     """
 
-    def __init__(self, folder, *, rank=None, keep=2, read_only=False):
+    def __init__(
+        self,
+        folder: Any,
+        *,
+        rank: Any = None,
+        keep: int = 2,
+        read_only: bool = False,
+    ) -> None:
         self.folder, self.rank = folder, rank
         if read_only and not folder.is_dir():
             raise InputError(
@@ -85,10 +95,10 @@ class Checkpoints:
             preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep), best]),
         )
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, error, *_):
+    def __exit__(self, error: Any, *_: object) -> None:
         if not self._checkpointer:
             return
         try:
@@ -100,13 +110,13 @@ class Checkpoints:
             if error is None:  # else it is the same failed save once more
                 raise
 
-    def steps(self):
+    def steps(self) -> list[int]:
         """The steps there are, ascending."""
         if self._checkpointer:
             return [c.step for c in self._checkpointer.checkpoints]
         return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdigit())
 
-    def resolve(self, which):
+    def resolve(self, which: str | int) -> int:
         """The step of "best", "latest" or a number; InputError lists the steps there are."""
         steps = self.steps()
         if not steps:
@@ -122,7 +132,9 @@ class Checkpoints:
             )
         return int(which)
 
-    def save(self, step, state, *, memory, held_out=None):
+    def save(
+        self, step: int, state: Any, *, memory: Mapping[str, Any], held_out: Mapping[str, float] | None = None
+    ) -> None:
         """Starts to save a state; returns once it may be donated again.
 
         Args:
@@ -137,13 +149,13 @@ class Checkpoints:
         memory[CHECKSUM] = _checksum(memory)
         self._saving = self._checkpointer.save_async(step, state, force=True, metrics=held_out, custom_metadata=memory)
 
-    def wait(self):
+    def wait(self) -> None:
         """Returns when the last save is on the disk; raises what went wrong."""
         saving, self._saving = self._saving, None
         if saving:
             saving.result()  # which ends its thread and event loop
 
-    def memory(self, step):
+    def memory(self, step: int) -> dict[str, Any]:
         """The JSON that was saved with a step.
 
         Raises:
@@ -151,11 +163,11 @@ class Checkpoints:
         """
         return self._read(step)[0]
 
-    def held_out(self, step):
+    def held_out(self, step: int) -> dict[str, Any]:
         """{measure: value} on the held-out slice of a step that was saved with them, else {}."""
         return self.memory(step)["held_out"]
 
-    def damage(self, step):
+    def damage(self, step: int) -> str | None:
         """The damage of a step as text, None where it is intact; reads all of it."""
         here = jax.sharding.SingleDeviceSharding(_host())
         try:
@@ -170,7 +182,7 @@ class Checkpoints:
             return error.reason
         return None
 
-    def load(self, step, like):
+    def load(self, step: int, like: Any) -> Any:
         """The State of a step, laid out as `like` (arrays or ShapeDtypeStructs with shardings).
 
         Raises:
@@ -185,7 +197,7 @@ class Checkpoints:
         compare(saved, named(like), f"checkpoint {self._path(step)}")
         return self._load(step, _abstract(like), memory)
 
-    def load_network(self, step, like):
+    def load_network(self, step: int, like: Any) -> Any:
         """{"params", "batch_stats"} of a step, without the optimizer's state: what the run evaluates by.
 
         Args:

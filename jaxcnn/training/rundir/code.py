@@ -3,24 +3,32 @@
 Kept are the modules that a config names, those of the same package that they use, and the config or study file.
 """
 
+from __future__ import annotations
+
 import difflib
 import hashlib
 import importlib
 import inspect
 import json
 import logging
+import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import sysconfig
 import weakref
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError
 from jaxcnn.files import read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
 
 FOLDER, HASHES, GIVEN = "code", "hashes.json", "given"
 LARGEST = 2**20  # bytes of a source that is kept; of a larger one only the hash
@@ -32,12 +40,12 @@ _texts = weakref.WeakKeyDictionary()  # {module: its source when it was first lo
 logger = logging.getLogger(__name__)
 
 
-def own_sources(config):
+def own_sources(config: ConfigDict) -> dict[str, str]:
     """{path below code/: source} of the user's code that a config names, as far as it is imported in this process."""
     return {path: _texts[module] for path, module in _modules(config).items()}
 
 
-def code_digest(config):
+def code_digest(config: ConfigDict) -> str:
     """64 hexadecimal digits of the user's code that a config of theirs names, which is imported; "" for none."""
     trust.allow_config(config)
     for name in trust.names(config):
@@ -48,7 +56,7 @@ def code_digest(config):
     return _digest(own_sources(config))
 
 
-def keep_code(workdir, config, *, allow_changed=False):
+def keep_code(workdir: str | os.PathLike[str], config: ConfigDict, *, allow_changed: bool = False) -> None:
     """Keeps the sources of a start in RUN/code; those of before stay in RUN/code/before-N.
 
     Args:
@@ -83,7 +91,7 @@ def keep_code(workdir, config, *, allow_changed=False):
     write_json(folder / HASHES, about)
 
 
-def changed_code(workdir, config):
+def changed_code(workdir: str | os.PathLike[str], config: ConfigDict) -> list[str]:
     """The paths of imported sources that are others than those that a run has kept."""
     path = pathlib.Path(workdir) / FOLDER / HASHES
     if not path.exists():
@@ -94,7 +102,7 @@ def changed_code(workdir, config):
     return [name for name, text in own_sources(config).items() if name in kept and kept[name]["sha256"] != _hash(text)]
 
 
-def warn_of_changed_code(workdir, config, said):
+def warn_of_changed_code(workdir: str | os.PathLike[str], config: ConfigDict, said: set) -> None:
     """Warns in a sentence of sources that the run was not trained with; `said` is a set of those that were named."""
     if changed := sorted(set(changed_code(workdir, config)) - said):
         said.update(changed)
@@ -105,7 +113,7 @@ def warn_of_changed_code(workdir, config, said):
         )
 
 
-def about_code(config):
+def about_code(config: ConfigDict) -> dict[str, Any]:
     """The entry of the user's code in environment.json: its digest, and its git commit, "+" behind it if not clean."""
     found = _modules(config)
     if not found:
@@ -129,7 +137,8 @@ def _modules(config):
             continue
         found[path] = module
         if module not in _texts:
-            _texts[module] = pathlib.Path(module.__file__).read_text(encoding="utf-8", errors="replace")
+            path: Any = module.__file__
+            _texts[module] = pathlib.Path(path).read_text(encoding="utf-8", errors="replace")
         package = module.__name__.partition(".")[0]
         used = (x.__name__ if inspect.ismodule(x) else getattr(x, "__module__", None) for x in vars(module).values())
         parents = module.__name__.split(".")[:-1]
@@ -181,7 +190,7 @@ def _put_aside(folder):
             shutil.move(path, before / path.name)
 
 
-def commit_of(folder, *of, toplevel=False):
+def commit_of(folder: Any, *of: str, toplevel: bool = False) -> str | None:
     """The git commit of the checkout that a folder lies in, "+" behind it where files differ; None outside one.
 
     Args:

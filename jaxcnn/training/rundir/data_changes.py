@@ -1,9 +1,12 @@
 """The record that a run keeps of its data, and how other data differ from it."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from jaxcnn import data
 
 
-def about_data(records, *, shape):
+def about_data(records: Mapping[str, Any], *, shape: Sequence[int]) -> dict[str, Any]:
     """The content of data.json: the record of a run's data.
 
     Args:
@@ -38,7 +41,7 @@ def _about_joined(train):
     return {"added": about, **({"kept": kept} if kept else {})}
 
 
-def data_changes(then, now):
+def data_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """The differences between the data that a run began with and those there are now, as sentences without full stops.
 
     Args:

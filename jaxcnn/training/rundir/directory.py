@@ -1,10 +1,15 @@
 """The run directory: what lies in it, and whether a run may start or resume there."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import logging
 import os
+import pathlib
 import shutil
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -18,12 +23,18 @@ from jaxcnn.training.rundir.about import DATA, read_about
 from jaxcnn.training.rundir.checkpoint import Checkpoints, Damaged
 from jaxcnn.training.rundir.data_changes import data_changes
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+
 logger = logging.getLogger(__name__)
 
 CONVERTED = "preprocessing.json"  # lies beside weights that come from elsewhere
 
 
-def open_run(workdir, config, about=None, *, extend=False):
+def open_run(
+    workdir: pathlib.Path, config: ConfigDict, about: Mapping[str, Any] | None = None, *, extend: bool = False
+) -> list[tuple[str, str]]:
     """Makes or reopens a run directory for a resolved config.
 
     Args:
@@ -56,7 +67,7 @@ def open_run(workdir, config, about=None, *, extend=False):
                 f"that it was started with, to resume it.{longer}"
             )
     begun = read_about(workdir) if about and (workdir / DATA).exists() else None
-    if begun and (changes := data_changes(begun, about)):
+    if begun and about and (changes := data_changes(begun, about)):
         what = f"{config.data.name} has changed since the run in {workdir} began"
         if moved:
             there, here = (" and ".join(paths) for paths in zip(*moved, strict=True))
@@ -94,7 +105,7 @@ def _config_there(workdir):
     return None
 
 
-def check_space(workdir, needed):
+def check_space(workdir: str | os.PathLike[str], needed: int) -> None:
     """Raises InputError where the disk lacks the space that the checkpoints of this run will take."""
     free = shutil.disk_usage(workdir).free
     if free < needed:
@@ -105,7 +116,7 @@ def check_space(workdir, needed):
 
 
 @contextlib.contextmanager
-def full_disk_named(folder):
+def full_disk_named(folder: Any) -> Generator[None, None, None]:
     """Raises InputError instead of an error that says that the disk is full."""
     try:
         yield
@@ -118,7 +129,7 @@ def full_disk_named(folder):
         ) from error
 
 
-def read_config(workdir):
+def read_config(workdir: str | os.PathLike[str]) -> ConfigDict:
     """The resolved config of an existing run.
 
     Raises:

@@ -1,5 +1,7 @@
 """environment.json: commit, versions, devices and command of every start of a run."""
 
+from __future__ import annotations
+
 import datetime
 import importlib.metadata
 import logging
@@ -8,12 +10,17 @@ import pathlib
 import platform
 import shlex
 import sys
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path, read_json, write_json
 from jaxcnn.training.rundir.code import about_code, commit_of
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +37,7 @@ PACKAGES = (
 )
 
 
-def write_environment(workdir, config, *, step, **more):
+def write_environment(workdir: pathlib.Path, config: ConfigDict, *, step: int, **more: Any) -> None:
     """Adds this start of the run to environment.json: commit, versions, devices, seed, command; the latest is last.
 
     Args:
@@ -63,7 +70,7 @@ def write_environment(workdir, config, *, step, **more):
     write_json(path, {"starts": starts})
 
 
-def last_start(workdir):
+def last_start(workdir: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The `environment` of the last start of a run; None of a run that never started."""
     return next(reversed(_starts(local_path(workdir))), None)
 
@@ -79,7 +86,7 @@ def _starts(workdir):
     return starts
 
 
-def environment():
+def environment() -> dict[str, Any]:
     """Where this process runs: command, git commit, versions, devices, processes."""
     return {
         "command": shlex.join(sys.argv),
@@ -102,7 +109,7 @@ def _cpu_model():
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def git_commit():
+def git_commit() -> str | None:
     """The commit of the checkout that jaxcnn runs from, "+" behind it where files differ; None outside one.
 
     A package that is installed somewhere inside another repository does not take that one's commit for its own.

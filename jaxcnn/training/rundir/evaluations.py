@@ -5,6 +5,10 @@ import errno
 import functools
 import json
 import logging
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 
@@ -14,7 +18,7 @@ from jaxcnn.files import local_path
 logger = logging.getLogger(__name__)
 
 
-def append_evaluation(workdir, evaluation):
+def append_evaluation(workdir: str | os.PathLike[str], evaluation: Mapping[str, Any]) -> None:
     """Logs an evaluation of the run in evaluations.jsonl."""
     if jax.process_index() == 0:
         row = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), **evaluation}
@@ -26,7 +30,7 @@ def append_evaluation(workdir, evaluation):
             file.write("\n" * torn + json.dumps(row) + "\n")
 
 
-def log_evaluation(workdir, evaluation):
+def log_evaluation(workdir: str | os.PathLike[str], evaluation: Mapping[str, Any]) -> None:
     """`append_evaluation` where the directory can be written; else says so, and the evaluation is not lost for it."""
     try:
         append_evaluation(workdir, evaluation)
@@ -35,7 +39,7 @@ def log_evaluation(workdir, evaluation):
         logger.warning("not logged: %s cannot be written: %s", path, error.strerror)
 
 
-def read_evaluations(workdir):
+def read_evaluations(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The logged evaluations of a run, oldest first.
 
     Excluding those of `evaluate_protocols`, which use other crops, those of other data than the run's, and those of
@@ -45,12 +49,12 @@ def read_evaluations(workdir):
     return [row for row in read_rows(path) if not {"protocols", "data", "samples"} & set(row)]
 
 
-def read_measured_samples(workdir):
+def read_measured_samples(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The rows of `evaluate --classifier`, the measures of images that the run generates, oldest first."""
     return [row for row in read_rows(local_path(workdir) / "evaluations.jsonl") if "samples" in row]
 
 
-def read_rows(path):
+def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
     """The JSON objects of a file with one a line, [] where there is none.
 
     A half-written last line is left out, and damaged ones before it, whose number is said.

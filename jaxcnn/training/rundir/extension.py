@@ -1,12 +1,22 @@
 """Making a run longer: a start whose duration is not the one that its checkpoint was written under."""
 
+from __future__ import annotations
+
 import dataclasses
+import pathlib
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.errors import InputError
 from jaxcnn.training.duration import duration_in_steps
 from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.schedule import make_schedule
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from jaxcnn.training.setup import Setup
+
 
 EVENT = "extended"
 
@@ -33,12 +43,12 @@ class Extension:
     old_rate: float
     new_rate: float
 
-    def event(self):
+    def event(self) -> dict[str, Any]:
         """The row of metrics.jsonl."""
         return {"event": EVENT, **dataclasses.asdict(self)}
 
 
-def check_extension(workdir, setup):
+def check_extension(workdir: pathlib.Path, setup: Setup) -> None:
     """Raises InputError where the run of a directory is longer already than the config says."""
     if not (workdir / "config.json").exists():
         return
@@ -51,7 +61,7 @@ def check_extension(workdir, setup):
         )
 
 
-def extension_of(memory, setup, step):
+def extension_of(memory: Any, setup: Setup, step: int) -> Extension | None:
     """The Extension that resumes from a checkpoint; None where the checkpoint has the duration of the config.
 
     It follows from the checkpoint alone: a start that was killed before its first checkpoint finds it again.
@@ -71,7 +81,7 @@ def extension_of(memory, setup, step):
     return Extension(step, old, setup.config.duration, old_steps, setup.total, *rates)
 
 
-def first_duration(workdir, config):
+def first_duration(workdir: pathlib.Path, config: ConfigDict) -> str:
     """The config.duration that a run began with."""
     return next((row["old"] for row in read_metrics(workdir) if row.get("event") == EVENT), config.duration)
 

@@ -1,15 +1,22 @@
 """The rows of several runs as one pandas frame, for a notebook."""
 
+from __future__ import annotations
+
 import math
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.errors import InputError, how_to_install
 from jaxcnn.files import local_path
 from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.rundir.log import read_metrics
 
+if TYPE_CHECKING:
+    import pandas
 
-def history(runs):
+
+def history(runs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> pandas.DataFrame:
     """One pandas frame of all rows of metrics.jsonl of several runs, of training, held-out evaluations and events.
 
     Args:
@@ -34,7 +41,7 @@ def history(runs):
     return pandas.DataFrame(found, columns=[*first, *dict.fromkeys(others)])
 
 
-def named_runs(workdirs):
+def named_runs(workdirs: Iterable[str | os.PathLike[str]]) -> dict[str, Any]:
     """{name: path} of run directories: the name is the folder's, or its path where two share it."""
     paths = [local_path(workdir) for workdir in workdirs]
     names = [path.resolve().name for path in paths]

@@ -1,13 +1,21 @@
 """Where the numbers of a run go: metrics.jsonl, the trackers of its config, and a progress bar or plain lines."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import math
+import pathlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.files import write_text
 from jaxcnn.progress import ProgressBar
 from jaxcnn.training.rundir.evaluations import read_rows
 from jaxcnn.training.rundir.trackers import open_trackers
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 
 class MetricsLog:
@@ -20,7 +28,7 @@ class MetricsLog:
       active: False in all processes but one.
     """
 
-    def __init__(self, workdir, config, *, step, active=True):
+    def __init__(self, workdir: pathlib.Path, config: ConfigDict, *, step: int, active: bool = True) -> None:
         self.path, self.active = workdir / "metrics.jsonl", active
         if not active:
             return
@@ -33,7 +41,7 @@ class MetricsLog:
             self.file.close()
             raise
 
-    def write(self, row):
+    def write(self, row: Mapping[str, Any]) -> None:
         """Adds a row; a number that is not finite is written as null beside its name in "not_finite"."""
         if not self.active:
             return
@@ -43,7 +51,7 @@ class MetricsLog:
         if "split" in row:
             self._track("write", row["split"], row["step"], {k: v for k, v in clean.items() if k != "epoch"})
 
-    def final(self, split, step, values):
+    def final(self, split: str, step: int, values: Any) -> None:
         """Gives trackers the last evaluation, {measure: float or None}; evaluations.jsonl holds it."""
         if self.active:
             self._track("final", split, step, values)
@@ -54,7 +62,7 @@ class MetricsLog:
         for tracker in self.trackers:
             getattr(tracker, method)(step, numbers)
 
-    def close(self):
+    def close(self) -> None:
         """Flushes the file, and ends the trackers."""
         if self.active:
             with contextlib.suppress(OSError):  # the disk is full: `write` has said so
@@ -63,7 +71,7 @@ class MetricsLog:
                 tracker.close()
 
 
-def read_metrics(workdir):
+def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
     """The rows of a run's metrics.jsonl, [] where there is none; a half-written last line is left out."""
     return read_rows(workdir / "metrics.jsonl")
 
@@ -76,11 +84,11 @@ class Progress(ProgressBar):
       measures: names of numbers of a log row that are shown, the first beside the bar too; rows may lack some.
     """
 
-    def __init__(self, total, *, start, title, quiet, measures):
+    def __init__(self, total: int, *, start: int, title: str, quiet: bool, measures: Any) -> None:
         super().__init__(total, start=start, title=title, quiet=quiet)
         self.measures = tuple(dict.fromkeys(measures))
 
-    def update(self, step, row):
+    def update(self, step: int, row: Mapping[str, Any]) -> None:
         """After a log row of the train split."""
         rate = row.get("images_per_second")
         rate = f"{rate:,.0f} images/s" if rate else ""

@@ -1,6 +1,8 @@
 """The arrays of a pytree by their names: compared with others, and their checksums."""
 
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,7 +12,7 @@ from jaxcnn.errors import InputError
 SHOWN = 8
 
 
-def named(tree):
+def named(tree: Any) -> dict[str, Any]:
     """{"params/fc/kernel": leaf, ...} of a pytree, whether its nodes are dicts, lists or classes."""
     return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
 
@@ -19,7 +21,7 @@ def _name(path):
     return "/".join(str(getattr(k, "name", getattr(k, "key", getattr(k, "idx", k)))) for k in path)
 
 
-def compare(saved, wanted, where):
+def compare(saved: Any, wanted: Mapping[str, Any], where: str) -> None:
     """Raises InputError, with both sides, where {name: array} of a checkpoint are not those wanted."""
     shapes = [
         f"{name} {tuple(saved[name].shape)} there, {tuple(wanted[name].shape)} here"
@@ -36,7 +38,7 @@ def compare(saved, wanted, where):
         raise InputError(f"{where} does not fit this model and optimizer. " + "; ".join(parts) + ".")
 
 
-def checksums(arrays):
+def checksums(arrays: Mapping[str, Any]) -> dict[str, str]:
     """{name: CRC-32 of its bytes, 8 hex digits} of {name: array}; a PRNG key counts as its numbers.
 
     Meant for what disks and cables do, not for an adversary: every burst of up to 32 wrong bits changes it, and at
@@ -47,14 +49,15 @@ def checksums(arrays):
 
 
 def _crc(array):
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    content: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return zlib.crc32(content)
 
 
 def _is_key(x):
     return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def not_finite(arrays):
+def not_finite(arrays: Mapping[str, Any]) -> str:
     """The names of the arrays that hold NaN or infinity, for a message; "" where all are finite."""
     return _listed(sorted(name for name, x in arrays.items() if not np.isfinite(x).all()))
 

@@ -1,5 +1,8 @@
 """The network that a run directory holds at one of its checkpoints."""
 
+from __future__ import annotations
+
+import os
 from typing import Any, NamedTuple
 
 import jax
@@ -39,7 +42,7 @@ class SavedNetwork(NamedTuple):
     variables: dict
 
 
-def read_network(workdir, checkpoint):
+def read_network(workdir: str | os.PathLike[str], checkpoint: str | int) -> SavedNetwork:
     """The SavedNetwork of a run, whose data set need not be there; code that the user has not allowed is not imported.
 
     Args:

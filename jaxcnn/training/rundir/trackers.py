@@ -3,14 +3,19 @@
 Each gets the same numbers under the same names: "train/loss" at its step. None of them is read by jaxcnn.
 """
 
+from __future__ import annotations
+
 import contextlib
 import importlib.util
 import json
 import logging
 import os
+import pathlib
 import socket
 import time
 import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import RecordWriter
@@ -19,6 +24,10 @@ from tensorboardX.summary import hparams, scalar
 from jaxcnn.errors import InputError, how_to_install, look_up
 from jaxcnn.files import read_json, write_json
 from jaxcnn.training.config import flatten, to_json
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +43,7 @@ class TensorBoard:
 
     FLUSH_SECONDS = 10
 
-    def __init__(self, workdir, config, *, step):
+    def __init__(self, workdir: pathlib.Path, config: ConfigDict, *, step: int) -> None:
         folder, self.config = workdir / "tensorboard", config
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{step}"
@@ -43,11 +52,11 @@ class TensorBoard:
         self._write(Event(file_version="brain.Event:2"))
         self._write(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
 
-    def write(self, step, values):
+    def write(self, step: int, values: Any) -> None:
         for name, value in values.items():
             self._write(Event(step=step, summary=scalar(name, value)))
 
-    def final(self, step, values):
+    def final(self, step: int, values: Any) -> None:
         """The scalars, and the page HPARAMS with the keys of the config beside them."""
         self.write(step, values)
         keys = {key: v if isinstance(v, bool | int | float) else str(v) for key, v in flatten(self.config).items()}
@@ -61,7 +70,7 @@ class TensorBoard:
             self.writer.flush()
             self.flushed = time.monotonic()
 
-    def close(self):
+    def close(self) -> None:
         with contextlib.suppress(OSError):
             self.writer.close()
 
@@ -72,7 +81,7 @@ class WandB:
     The steps are the metric "step": W&B's own counter takes no step twice, which a resumed run does.
     """
 
-    def __init__(self, workdir, config, *, step):
+    def __init__(self, workdir: pathlib.Path, config: ConfigDict, *, step: int) -> None:
         import wandb
 
         known = _known_id(workdir, "wandb")
@@ -88,12 +97,12 @@ class WandB:
         )
         self.run.define_metric("*", step_metric="step")
 
-    def write(self, step, values):
+    def write(self, step: int, values: Any) -> None:
         self.run.log({"step": step, **values})
 
     final = write
 
-    def close(self):
+    def close(self) -> None:
         self.run.finish()
 
 
@@ -105,7 +114,7 @@ class MLflow:
 
     MOST_PARAMS, LONGEST = 100, 6000  # in one call, and characters of a value: MLflow's limits
 
-    def __init__(self, workdir, config, *, step):
+    def __init__(self, workdir: pathlib.Path, config: ConfigDict, *, step: int) -> None:
         from mlflow import MlflowClient
         from mlflow.entities import Metric, Param
 
@@ -139,13 +148,13 @@ class MLflow:
         experiment = self.client.get_experiment_by_name(name).experiment_id
         return _new_id(workdir, "mlflow", self.client.create_run(experiment, run_name=workdir.name).info.run_id)
 
-    def write(self, step, values):
+    def write(self, step: int, values: Any) -> None:
         now = round(1000 * time.time())
         self.client.log_batch(self.id, metrics=[self.metric(name, v, now, step) for name, v in values.items()])
 
     final = write
 
-    def close(self):
+    def close(self) -> None:
         self.client.set_terminated(self.id)
 
 
@@ -188,7 +197,7 @@ class _Outside:
             logger.warning("%s got no more rows of this run, which metrics.jsonl has: %s", self.name, reason)
 
 
-def open_trackers(names, workdir, config, *, step):
+def open_trackers(names: Sequence[str], workdir: pathlib.Path, config: ConfigDict, *, step: int) -> list[Any]:
     """The trackers of one start of a run, each with write(step, {name: value}), final(step, {name: value}) and close().
 
     Args:
@@ -211,7 +220,7 @@ def open_trackers(names, workdir, config, *, step):
     return opened
 
 
-def check_trackers(names):
+def check_trackers(names: Sequence[str]) -> None:
     """Raises InputError where config.trackers names none, or one whose library is not installed."""
     for name in names:
         try:

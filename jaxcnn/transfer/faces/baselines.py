@@ -1,5 +1,7 @@
 """Vectors of faces without a network: eigenfaces, Fisherfaces and local binary patterns."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -10,7 +12,7 @@ from jaxcnn.errors import InputError, how_to_install
 POINTS, RADIUS = 8, 2  # Ahonen, Hadid and Pietikainen 2006, section 4
 
 
-def eigenfaces(images, *, components):
+def eigenfaces(images: np.ndarray, *, components: int) -> Callable[[np.ndarray], np.ndarray]:
     """The principal components of faces (Turk and Pentland 1991, "Eigenfaces for recognition").
 
     Args:
@@ -25,7 +27,9 @@ def eigenfaces(images, *, components):
     return _of_flat(PCA(components, svd_solver="full").fit(_flat(images)))
 
 
-def fisherfaces(images, label, *, components=None):
+def fisherfaces(
+    images: np.ndarray, label: np.ndarray, *, components: int | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
     """Linear discriminants of faces, behind principal components (Belhumeur, Hespanha and Kriegman 1997).
 
     Args:
@@ -45,7 +49,7 @@ def fisherfaces(images, label, *, components=None):
     return _of_flat(make_pipeline(*steps).fit(_flat(images), label))
 
 
-def binary_patterns(images, *, cells=(7, 7)):
+def binary_patterns(images: np.ndarray, *, cells: Sequence[int] = (7, 7)) -> np.ndarray:
     """Histograms of uniform local binary patterns in cells (Ahonen, Hadid and Pietikainen 2006, "Face description").
 
     Patterns of 8 points at a radius of 2; 58 uniform ones, and one for all others. The roots of the shares of each

@@ -1,5 +1,7 @@
 """Identification: who of a gallery is it (closed set), and is it anyone of the gallery at all (open set)?"""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -69,7 +71,9 @@ class WrongProbe(NamedTuple):
     taken_score: float
 
 
-def person_scores(gallery, people, probes, *, metric="cosine"):
+def person_scores(
+    gallery: np.ndarray, people: np.ndarray, probes: np.ndarray, *, metric: str = "cosine"
+) -> tuple[np.ndarray, np.ndarray]:
     """How alike each probe is to each person: the best of the person's images.
 
     Args:
@@ -95,7 +99,9 @@ def _scores(gallery, probes, metric):
     return look_up(metric, table=METRICS, kind="metric")(np.float64(probes), np.float64(gallery))
 
 
-def identify(gallery, people, probes, probe_people, *, metric="cosine"):
+def identify(
+    gallery: np.ndarray, people: np.ndarray, probes: np.ndarray, probe_people: np.ndarray, *, metric: str = "cosine"
+) -> Identification:
     """The Identification of probes among the people of a gallery (Grother and Phillips 2011, "Evaluation methods").
 
     Of people who are equally alike the right one comes last.
@@ -121,7 +127,15 @@ def identify(gallery, people, probes, probe_people, *, metric="cosine"):
     return Identification(len(names), int(known.sum()), int((~known).sum()), ranks, match, detected)
 
 
-def wrong_probes(gallery, people, probes, probe_people, *, metric="cosine", count):
+def wrong_probes(
+    gallery: np.ndarray,
+    people: np.ndarray,
+    probes: np.ndarray,
+    probe_people: np.ndarray,
+    *,
+    metric: str = "cosine",
+    count: int,
+) -> list[WrongProbe]:
     """The known probes that another person is at least as alike to, by the largest difference first.
 
     Args:

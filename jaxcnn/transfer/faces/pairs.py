@@ -1,8 +1,11 @@
 """Pairs of images in folds: read from a file as LFW's pairs.txt, or drawn by seed; no person is in two folds."""
 
+from __future__ import annotations
+
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,16 +32,16 @@ class Pairs(NamedTuple):
     same: np.ndarray
     fold: np.ndarray
 
-    def of_fold(self, fold):
+    def of_fold(self, fold: int) -> np.ndarray:
         """(n,) bool: the pairs of a fold."""
         return self.fold == fold
 
     @property
-    def rows(self):
+    def rows(self) -> np.ndarray:
         """The rows that occur, ascending, each once."""
         return np.unique(np.concatenate([self.first, self.second]))
 
-    def among(self, rows):
+    def among(self, rows: np.ndarray) -> Pairs:
         """These Pairs as places in `rows`, which are ascending and hold all of theirs."""
         return self._replace(first=np.searchsorted(rows, self.first), second=np.searchsorted(rows, self.second))
 
@@ -52,7 +55,7 @@ class NamedPair(NamedTuple):
     line: int
 
 
-def read_pairs(path):
+def read_pairs(path: str | os.PathLike[str]) -> list[NamedPair]:
     """The pairs of a file in the format of LFW's pairs.txt (Huang et al. 2007, "Labeled Faces in the Wild").
 
     Fields are separated by tabs, or by blanks where a line has no tab.
@@ -126,7 +129,7 @@ def _check_people(path, pairs):
                 )
 
 
-def locate_pairs(named, people, files):
+def locate_pairs(named: Sequence[NamedPair], people: np.ndarray, files: Sequence[str] | np.ndarray) -> Pairs:
     """The Pairs of rows that the pairs of a file name.
 
     The image of a number is the file of the person whose name, without its suffix, ends in it: Ann/Ann_0004.jpg and
@@ -162,7 +165,7 @@ def locate_pairs(named, people, files):
     return Pairs(first, second, same, np.array([pair.fold for pair in named]))
 
 
-def draw_pairs(label, *, folds, each, seed):
+def draw_pairs(label: np.ndarray, *, folds: int, each: int, seed: int) -> Pairs:
     """Pairs drawn by seed: the people are dealt out to folds, then each fold draws from its own.
 
     Within a fold every pair of a kind is as likely as any other, and none comes twice.

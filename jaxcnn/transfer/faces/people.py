@@ -1,8 +1,11 @@
 """Images of people with vectors that tell them apart: by a network, from a folder, a split or a file of features."""
 
+from __future__ import annotations
+
+import os
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.preprocessing import normalize
@@ -17,6 +20,9 @@ from jaxcnn.transfer.feature_file import read_features
 from jaxcnn.transfer.features import Extractor
 from jaxcnn.transfer.neighbours import records_again
 from jaxcnn.transfer.stages import stage_names
+
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
 
 
 class People(NamedTuple):
@@ -39,12 +45,12 @@ class People(NamedTuple):
     files: Callable
 
     @property
-    def people(self):
+    def people(self) -> np.ndarray:
         """(rows,) the name of the person of each row."""
         return np.array(self.names)[self.label]
 
 
-def default_stage(trained):
+def default_stage(trained: Trained) -> str:
     """The stage whose vectors tell people apart best: of a network that embeds its result, else the last before it."""
     names = list(stage_names(trained.model, trained.variables, trained.shape))
     result = names.index(result_name(trained.model))
@@ -52,7 +58,17 @@ def default_stage(trained):
     return names[result if is_embedding or not result else result - 1]
 
 
-def people_of_network(trained, stage, *, name="", split="", data_dir="", crops=1, flip=False, batch_size=64):
+def people_of_network(
+    trained: Trained,
+    stage: str,
+    *,
+    name: str = "",
+    split: str = "",
+    data_dir: str = "",
+    crops: int = 1,
+    flip: bool = False,
+    batch_size: int = 64,
+) -> People:
     """The People of a data set with the vectors of a stage of a network.
 
     Args:
@@ -97,7 +113,9 @@ def _all_of(settings):
     return "+".join(dict.fromkeys(part for each in cut for part in re.sub(r"\[[^]]*\]", "", each).split("+")))
 
 
-def embed(extractor, records, rows, *, crops=1, flip=False, unit=False):
+def embed(
+    extractor: Extractor, records: Any, rows: np.ndarray, *, crops: int = 1, flip: bool = False, unit: bool = False
+) -> np.ndarray:
     """The mean vector (k, d) float32 of the views of images.
 
     Args:
@@ -145,7 +163,7 @@ def _viewed(records, crops, trained):
     return view
 
 
-def people_of_file(path):
+def people_of_file(path: str | os.PathLike[str]) -> People:
     """The People of a file of features; its data set is read for images and files alone."""
     features = read_features(path)
     vectors, kept = features.vectors(), []
@@ -164,7 +182,7 @@ def people_of_file(path):
     )
 
 
-def opened(name, trained=None, stage="", **options):
+def opened(name: str, trained: Trained | None = None, stage: str = "", **options: Any) -> People:
     """The People of a name on the command line: a split of the run, a data set, or FILE.npz.
 
     Args:

@@ -1,6 +1,8 @@
 """Verification: ROC, equal error rate, rates at few false accepts, and LFW's protocol over folds."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -8,6 +10,10 @@ from sklearn.decomposition import PCA
 from jaxcnn.errors import InputError, look_up
 from jaxcnn.tasks.verification import Roc, area, equal_error_rate, roc
 from jaxcnn.transfer.probe import wilson_interval
+
+if TYPE_CHECKING:
+    from jaxcnn.transfer.faces.pairs import Pairs
+
 
 FALSE_ACCEPT_RATES = (1e-1, 1e-2, 1e-3, 1e-4)
 ENOUGH = 10  # false accepts, below which a rate of them hangs on single pairs
@@ -74,7 +80,7 @@ class Verification(NamedTuple):
     by_folds: ByFolds
 
 
-def similarity(first, second, *, metric="cosine"):
+def similarity(first: np.ndarray, second: np.ndarray, *, metric: str = "cosine") -> np.ndarray:
     """How alike pairs of vectors are, (n,) float64.
 
     cosine: x.y / (|x| |y|), 0 for a vector of zeros; euclidean: -|x - y|.
@@ -101,7 +107,7 @@ def _euclidean(first, second):
 METRICS = {"cosine": _cosine, "euclidean": _euclidean}
 
 
-def pair_scores(vectors, pairs, *, metric="cosine", whiten=0):
+def pair_scores(vectors: np.ndarray, pairs: Pairs, *, metric: str = "cosine", whiten: int = 0) -> np.ndarray:
     """The scores (n,) of Pairs of rows.
 
     Args:
@@ -125,7 +131,7 @@ def pair_scores(vectors, pairs, *, metric="cosine", whiten=0):
     return scores
 
 
-def whitening(vectors, components):
+def whitening(vectors: np.ndarray, components: int) -> Any:
     """scikit-learn's PCA of vectors (n, d) with that many components, scaled to variance 1.
 
     Raises:
@@ -145,7 +151,7 @@ def whitening(vectors, components):
     return fitted
 
 
-def verify(scores, pairs):
+def verify(scores: np.ndarray, pairs: Pairs) -> Verification:
     """The Verification of Pairs by their scores (n,), higher for those more alike.
 
     Raises:
@@ -166,7 +172,7 @@ def verify(scores, pairs):
     )
 
 
-def at_false_accept_rate(scores, same, rate):
+def at_false_accept_rate(scores: np.ndarray, same: np.ndarray, rate: float) -> AtRate:
     """The AtRate of the lowest threshold by which at most that share of the pairs of different people is accepted."""
     curve, different = roc(scores, same), int((~same).sum())
     place = int(np.flatnonzero(curve.false_accepts <= rate)[-1])
@@ -190,7 +196,7 @@ def _too_few(rate, different):
     return ""
 
 
-def best_threshold(scores, same):
+def best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
     """The threshold with the most pairs right, accepted where score >= threshold; of equally good ones the middle.
 
     It lies halfway between two scores, or accepts all or none.
@@ -207,7 +213,7 @@ def best_threshold(scores, same):
     return middle if middle > scores[cut] else float(scores[cut - 1])  # neighbours among floats
 
 
-def by_folds(scores, pairs):
+def by_folds(scores: np.ndarray, pairs: Pairs) -> ByFolds:
     """The ByFolds of Pairs (Huang et al. 2007, "Labeled Faces in the Wild", View 2)."""
     accepted, thresholds, accuracies = np.zeros(len(scores), bool), [], []
     for fold in np.unique(pairs.fold):
@@ -219,7 +225,7 @@ def by_folds(scores, pairs):
     return ByFolds(float(np.mean(accuracies)), error, tuple(accuracies), tuple(thresholds), accepted)
 
 
-def worst_pairs(found, pairs, *, count):
+def worst_pairs(found: Verification, pairs: Pairs, *, count: int) -> tuple[np.ndarray, np.ndarray]:
     """(pairs of one person that are least alike, pairs of two people that are most alike): their numbers, worst first.
 
     Args:
