@@ -2,8 +2,8 @@
 
 Claim: He et al. 2015 (arXiv:1512.03385), figure 6: the training error of plain-56 lies above that of plain-20, that of
     ResNet-56 below that of ResNet-20 at the end.
-Protocol: the recipe of configs/cifar10_resnet20.py, which is the paper's, for its first 16,000 steps at the rate of 0.1;
-    training error and loss over the last 400 steps, a pass.
+Protocol: the recipe of configs/cifar10_resnet20.py, which is the paper's, for its first 16,000 steps at the rate of
+    0.1; training error and loss over the last 400 steps, a pass.
 Ours and not the paper's: a quarter of its length, before the rate falls, though its figure orders the ends.
 Refuted if: plain-56 ends with a lower training loss than plain-20 beyond what the seeds explain (paired t, Holm).
 Cost: on one core about 5 hours a run of 20 layers and 14 of 56 (estimated): for an accelerator, where it is minutes.

@@ -16,7 +16,7 @@ from jaxcnn.shipped import ROOT
 from jaxcnn.sweeps.papers import PAPERS, Paper
 from jaxcnn.sweeps.results import gather
 from jaxcnn.sweeps.runner import read_runs
-from jaxcnn.sweeps.statistics import NO_DIFFERENCE, NOT_DECIDED, SUPPORTED, mean_interval
+from jaxcnn.sweeps.statistics import NO_DIFFERENCE, NOT_DECIDED, REFUTED, SUPPORTED, mean_interval
 from jaxcnn.sweeps.study import Study, load_study
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.rundir.environment import last_start
@@ -100,7 +100,9 @@ def _record(paper: Paper, folder: pathlib.Path) -> Found:
 
 def _of_rows(paper: Paper, rows: list[dict], folder: pathlib.Path) -> Found:
     own = [row for row in rows if all(row.get(key) == value for key, value in paper.where.items())]
-    values = [_in_unit(float(row[paper.column]), paper.percent) for row in own if row.get(paper.column)]
+    values = [
+        _in_unit(float(row[paper.column]), paper.percent) for row in own if row.get(paper.column) not in (None, "")
+    ]
     if not values:
         return Found()
     return Found(len(values), float(np.mean(values)), mean_interval(values), folder=folder)
@@ -122,10 +124,12 @@ def _of_claim(paper: Paper, findings: dict, folder: pathlib.Path) -> Found:
 
 
 def _of_difference(compared: dict, folder: pathlib.Path) -> Found:
-    """Of a script's comparison of accuracies: it is supported where its interval lies above zero."""
-    low, high = (100 * edge for edge in compared["interval"])
-    said = SUPPORTED if low > 0 else NOT_DECIDED
-    return Found(compared["n"], 100 * compared["difference"], (low, high), said, "points", folder)
+    """Of a comparison of accuracies: decided where its interval leaves out zero."""
+    interval, said = None, NOT_DECIDED
+    if compared["interval"]:
+        low, high = interval = tuple(100 * edge for edge in compared["interval"])
+        said = SUPPORTED if low > 0 else REFUTED if high < 0 else NOT_DECIDED
+    return Found(compared["n"], 100 * compared["difference"], interval, said, "points", folder)
 
 
 def verdict(paper: Paper, found: Found) -> str:
