@@ -10,7 +10,7 @@ Protocol: one small network (`_conventions.py`), whose every convention is torch
     embedded digits one point, with MNIST a fifth of one.
 Refuted if: a difference from torch's is beyond what the seeds explain (paired t, Holm); no difference that matters: the
     seeds show that it lies within the margin (two one-sided tests).
-Cost: 120 runs of about 10 seconds on 2 CPU cores at the scale digits; at cifar10-subset of about 2 minutes (estimated).
+Cost: 60 runs of about 10 seconds on 2 CPU cores at the scale digits; at cifar10-subset of about 2 minutes (estimated).
     python -m jaxcnn sweep experiments/conventions.py --workdir runs/conventions --until decided --budget 2h
 """
 
@@ -61,7 +61,7 @@ def study(scale="digits"):
     return Study(
         base=config,
         factors={CONVENTION: {name: changes for name, (changes, _) in LEVELS.items()}},
-        seeds=tuple(range(10)),
+        seeds=(0, 1, 2, 3, 4),
         baseline=torch,
         claims=tuple(
             Claim(text, {CONVENTION: name}, torch, margin=margin) for name, (_, text) in LEVELS.items() if text

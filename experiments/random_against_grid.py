@@ -13,6 +13,7 @@ import functools
 
 import numpy as np
 
+from jaxcnn.files import write_json
 from jaxcnn.sweeps import Study, scale_config
 from jaxcnn.sweeps.results import read_result
 from jaxcnn.sweeps.statistics import paired_comparison
@@ -53,6 +54,7 @@ def analyse(study, workdir):
     for kind, values in best.items():
         yield f"{kind}: test accuracy of the winner {np.mean(list(values.values())):.2%}, n = {len(values)} searches"
     compared = paired_comparison(best["random"], best["grid"])
+    write_json(workdir / "summary.json", {"comparisons": {"random - grid": compared._asdict()}})
     interval = " to ".join(f"{100 * edge:.2f}" for edge in compared.interval) if compared.interval else "none"
     yield (
         f"random minus grid: {100 * compared.difference:.2f} points (95 % interval {interval}, "

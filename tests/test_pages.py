@@ -16,6 +16,7 @@ NOT_RUN = (  # here; the first three are of launch.sh, which CI calls
     r"^test$",
     r"^(VERB )?--help$",
     r"^(summary|frontier|audit|benchmark) ",  # need nothing, and take long: their own tests run them
+    r"^reproduce( --output .*)?$",  # lists what is there: tests/sweeps
     r"^prepare tfds:",  # downloads
     r"--coordinator",  # waits for another host: tests/training/test_processes.py
     r"--dry-run$",  # prints a script: tests/sweeps

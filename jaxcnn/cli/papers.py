@@ -38,7 +38,8 @@ def _reproduce(arguments: argparse.Namespace) -> int:
       python -m jaxcnn reproduce --output experiments/results/papers.md
 
     Ours is read from the runs in --workdir, or from the records of experiments/results where those have more runs.
-    --run trains what is missing, study by study, as `sweep` does in WORKDIR/STUDY: the same command resumes.
+    --run trains what is missing, as `sweep` does in WORKDIR/STUDY: the whole study of a result, which others may
+    share. The same command resumes.
     """
     from jaxcnn.sweeps import reproduction
 

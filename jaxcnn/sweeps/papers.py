@@ -27,7 +27,8 @@ class Paper:
       data: the data set, of a result without a number.
       claim: the text of the study's claim that says it, whose estimate is compared with the number where there is one.
       alike: whether it is met by no difference that matters.
-      difference: of a script, the name among the comparisons of its summary.json that says the claim.
+      difference: the name among the comparisons of summary.json, which a script or an analysis writes, that says the
+        claim, where no claim of the study does.
       where: {column: value} of the rows of the table that are its runs.
       column: of the table, which holds its measure.
       table: the table's file in a record.
@@ -336,6 +337,27 @@ PAPERS = (
         "as printed; the padding is black, the best held-out checkpoint is tested",
         seeds=1,
         minutes=1080,
+    ),
+    _claim(
+        "plain-56-above-20",
+        "Plain-56 ends with a higher training loss than plain-20.",
+        "plain_nets_cifar10",
+        "the paper's recipe for its first 16,000 of 64,000 steps",
+        source="He et al. 2015 (arXiv:1512.03385), figure 6",
+        data="CIFAR-10",
+        seeds=3,
+        minutes=6900,
+    ),
+    Paper(
+        "random-against-grid",
+        "nine trials each on the embedded digits, where the paper has variants of MNIST: its claim, not its scale",
+        "random_against_grid",
+        source="Bergstra and Bengio 2012 (JMLR 13), section 2",
+        data="digits",
+        claim="The winner of nine random trials tests better than that of a 3 x 3 grid.",
+        difference="random - grid",
+        seeds=8,
+        minutes=25,
     ),
     Paper(
         "learning-without-forgetting",

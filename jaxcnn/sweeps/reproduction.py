@@ -16,7 +16,7 @@ from jaxcnn.shipped import ROOT
 from jaxcnn.sweeps.papers import PAPERS, Paper
 from jaxcnn.sweeps.results import gather
 from jaxcnn.sweeps.runner import read_runs
-from jaxcnn.sweeps.statistics import NO_DIFFERENCE, SUPPORTED, mean_interval
+from jaxcnn.sweeps.statistics import NO_DIFFERENCE, NOT_DECIDED, REFUTED, SUPPORTED, mean_interval
 from jaxcnn.sweeps.study import Study, load_study
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.rundir.environment import last_start
@@ -68,7 +68,7 @@ def find(paper: Paper, workdir: pathlib.Path, records: pathlib.Path = RECORDS) -
 
 
 def _runs(paper: Paper, folder: pathlib.Path) -> Found:
-    if paper.script or paper.table != "results.csv" or not folder.is_dir():
+    if paper.script or paper.difference or paper.table != "results.csv" or not folder.is_dir():
         return _record(paper, folder)
     study, _ = study_of_paper(paper)
     results, failed = read_runs(study, folder)
@@ -100,7 +100,9 @@ def _record(paper: Paper, folder: pathlib.Path) -> Found:
 
 def _of_rows(paper: Paper, rows: list[dict], folder: pathlib.Path) -> Found:
     own = [row for row in rows if all(row.get(key) == value for key, value in paper.where.items())]
-    values = [_in_unit(float(row[paper.column]), paper.percent) for row in own if row.get(paper.column)]
+    values = [
+        _in_unit(float(row[paper.column]), paper.percent) for row in own if row.get(paper.column) not in (None, "")
+    ]
     if not values:
         return Found()
     return Found(len(values), float(np.mean(values)), mean_interval(values), folder=folder)
@@ -122,17 +124,20 @@ def _of_claim(paper: Paper, findings: dict, folder: pathlib.Path) -> Found:
 
 
 def _of_difference(compared: dict, folder: pathlib.Path) -> Found:
-    """Of a script's comparison of accuracies: it is supported where its interval lies above zero."""
-    low, high = (100 * edge for edge in compared["interval"])
-    said = SUPPORTED if low > 0 else "not decided"
-    return Found(compared["n"], 100 * compared["difference"], (low, high), said, "points", folder)
+    """Of a comparison of accuracies: decided where its interval leaves out zero."""
+    interval, said = None, NOT_DECIDED
+    if compared["interval"]:
+        low, high = interval = tuple(100 * edge for edge in compared["interval"])
+        said = SUPPORTED if low > 0 else REFUTED if high < 0 else NOT_DECIDED
+    return Found(compared["n"], 100 * compared["difference"], interval, said, "points", folder)
 
 
 def verdict(paper: Paper, found: Found) -> str:
-    """A result in words: "missing", "2 of 3 runs: ...", "met", "met, within the interval", or "missed by ...".
+    """A result in words: "missing", "2 of 3 runs: ...", "met", "met, within the interval", "missed by ...".
 
     A number is met where ours, rounded as it is printed, is at least as good, or where our interval holds it. A claim
-    is met where the study supports it. One run has no interval, and the verdict says so.
+    is met where the study supports it, missed where it says another thing, or "not decided". One run has no interval,
+    and the verdict says so.
     """
     if not found.n:
         return "missing"
@@ -162,6 +167,8 @@ def _printed(paper: Paper) -> float:
 
 
 def _of_words(paper: Paper, found: Found) -> str:
+    if found.said == NOT_DECIDED:
+        return NOT_DECIDED
     return "met" if found.said == (NO_DIFFERENCE if paper.alike else SUPPORTED) else f"missed: {found.said}"
 
 
@@ -241,8 +248,9 @@ def origin(folder: pathlib.Path) -> dict[str, str]:
     starts = [last_start(path.parent) for path in folder.glob("*/environment.json")]
     if starts:
         return _most([start for start in starts if start])
-    if (folder / "summary.json").exists():
-        return _most([read_json(folder / "summary.json")["environment"]])
+    kept = read_json(folder / "summary.json") if (folder / "summary.json").exists() else {}
+    if "environment" in kept:
+        return _most([kept["environment"]])
     for name in ("README.md", "summary.md"):
         if (folder / name).exists():
             text = (folder / name).read_text(encoding="utf-8")

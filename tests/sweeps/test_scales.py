@@ -3,7 +3,7 @@
 import pytest
 
 from jaxcnn.errors import InputError
-from jaxcnn.sweeps import is_large, scale_config, steps_to_training_error
+from jaxcnn.sweeps import is_large, mnist_config, scale_config, steps_to_training_error
 from jaxcnn.sweeps.scales import SCALES
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.validate import validate
@@ -42,6 +42,13 @@ def _total(scale):
 def _part(expression, *, total):
     first, last = expression.removeprefix("train[").removesuffix("]").split(":")
     return tuple(round(total * int(edge.removesuffix("%")) / 100) for edge in (first or "0%", last or "100%"))
+
+
+def test_beside_a_published_error_all_of_mnist_is_trained_on_and_the_last_step_tested():
+    config = mnist_config("20 epochs", batch_size=32)
+    validate(config)
+    assert (config.data.train, config.data.test, config.evaluation.every) == ("train", "test", "100%")
+    assert (config.duration, config.batch_size) == ("20 epochs", 32)
 
 
 def test_what_is_no_scale_names_the_nearest():
