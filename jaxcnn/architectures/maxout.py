@@ -77,8 +77,9 @@ class MaxoutNet(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, h, w, c)
-        features, options = {}, {"kernel_init": small_uniform, "dtype": self.dtype}
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
+        features: dict[str, jax.Array] = {}
+        options: dict[str, Any] = {"kernel_init": small_uniform, "dtype": self.dtype}
         x = Dropout(self.input_dropout, name="dropout_input")(x, train=train)
         for layer, conv in enumerate(self.convolutions):
             outputs = conv.maps * conv.pieces

@@ -56,7 +56,7 @@ class MLP(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         act, init = activation(self.activation), initializer(self.activation)
         init = nn.initializers.normal(self.deviation) if self.deviation else init
-        options = {"use_bias": not self.batch_norm, "kernel_init": init, "dtype": self.dtype}
+        options: dict[str, Any] = {"use_bias": not self.batch_norm, "kernel_init": init, "dtype": self.dtype}
         features = {}
         x = x.reshape(x.shape[0], -1)  # (n, h * w * c)
         x = Dropout(self.input_dropout, name="dropout_input")(x, train=train)

@@ -14,6 +14,7 @@ The paper trains by the cross-entropy of a softmax. It does not name the units h
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxcnn.architectures.claim import Claim
@@ -40,10 +41,11 @@ class SimardCNN(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, *, train: bool):  # (n, 29, 29, 1)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, 29, 29, 1)
         if min(x.shape[1:3]) < SMALLEST:
             raise ValueError(f"simard_cnn needs images of at least {SMALLEST}x{SMALLEST}, got {x.shape}")
-        features, options = {}, {"kernel_init": initializer("tanh"), "dtype": self.dtype}
+        features: dict[str, jax.Array] = {}
+        options: dict[str, Any] = {"kernel_init": initializer("tanh"), "dtype": self.dtype}
         for layer, maps in enumerate((5, 50), start=1):
             x = tanh(Conv(maps, 5, stride=2, padding=0, name=f"conv{layer}", **options)(x))
             features[f"conv{layer}"] = x  # (n, 13, 13, 5), (n, 5, 5, 50)

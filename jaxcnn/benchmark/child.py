@@ -5,7 +5,6 @@ import pathlib
 import subprocess
 import sys
 
-import jaxcnn
 from jaxcnn.errors import InputError
 
 
@@ -15,7 +14,7 @@ def run_module(module: str, *arguments: object, **environment: str) -> str:
     Raises:
       InputError: it failed; with the last line of its errors.
     """
-    package = str(pathlib.Path(jaxcnn.__file__).parents[1])
+    package = str(pathlib.Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-P", "-m", module, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": path, **environment}

@@ -105,7 +105,7 @@ def _of_rows(paper: Paper, rows: list[dict], folder: pathlib.Path) -> Found:
     ]
     if not values:
         return Found()
-    return Found(len(values), float(np.mean(values)), mean_interval(values), folder=folder)
+    return Found(len(values), float(np.mean(values)), mean_interval(np.asarray(values)), folder=folder)
 
 
 def _in_unit(value: float, percent: str) -> float:
@@ -139,21 +139,21 @@ def verdict(paper: Paper, found: Found) -> str:
     is met where the study supports it, missed where it says another thing, or "not decided". One run has no interval,
     and the verdict says so.
     """
-    if not found.n:
+    if found.value is None:
         return "missing"
-    words = _of_number(paper, found) if paper.entry else _of_words(paper, found)
+    words = _of_number(paper, found.value, found.interval) if paper.entry else _of_words(paper, found)
     words += ", n = 1: no interval" if found.n == 1 and paper.seeds else ""
     return words if found.n >= paper.seeds else f"{found.n} of {paper.seeds} runs: {words}"
 
 
-def _of_number(paper: Paper, found: Found) -> str:
+def _of_number(paper: Paper, value: float, interval: tuple | None) -> str:
     printed, lower = _printed(paper), paper.number.quantity in LOWER
-    rounded = round(found.value, _digits(paper))
+    rounded = round(value, _digits(paper))
     if rounded <= printed if lower else rounded >= printed:
         return "met"
-    if found.interval and found.interval[0] <= printed <= found.interval[1]:
+    if interval and interval[0] <= printed <= interval[1]:
         return "met, within the interval"
-    return f"missed by {abs(found.value - printed):.{max(_digits(paper), 2)}f}"
+    return f"missed by {abs(value - printed):.{max(_digits(paper), 2)}f}"
 
 
 def _digits(paper: Paper) -> int:

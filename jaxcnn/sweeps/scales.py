@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jaxcnn.errors import InputError, nearest
-from jaxcnn.training.config import Config, default_config
+from jaxcnn.training.config import default_config
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -41,7 +41,7 @@ def scale_config(scale: str) -> ConfigDict:
     return config
 
 
-def mnist_config(duration: str, *, batch_size: int) -> Config:
+def mnist_config(duration: str, *, batch_size: int) -> ConfigDict:
     """The config of a run whose number is to stand beside a published error on MNIST.
 
     All 60,000 training images are trained on, and what is tested is the network of the last step: nothing is held out,

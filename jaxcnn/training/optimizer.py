@@ -114,7 +114,7 @@ def max_norm(limit: float) -> optax.GradientTransformation:
         length = jnp.sqrt(jnp.sum(jnp.square(moved), axis=tuple(range(moved.ndim - 1)), keepdims=True))
         return moved * (limit / jnp.maximum(length, limit)) - weights
 
-    def move(updates, state, params):
+    def move(updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None) -> tuple:
         return jax.tree.map(bounded, updates, params), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), move)

@@ -1,6 +1,7 @@
 """Published results at their own scale: the list, what is read of runs and records, and the verb reproduce."""
 
 import csv
+import dataclasses
 import json
 
 import pytest
@@ -97,12 +98,14 @@ def test_higher_is_better_of_what_is_no_error_and_claims_are_met_where_supported
     assert verdict(alike, Found(3, 0.0, None, "supported")) == "missed: supported"
 
 
-def test_an_unknown_name_is_refused_and_the_nearest_named(tmp_path, capsys):
+def test_an_unknown_name_is_refused_and_the_nearest_named(tmp_path, monkeypatch, capsys):
     with pytest.raises(InputError, match=r"no published result 'lenet'.*'lenet5'"):
         papers_of(["lenet"])
     for option in ((), ("--run",)):
         assert main(["reproduce", *option, "lenet", "--workdir", str(tmp_path)]) == 2
         assert "did you mean 'lenet5'" in capsys.readouterr().err
+    (script,) = papers_of(["orl-network"])
+    monkeypatch.setattr(reproduction, "PAPERS", (dataclasses.replace(script, seeds=1000),))  # more than there are
     assert main(["reproduce", "--run", "orl-network", "--workdir", str(tmp_path)]) == 2
     assert "python experiments/orl.py --data folder:FACES" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,7 @@
 """DnCNN (Zhang, Zuo, Chen, Meng and Zhang 2017, arXiv:1608.03981)."""
 
+from typing import Any
+
 from jaxcnn.analysis.ledger.entry import Entry, match, recipe
 
 _PAPER = "Zhang et al. 2017, section"
@@ -8,7 +10,7 @@ _PAPER = "Zhang et al. 2017, section"
 def _set12(method: str, printed: str, sigma: int) -> Entry:
     """A published mean PSNR over Set12 in dB, of a method that is told sigma."""
     name, table = f"dncnn/PSNR/Set12/{method}, sigma {sigma}", "Zhang et al. 2017, table III"
-    options = {"data": "Set12", "protocol": f"{method}, sigma {sigma}", "images": 12}
+    options: dict[str, Any] = {"data": "Set12", "protocol": f"{method}, sigma {sigma}", "images": 12}
     return Entry(name, "dncnn", "PSNR", printed, table, "protocol", **options)
 
 

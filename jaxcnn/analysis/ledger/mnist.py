@@ -4,12 +4,14 @@ Simard, Steinkraus and Platt 2003 ("Best practices for convolutional neural netw
 analysis"); Goodfellow et al. 2013 (arXiv:1302.4389); Srivastava et al. 2014 (JMLR 15).
 """
 
+from typing import Any
+
 from jaxcnn.analysis.ledger.entry import Entry, error
 
 _SIMARD = "Simard et al. 2003, table 1"
 _MAXOUT = "Goodfellow et al. 2013, section 5.1"
 _DROPOUT = "Srivastava et al. 2014, table 2"
-_TEST = {"data": "MNIST test", "images": 10_000}
+_TEST: dict[str, Any] = {"data": "MNIST test", "images": 10_000}
 
 ENTRIES: list[Entry] = [
     error("mlp", "1.6", _SIMARD, "800 hidden units, cross-entropy, no distortions", **_TEST),
