@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import pathlib
 import re
 import shutil
 import zlib
@@ -62,14 +63,7 @@ class Checkpoints:
       InputError: read_only, and there is no such folder; or there are checkpoints and none is intact.
     """
 
-    def __init__(
-        self,
-        folder: Any,
-        *,
-        rank: Any = None,
-        keep: int = 2,
-        read_only: bool = False,
-    ) -> None:
+    def __init__(self, folder: pathlib.Path, *, rank: Any = None, keep: int = 2, read_only: bool = False) -> None:
         self.folder, self.rank = folder, rank
         if read_only and not folder.is_dir():
             raise InputError(
