@@ -7,7 +7,7 @@ Protocol: these four networks; pixels dropped out at 0.2, hidden units at 0.5; m
     each unit of all layers; all 60,000 training images, the last step tested. SGD of batches of 100 with momentum 0.95,
     cosine decay.
 Ours and not the paper's: 20 passes in place of about a million updates (1,667 passes), which is what two cores pay;
-    the rates were chosen by runs of a minute on held-out images; weights suit their units; cosine decay.
+    one or two rates each were tried for 300 steps at most; weights suit their units; cosine decay.
 Refuted if: the error with dropout is not below the standard network's, or that with max-norm not below that without,
     beyond what the seeds explain (paired t, Holm). A published error counts as missed where the 95 % interval of the
     mean is above it.

@@ -9,7 +9,7 @@ Ours and not the paper's: SGD with momentum on batches of 32 where the paper tak
     new distortions in every pass where the paper adds 540,000 fixed ones.
 Refuted if: distortions do not lower the error beyond what the seeds explain (paired t). A published error counts as
     missed where the 95 % interval of the mean is above it.
-Cost: 10 runs of about 8 minutes on one core (estimated).
+Cost: 10 runs of about 10 minutes on one core (estimated).
     TFDS_DATA_DIR=DIR python -m jaxcnn sweep experiments/lenet5_mnist.py --workdir runs/lenet5_mnist
 """
 

@@ -180,9 +180,9 @@ PAPERS = (
         "adam-logistic-adagrad",
         "Of logistic regression AdaGrad ends with a higher training loss than Adam.",
         "adam_mnist",
-        "45 passes of 128; rates from three each",
+        "45 passes of 128; rates from two or three each",
         source=_FIGURE_1,
-        minutes=15,
+        minutes=10,
         **_ADAM,
     ),
     _claim(
@@ -192,7 +192,7 @@ PAPERS = (
         "45 passes of 128; the figure draws the two over one another: no difference that matters is met",
         alike=True,
         source=_FIGURE_1,
-        minutes=15,
+        minutes=10,
         **_ADAM,
     ),
     *(
@@ -202,7 +202,7 @@ PAPERS = (
             "adam_mnist",
             "two layers of 1,000 relu units; 10 passes of 200",
             source=_FIGURE_2,
-            minutes=100,
+            minutes=55,
             **_ADAM,
         )
         for short, name in (
@@ -266,16 +266,16 @@ PAPERS = (
                 "mlp",
                 "hidden, elastic",
                 "800 hidden units, cross-entropy, elastic distortions",
-                60,
                 40,
+                45,
             ),
             (
                 "simard-convolutions",
                 "simard_cnn",
                 "convolutions, elastic",
                 "cross-entropy, elastic distortions",
-                60,
                 40,
+                45,
             ),
         )
     ),
@@ -284,9 +284,9 @@ PAPERS = (
         f"maxout_mnist_dense/{_MNIST}/permutation invariant, dropout",
         "maxout_mnist",
         "units=maxout",
-        "two layers of 240 units of 5 pieces; 60 passes of 100, all 60,000 images",
+        "two layers of 240 units of 5 pieces; 40 passes of 100, all 60,000 images",
         seeds=3,
-        minutes=40,
+        minutes=45,
     ),
     *(
         _error(
@@ -296,7 +296,7 @@ PAPERS = (
             f"distortions={cell}",
             "20 passes, all 60,000 images; SGD with momentum in place of second derivatives",
             seeds=5,
-            minutes=40,
+            minutes=50,
         )
         for name, cell, printed in (
             ("lenet5", "none", "no distortions"),
