@@ -5,12 +5,14 @@ import json
 import os
 import pathlib
 import re
+from collections.abc import Generator, Iterable
+from typing import Any
 
 from jaxcnn.errors import InputError, disk_is_full
 
 
 @contextlib.contextmanager
-def replaced(path):
+def replaced(path: str | os.PathLike[str]) -> Generator[pathlib.Path, None, None]:
     """Gives a temporary path; what is written there takes the place of `path` when the block ends without an error.
 
     After an error, or a kill, the old file is as it was. The new file is on the disk before it takes its name, and it
@@ -44,23 +46,23 @@ def replaced(path):
             temporary.unlink()
 
 
-def write_text(path, text):
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a text file as UTF-8, whole or not at all; see `replaced`. Names of files that are none are escaped."""
     with replaced(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def write_json(path, value):
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes a value as an indented JSON file, whole or not at all; see `replaced`."""
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
-def cache_folder(name):
+def cache_folder(name: str) -> pathlib.Path:
     """The folder of what can be computed again, in $XDG_CACHE_HOME or ~/.cache; it need not be there."""
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "jaxcnn" / name
 
 
-def local_path(path):
+def local_path(path: str | os.PathLike[str]) -> pathlib.Path:
     """A path as the user gave it, with ~ for the home directory.
 
     Raises:
@@ -71,7 +73,7 @@ def local_path(path):
     return pathlib.Path(os.path.expanduser(path))
 
 
-def read_json(path, kind=dict):
+def read_json(path: str | os.PathLike[str], kind: type = dict) -> Any:
     """The value of a JSON file.
 
     Args:
@@ -95,7 +97,7 @@ def read_json(path, kind=dict):
     return value
 
 
-def check_keys(value, keys, where, layout):
+def check_keys(value: Any, keys: Iterable[str], where: str, layout: str) -> None:
     """Raises InputError where a value of a JSON file is no object, or one that lacks a key.
 
     Args:
@@ -109,7 +111,7 @@ def check_keys(value, keys, where, layout):
 
 
 @contextlib.contextmanager
-def damage_named(path, remedy):
+def damage_named(path: str | os.PathLike[str], remedy: str) -> Generator[None, None, None]:
     """Raises InputError for what is wrong with the content of a file: a key that is not there, a value of another type.
 
     Args:

@@ -9,7 +9,7 @@ GRACE = 10  # seconds in which what was begun is closed
 EXIT_INTERRUPTED = 130
 
 
-def end_on_interrupt():
+def end_on_interrupt() -> None:
     """From here on a Ctrl-C ends this process with exit code 130 and one line: in GRACE seconds, or at the next one.
 
     Python raises KeyboardInterrupt where the program happens to be. A callback (JAX has one in the garbage collector)
@@ -45,7 +45,7 @@ def end_on_interrupt():
     signal.signal(signal.SIGINT, handle)
 
 
-def leave():
+def leave() -> None:
     """Ends this process at once, as interrupted."""
     cursor = b"\x1b[?25h" if os.isatty(2) else b""  # a progress bar hides it
     os.write(2, cursor + b"jaxcnn: interrupted\n")

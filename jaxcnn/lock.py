@@ -3,7 +3,9 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import threading
+from collections.abc import Generator
 
 from jaxcnn.errors import InputError
 
@@ -11,7 +13,9 @@ _mine = set()  # (folder, thread): what this process holds
 
 
 @contextlib.contextmanager
-def hold(folder, *, what, wait=False, reentrant=False):
+def hold(
+    folder: pathlib.Path, *, what: str, wait: bool = False, reentrant: bool = False
+) -> Generator[None, None, None]:
     """Holds folder/.lock for the length of a `with` block; the kernel frees it however the process ends.
 
     Args:
@@ -60,7 +64,7 @@ def _lock(file, kind, folder, what):
         ) from error
 
 
-def is_held(folder):
+def is_held(folder: pathlib.Path) -> bool:
     """Whether a process holds folder/.lock."""
     try:
         with (folder / ".lock").open() as file:

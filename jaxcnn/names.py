@@ -6,7 +6,7 @@ import re
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def shown(name):
+def shown(name: object) -> str:
     """A name as text that can be written anywhere: bytes that are no UTF-8 and controls become a backslash and a code.
 
     A terminal obeys controls, and names may be a stranger's.

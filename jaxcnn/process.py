@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 import threading
+from collections.abc import Callable
 
 # One fusion writes all that it computes instead of each reader computing it again: batch norm and relu were computed
 # anew, in a strided order, for every weight gradient. ResNet-20's training step takes half the time with it, and its
@@ -16,7 +17,7 @@ FUSION = "xla_cpu_use_multi_output_fusion"
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 
-def tune_for_cpu():
+def tune_for_cpu() -> None:
     """Keeps memory between steps and sets XLA's flags, where the machine has no accelerator that JAX would use.
 
     To be called before JAX makes its first array; later, or on another system than Linux, it has no effect. What the
@@ -33,7 +34,7 @@ def tune_for_cpu():
             mallopt(parameter, value)
 
 
-def has_accelerator():
+def has_accelerator() -> bool:
     """Whether JAX would find an accelerator's plugin here, or was told to use one; asked without starting JAX."""
     platforms = os.environ.get("JAX_PLATFORMS", "")
     if platforms:
@@ -41,7 +42,7 @@ def has_accelerator():
     return bool(importlib.metadata.entry_points(group="jax_plugins")) or importlib.util.find_spec("libtpu") is not None
 
 
-def at_end_of(descriptor, act):
+def at_end_of(descriptor: int, act: Callable[[], object]) -> None:
     """Calls act(), in a thread of its own, when the other end of a pipe or socket is closed: its process has ended."""
 
     def wait():

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import time
+from typing import Any
 
 import rich.console
 import rich.progress
@@ -20,7 +21,7 @@ class ProgressBar:
       quiet: show nothing.
     """
 
-    def __init__(self, total, *, start, title, quiet):
+    def __init__(self, total: int, *, start: int, title: str, quiet: bool) -> None:
         self.console = rich.console.Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
         self.quiet, self.total, self.start, self.begin = quiet, total, start, time.monotonic()
         self.bar = None
@@ -38,12 +39,12 @@ class ProgressBar:
             self.task = self.bar.add_task(shown(title), total=total, completed=start, text="")
             self.bar.start()
 
-    def line(self, text):
+    def line(self, text: str) -> None:
         """One line of text, above the bar where there is one."""
         if not self.quiet:
             self.console.print(shown(text), soft_wrap=True)
 
-    def show(self, done, *, beside_bar, line=None):
+    def show(self, done: int, *, beside_bar: str, line: Any = None) -> None:
         """Moves the bar to `done` of the total.
 
         Args:
@@ -59,13 +60,13 @@ class ProgressBar:
             left = (time.monotonic() - self.begin) / max(done - self.start, 1) * (self.total - done)
             self.line(f"{line}  {clock(left)} left" if done < self.total else line)
 
-    def close(self):
+    def close(self) -> None:
         """Ends the bar."""
         if self.bar:
             self.bar.stop()
 
 
-def clock(seconds):
+def clock(seconds: float) -> str:
     """3725 is "1:02:05"."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -4,24 +4,26 @@ A metric is {"label", "unit", "higher_is_better"}, and its unit "points" a fract
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
-def percent(fraction, digits=2) -> str:
+def percent(fraction: float | None, digits: int = 2) -> str:
     """0.9123 as "91.23 %"; None as a dash, NaN as "NaN"."""
     return _given(fraction, lambda value: f"{100 * value:.{digits}f} %")
 
 
-def decimal(value, digits=4) -> str:
+def decimal(value: float | None, digits: int = 4) -> str:
     """A number with fixed digits; None as a dash, NaN as "NaN"."""
     return _given(value, lambda value: f"{value:.{digits}f}")
 
 
-def compact(value) -> str:
+def compact(value: float | None) -> str:
     """A number in four significant digits; None as a dash, NaN as "NaN"."""
     return _given(value, lambda value: f"{value:.4g}")
 
 
-def measured(value, measure) -> str:
+def measured(value: Any, measure: Any) -> str:
     """A number of a Measure with its unit: "91.23 %" of a fraction, "31.4159 dB"; None as a dash, NaN as "NaN"."""
     if measure.unit == "points":
         return percent(value)
@@ -29,12 +31,12 @@ def measured(value, measure) -> str:
     return f"{words} {measure.unit}" if measure.unit and value is not None else words
 
 
-def whole(value) -> str:
+def whole(value: float | None) -> str:
     """A count with thin spaces between thousands; None as a dash, NaN as "NaN"."""
     return _given(value, lambda value: f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}"))
 
 
-def duration(seconds) -> str:
+def duration(seconds: float | None) -> str:
     """Seconds as "4.2 s", "3 min 20 s" or "2 h 05 min"; None as a dash, NaN as "NaN"."""
 
     def words(value):
@@ -53,7 +55,7 @@ def _given(value, words):
     return words(value) if math.isfinite(value) else str(value).replace("nan", "NaN")
 
 
-def amount(value, metric):
+def amount(value: float | None, metric: Mapping[str, Any]) -> str:
     """A number of a metric without its unit: 61.25 of the fraction 0.6125; "n/a" of None."""
     if value is None:
         return "n/a"
@@ -62,22 +64,22 @@ def amount(value, metric):
     return f"{value:#.3g}" if abs(value) < 100 else whole(value)
 
 
-def multiple(metric):
+def multiple(metric: Mapping[str, Any]) -> int:
     """By how much a number of a metric is multiplied before it is drawn."""
     return 100 if metric["unit"] == "points" else 1
 
 
-def extent(interval, metric):
+def extent(interval: Sequence[float] | None, metric: Mapping[str, Any]) -> str:
     """ "0.22 to 1.00"; "n/a" of None."""
     return "n/a" if interval is None else " to ".join(amount(value, metric) for value in interval)
 
 
-def probability(p):
+def probability(p: float | None) -> str:
     """A p: two digits, "< 0.0001" below that; "n/a" of None."""
     return "n/a" if p is None else "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
-def heading(metric):
+def heading(metric: Mapping[str, Any]) -> str:
     """The title of a metric's column or axis: "test accuracy (%)"; "test loss (lower is better)"."""
     unit = "%" if metric["unit"] == "points" else metric["unit"]
     words = ", ".join(filter(None, (unit, "" if metric["higher_is_better"] else "lower is better")))

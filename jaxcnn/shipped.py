@@ -1,6 +1,7 @@
 """Configs and studies that come with jaxcnn, found by their names from a checkout and from an installed package."""
 
 import importlib.metadata
+import os
 import pathlib
 
 from jaxcnn.errors import InputError, nearest
@@ -9,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[1]  # of a checkout; site-packages, where 
 INSTALLED = ("share", "jaxcnn")  # what pyproject.toml says of a wheel
 
 
-def shipped(folder, given):
+def shipped(folder: str, given: str | os.PathLike[str]) -> pathlib.Path:
     """The path of a file that was given by its path or by its name.
 
     Args:
@@ -27,7 +28,7 @@ def shipped(folder, given):
     return known[path.name]
 
 
-def names(folder):
+def names(folder: str) -> list[str]:
     """The names of the files of jaxcnn's own in "configs" or "experiments"."""
     return list(_files(folder))
 

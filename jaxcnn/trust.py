@@ -15,6 +15,8 @@ import pathlib
 import re
 import sys
 import traceback
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from typing import Any
 
 from jaxcnn.errors import InputError, input_errors, nearest
 
@@ -53,12 +55,12 @@ class Untrusted(InputError):
     """A file names code that the user has not allowed."""
 
 
-def is_code(name):
+def is_code(name: Any) -> bool:
     """Whether a name is `package.module:attribute`."""
     return isinstance(name, str) and bool(NAME.fullmatch(name)) and name.partition(":")[0] not in SCHEMES
 
 
-def allow(*names):
+def allow(*names: Any) -> None:
     """Allows this process to import these names, which the user gives; other names, as "resnet20", are passed over.
 
     Args:
@@ -72,7 +74,7 @@ def allow(*names):
         find_here()
 
 
-def allow_given(names):
+def allow_given(names: Any) -> None:
     """`allow` for --trust-code, which names nothing else.
 
     Raises:
@@ -84,12 +86,12 @@ def allow_given(names):
     allow(*names)
 
 
-def allow_config(config):
+def allow_config(config: Any) -> None:
     """Allows the names of a config that the user has written; see `allow`."""
     allow(*names(config))
 
 
-def named_by(config, file):
+def named_by(config: Any, file: str | os.PathLike[str]) -> Any:
     """Remembers which file of data gave the names of a config, for the message that refuses them; returns the config.
 
     Args:
@@ -101,7 +103,7 @@ def named_by(config, file):
     return config
 
 
-def check(name):
+def check(name: Any) -> None:
     """Raises Untrusted for the name of code that the user has not given; InputError for the standard library's."""
     if not is_code(name) or name in OURS or name in _allowed:
         return
@@ -117,7 +119,7 @@ def check(name):
     )
 
 
-def resolve(name, table, *, kind):
+def resolve(name: Any, table: Mapping[str, Any], *, kind: str) -> Any:
     """The object that a name of a config stands for: `table[name]`, or the user's own as `package.module:attribute`.
 
     Args:
@@ -133,14 +135,16 @@ def resolve(name, table, *, kind):
     return table[name] if name in table else import_code(name, kind=kind)
 
 
-def check_name(name, table, *, kind):
+def check_name(name: Any, table: Mapping[str, Any], *, kind: str) -> None:
     """The ValueError of `resolve` for a name that is neither of the table nor of a form of code; imports nothing."""
     libraries = {known.partition(":")[0] for known in table if ":" in known}
     if name not in table and (":" not in name or name.partition(":")[0] in libraries):
         raise ValueError(f"unknown {kind} {name!r}; {nearest(name, table)}; one of your own: package.module:attribute")
 
 
-def check_options(name, function, options, *, given=0, without=()):
+def check_options(
+    name: str, function: Callable[..., Any], options: Iterable[str], *, given: int = 0, without: Collection[str] = ()
+) -> None:
     """Raises ValueError for an option that a function takes no keyword argument for.
 
     Args:
@@ -159,7 +163,7 @@ def check_options(name, function, options, *, given=0, without=()):
             raise ValueError(f"{name} takes no option {option!r}; {nearest(option, known)}")
 
 
-def call(function, *given, name, where, options):
+def call(function: Any, *given: Any, name: Any, where: str, options: Any) -> Any:
     """function(*given, **options) of what a config names.
 
     Args:
@@ -180,7 +184,7 @@ def call(function, *given, name, where, options):
         raise InputError(f"{where}: {name}: {error}") from error
 
 
-def import_code(name, *, kind):
+def import_code(name: Any, *, kind: str) -> Any:
     """The object of `package.module:attribute`, checked before anybody calls it.
 
     Args:
@@ -211,7 +215,7 @@ def import_code(name, *, kind):
 
 
 @contextlib.contextmanager
-def slips_named(where, name):
+def slips_named(where: str, name: Any) -> Generator[None, None, None]:
     """Turns what the user's own code raises into an InputError with its file and line; ValueErrors as input_errors.
 
     Args:
@@ -230,7 +234,7 @@ def slips_named(where, name):
         raise InputError(f"{place}: {words}") from cause
 
 
-def leave_out(folder):
+def leave_out(folder: str | None) -> None:
     """Says that the current folder was taken off the path; processes that we start leave it out too, if they can.
 
     Args:
@@ -244,12 +248,12 @@ def leave_out(folder):
         sys.path.append(str(pathlib.Path(__file__).parents[1]))
 
 
-def given_file():
+def given_file() -> Any:
     """The path of the config or study file that the user gave last; None for none."""
     return _given[-1] if _given else None
 
 
-def find_here(file=None):
+def find_here(file: str | os.PathLike[str] | None = None) -> None:
     """Puts the current folder at the end of the path, where it shadows nothing: the user names code of their own.
 
     Args:
@@ -260,7 +264,7 @@ def find_here(file=None):
     sys.path.extend(folder for folder in _left_out if folder not in sys.path)
 
 
-def names(config):
+def names(config: Any) -> dict[str, str]:
     """{name: key} of the code that a config, or the dict of a file, names: network, loss, data set, and in options."""
     found = {}
 
@@ -320,7 +324,8 @@ def _place(error, name):
     ]
     if frames and top != "jaxcnn":
         return "{}, line {}".format(*frames[-1])
-    code = inspect.unwrap(getattr(sys.modules.get(module), attribute, None))
+    code: Any = getattr(sys.modules.get(module), attribute, None)
+    code = inspect.unwrap(code)
     if not isinstance(error, TypeError) or code is None:
         return ""
     with contextlib.suppress(OSError, TypeError):

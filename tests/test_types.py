@@ -12,12 +12,13 @@ import pytest
 import jaxcnn
 
 ROOT = pathlib.Path(__file__).parents[1]
-CHECKED = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ty"]["src"]["include"]
+CHECKED = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ty"]["src"]
 
 
 def files():
-    for path in map(ROOT.joinpath, CHECKED):
-        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    left_out = [ROOT / path for path in CHECKED["exclude"]]
+    for path in CHECKED["include"]:
+        yield from (file for file in sorted((ROOT / path).rglob("*.py")) if not set(left_out) & set(file.parents))
 
 
 def public(body, prefix=""):

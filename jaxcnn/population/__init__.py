@@ -1,6 +1,11 @@
 """Runs that differ only in their seed and in numbers, trained together in one program."""
 
+from __future__ import annotations
+
 import contextlib
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -19,6 +24,10 @@ from jaxcnn.training.rundir.directory import full_disk_named, open_run
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.validate import validate
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+
 # Keys that may differ between members, with the value that the shared program is built with; each member's own value is
 # in its state. At a rate of 1 the learning-rate scale of a member is its rate.
 OWN = {
@@ -31,12 +40,12 @@ OWN = {
 }
 
 
-def own_keys(config):
+def own_keys(config: ConfigDict) -> dict[str, Any]:
     """OWN and the numbers of the config's task, which are 0 in the shared program."""
     return {**OWN, **dict.fromkeys(make_kind(config).numbers.values(), 0.0)}
 
 
-def shared_config(config):
+def shared_config(config: ConfigDict) -> ConfigDict:
     """The config with its members' own keys reset; runs with equal results can share a population."""
     own, config, flat = own_keys(config), config.copy_and_resolve_references(), flatten(config)
     with config.unlocked():
@@ -44,7 +53,14 @@ def shared_config(config):
     return config
 
 
-def train_population(configs, workdirs, folder, *, quiet=False, devices=None):
+def train_population(
+    configs: Sequence[ConfigDict],
+    workdirs: Sequence[str | os.PathLike[str]],
+    folder: Any,
+    *,
+    quiet: bool = False,
+    devices: Any = None,
+) -> list[Any]:
     """Trains runs together, or resumes them; each ends with a run directory as `train` alone leaves it.
 
     A member draws the same numbers and sees the same batches as the run alone on one device. Its rows of seconds and

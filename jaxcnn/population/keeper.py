@@ -1,12 +1,19 @@
 """The states of a population's members: the best of each, what becomes of one that diverged, their run directories."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from jaxcnn.errors import InputError
 from jaxcnn.training.rundir.checkpoint import Checkpoints
+
+if TYPE_CHECKING:
+    from jaxcnn.training.setup import Setup
 
 
 @dataclasses.dataclass
@@ -16,8 +23,8 @@ class Kept:
     best and latest: {"step", "held_out", "memory"}, see Checkpoints.save.
     """
 
-    best: dict | None = None
-    latest: dict | None = None
+    best: Any = None
+    latest: Any = None
 
 
 class Keeper:
@@ -35,7 +42,7 @@ class Keeper:
       where: its folder.
     """
 
-    def __init__(self, setup, members, inputs, checkpoints, where):
+    def __init__(self, setup: Setup, members: Any, inputs: Any, checkpoints: Any, where: Any) -> None:
         self.setup, self.members, self.inputs, self.checkpoints, self.where = setup, members, inputs, checkpoints, where
         self.kept, self.best = [Kept() for _ in inputs.active], None
         self._better = members.map(
@@ -45,11 +52,11 @@ class Keeper:
             lambda tree, number: jax.tree.map(lambda x: x[number], tree), out_shardings=members.replicated
         )
 
-    def scale(self, host):
+    def scale(self, host: Any) -> Any:
         """The learning rate of a member: the common program's is 1."""
         return np.float32(host.config.optimizer.learning_rate * host.plateau.scale)
 
-    def restore(self, memory, hosts, step):
+    def restore(self, memory: Mapping[str, Any], hosts: Sequence[Any], step: int) -> None:
         """Takes what a checkpoint of the population says of its members.
 
         Raises:
@@ -66,7 +73,7 @@ class Keeper:
             if host.failure is None:
                 host.restore(saved["record"], step)
 
-    def save(self, loop, step, held_out):
+    def save(self, loop: Any, step: int, held_out: Any) -> None:
         unlogged = loop.elapsed()
         better = np.zeros(len(loop.hosts), bool)
         for number, host in loop.active():
@@ -90,7 +97,7 @@ class Keeper:
         about = {"best": kept.best, "latest": kept.latest, "failure": host.failure}
         return about if host.failure is not None else {**about, "record": kept.latest["memory"]}
 
-    def diverged(self, loop, number, first, reason):
+    def diverged(self, loop: Any, number: int, first: int, reason: str) -> None:
         """Ends one member, whose state no longer changes; the others train on."""
         self.inputs.active[number] = False
         host, kept = loop.hosts[number], self.kept[number]
@@ -98,7 +105,7 @@ class Keeper:
         host.failure = f"{reason} {host.diverged(first, saved)}"
         loop.progress.line(f"{host.workdir.name}: {host.failure}")
 
-    def write(self, loop, number):
+    def write(self, loop: Any, number: int) -> None:
         """Writes the best and the latest checkpoint of a member into its run directory, as the run alone has them."""
         kept = self.kept[number]
         both = [(kept.best, self.best), (kept.latest, loop.state)]
@@ -116,7 +123,7 @@ class Keeper:
             own.wait()
             return own.steps()
 
-    def own(self, number, about, state):
+    def own(self, number: int, about: Any, state: Any) -> Any:
         """A member's part of a state, as the run alone has it: there the rate is not in its scale."""
         state = self._part(state, number)
         scale = self.members.replicate(np.float32(about["memory"]["plateau"]["scale"]))

@@ -1,6 +1,11 @@
 """Training the members of a population: one loop, one state of all, a run directory of each."""
 
+from __future__ import annotations
+
 import functools
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -18,8 +23,22 @@ from jaxcnn.training.rundir.log import Progress
 from jaxcnn.training.state import hyperparameters, initial_state
 from jaxcnn.training.train import Result, size_of, statistics_of
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-def train_members(setup, configs, workdirs, folder, members, checkpoints, *, quiet):
+    from jaxcnn.training.setup import Setup
+
+
+def train_members(
+    setup: Setup,
+    configs: Sequence[ConfigDict],
+    workdirs: Sequence[pathlib.Path],
+    folder: Any,
+    members: Any,
+    checkpoints: Any,
+    *,
+    quiet: bool,
+) -> list[Any]:
     """Trains the members of `train_population` on from the population's last checkpoint.
 
     Args:

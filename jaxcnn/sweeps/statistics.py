@@ -76,7 +76,9 @@ class McNemar(NamedTuple):
     p: float
 
 
-def mean_interval(values: np.ndarray, *, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+def mean_interval(
+    values: Sequence[float] | np.ndarray, *, confidence: float = CONFIDENCE
+) -> tuple[float, float] | None:
     """Student's interval of a mean.
 
     mean +- t(n - 1, (1 + confidence) / 2) s / sqrt(n), s the sample standard deviation   (Student 1908, Biometrika 6)

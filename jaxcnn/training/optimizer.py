@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -121,7 +121,7 @@ def max_norm(limit: float) -> optax.GradientTransformation:
 
 
 def make_optimizers(
-    config: ConfigDict, players: Iterable[str], schedule: Callable[..., Any]
+    config: ConfigDict, players: Sequence[str], schedule: Callable[..., Any]
 ) -> dict[str, Callable[..., Any]]:
     """{player: make_optimizer of config.optimizer with the changes of config.optimizers.PLAYER}.
 

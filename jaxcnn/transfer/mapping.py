@@ -6,7 +6,7 @@ once and fills every parameter; `to_tensors` is its inverse, bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -122,7 +122,7 @@ def renamed(tensors: dict[str, np.ndarray], rename: Callable[[str], str]) -> dic
     return found
 
 
-def to_variables(entries: Iterable[Entry], tensors: dict[str, np.ndarray], like: Any, *, where: str = "") -> Any:
+def to_variables(entries: Sequence[Entry], tensors: dict[str, np.ndarray], like: Any, *, where: str = "") -> Any:
     """Fills a network from the tensors of a file.
 
     Args:
@@ -167,7 +167,7 @@ def to_variables(entries: Iterable[Entry], tensors: dict[str, np.ndarray], like:
     return jax.tree_util.tree_map_with_path(lambda key, _: filled[_keys(key)], like)
 
 
-def to_tensors(entries: Iterable[Entry], variables: Any) -> dict[str, np.ndarray]:
+def to_tensors(entries: Sequence[Entry], variables: Any) -> dict[str, np.ndarray]:
     """{their name: float32 array} of a network's variables, the inverse of to_variables.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -44,16 +44,16 @@ def kernel_gradient(
     return jax.vjp(lambda kernel: output(x, kernel, window=window), zeros)[1](dy)[0]
 
 
-def output_shape(x: jax.Array, kernel: jax.Array, window: Window) -> tuple[int, ...]:
-    """That of `output`, (n, oh, ow, f)."""
+def output_shape(x: Any, kernel: Any, window: Window) -> tuple[int, ...]:
+    """That of `output`, (n, oh, ow, f), of arrays or abstract ones."""
     return (x.shape[0], *window.output, kernel.shape[3])
 
 
-def input_shape(dy: jax.Array, kernel: jax.Array, window: Window) -> tuple[int, ...]:
+def input_shape(dy: Any, kernel: Any, window: Window) -> tuple[int, ...]:
     """That of `input_gradient`, (n, h, w, c)."""
     return (dy.shape[0], *window.image, kernel.shape[2] * window.groups)
 
 
-def kernel_shape(x: jax.Array, dy: jax.Array, window: Window) -> tuple[int, ...]:
+def kernel_shape(x: Any, dy: Any, window: Window) -> tuple[int, ...]:
     """That of `kernel_gradient`, (kh, kw, c / groups, f)."""
     return (*window.kernel, x.shape[3] // window.groups, dy.shape[3])
