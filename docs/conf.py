@@ -59,7 +59,7 @@ def _with_contents(app, name, source):
         listed["Project"] = ["experiments/results/README", "CONTRIBUTING", "CHANGELOG"]
         source[0] += "".join(_toctree(pages, f":caption: {part}") for part, pages in listed.items())
     elif name == "experiments/results/README":
-        source[0] += _toctree(["*/README"], ":glob:")
+        source[0] += _toctree(["papers", "*/README"], ":glob:")
 
 
 def _toctree(pages, option):

@@ -71,7 +71,8 @@ def inputs_over_steps(folder, images=1000):
     found = []
     for step in steps:
         trained = Trained(folder, str(step))
-        batch = trained.open("test").records.read(range(images))["image"]
+        records = trained.open("test").records
+        batch = records.read(range(min(images, len(records))))["image"]
         _, features = trained.model.apply(trained.variables, trained.normalise(batch), train=False)
         inputs = logit(np.clip(np.asarray(features["fc3"][:, 0], np.float64), EDGE, 1 - EDGE))
         found.append(np.percentile(inputs, PERCENTILES))
