@@ -18,6 +18,7 @@ from jaxcnn.sweeps.results import gather
 from jaxcnn.sweeps.runner import read_runs
 from jaxcnn.sweeps.statistics import NO_DIFFERENCE, NOT_DECIDED, REFUTED, SUPPORTED, mean_interval
 from jaxcnn.sweeps.study import Study, load_study
+from jaxcnn.sweeps.summary import command_of
 from jaxcnn.sweeps.verdicts import findings
 from jaxcnn.training.rundir.environment import last_start
 
@@ -266,14 +267,7 @@ def _most(starts: list[dict]) -> dict[str, str]:
         return collections.Counter(values).most_common(1)[0][0] if values else ""
 
     return {
-        "command": common([_short(start["command"]) for start in starts]),
+        "command": common([command_of(start["command"]) for start in starts]),
         "commit": common([str(start["git_commit"])[:9] for start in starts]),
         "device": common([f"{', '.join(start['devices'])} ({start['cpu']})" for start in starts]),
     }
-
-
-def _short(command: str) -> str:
-    """A command without the place of the program and without the one run of a worker."""
-    words = re.sub(r" --run \S+", "", command).split(" ")
-    own = words[0].endswith("__main__.py") or words[0].endswith("jaxcnn")
-    return " ".join(["python", *(["-m", "jaxcnn"] if own else words[:1]), *words[1:]])

@@ -77,7 +77,7 @@ def _origin(starts):
     """Where the runs were trained, each fact with how many runs have it."""
     facts = {name: collections.Counter() for name in ("command", "commit", "device", "versions", "day")}
     for start in starts:
-        facts["command"][_command(start["command"])] += 1
+        facts["command"][f"`{command_of(start['command'])}`"] += 1
         facts["commit"][str(start["git_commit"])[:9]] += 1
         facts["device"][f"{', '.join(start['devices'])} ({start['cpu']})"] += 1
         facts["versions"][
@@ -88,8 +88,8 @@ def _origin(starts):
     return "\n".join(lines)
 
 
-def _command(text):
-    """The sweep or the script that a run belongs to, without the run and the place of the program."""
+def command_of(text: str) -> str:
+    """The command of the sweep or the script that a run belongs to: that of the run without `--run` and its place."""
     try:
         words = shlex.split(text)
     except ValueError:  # commands were not always quoted
@@ -102,4 +102,4 @@ def _command(text):
     )
     path = pathlib.PurePath(program)
     package = path.name == "jaxcnn" or path.parent.name == "jaxcnn"  # the installed command, or jaxcnn/__main__.py
-    return f"`python {'-m jaxcnn' if package else shlex.quote(program)} {shlex.join(arguments)}`"
+    return f"python {'-m jaxcnn' if package else shlex.quote(program)} {shlex.join(arguments)}"
