@@ -18,12 +18,13 @@ NETWORKS = {  # images in a batch, numbers of members
 }
 
 
-def benchmark_population(*, only="", rounds=7, report=print):
+def benchmark_population(*, only="", rounds=7, networks=None, report=print):
     """Compiles and times training steps on the digits, on one device.
 
     Args:
       only: text that the name of the network contains.
       rounds: measurements of each.
+      networks: {name: (images in a batch, numbers of members)}; None takes NETWORKS.
       report: called with each row as it is done.
     Returns:
       list of dicts: network, batch, members; compile (seconds, no cache), step (median seconds of one step of all
@@ -31,7 +32,7 @@ def benchmark_population(*, only="", rounds=7, report=print):
       members together.
     """
     rows = []
-    for name, (batch, numbers) in NETWORKS.items():
+    for name, (batch, numbers) in (networks or NETWORKS).items():
         if only in name:
             for row in _measure(name, batch, numbers, rounds):
                 rows.append(row)

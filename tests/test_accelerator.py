@@ -1,0 +1,71 @@
+"""The accelerator kit: its parts end, go on and are named; what travels arrives whole."""
+
+import importlib
+import json
+import pathlib
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture
+def kit(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "experiments")
+    return importlib.import_module("accelerator")
+
+
+class Part(NamedTuple):
+    name: str
+    command: tuple
+    about: str = ""
+    rows: str = "rows.json"
+    environment: dict = {}
+    resumes: bool = False
+
+
+def python(code):
+    return (sys.executable, "-c", code)
+
+
+def test_a_part_that_is_done_is_not_run_again_and_one_that_failed_is(kit, tmp_path, monkeypatch):
+    monkeypatch.setattr(kit, "LEAST_S", 0)
+
+    def run(name, code, limit_s=60):
+        return kit.run_part(Part(name, python(code)), tmp_path, {}, {"commit": "abc"}, limit_s=limit_s)
+
+    assert run("a", "print('well')") == kit.DONE
+    assert run("a", "raise SystemExit('again')") == kit.DONE
+    assert run("b", "raise SystemExit('broken')") == kit.FAILED
+    assert run("c", "import threading; threading.Event().wait()", limit_s=0.5) == kit.UNFINISHED
+    results = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in "abc"}
+    assert results["a"]["output"] == "well\n" and results["a"]["commit"] == "abc"
+    assert "broken" in results["b"]["output"] and results["c"]["status"] == kit.UNFINISHED
+    assert run("b", "print('mended')") == kit.DONE
+
+
+def test_a_file_and_a_folder_arrive_whole_and_damage_is_named(kit, tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner/file").write_bytes(bytes(range(256)) * 40)
+    names = kit._kit_carry.split(folder, tmp_path / "parts", part_mib=1 / 256)
+    assert len(names) > 2
+    joined = kit._kit_carry.join(tmp_path / "parts", tmp_path / "there")
+    assert (joined / "inner/file").read_bytes() == (folder / "inner/file").read_bytes()
+    (tmp_path / "parts" / names[1]).write_bytes(b"other")
+    with pytest.raises(ValueError, match=f"{names[1]} is damaged"):
+        kit._kit_carry.join(tmp_path / "parts", tmp_path / "again")
+    (tmp_path / "parts" / names[1]).unlink()
+    with pytest.raises(ValueError, match=f"{names[1]} is missing"):
+        kit._kit_carry.join(tmp_path / "parts", tmp_path / "again")
+
+
+@pytest.mark.long
+def test_every_part_runs_on_tiny_sizes(tmp_path):
+    command = [sys.executable, ROOT / "experiments/accelerator.py", "run", "--tiny", "--output", tmp_path / "kit"]
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "failed" not in done.stdout and (tmp_path / "kit/profile.md").read_text().count("\n| ") > 1
