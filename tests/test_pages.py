@@ -36,7 +36,7 @@ def commands(text):
         for line in [*fenced.splitlines(), *inline]
     ]
     split = [shlex.split(line, comments=True) for line in lines]
-    return [shlex.join(words[words.index("./launch.sh") + 1 :]) for words in split if words]
+    return [shlex.join(words[words.index("./launch.sh") + 1 :]) for words in split if "./launch.sh" in words]
 
 
 COMMANDS = sorted({command for page in PAGES for command in commands(page.read_text())})
