@@ -25,7 +25,7 @@ from jaxcnn.data.scene_labels import scene_labels
 from jaxcnn.data.split_folders import nested
 from jaxcnn.data.text.captions import Captions
 from jaxcnn.data.text.labelled import Labelled
-from jaxcnn.data.text.sentences import sentences
+from jaxcnn.data.text.sentences import COUNTS, sentences
 from jaxcnn.data.text.sequences import add, copy, reverse
 from jaxcnn.data.text.strings import strings
 from jaxcnn.data.tfds import open_tfds
@@ -33,8 +33,8 @@ from jaxcnn.errors import InputError, input_errors
 
 WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "imagenette")  # offered for a slip
 NAMES = (
-    "digits, scenes, scene_labels, strings, sentences, copy, reverse, add_<length>, tfds:<name>, folder:<path>, "
-    "images:<path>, pairs:<path>, labels:<path>, voc:<path>, coco:<path>, text:<path>, captions:<path>, or "
+    "digits, scenes, scene_labels, strings, sentences, sentences_20000, copy, reverse, add_<length>, tfds:<name>, "
+    "folder:<path>, images:<path>, pairs:<path>, labels:<path>, voc:<path>, coco:<path>, text:<path>, captions:<path>, or "
     "package.module:attribute of your own"
 )
 EMBEDDED = {
@@ -43,6 +43,7 @@ EMBEDDED = {
     "scene_labels": scene_labels,
     "strings": strings,
     "sentences": sentences,
+    "sentences_20000": functools.partial(sentences, counts={**COUNTS, "train": 20_000}),
     "copy": copy,
     "reverse": reverse,
     **{f"add_{length}": functools.partial(add, length) for length in (10, 25, 50, 100, 200)},
@@ -94,8 +95,8 @@ def load(
 
     Args:
       name: `digits` and `scenes` (embedded; digits are 32x32 unless image_size says otherwise), `scene_labels` (which
-        digits a scene holds), `strings` of digits, `sentences` on scenes of two digits, the toy sequences `copy`,
-        `reverse` and `add_100` (of 10, 25, 50, 100 or 200 steps), `tfds:<name>` (also `tfds:<name>/<config>` and
+        digits a scene holds), `strings` of digits, `sentences` on 6,000 scenes of two digits and `sentences_20000` on
+        more, the toy sequences `copy`, `reverse` and `add_100` (of 10, 25, 50, 100 or 200 steps), `tfds:<name>` (also `tfds:<name>/<config>` and
         `tfds:<name>:<version>`), `folder:<path>` of class folders, `images:<path>` of images without classes,
         `pairs:<path>` of two folders of images with the same names, `labels:<path>` of images with any number of
         labels, `voc:<path>` and `coco:<path>` of images with boxes, `text:<path>` of images with a text each,

@@ -59,6 +59,13 @@ def found_digits(image, ground, axis):
         yield max(shares, key=shares.get)
 
 
+@pytest.mark.long
+def test_more_sentences_begin_with_the_same_scenes():
+    more, some = load("sentences_20000", "train"), load("sentences", "train")
+    assert (len(more), len(some)) == (20_000, 6_000)
+    np.testing.assert_array_equal(more.read(range(5990, 6000))["image"], some.read(range(5990, 6000))["image"])
+
+
 def test_sentences_say_which_digits_are_where():
     source, again, other = sentences(counts={"train": 40, "test": 3}), sentences(counts={"train": 3}), sentences(1)
     (image, _), (same, _), (new, _) = (one.fetch("train", [2])[0] for one in (source, again, other))
