@@ -97,9 +97,9 @@ def load(
       name: `digits` and `scenes` (embedded; digits are 32x32 unless image_size says otherwise), `scene_labels` (which
         digits a scene holds), `strings` of digits, `sentences` on 6,000 scenes of two digits and `sentences_20000` on
         more, the toy sequences `copy`, `reverse` and `add_100` (of 10, 25, 50, 100 or 200 steps), `tfds:<name>` (also
-        `tfds:<name>/<config>` and `tfds:<name>:<version>`), `folder:<path>` of class folders, `images:<path>` of images without classes,
-        `pairs:<path>` of two folders of images with the same names, `labels:<path>` of images with any number of
-        labels, `voc:<path>` and `coco:<path>` of images with boxes, `text:<path>` of images with a text each,
+        `tfds:<name>/<config>` and `tfds:<name>:<version>`), `folder:<path>` of class folders, `images:<path>` of images
+        without classes, `pairs:<path>` of two folders of images with the same names, `labels:<path>` of images with any
+        number of labels, `voc:<path>` and `coco:<path>` of images with boxes, `text:<path>` of images with a text each,
         `captions:<path>` of images with sentences, or `package.module:attribute`: a callable of your own that takes
         (split, *, data_dir, image_size, channels, fit, on_error) and returns Records; resize and interpolation too,
         where they are set.
