@@ -34,4 +34,4 @@ def test_what_it_names_is_there():
     assert len(COMMANDS) == 9 and len(re.findall(r"^(\./launch|python)", "\n".join(BLOCKS), re.MULTILINE)) == 11
     for name in re.findall(r"\]\(\.\./(.*?)\)", TEXT):
         assert (ROOT / name).is_file()
-    assert len(load_study(ROOT / "experiments" / "registered.py", "folder:FACES")[0].runs()) == 40
+    assert len(load_study(ROOT / "experiments" / "registered.py", "folder:FACES")[0].runs()) == 32
