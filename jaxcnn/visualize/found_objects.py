@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 
 
 RESULTS = "detections.json"
+LIKELY = 0.5  # the score from which an object is drawn
 
 
 def write_found(
-    trained: Trained, paths: Iterable[str | os.PathLike[str]], folder: str | os.PathLike[str]
+    trained: Trained,
+    paths: Iterable[str | os.PathLike[str]],
+    folder: str | os.PathLike[str],
+    *,
+    least_score: float = LIKELY,
 ) -> list[dict[str, Any]]:
     """Writes image files, and the images below folders, with their objects drawn, at their own size and upright.
 
@@ -32,6 +37,7 @@ def write_found(
       trained: a Trained, of a task that finds objects.
       paths: files and folders.
       folder: where they go as PNG files, under their names; made where it is not there.
+      least_score: of an object that is drawn; detections.json and the rows have all.
     Returns:
       The rows of `Trained.predict`, with "output" too.
     Raises:
@@ -43,7 +49,8 @@ def write_found(
     rows = trained.predict(list(outputs))
     for row, (file, output) in zip(rows, outputs.items(), strict=True):
         if "error" not in row:
-            write_png(output, draw_boxes(read_pixels(file, 3), _marks(row.get("objects", ()), trained.classes)))
+            likely = [one for one in row.get("objects", ()) if one["score"] >= least_score]
+            write_png(output, draw_boxes(read_pixels(file, 3), _marks(likely, trained.classes)))
             row["output"] = str(output)
     found = ",\n".join(json.dumps(one, ensure_ascii=False) for one in coco_results(rows, trained.classes))
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)

@@ -150,8 +150,12 @@ def test_photographs_come_back_upright_at_their_size_with_boxes_on_the_objects(f
     truth.dataset["annotations"] = []
     truth.createIndex()
     assert len(truth.loadRes(str(tmp_path / "out" / "detections.json")).anns) == 3
-    assert main(command) == 1
+    assert main([*command, "--least_score", "0.7"]) == 1  # the cat alone is drawn: the dog has 0.6
     words = capsys.readouterr().out
+    with Image.open(tmp_path / "out" / "wide.png") as image:
+        assert (np.asarray(image)[:, 100:] == photograph((96, 192), dog=(112, 24, 160, 72))[:, 100:]).all()
+    assert main([*command[:-2], "--least_score", "0.7"]) == 2
+    assert "--least_score is of the objects that --output draws" in capsys.readouterr().err
     assert "cat 0.90, dog 0.60" in words and "not read" in words
 
 
