@@ -54,7 +54,7 @@ def draw_points(path, panels, *, measure="test accuracy"):
             error = [[values.mean() - low], [high - values.mean()]]
             axes.errorbar(position + 0.15, values.mean(), error, fmt="s", color="#1f5fa8", capsize=3, markersize=5)
         plain_axes(axes, title=f"{title}: {measure} (%)", xlabel="")
-        axes.set_xticks(range(len(groups)), [name.replace("_", "\n") for name in groups])
+        axes.set_xticks(range(len(groups)), [name.replace("_", "\n").replace(" ", "\n") for name in groups])
     figure.supxlabel("points: seeds; squares: mean with its 95 % interval", fontsize=9)
     save_figure(figure, path)
 

@@ -12,6 +12,8 @@ Protocol: half of the people, by the seed, are learned from, but for two images 
     Beside them eigenfaces (100 components, of the people learned from) and local binary patterns.
 Refuted if: the accuracy after both is not above that after softmax (paired t over the seeds, 95 % interval apart from
     zero).
+Result: 86.6 % after softmax, 85.4 after triplets, 85.3 after both, 89.2 by eigenfaces (n = 6): both are not above
+    softmax, refuted by the rule above (results/verification).
 Cost: 32 runs of a minute and a half of one CPU core. FACES holds a folder for each person, as ORL's s1 to s40; without
     --data the embedded digits are people.
     python experiments/verification.py --workdir runs/verification --data folder:FACES
