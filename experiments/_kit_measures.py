@@ -1,6 +1,5 @@
 """The parts of the accelerator kit that no verb has: each returns what it found as JSON values."""
 
-import json
 import pathlib
 import tempfile
 import time
@@ -20,6 +19,7 @@ from jaxcnn.files import read_json
 from jaxcnn.shipped import shipped
 from jaxcnn.training.compilation import compiled, use_persistent_cache
 from jaxcnn.training.config import load_config
+from jaxcnn.training.rundir.log import read_metrics
 
 FULL, TINY = False, True
 SAME_NETWORKS = {FULL: ("lenet5_common", "resnet20", "convnet", "densenet_40_12", "resnet18"), TINY: ("lenet5_common",)}
@@ -131,7 +131,7 @@ def speed(folder: pathlib.Path, tiny: bool) -> dict:
     for seed in range(SPEED_SEEDS[tiny]):
         config = load_config([f"--config={shipped('configs', 'cifar10_speed')}", f"--config.seed={seed}", *changes])
         result = train(config, folder / "speed" / str(seed), quiet=True)
-        rows = [row for row in _log(result.workdir) if row.get("split") == "train"]
+        rows = [row for row in read_metrics(result.workdir) if row.get("split") == "train"]
         runs.append({"seed": seed, "top1": result.test["top1"], "seconds": rows[-1]["seconds"] if rows else None})
     accuracies, seconds = [run["top1"] for run in runs], [run["seconds"] for run in runs if run["seconds"]]
     means = {"mean top1": float(np.mean(accuracies)), "mean seconds": float(np.mean(seconds)) if seconds else None}
@@ -212,7 +212,3 @@ def _draw_photographs(folder, count):
         path = folder / "train" / "ab"[number % 2] / f"{number:05}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         small.resize((500, 375), Image.Resampling.BICUBIC).save(path, quality=90)
-
-
-def _log(workdir):
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]

@@ -50,9 +50,11 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     if arguments.run is not None:
         output = output or reproduction.RECORDS / "papers.md"
         code = _train(papers, workdir, arguments)
-    table(reproduction.HEADER, [reproduction.row(paper, reproduction.find(paper, workdir)) for paper in papers])
+    listed = reproduction.papers_of([]) if output else papers  # the page has all of them
+    found = {paper.name: reproduction.find(paper, workdir) for paper in listed}
+    table(reproduction.HEADER, [reproduction.row(paper, found[paper.name]) for paper in papers])
     if output:
-        reproduction.write_page(reproduction.papers_of([]), workdir, output)
+        reproduction.write_page([(paper, found[paper.name]) for paper in listed], output)
         print(output)
     return code
 

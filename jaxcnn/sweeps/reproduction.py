@@ -196,9 +196,8 @@ def ours(paper: Paper, found: Found) -> str:
     return f"{found.value:{form}}{low_high} {'' if paper.entry else found.unit}".rstrip()
 
 
-def write_page(papers: Sequence[Paper], workdir: pathlib.Path, path: pathlib.Path) -> None:
+def write_page(found: Sequence[tuple[Paper, Found]], path: pathlib.Path) -> None:
     """Writes papers.md: a table of what is asked of each paper and what was found, with command, commit and device."""
-    found = [(paper, find(paper, workdir)) for paper in papers]
     lines = [PAGE, *(_page_row(paper, one, path.parent) for paper, one in found)]
     write_text(path, "\n".join([*lines, "", HOW]) + "\n")
 

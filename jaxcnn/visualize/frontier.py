@@ -196,20 +196,20 @@ def _label(figure, axes, points):
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in centres]
     for index in sorted(range(len(points)), key=lambda i: (points[i].parameters, points[i].name)):
         point, found = points[index], {}
+        text = axes.annotate(
+            literal(point.name), (point.macs, point.error), (0, 0), textcoords="offset points", fontsize=8.5,
+            va="center", zorder=4,
+        )  # fmt: skip
         for dx, dy, align in _places(_radius(point), first=_free_side(index, points, centres * 72 / figure.dpi)):
-            text = axes.annotate(
-                literal(point.name), (point.macs, point.error), (dx, dy), textcoords="offset points", fontsize=8.5,
-                ha=align, va="center", zorder=4,
-            )  # fmt: skip
+            text.set(position=(dx, dy), ha=align)
             box = text.get_window_extent()
-            text.set_visible(False)
             names = any(box.overlaps(other) for other in taken)
             circles = sum(_covers(box, *circle) for circle in zip(centres, radii, strict=True))
-            found.setdefault((names, circles), (text, box))  # the nearest of its kind
+            found.setdefault((names, circles), ((dx, dy), align, box))  # the nearest of its kind
             if (names, circles) == (False, 0):
                 break
-        text, box = found[min(found)]
-        text.set_visible(True)
+        place, align, box = found[min(found)]
+        text.set(position=place, ha=align)
         taken.append(box)
 
 
