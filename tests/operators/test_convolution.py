@@ -1,12 +1,17 @@
+import functools
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax import lax
 from jax.test_util import check_grads
 
 from jaxcnn.operators import HE_FAN_OUT, Conv, PartialConv, conv2d, partially_connected_conv2d
+from jaxcnn.training.compilation import compiled
 
 
 def convolve_by_loops(x, kernel, bias, stride, sides, dilation, groups):
@@ -217,3 +222,31 @@ def test_partial_convolution_initialises_each_map_by_its_own_fan():
     kernel = jax.jit(PartialConv(table, 5).init)(jax.random.key(0), jnp.ones((1, 8, 8, 50)))["params"]["kernel"]
     assert np.std(kernel[..., :50]) == pytest.approx((2 / 1250) ** 0.5, rel=0.1)
     assert np.std(kernel[..., 50:]) == pytest.approx((2 / 50) ** 0.5, rel=0.3)
+
+
+def two_layers(convolve):
+    """f(x, first, second), a scalar of two layers of convolution."""
+    return lambda x, first, second: jnp.sum(convolve(jnp.tanh(convolve(x, first)), second) ** 2)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="XLA's fusions on CPU")
+@pytest.mark.parametrize(
+    "n, side", [(32, 8), (24, 24)]
+)  # the copies of a weight gradient have the convolutions' shapes
+def test_no_convolution_is_fused_into_a_loop_where_images_and_channels_are_as_many(n, side):
+    """A step of a batch as large as the channels took 15 times as long: XLA's loops read each pixel for each tap."""
+    keys, channels = jax.random.split(jax.random.key(0), 3), n
+    x = jax.random.normal(keys[0], (n, side, side, channels))
+    kernels = [jax.random.normal(key, (3, 3, channels, channels)) / 10 for key in keys[1:]]
+    axes = ("NHWC", "HWIO", "NHWC")
+    expected = jax.jit(
+        jax.grad(
+            two_layers(lambda x, k: lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=axes)), (0, 1, 2)
+        )
+    )
+    program = compiled(jax.jit(jax.grad(two_layers(functools.partial(conv2d, padding="SAME")), (0, 1, 2))), x, *kernels)
+    for found, own in zip(program(x, *kernels), expected(x, *kernels), strict=True):
+        np.testing.assert_allclose(found, own, atol=2e-5 * np.abs(own).max())
+    fused = re.findall(r"^%\S*fused_computation\S* \(.*?^}", program.as_text(), re.MULTILINE | re.DOTALL)
+    assert fused and " convolution(" in program.as_text()
+    assert not [body for body in fused if " convolution(" in body]

@@ -104,3 +104,11 @@ def test_shapes_are_checked(features):
     for operator in (regions.roi_pool, regions.roi_align):
         with pytest.raises(ValueError, match=r"\(n, m, 4\)"):
             operator(features, jnp.zeros((3, 4)), size=2, stride=1)
+
+
+def test_a_bin_that_holds_nan_is_nan(features):
+    """A loss that became NaN is not hidden by the pooling."""
+    broken = jnp.asarray(features).at[:, 3, 4].set(jnp.nan)
+    box = jnp.tile(jnp.array([[[0.0, 0, 90, 70]]]), (2, 1, 1))
+    found = jax.jit(functools.partial(regions.roi_pool, size=2, stride=STRIDE))(broken, box)
+    assert jnp.isnan(found).all(axis=-1).tolist() == [[[[True, False], [False, False]]]] * 2

@@ -1,5 +1,7 @@
 """Features of a region at a fixed size: RoI pooling (Fast R-CNN) and RoI align (Mask R-CNN)."""
 
+import functools
+import itertools
 from collections.abc import Sequence
 
 import jax
@@ -44,36 +46,90 @@ def roi_pool(x: jax.Array, boxes: jax.Array, *, size: int | Sequence[int], strid
     """
     check_regions(x, boxes)
     bins = pair(size)
-    of_image = jax.vmap(lambda x, box: _pool_box(x, box, bins, stride), in_axes=(None, 0))
-    return jax.vmap(of_image)(x, lax.stop_gradient(boxes.astype(jnp.float32)))
+    spans = [
+        _spans(boxes[..., 1 - axis], boxes[..., 3 - axis], x.shape[1 + axis], bins[axis], stride) for axis in (0, 1)
+    ]
+    return jax.vmap(_pool)(x, *spans)
 
 
-def _pool_box(x, box, bins, stride):
-    rows, row_there = _cells(box[1], box[3], x.shape[0], bins[0], stride)  # (bins, most cells of a bin)
-    columns, column_there = _cells(box[0], box[2], x.shape[1], bins[1], stride)
-    cells = rows[:, None, :, None] * x.shape[1] + columns[None, :, None, :]
-    there = row_there[:, None, :, None] & column_there[None, :, None, :]
-    cells, there = (array.reshape(*bins, -1) for array in (cells, there))
-    flat = x.reshape(-1, x.shape[2])
-    values = jnp.where(there[..., None], lax.stop_gradient(flat)[cells], -jnp.inf)
-    # the largest is looked up again by its place: its gradient needs no copy of the bins
-    largest = jnp.take_along_axis(cells[..., None], jnp.argmax(values, axis=2)[:, :, None], axis=2)[:, :, 0]
-    found = jnp.take_along_axis(flat, largest.reshape(-1, x.shape[2]), axis=0).reshape(*bins, x.shape[2])
-    return jnp.where(there.any(axis=2)[..., None], found, 0)
-
-
-def _cells(start, stop, length, bins, stride):
-    """The cells of each bin along one side: (indices (bins, most), whether they are in the bin)."""
+def _spans(start, stop, length, bins, stride):
+    """The cells of each bin along one side, from begin to before end: int32 (n, m, bins) each; none where they meet."""
+    start, stop = (lax.stop_gradient(edge.astype(jnp.float32))[..., None] for edge in (start, stop))
     # cut before int32 may overflow
     first = _round(jnp.clip(start / stride, -OVERHANG, length + OVERHANG))
     last = _round(jnp.clip((stop - 1) / stride, -OVERHANG, length + OVERHANG - 1))
     cells = jnp.maximum(last - first + 1, 1)
-    numbers = jnp.arange(bins)
+    numbers = jnp.arange(bins).reshape(1, 1, -1)
     begin = jnp.clip(first + numbers * cells // bins, 0, length)
-    end = jnp.clip(first - (-(numbers + 1) * cells // bins), 0, length)
+    return begin, jnp.clip(first - (-(numbers + 1) * cells // bins), 0, length)
+
+
+def _pool(x, rows, columns):
+    """The bins (m, r, c, channels) of a map, of the spans of m regions: the larger of few stretches looked up.
+
+    Each bin is covered by stretches of 2^i x 2^j cells that begin at its corners; what is largest in those is found
+    once for all regions.
+    """
+    height, width, channels = x.shape
+    flat = x.reshape(-1, channels)
+    own = jnp.broadcast_to(jnp.arange(height * width).reshape(height, width, 1), x.shape)
+    levels = [_levels(length, begin.shape[-1]) for length, (begin, _) in zip(x.shape, (rows, columns), strict=False)]
+    tables = [
+        table
+        for down in _doubled((lax.stop_gradient(x), own), levels[0], axis=0)
+        for table in _doubled(down, levels[1], axis=1)
+    ]
+    values, places = (
+        jnp.concatenate([part.reshape(-1, channels) for part in parts]) for parts in zip(*tables, strict=True)
+    )
+    (row_level, first_rows), (column_level, first_columns) = (
+        _covers(*span, length) for span, length in ((rows, height), (columns, width))
+    )
+    table = row_level[:, :, None] * levels[1] + column_level[:, None, :]
+    cells = [
+        (table * height + row[:, :, None]) * width + column[:, None, :]
+        for row, column in itertools.product(first_rows, first_columns)
+    ]
+    _, place = functools.reduce(_larger, [(values[cell], places[cell]) for cell in cells])
+    # looked up again by its place: its gradient needs no tables
+    found = jnp.take_along_axis(flat, place.reshape(-1, channels), axis=0).reshape(place.shape)
+    there = (rows[0] < rows[1])[:, :, None] & (columns[0] < columns[1])[:, None, :]
+    return jnp.where(there[..., None], found, 0)
+
+
+def _levels(length, bins):
+    """How many powers of two are cells of a bin, 1 at least."""
     most = min(length, -(-(length + 2 * OVERHANG) // bins) + 1)
-    indices = begin[:, None] + jnp.arange(most)[None]
-    return jnp.minimum(indices, length - 1), indices < end[:, None]
+    return most.bit_length()
+
+
+def _doubled(table, levels, axis):
+    """Tables of (the largest of the 1, 2, 4, ... cells of `table` from each along an axis, its place)."""
+    tables = [table]
+    for level in range(levels - 1):
+        values, places = tables[-1]
+        shift = min(2**level, values.shape[axis])
+        after = [(0, shift if own == axis else 0) for own in range(3)]
+        values, places = (
+            lax.slice_in_dim(jnp.pad(part, after, constant_values=fill), shift, None, axis=axis)
+            for part, fill in ((values, -jnp.inf), (places, 0))
+        )
+        tables.append(_larger(tables[-1], (values, places)))
+    return tables
+
+
+def _larger(one, other):
+    """Of two (values, places) the larger ones, of equals those of the first place; a NaN is larger than all."""
+    (value, place), (other_value, other_place) = one, other
+    first = (other_value == value) & (other_place < place)
+    better = ~jnp.isnan(value) & ((other_value > value) | jnp.isnan(other_value) | first)
+    return jnp.where(better, other_value, value), jnp.where(better, other_place, place)
+
+
+def _covers(begin, end, length):
+    """(The level, the beginnings) of the two stretches of 2^level cells that cover each span; any of an empty one."""
+    level = 31 - lax.clz(jnp.maximum(end - begin, 1))
+    return level, [jnp.clip(first, 0, length - 1) for first in (begin, end - 2**level)]
 
 
 def _round(x):
