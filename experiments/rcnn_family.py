@@ -4,7 +4,7 @@ Claim: Girshick 2015 (arXiv:1504.08083, table 4): one pass for all proposals of 
     by an order of magnitude (47 s against 0.32 with VGG D), at a higher AP. Ren et al. 2015 (arXiv:1506.01497): learned
     proposals hold or raise the AP, and cost next to nothing.
 Protocol: the composed scenes (--data voc:PATH for photographs, at 128x128), one backbone from scratch, one recipe
-    (configs/fast_rcnn_scenes.py), the same number of steps, images and regions for all. R-CNN sees each region at the
+    (configs/fast_rcnn_scenes.py) for 4 epochs, the same number of steps, images and regions for all. R-CNN sees each region at the
     size that gives its head the bins of the others. Selective search gives R-CNN and Fast R-CNN their proposals. AP at
     0.5 on test images; of R-CNN also by linear SVMs and the regression of boxes (jaxcnn.transfer.rcnn), as its paper
     has it. Seconds: the median of single test images, compiled before; those of selective search apart. 3 seeds.
@@ -40,6 +40,7 @@ SVMS = "rcnn, SVMs"
 def study(name="scenes", classes=()):
     """The three detectors, on `scenes` or on photographs with boxes; of the latter maybe some classes alone."""
     config, other = (recipe(f"{detector}_scenes.py") for detector in ("fast_rcnn", "faster_rcnn"))
+    config.duration = "4 epochs"
     own, anchors = config.model.options.to_dict(), other.model.options.to_dict()
     config.data.name = name
     if name != "scenes":
