@@ -6,7 +6,7 @@ Claim: Girshick 2015 (arXiv:1504.08083, table 4): one pass for all proposals of 
 Protocol: the composed scenes (--data voc:PATH for photographs, at 128x128), one backbone from scratch, one recipe
     (configs/fast_rcnn_scenes.py) for 4 epochs, the same number of steps, images and regions for all. R-CNN sees each
     region at the size that gives its head the bins of the others. Selective search gives R-CNN and Fast R-CNN their
-    proposals. AP at 0.5 on test images; of R-CNN also by linear SVMs and the regression of boxes (jaxcnn.transfer.rcnn),
+    proposals. AP at 0.5 on test images; of R-CNN also by linear SVMs and the regression of boxes (transfer.rcnn),
     as its paper has it. Seconds: the median of single test images, compiled before; those of selective search apart.
     3 seeds.
 Refuted if: R-CNN's seconds without proposals are under 10 times those of Fast R-CNN, for any seed; or the AP of Faster
