@@ -7,7 +7,7 @@ Protocol: sequences of 10, 50 and 100 steps (`add_10`, ...), 18,000 to train on;
     in a step, and nothing of the first mark comes back); the squared error on 2,000 test sequences.
 Refuted if: the error of tanh units at 100 steps is not above that of the LSTM beyond what the seeds explain (paired t
     of the log of the ratio), or the LSTM's is not below 0.167.
-Cost: 18 runs; not measured yet.
+Cost: 18 runs, 18 minutes of one core with --runner population.
 """
 
 from jaxcnn import default_config
