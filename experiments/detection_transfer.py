@@ -7,7 +7,7 @@ Protocol: Faster R-CNN on ResNet-20 as in configs/detect_folder.py, at 96x96, ba
     and all of it learns on; "scratch" with random weights. Everything else is the same; the checkpoint with the best AP
     on the held-out photographs is tested. 3 seeds.
 Refuted if: the AP of "tuned" is not above that of "scratch" beyond what the seeds explain (paired t).
-Cost: 6 runs, 35 minutes of one core. SOURCE is a ResNet-20 of any classes, as `convert` writes it from public weights of CIFAR-10.
+Cost: 6 runs, 35 minutes of one core. SOURCE is a ResNet-20 of any classes; `convert` makes one of public weights.
     python experiments/detection_transfer.py --data voc:PHOTOS --classes bus car cat person train --source SOURCE \\
         --workdir runs/detection_transfer
 """

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxcnn.operators.lowering.window import total
+from jaxcnn.operators.lowering.channel_sum import sum_of_channels
 from jaxcnn.operators.padding import check_image
 from jaxcnn.operators.precision import root, wide
 
@@ -50,8 +50,7 @@ def local_response_norm(
 @functools.partial(jax.jit, static_argnames=("size", "beta", "divide_by_size"))
 def _local_response_norm(x, k, alpha, *, size, beta, divide_by_size):
     values = wide(x)
-    squares = jnp.pad(jnp.square(values), ((0, 0), (0, 0), (0, 0), (size // 2, size // 2)))
-    energy = total(lax.slice_in_dim(squares, j, j + x.shape[3], axis=3) for j in range(size))
+    energy = sum_of_channels(jnp.square(values), reach=size // 2)
     divisor = k + (alpha / size if divide_by_size else alpha) * energy
     return (values * _power(divisor, beta)).astype(x.dtype)
 

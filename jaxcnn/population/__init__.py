@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 OWN = {
     "seed": 0,
     "augment.magnitude": 1.0,
-    "model.dropout": 0.0,
+    "model.dropout": 0.5,  # not 0, at which no masks are made
     "optimizer.learning_rate": 1.0,
     "optimizer.momentum": 0.9,
     "optimizer.weight_decay": 0.0,

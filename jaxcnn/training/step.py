@@ -16,6 +16,7 @@ from jax import lax
 from jaxcnn.tasks import AXIS, own_parts
 from jaxcnn.tasks.pixels import as_float
 from jaxcnn.training.finetune.freeze import frozen_statistics, select_trained, with_rates, without_gradient
+from jaxcnn.training.state import with_dropout
 
 if TYPE_CHECKING:
     from jaxcnn.tasks.task import Task
@@ -221,7 +222,7 @@ def _objective(params, stats, turn, state, batch, total):
     batch["key"] = jax.vmap(jax.random.fold_in, (0, None))(keys, WHOLE_BATCH)
     if task.mix is not None:
         batch = task.mix(jax.random.fold_in(prepare_key, WHOLE_BATCH), batch, numbers)
-    model = turn.model.clone(dropout_rate=numbers["dropout"]) if "dropout" in numbers else turn.model
+    model = with_dropout(turn.model, numbers)
     own = without_gradient(params, turn.factors_of("params"))
     rows = {name: batch[name] for name in (("position", "mask") if turn.skips else ("position",))}
     variables = {"params": {**state.params, **own}, "batch_stats": stats, "batch": rows}

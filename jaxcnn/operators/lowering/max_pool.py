@@ -77,7 +77,20 @@ def _tangent(x, tap, dx, *, pool):
 
 
 def _gradient(x, tap, dy, *, pool):
+    if pool.stride == (1, 1):
+        return _gathered(tap, dy, pool)
     return total(place_tap(jnp.where(tap == number, dy, 0), at, pool) for number, at in enumerate(pool.taps))
+
+
+def _gathered(tap, dy, pool):
+    """At stride 1 each pixel asks the windows that hold it: placed tap by tap, XLA kept one image for each."""
+    axes = zip(pool.kernel, pool.padding, pool.image, pool.output, strict=True)
+    sides = [(taps - 1 - before, size + before - out) for taps, (before, _), size, out in axes]
+    sides = ((0, 0, 0), *((before, after, 0) for before, after in sides), (0, 0, 0))
+    tap, dy = lax.optimization_barrier([lax.pad(a, jnp.zeros((), a.dtype), sides) for a in (tap, dy)])
+    turned = Window(dy.shape[1:3], pool.kernel, (1, 1), ((0, 0), (0, 0)))
+    views = zip(tap_views(tap, turned), tap_views(dy, turned), strict=True)
+    return total(jnp.where(own == number, near, 0) for number, (own, near) in enumerate(reversed(list(views))))
 
 
 def _plain_gradient(x, tap, dy, *, pool):
