@@ -6,11 +6,14 @@ Protocol: one convnet, one recipe, seven activations (maxout of two pieces has t
     to suit each; the number of steps to 25 % training error, read every 5 steps. The default scale is the embedded
     digits; --scale cifar10 is the paper's data. One learning rate for all, which the paper did not have. The runs of
     the scale cifar10-subset are too short for 25 %: there it is 50 %, chosen after none had reached 25.
+Margin: of test accuracy that of `scale_margin`, a point at the scale digits; of steps a quarter, far below what papers
+    claim. It was set after the first record (seeds 0 to 4) had left claims open, and before the runs that decide, whose
+    seeds are others.
 Refuted if: tanh needs fewer steps than relu beyond what the seeds explain (paired t of the log of the ratio, Holm).
 Cost: 35 runs of about 10 seconds on 2 CPU cores at the scale digits.
 """
 
-from jaxcnn.sweeps import Claim, Study, scale_config, steps_to_training_error
+from jaxcnn.sweeps import Claim, Study, scale_config, scale_margin, steps_to_training_error
 
 ACTIVATION = "model.options.activation"
 
@@ -25,17 +28,23 @@ def study(scale="digits"):
     return Study(
         base=config,
         factors={ACTIVATION: ("relu", "tanh", "sigmoid", "leaky_relu", "prelu", "elu", "maxout")},
-        seeds=(0, 1, 2, 3, 4),
+        seeds=(5, 6, 7, 8, 9),
         baseline=relu,
         claims=(
-            Claim(f"Tanh needs more steps than relu to {error:.0%} training error.", tanh, relu, "steps_to_error"),
+            Claim(
+                f"Tanh needs more steps than relu to {error:.0%} training error.",
+                tanh,
+                relu,
+                "steps_to_error",
+                margin=1.25,
+            ),
             Claim(
                 f"The sigmoid needs more steps than tanh to {error:.0%} training error.",
                 sigmoid,
                 tanh,
                 "steps_to_error",
             ),
-            Claim("Relu tests better than tanh.", relu, tanh),
+            Claim("Relu tests better than tanh.", relu, tanh, margin=scale_margin(scale)),
         ),
         measures={"steps_to_error": steps_to_training_error(error)},
     )

@@ -4,11 +4,13 @@ Claim: Krizhevsky et al. 2012, section 4.1: without crops and mirror images the 
     elastic distortions help on handwritten digits, where mirror images are another sign. DeVries and Taylor 2017
     (arXiv:1708.04552): cutout helps on CIFAR-10. Zhang et al. 2017 (arXiv:1710.09412): mixup does.
 Protocol: one convnet, each operation alone against none, equal steps.
+Margin: of test accuracy that of `scale_margin`, a point at the scale digits. It was set after the first record (seeds 0
+    to 4) had left claims open, and before the runs that decide, whose seeds are others.
 Refuted if: crops test below none beyond what the seeds explain.
 Cost: 40 runs of about 10 seconds on 2 CPU cores at the scale digits.
 """
 
-from jaxcnn.sweeps import Claim, Study, scale_config
+from jaxcnn.sweeps import Claim, Study, scale_config, scale_margin
 
 AUGMENT = "augmentation"
 
@@ -29,14 +31,15 @@ def study(scale="digits"):
         "mixup": {"augment.mixup": 0.2},
     }
     none, crop, flip, elastic = ({AUGMENT: name} for name in ("none", "crop", "flip", "elastic"))
+    margin = scale_margin(scale)
     return Study(
         base=config,
         factors={AUGMENT: levels},
-        seeds=(0, 1, 2, 3, 4),
+        seeds=(5, 6, 7, 8, 9),
         baseline=none,
         claims=(
-            Claim("Crops raise test accuracy.", crop, none),
-            Claim("Mirror images raise test accuracy.", flip, none),
-            Claim("Elastic distortions raise test accuracy.", elastic, none),
+            Claim("Crops raise test accuracy.", crop, none, margin=margin),
+            Claim("Mirror images raise test accuracy.", flip, none, margin=margin),
+            Claim("Elastic distortions raise test accuracy.", elastic, none, margin=margin),
         ),
     )

@@ -17,12 +17,11 @@ Cost: 60 runs of about 10 seconds on 2 CPU cores at the scale digits; at cifar10
 import pathlib
 import sys
 
-from jaxcnn.sweeps import Claim, Study, scale_config
+from jaxcnn.sweeps import Claim, Study, scale_config, scale_margin
 
 sys.path.append(str(pathlib.Path(__file__).parent))  # where runs find _conventions, wherever they are started
 
 CONVENTION = "convention"
-MARGINS = {"digits": 0.01, "mnist": 0.002}
 PADDING = {"model.options.padding": "SAME"}
 RATE_INSIDE = {"optimizer.momentum_convention": "caffe"}
 EPSILON = {"model.options.epsilon": 1e-3}
@@ -56,8 +55,7 @@ def study(scale="digits"):
     config.model.name, config.model.options = "_conventions:Network", {}
     config.schedule.name, config.schedule.boundaries = "step", ("50%", "75%")
     config.optimizer.weight_decay = 5e-4
-    margin = MARGINS.get(scale, 0.005)
-    torch = {CONVENTION: "torch"}
+    torch, margin = {CONVENTION: "torch"}, scale_margin(scale)
     return Study(
         base=config,
         factors={CONVENTION: {name: changes for name, (changes, _) in LEVELS.items()}},

@@ -3,9 +3,10 @@
 Claim: He et al. 2015 (arXiv:1502.01852), section 2.2: with their variance a deep relu network starts to learn sooner
     than with Glorot's, and N(0, 0.01**2) stalls.
 Protocol: a convnet of nine convolutions without normalisation; He's, Glorot's, LeCun's and N(0, 0.01**2) weights,
-    everything else the same; the steps to 25 % training error, read every 5 steps. A run that never gets there has no
-    value.
-Refuted if: Glorot's weights need fewer steps than He's beyond what the seeds explain.
+    everything else the same; the training loss of the last steps. The steps to 25 % training error, read every 5 steps,
+    are in the table: the first record (seeds 0 to 4) claimed them, and at the scale digits no run of Glorot's weights
+    got there, so that no pair had a value. The claim is of the loss since, and its seeds are others.
+Refuted if: Glorot's weights end with a lower training loss than He's beyond what the seeds explain.
 Cost: 20 runs of about 20 seconds on 2 CPU cores at the scale digits.
 """
 
@@ -26,10 +27,10 @@ def study(scale="digits"):
     return Study(
         base=config,
         factors={WEIGHTS: ("he", "glorot", "lecun", "normal")},
-        seeds=(0, 1, 2, 3, 4),
+        seeds=(5, 6, 7, 8, 9),
         baseline=he,
         claims=(
-            Claim("Glorot's weights need more steps than He's to 25 % training error.", glorot, he, "steps_to_25"),
+            Claim("Glorot's weights end with a higher training loss than He's.", glorot, he, "train_loss"),
             Claim("N(0, 0.01²) weights end with a higher training loss than He's.", normal, he, "train_loss"),
         ),
         measures={"steps_to_25": steps_to_training_error(0.25)},

@@ -6,9 +6,9 @@ Claim: Krizhevsky et al. 2012, figure 1: a network of four layers reaches 25 % t
 Protocol: three convolutions of 5x5 (32, 32, 64 maps), each with a max pooling of 3x3 at stride 2, and a full
     connection; all 50,000 training images, no augmentation, no decay; SGD of batches of 128 with momentum 0.9 at a
     constant rate; relu at 0.01, tanh at 0.02. Training error is that of the last 50 steps.
-Ours and not the paper's: its caption prints no widths and no rates; these are those of cuda-convnet's small network,
-    and the rates were not searched. A run of relu has 15 passes and one of tanh 45: a run that never gets there has no
-    value and says so.
+Ours and not the paper's: its caption, which was read word for word in copies, prints no widths and no rates; these are
+    those of cuda-convnet's small network, and the rates were not searched. A run of relu has 15 passes and one of tanh
+    45: a run that never gets there has no value and says so.
 Refuted if: tanh needs fewer steps than relu beyond what the seeds explain (paired t of the log of the ratio). Six
     counts as missed where the 95 % interval of the ratio lies below it.
 Cost: on one core about 25 minutes a run of relu and 75 of tanh, 3 seeds each (estimated).

@@ -5,11 +5,13 @@ Claim: Simonyan and Zisserman 2014, section 2.3: three 3x3 layers see what one 7
     3.2: 1xN and Nx1 replace NxN where maps are not large.
 Protocol: a convnet with one 7x7, three 3x3 or one 1x7 and 7x1 (relu between) in each block; the first convolution of
     the last is a 7x7. One learning rate.
+Margin: of test accuracy that of `scale_margin`, a point at the scale digits. It was set after the first record (seeds 0
+    to 4) had left claims open, and before the runs that decide, whose seeds are others.
 Refuted if: the 7x7 tests above the three 3x3 beyond what the seeds explain.
 Cost: 15 runs of about 15 seconds on 2 CPU cores at the scale digits.
 """
 
-from jaxcnn.sweeps import Claim, Study, scale_config
+from jaxcnn.sweeps import Claim, Study, scale_config, scale_margin
 
 KERNELS = "kernels"
 
@@ -25,13 +27,14 @@ def study(scale="digits"):
         "1x7 and 7x1": {size: 7, number: 1, factorized: True},
     }
     large, small, factors = ({KERNELS: name} for name in levels)
+    margin = scale_margin(scale)
     return Study(
         base=config,
         factors={KERNELS: levels},
-        seeds=(0, 1, 2, 3, 4),
+        seeds=(5, 6, 7, 8, 9),
         baseline=large,
         claims=(
-            Claim("Three 3x3 convolutions test better than one 7x7.", small, large),
-            Claim("A 1x7 and a 7x1 test better than one 7x7.", factors, large),
+            Claim("Three 3x3 convolutions test better than one 7x7.", small, large, margin=margin),
+            Claim("A 1x7 and a 7x1 test better than one 7x7.", factors, large, margin=margin),
         ),
     )

@@ -5,7 +5,7 @@ from typing import Any
 from jaxcnn.sweeps.claim import Claim
 from jaxcnn.sweeps.measures import steps_to_training_error
 from jaxcnn.sweeps.metrics import Metric, metrics_of
-from jaxcnn.sweeps.scales import is_large, mnist_config, scale_config
+from jaxcnn.sweeps.scales import is_large, mnist_config, scale_config, scale_margin
 from jaxcnn.sweeps.study import Run, Study, load_study
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "mnist_config",
     "run_study",
     "scale_config",
+    "scale_margin",
     "steps_to_training_error",
 ]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxcnn.errors import InputError
-from jaxcnn.sweeps import is_large, mnist_config, scale_config, steps_to_training_error
+from jaxcnn.sweeps import is_large, mnist_config, scale_config, scale_margin, steps_to_training_error
 from jaxcnn.sweeps.scales import SCALES
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.validate import validate
@@ -14,6 +14,12 @@ def test_every_scale_is_a_run():
         validate(scale_config(scale))
     assert [scale for scale in (*SCALES, "folder:photos") if is_large(scale)] == ["imagenet", "folder:photos"]
     assert scale_config("folder:photos").data.name == "folder:photos"
+
+
+def test_a_margin_is_of_a_scale_and_more_than_one_of_its_test_images():
+    assert scale_margin("digits") > 1 / 360 and 1 / 10_000 < scale_margin("mnist") < scale_margin("cifar10-subset")
+    with pytest.raises(InputError, match="no scale 'digit'"):
+        scale_margin("digit")
 
 
 def test_the_papers_lengths():

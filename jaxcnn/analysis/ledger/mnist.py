@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxcnn.analysis.ledger.entry import Entry, error
 
-_SIMARD = "Simard et al. 2003, table 1"
+_SIMARD = "Simard et al. 2003, section 5"
 _MAXOUT = "Goodfellow et al. 2013, section 5.1"
 _DROPOUT = "Srivastava et al. 2014, table 2"
 _TEST: dict[str, Any] = {"data": "MNIST test", "images": 10_000}
