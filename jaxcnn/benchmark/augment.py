@@ -1,6 +1,10 @@
 """The cost of augmentation: every operation, and the recipe of CIFAR, beside the training step that it is part of."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +21,9 @@ RECIPE = "pad-crop, flip, normalise"
 STEP = "training step of resnet20"
 
 
-def benchmark_augment(*, only="", rounds=7, report=print):
+def benchmark_augment(
+    *, only: str = "", rounds: int = 7, report: Callable[[dict[str, Any]], object] = print
+) -> list[dict[str, Any]]:
     """Times augmentation of a batch of 128 images of 32x32x3, each operation at its medium magnitude.
 
     Args:

@@ -1,5 +1,7 @@
 """The operators and shapes of the benchmark: layers of real networks, at a batch size for a CPU."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 CONVOLUTION = ("forward", "input", "kernel")
@@ -27,7 +29,7 @@ class Case(NamedTuple):
     passes: tuple[str, ...]
 
     @property
-    def name(self):
+    def name(self) -> str:
         """Operator, shapes and options in one line."""
         options = " ".join(f"{key} {value}" for key, value in self.options.items())
         kernel = "" if self.kernel is None else "x".join(map(str, self.kernel))

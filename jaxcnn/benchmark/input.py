@@ -1,10 +1,14 @@
 """The input pipeline by stages and as a whole, beside PyTorch's DataLoader and tf.data doing the same work."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import importlib.util
 import math
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,7 +29,9 @@ WORKERS = (0, 1, 2)
 OTHERS = {"torch": "jaxcnn.benchmark.torch_input", "tensorflow": "jaxcnn.benchmark.tensorflow_input"}
 
 
-def benchmark_input(*, folder, only="", rounds=7, report=print):
+def benchmark_input(
+    *, folder: str, only: str = "", rounds: int = 7, report: Callable[[dict[str, Any]], object] = print
+) -> list[dict[str, Any]]:
     """Times the way of photographs from a folder to the device.
 
     Every loader reads a file, cuts a random box of 8 to 100 % of its area and aspect 3/4 to 4/3, scales it to 224x224
@@ -62,7 +68,7 @@ def benchmark_input(*, folder, only="", rounds=7, report=print):
     return rows
 
 
-def workers_needed(rows, images_s):
+def workers_needed(rows: Sequence[dict[str, Any]], images_s: float) -> tuple[int, float] | None:
     """Returns (workers, images/s of one of them) that it takes to feed images_s, from the loader with most workers."""
     measured = {row["workers"]: row["images_s"]["ours"][0] for row in rows if row["workers"]}
     if not measured:

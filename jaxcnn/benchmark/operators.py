@@ -1,5 +1,10 @@
 """Our operators beside plain XLA's and PyTorch's, per shape and pass, on the device that JAX runs on."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,12 +20,17 @@ from jaxcnn.operators.lowering.window import Window
 from jaxcnn.operators.padding import explicit_padding, pair
 from jaxcnn.training.compilation import compiler_options
 
+if TYPE_CHECKING:
+    from jaxcnn.benchmark.cases import Case
+
 LOOPS = 8
 CONTENDERS = ("ours", "loop", "plain", "torch")
 RATIOS = ("ours/torch", "loop/torch", "plain/torch", "ours/plain")
 
 
-def benchmark_operators(*, only="", rounds=7, report=print):
+def benchmark_operators(
+    *, only: str = "", rounds: int = 7, report: Callable[[dict[str, Any]], object] = print
+) -> list[dict[str, Any]]:
     """Times every case in which a text occurs.
 
     Args:
@@ -71,7 +81,7 @@ def _torch_contenders(case, kind, arrays):
     return torch_operators.contenders(case, kind, arrays)
 
 
-def summarize(rows):
+def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Geometric means of the ratios over rows, and the number of rows with a ratio."""
     means = {}
     for key in RATIOS:
@@ -80,13 +90,13 @@ def summarize(rows):
     return {**means, "n": len(rows)}
 
 
-def output_shape(case):
+def output_shape(case: Case) -> tuple[int, ...]:
     """The shape that a case's operator returns."""
     shapes = [jax.ShapeDtypeStruct(s, jnp.float32) for s in (case.image, case.kernel) if s is not None]
     return jax.eval_shape(lambda *a: PLAIN[case.operator](*a, **case.options), *shapes).shape
 
 
-def random_arrays(case, kind):
+def random_arrays(case: Case, kind: str) -> tuple[np.ndarray, ...]:
     """Standard normal float32 arrays that a pass takes, on the host.
 
     Returns:

@@ -1,5 +1,10 @@
 """Training steps of a population: many runs in one program, beside the step of a run alone."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import jax
 import numpy as np
 
@@ -12,13 +17,24 @@ from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.step import make_chunk
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from jaxcnn.training.setup import Setup
+
 NETWORKS = {  # images in a batch, numbers of members
     "lenet5_common": (32, (1, 2, 4, 8, 16, 32)),
     "resnet20": (128, (1, 2, 4)),
 }
 
 
-def benchmark_population(*, only="", rounds=7, networks=None, report=print):
+def benchmark_population(
+    *,
+    only: str = "",
+    rounds: int = 7,
+    networks: Mapping[str, tuple[int, Sequence[int]]] | None = None,
+    report: Callable[[dict[str, Any]], object] = print,
+) -> list[dict[str, Any]]:
     """Compiles and times training steps on the digits, on one device.
 
     Args:
@@ -60,14 +76,14 @@ def _measure(name, batch, numbers, rounds):
         }
 
 
-def digits_config(name, batch):
+def digits_config(name: str, batch: int) -> ConfigDict:
     """The config of a run of this network on the digits."""
     config = default_config()
     config.model.name, config.batch_size, config.augment.pad_crop = name, batch, 2
     return config
 
 
-def chunk_of(setup, feed):
+def chunk_of(setup: Setup, feed: Feed) -> Callable[..., Any]:
     """The f(state, data, inputs) of the steps of a call, of a Setup and the Feed of its training images."""
     task = setup.task(*image_statistics(setup.config, feed))
     return make_chunk(setup.train_step(task), steps=setup.config.steps_per_call)
@@ -79,9 +95,9 @@ def _alone(setup, state):
     return program_and_call(replicas.map(chunk_of(setup, feed)), replicas.replicate(state), feed.data, inputs)
 
 
-def together(setup, state, number):
+def together(setup: Setup, state: Any, number: int) -> tuple[Any, Callable[[], None], float]:
     """`program_and_call` of the step of so many members, all of which begin with this state."""
-    members = Members(number, setup.replicas.devices)
+    members: Any = Members(number, setup.replicas.devices)  # they stand where Replicas stand
     feed = Feed(setup.train, members, seed=0)
     inputs = MembersInputs(members, [feed.order] * number, start=0, batch_size=setup.config.batch_size)
     program, inputs = members.map(skip_inactive(chunk_of(setup, feed))), inputs.take(setup.config.steps_per_call)

@@ -1,7 +1,12 @@
 """The rows of a benchmark as text, and as a file with what they were measured on."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib.metadata
+import os
+from collections.abc import Sequence
+from typing import Any
 
 from jaxcnn.benchmark import steps
 from jaxcnn.benchmark.operators import RATIOS
@@ -12,19 +17,19 @@ from jaxcnn.training.rundir.environment import environment
 BESIDE = ("torch", "tensorflow", "tensorflow-cpu", "pillow", "simplejpeg", "opencv-python-headless")
 
 
-def line(row):
+def line(row: dict[str, Any]) -> str:
     """One row of `benchmark_operators` in one line: milliseconds, then ratios with their quartiles."""
     ratios = [_ratio_text(row, key) for key in RATIOS if row[key] is not None]
     return f"{row['network']:13} {row['case']:62} {row['pass']:8} {1e3 * row['ours']:9.3f} ms  {'  '.join(ratios)}"
 
 
-def totals_line(totals):
+def totals_line(totals: dict[str, Any]) -> str:
     """The result of `summarize` in one line."""
     means = ", ".join(f"{key} {totals[key]:.2f}" for key in RATIOS if totals[key])
     return f"geometric means over {totals['n']} rows: {means}"
 
 
-def step_line(row):
+def step_line(row: dict[str, Any]) -> str:
     """One row of `benchmark_steps` in one line; the ratios are those to PyTorch's best contender, named last."""
     images = f"{row['batch']} x {'x'.join(map(str, row['input']))}"
     times = (
@@ -39,7 +44,7 @@ def step_line(row):
     )
 
 
-def steps_totals_line(totals):
+def steps_totals_line(totals: dict[str, Any]) -> str:
     """The result of `steps.summarize` in one line."""
     means = ", ".join(f"{key} {totals[key]:.2f}" for key in steps.RATIOS)
     return f"geometric means over {totals['n']} networks: {means}"
@@ -50,14 +55,14 @@ def _ratio_text(row, key):
     return f"{key} {middle:.2f} ({low:.2f}-{high:.2f})"
 
 
-def augment_line(row):
+def augment_line(row: dict[str, Any]) -> str:
     """One row of `benchmark_augment` in one line."""
     middle, (low, high) = row["of a step"]
     share = f"{100 * middle:6.2f} % ({100 * low:.2f}-{100 * high:.2f}) of a resnet20 step"
     return f"{row['name']:26} {1e3 * row['seconds']:9.3f} ms  {share}"
 
 
-def input_line(row):
+def input_line(row: dict[str, Any]) -> str:
     """One row of `benchmark_input` in one line: images/s with their quartiles, then the ratio to the best other."""
     rates = [f"{name} {rate:8,.0f} ({low:,.0f}-{high:,.0f})" for name, (rate, (low, high)) in row["images_s"].items()]
     end = ""
@@ -67,13 +72,13 @@ def input_line(row):
     return f"{row['name']:36} images/s: {'  '.join(rates)}{end}"
 
 
-def needed_line(needed, found):
+def needed_line(needed: int, found: tuple[int, float]) -> str:
     """The result of `workers_needed` in one line."""
     workers, one = found
     return f"{needed:,} images/s take {workers} workers, at {one:,.0f} images/s each"
 
 
-def population_line(row):
+def population_line(row: dict[str, Any]) -> str:
     """One row of `benchmark_population` in one line; x is the time a member over that of the step alone."""
     middle, (low, high) = row["ratio"]
     return (
@@ -83,14 +88,14 @@ def population_line(row):
     )
 
 
-def start_line(row):
+def start_line(row: dict[str, Any]) -> str:
     """One row of `benchmark_start` in one line: seconds in all with their quartiles, then by stage."""
     middle, (low, high) = row["total"]
     stages = "  ".join(f"{stage} {seconds:.2f}" for stage, seconds in row["stages"].items())
     return f"{row['network']:14} {row['start']:6} start {middle:6.2f} s ({low:.2f}-{high:.2f}): {stages}"
 
 
-def growth_lines(row):
+def growth_lines(row: dict[str, Any]) -> str:
     """One row of `benchmark_growth`: a line for each size, then the exponents with their standard errors."""
     lines = [
         f"{row['subject']:10} {point['size']:6}  {1e3 * point['seconds']:9.2f} ms  {point['bytes'] / 2**20:8.1f} MiB  "
@@ -101,7 +106,7 @@ def growth_lines(row):
     return "\n".join([*lines, f"{row['subject']:10} exponents: {', '.join(fits) or 'of at least 3 sizes alone'}"])
 
 
-def record(rows):
+def record(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Rows with the command, commit, versions and devices that they were measured with, as JSON values."""
     found = environment()
     for name in BESIDE:
@@ -110,7 +115,7 @@ def record(rows):
     return {**found, "rows": rows}
 
 
-def write(path, rows):
+def write(path: str | os.PathLike[str], rows: Sequence[dict[str, Any]]) -> None:
     """Writes the `record` of rows as JSON.
 
     Raises:

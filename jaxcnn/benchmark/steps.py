@@ -1,7 +1,11 @@
 """Whole training steps beside PyTorch's: time to compile and to run, called and inside `lax.scan`, and memory."""
 
+from __future__ import annotations
+
 import importlib.util
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +57,9 @@ PRECISIONS = ("float32", "bfloat16")
 RATIOS = {"ours/torch": "step", "loop/torch": "loop"}
 
 
-def benchmark_steps(*, only="", rounds=5, precision="float32", report=print):
+def benchmark_steps(
+    *, only: str = "", rounds: int = 5, precision: str = "float32", report: Callable[[dict[str, Any]], object] = print
+) -> list[dict[str, Any]]:
     """Compiles and times the training step of a run for every network in whose name a text occurs.
 
     Where PyTorch is installed, its step of the same network runs in turn in the same rounds: the same layers and
@@ -82,7 +88,7 @@ def benchmark_steps(*, only="", rounds=5, precision="float32", report=print):
     return rows
 
 
-def summarize(rows):
+def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """{ratio: its geometric mean over the rows that have it, or None}, and n, how many have."""
     beside = [row for row in rows if row["best"]]
     means = {key: geometric_mean([row[key][0] for row in beside]) if beside else None for key in RATIOS}
@@ -128,12 +134,14 @@ def _torch_contenders(name, images, labels, precision):
 
 def _beside(times, medians):
     others = {kind: seconds for kind, seconds in medians.items() if kind.startswith("torch")}
-    best = min(others, key=others.get, default=None)
+    best = min(others, key=others.__getitem__, default=None)
     ratios = {key: ratio(times[ours], times[best]) if best else None for key, ours in RATIOS.items()}
     return {"torch": others or None, "best": best, **ratios}
 
 
-def made_of(model, shape, *, task="classification", options=None):
+def made_of(
+    model: Any, shape: Sequence[int], *, task: str = "classification", options: dict[str, Any] | None = None
+) -> Setup:
     """The Setup of a run of this model with the default config, on one device: SGD with momentum.
 
     The classes are as many as the last axis of what the model returns has places; for their images, of `shape`, stands
@@ -162,18 +170,18 @@ def made_of(model, shape, *, task="classification", options=None):
     )
 
 
-def chunk(setup, *, steps=1):
+def chunk(setup: Setup, *, steps: int = 1) -> Callable[..., Any]:
     """The mapped f(state, data, inputs) of so many training steps, of images that are normalised."""
     return setup.replicas.map(make_chunk(setup.train_step(setup.bare_task), steps=steps))
 
 
-def first_state(setup):
+def first_state(setup: Setup) -> Any:
     """The state of a Setup before the first step, on the host."""
     create = jax.jit(lambda: create_state(setup))
     return jax.device_get(create().replace(key=None)).replace(key=jax.random.key(0))
 
 
-def examples(setup, images, *, steps=1):
+def examples(setup: Setup, images: np.ndarray, *, steps: int = 1) -> Any:
     """The inputs of a chunk: these images (n, h, w, c) in each of its steps, labelled in turn."""
     n, classes = len(images), len(setup.classes)
     batch = {
@@ -185,7 +193,9 @@ def examples(setup, images, *, steps=1):
     return setup.replicas.shard({name: np.stack([x] * steps) for name, x in batch.items()})
 
 
-def program_and_call(mapped, state, data, inputs):
+def program_and_call(
+    mapped: Callable[..., Any], state: Any, data: Any, inputs: Any
+) -> tuple[Any, Callable[[], None], float]:
     """(The program, a function of which each call continues from the one before, seconds to compile)."""
     start = time.perf_counter()
     program = compiled(mapped, state, data, inputs)

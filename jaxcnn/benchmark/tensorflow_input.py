@@ -1,12 +1,27 @@
 """tf.data's side of the input benchmark."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+if TYPE_CHECKING:
+    from jaxcnn.data.crop import ResizedCrop
+
 
 @contextlib.contextmanager
-def loader(paths, labels, crop, image_size, *, batch_size, workers):
+def loader(
+    paths: Sequence[str],
+    labels: Sequence[int],
+    crop: ResizedCrop,
+    image_size: tuple[int, int],
+    *,
+    batch_size: int,
+    workers: int,
+) -> Generator[Iterator[Any]]:
     """An iterator without end of (uint8 (n, h, w, 3), labels), in a random order; arguments as torch_input's."""
 
     def read(path, label):

@@ -1,13 +1,18 @@
 """Interleaved timing: every contender runs in every round, so that a slow minute of the machine meets all of them."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 SLOW_S, SLOW_ROUNDS = 1.0, 2
 
 
-def interleaved(contenders, *, rounds, least_s=0.01, slow_s=SLOW_S):
+def interleaved(
+    contenders: Mapping[str, Callable[[], object]], *, rounds: int, least_s: float = 0.01, slow_s: float = SLOW_S
+) -> dict[str, np.ndarray]:
     """Times functions side by side.
 
     In each round every contender runs once unmeasured, which wakes its threads and takes its memory, and then often
@@ -43,7 +48,7 @@ def _time(function, calls):
     return (time.perf_counter() - start) / calls
 
 
-def ratio(times, reference):
+def ratio(times: np.ndarray, reference: np.ndarray) -> tuple[float, tuple[float, float]]:
     """Compares two contenders round by round.
 
     Args:
@@ -57,6 +62,6 @@ def ratio(times, reference):
     return float(middle), (float(low), float(high))
 
 
-def geometric_mean(values):
+def geometric_mean(values: Sequence[float]) -> float:
     """exp of the mean logarithm of positive numbers."""
     return float(np.exp(np.mean(np.log(values))))

@@ -1,6 +1,10 @@
 """PyTorch's side of the input benchmark: a DataLoader over Pillow, as torchvision's transforms use it."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -8,9 +12,20 @@ from PIL import Image
 
 from jaxcnn.data.formats import FORMATS
 
+if TYPE_CHECKING:
+    from jaxcnn.data.crop import ResizedCrop
+
 
 @contextlib.contextmanager
-def loader(paths, labels, crop, image_size, *, batch_size, workers):
+def loader(
+    paths: Sequence[str],
+    labels: Sequence[int],
+    crop: ResizedCrop,
+    image_size: tuple[int, int],
+    *,
+    batch_size: int,
+    workers: int,
+) -> Generator[Iterator[Any]]:
     """An iterator without end of (uint8 (n, 3, h, w), labels), in a random order.
 
     Args:

@@ -1,5 +1,9 @@
 """GoogLeNet, Inception-v3 and DenseNet-121 of `torch_networks`: the networks that join maps."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -34,7 +38,7 @@ def _head(c_in):
 class GoogLeNet(nn.Module):
     """The paper's, with response normalisation and both auxiliary heads; images of 224x224x3."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv1, self.reduce, self.conv2 = _conv(3, 64, 7, 2), _conv(64, 64, 1), _conv(64, 192, 3)
         self.blocks, channels = nn.ModuleDict(), 192
@@ -44,7 +48,7 @@ class GoogLeNet(nn.Module):
         self.heads = nn.ModuleDict({"inception_4a": _head(512), "inception_4d": _head(528)})
         self.linear = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.4), nn.Linear(1024, 1000))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         auxiliary = []
         x = F.max_pool2d(self.conv1(x), 3, 2, ceil_mode=True)
         x = self.conv2(self.reduce(F.local_response_norm(x, 5, 5e-4, 0.75, 2.0)))
@@ -92,7 +96,7 @@ def _branch(c_in, layers):
 class InceptionV3(nn.Module):
     """The released network from our table, with its auxiliary head; images of 299x299x3."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.stem, channels = _branch(3, STEM.values())
         self.blocks = nn.ModuleDict()
@@ -103,7 +107,7 @@ class InceptionV3(nn.Module):
         self.head = nn.Sequential(*head, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(768, 1000))
         self.linear = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(2048, 1000))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         x = self.stem(x)
         for name, block in self.blocks.items():
             x = block(x)
@@ -128,7 +132,7 @@ class _DenseLayer(nn.Sequential):
 class DenseNet(nn.Sequential):
     """DenseNet-121; images of 224x224x3."""
 
-    def __init__(self, blocks=(6, 12, 24, 16), growth=32):
+    def __init__(self, blocks: Sequence[int] = (6, 12, 24, 16), growth: int = 32) -> None:
         channels = 2 * growth
         layers = [nn.Conv2d(3, channels, 7, 2, 3, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
         layers.append(nn.MaxPool2d(3, 2, 1))
@@ -142,5 +146,5 @@ class DenseNet(nn.Sequential):
         end = (nn.BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1000))
         super().__init__(*layers, *end)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         return [super().forward(x)]

@@ -1,12 +1,22 @@
 """PyTorch's side of the benchmark: the same passes on the same arrays, contiguous and channels_last."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jaxcnn.benchmark.cases import Case
 
 LAYOUTS = {"torch contiguous": torch.contiguous_format, "torch channels_last": torch.channels_last}
 
 
-def contenders(case, kind, arrays):
+def contenders(case: Case, kind: str, arrays: Sequence[np.ndarray]) -> dict[str, Callable[[], object]]:
     """Functions of a case's pass.
 
     Args:

@@ -1,11 +1,14 @@
 """The command line: `python -m jaxcnn VERB ...`; each verb imports what it needs."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import logging
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 
 from jaxcnn import __version__, trust
 from jaxcnn.cli import (
@@ -35,7 +38,7 @@ from jaxcnn.process import tune_for_cpu
 EXIT_INPUT, EXIT_PIPE = 2, 141
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code.
 
     0, 1 (a run failed), 2 (wrong input), 143 or 130 (SIGTERM, Ctrl-C), 141 (who read the output reads no more).

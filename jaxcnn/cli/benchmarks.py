@@ -1,6 +1,9 @@
 """The verb benchmark."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 
 from jaxcnn.cli.terminal import check_writable
 from jaxcnn.errors import InputError
@@ -8,7 +11,7 @@ from jaxcnn.errors import InputError
 KINDS = ("operators", "steps", "input", "augment", "population", "start", "growth")
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     add = verb(_benchmark, "benchmark", "time operators, training steps or the input beside other libraries")
     add.add_argument("kind", choices=KINDS, help="what to time")

@@ -1,11 +1,14 @@
 """The verb compare: several runs side by side."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 
 from jaxcnn.cli.terminal import check_picture, table
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds this verb; verb(function, name, help) gives its parser."""
     parser = verb(_compare, "compare", "tabulate the final evaluations of runs and draw their curves over one another")
     parser.add_argument("workdir", nargs="+", metavar="RUN", help="run directories, of one kind of task")

@@ -1,9 +1,13 @@
 """Completion of a command line in a shell, by argcomplete: verbs, options, config keys, and names of ours."""
 
+from __future__ import annotations
+
+import argparse
 import os
+from collections.abc import Mapping
 
 
-def complete(parser, verbs):
+def complete(parser: argparse.ArgumentParser, verbs: Mapping[str, argparse.ArgumentParser]) -> None:
     """Where a shell asks for completions it writes them and ends; without argcomplete there are none.
 
     Args:

@@ -1,10 +1,14 @@
 """The verb export."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 from jaxcnn.cli.subjects import of_run
 from jaxcnn.cli.terminal import check_writable
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds this verb; verb(function, name, help) gives its parser."""
     parser = verb(_export, "export", "a trained network as one file that predicts without jaxcnn")
     of_run(parser)

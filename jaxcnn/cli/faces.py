@@ -1,6 +1,9 @@
 """The verbs of who is on an image: verify, identify."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 
 from jaxcnn.cli.subjects import check_positive
 from jaxcnn.cli.terminal import check_picture, table, trusting
@@ -8,7 +11,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     _add_verify(verb(_verify, "verify", "tell whether two images show one person: ROC, rates, LFW's protocol"))
     _add_identify(verb(_identify, "identify", "tell who of a gallery an image shows: ranks, and the open set"))

@@ -1,13 +1,16 @@
 """The verbs of what a trained network knows: features, neighbours, probe."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 
 from jaxcnn.cli.terminal import check_picture, check_writable, counting, table, trusting
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     _add_features(verb(_features, "features", "write a stage's activations for every image of a split"))
     _add_neighbours(verb(_neighbours, "neighbours", "draw the images that are nearest in feature space"))

@@ -1,12 +1,15 @@
 """The verbs of data: prepare, statistics."""
 
+from __future__ import annotations
+
 import json
 import sys
+from collections.abc import Callable
 
 from jaxcnn.cli.terminal import trusting
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     _add_prepare(verb(_prepare, "prepare", "write a TFDS data set or an image folder as array_record files"))
     add = verb(_statistics, "statistics", "mean, deviation and principal components of a config's training images")

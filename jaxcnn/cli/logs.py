@@ -1,6 +1,9 @@
 """The verb log: the rows of a run's log."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 
 from jaxcnn.cli.subjects import check_positive
 from jaxcnn.cli.terminal import table
@@ -8,7 +11,7 @@ from jaxcnn.cli.terminal import table
 OF_A_ROW = ("learning_rate", "images_per_second")  # columns behind the measures
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds this verb; verb(function, name, help) gives its parser."""
     parser = verb(_log, "log", "print the log of a run, or its last rows")
     parser.add_argument("--workdir", required=True, help="the run directory")

@@ -1,13 +1,16 @@
 """The verbs of architectures: summary, frontier, audit, convert."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 
 from jaxcnn.cli.terminal import counting, trusting
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     _add_summary(verb(_summary, "summary", "layers, parameters, MACs, memory and receptive fields of architectures"))
     add = trusting(verb(_frontier, "frontier", "draw error against operations"))

@@ -1,8 +1,11 @@
 """The verb visualize: one kind of picture a subcommand."""
 
+from __future__ import annotations
+
 import pathlib
 import shlex
 import sys
+from collections.abc import Callable
 
 from jaxcnn.cli import projections
 from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_run, of_split
@@ -11,7 +14,7 @@ from jaxcnn.errors import InputError, input_errors
 from jaxcnn.files import write_text
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds this verb; verb(function, name, help) gives its parser."""
     parser = verb(_visualize, "visualize", "draw what a run, a network or an augmentation does")
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)

@@ -1,13 +1,16 @@
 """The verb predict: what a trained network makes of image files."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 
 from jaxcnn.cli.subjects import of_run
 from jaxcnn.cli.terminal import table
 from jaxcnn.errors import InputError
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds this verb; verb(function, name, help) gives its parser."""
     parser = verb(_predict, "predict", "label images with a trained network, or describe them as its task does")
     of_run(parser)

@@ -1,6 +1,9 @@
 """The kinds of visualize that look at single units: deconvnet, top, occlusion, receptive_field."""
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Callable
 
 from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_split
 from jaxcnn.cli.terminal import counting
@@ -9,7 +12,7 @@ from jaxcnn.errors import InputError, input_errors
 FEW = 1000  # images: the nine strongest of a unit are then one in a hundred
 
 
-def add_kinds(kind):
+def add_kinds(kind: Callable) -> None:
     """Adds these kinds; kind(function, name, help) gives the parser of one."""
     parser = of_images(kind(_deconvnet, "deconvnet", "units brought back to an image: deconvnet, guided, saliency"))
     _add_units(parser, "default: the 5 that answer most")

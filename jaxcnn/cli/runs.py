@@ -1,7 +1,10 @@
 """The verbs of one run: train, evaluate, report."""
 
+from __future__ import annotations
+
 import json
 import sys
+from collections.abc import Callable
 
 from jaxcnn.cli import samples
 from jaxcnn.cli.terminal import check_picture, check_writable, counting, table, trusting
@@ -9,7 +12,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     _add_train(verb(_train, "train", "train a network as a config says, or resume a run"))
     _add_evaluate(

@@ -1,12 +1,16 @@
 """The verb generate, and evaluate's measures of what is generated."""
 
+from __future__ import annotations
+
+import argparse
 import json
 import pathlib
+from collections.abc import Callable
 
 from jaxcnn.cli.terminal import check_picture, counting, table, trusting
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds this verb; verb(function, name, help) gives its parser."""
     parser = verb(_generate, "generate", "write images that a trained network generates, as class folders")
     parser.add_argument("--workdir", required=True, help="the run directory")
@@ -48,7 +52,7 @@ def _generate(arguments):
     print(f"{folder}\n{sheet}")
 
 
-def measure(arguments):
+def measure(arguments: argparse.Namespace) -> None:
     """Prints and logs the measures of samples of a run by a classifier, for `evaluate --classifier`."""
     from jaxcnn.evaluation.samples import COLUMNS, Generator, cells, measure_samples
     from jaxcnn.evaluation.trained import Trained

@@ -1,9 +1,16 @@
 """The options of sweep for SLURM, and what it submits: the runs of a study, or the workers of a search."""
 
+from __future__ import annotations
+
+import argparse
 import pathlib
 import re
+from typing import TYPE_CHECKING
 
 from jaxcnn.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Study
 
 SLURM = {  # option: its type, its help; those of sbatch have its names
     "partition": (str, "the partition"),
@@ -37,7 +44,7 @@ NAMES = (*SLURM, *SEVERAL, *FLAGS)
 COUNTS = ("tasks", "limit", "runs-per-task", "workers", "notice", "cpus-per-task")
 
 
-def add_options(parser):
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the group of these options."""
     group = parser.add_argument_group("runner slurm")
     for name, (kind, text) in SLURM.items():
@@ -48,7 +55,7 @@ def add_options(parser):
         group.add_argument(f"--{name}", action="store_true", help=text)
 
 
-def submit_study(study, arguments, itself):
+def submit_study(study: Study, arguments: argparse.Namespace, itself: list[str]) -> int:
     """Submits the runs that are not done; 0.
 
     Args:
@@ -76,7 +83,7 @@ def submit_study(study, arguments, itself):
     return _submit([f"--run={run.id}" for run in left], itself, workdir, options, arguments.dry_run)
 
 
-def submit_search(arguments, itself):
+def submit_search(arguments: argparse.Namespace, itself: list[str]) -> int:
     """Submits tasks that work on one search; 0. SQLite fails on many clusters' disks: the default is a journal."""
     if arguments.cancel:
         return _cancel(arguments)

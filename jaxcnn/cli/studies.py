@@ -1,11 +1,20 @@
 """The verb of studies: sweep."""
 
+from __future__ import annotations
+
+import argparse
 import pathlib
 import sys
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from jaxcnn.cli import slurm
 from jaxcnn.cli.terminal import table, trusting
 from jaxcnn.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxcnn.sweeps.study import Study
 
 LOCAL = {  # option: its default, its help
     "jobs": (0, "runs at a time; default: one on each accelerator, or one"),
@@ -20,12 +29,12 @@ SEEDS = {  # option: its help; all of them of how many seeds there are
 }
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Adds these verbs; verb(function, name, help) gives the parser of one."""
     add_options(verb(_sweep, "sweep", "run a study or a search: here, on every device, in one program or on SLURM"))
 
 
-def add_options(parser):
+def add_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """The parser of sweep's options, for another verb that sweeps too."""
     parser.add_argument(
         "study", metavar="experiments/NAME.py", help="a file with study() or search(), or NAME of one of ours"
@@ -43,9 +52,9 @@ def add_options(parser):
         local.add_argument(f"--{name}", type=int, default=default, metavar="N", help=text)
     slurm.add_options(parser)
     seeds = parser.add_argument_group("how many seeds")
+    kinds: dict[str, Any] = {"until": {"choices": ("decided",)}, "effect": {"type": float}}
     for name, text in SEEDS.items():
-        kind = {"choices": ("decided",)} if name == "until" else {"type": float} if name == "effect" else {}
-        seeds.add_argument(f"--{name}", default=None, help=text, **kind)
+        seeds.add_argument(f"--{name}", default=None, help=text, **kinds.get(name, {}))
     seeds.add_argument(
         "--plan", action="store_true", help="what the claims would take; of 3 seeds where none are there"
     )
@@ -122,7 +131,7 @@ def _study(module, arguments):
     return run(module, study_of(module, arguments.scale), arguments)
 
 
-def run(module, study, arguments):
+def run(module: types.ModuleType, study: Study, arguments: argparse.Namespace) -> int:
     """What `sweep` does with the study of a module: the options of its parser say what; the exit code."""
     from jaxcnn.sweeps.study import slips_named
     from jaxcnn.sweeps.summary import add_analysis

@@ -1,10 +1,19 @@
 """Options that name the subject of a verb: a run, a split of its data, images."""
 
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
 from jaxcnn.cli.terminal import trusting
 from jaxcnn.errors import InputError
 
+if TYPE_CHECKING:
+    from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.selection import Selection
 
-def of_run(parser):
+
+def of_run(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Adds --workdir and --checkpoint."""
     parser.add_argument("--workdir", required=True, metavar="RUN", help="the run directory")
     parser.add_argument(
@@ -13,7 +22,7 @@ def of_run(parser):
     return trusting(parser)
 
 
-def of_split(parser):
+def of_split(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Adds --split too."""
     of_run(parser).add_argument(
         "--split", choices=("validation", "test", "train"), default="validation", help="default: validation"
@@ -21,7 +30,7 @@ def of_split(parser):
     return parser
 
 
-def of_images(parser):
+def of_images(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Adds --images and --index too, one of which must be given."""
     which = of_split(parser).add_mutually_exclusive_group(required=True)
     which.add_argument("--images", nargs="+", default=[], metavar="FILE", help="image files, or folders of them")
@@ -29,14 +38,14 @@ def of_images(parser):
     return parser
 
 
-def chosen(trained, arguments):
+def chosen(trained: Trained, arguments: argparse.Namespace) -> Selection:
     """The `Selection` images that --images or --index name."""
     from jaxcnn.visualize.selection import choose
 
     return choose(trained, files=arguments.images, split=arguments.split, positions=arguments.index)
 
 
-def check_positive(arguments, *names):
+def check_positive(arguments: argparse.Namespace, *names: str) -> None:
     """Raises InputError where one of these options is given and below 1."""
     for name in names:
         value = getattr(arguments, name)

@@ -1,14 +1,19 @@
 """The terminal: names of verbs, tables, the progress of a count, and files that can be written."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
+import os
 import pathlib
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any
 
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
 
-def subcommand(parsers, function, name, text):
+def subcommand(parsers: Any, function: Callable, name: str, text: str) -> argparse.ArgumentParser:
     """The parser of a verb or of a kind of one; its page of help is the function's docstring, line for line."""
     return parsers.add_parser(
         name,
@@ -19,7 +24,7 @@ def subcommand(parsers, function, name, text):
     )
 
 
-def trusting(parser):
+def trusting(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Adds --trust-code to a verb that opens a run or a file of features; `main` allows what it names."""
     parser.add_argument(
         "--trust-code",
@@ -31,7 +36,7 @@ def trusting(parser):
     return parser
 
 
-def table(header, rows):
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Prints a table; long cells are folded, since a path is needed whole. No cell is markup, whatever it holds."""
     import rich.console
     import rich.table
@@ -46,7 +51,7 @@ def table(header, rows):
 
 
 @contextlib.contextmanager
-def counting(what):
+def counting(what: str) -> Generator[Callable[[int, int], None]]:
     """Gives report(done, total): a bar on a terminal, elsewhere a line for every tenth.
 
     The time left is reckoned from what was done since the first call.
@@ -68,7 +73,7 @@ def counting(what):
             bar.close()
 
 
-def check_writable(path):
+def check_writable(path: str | os.PathLike[str]) -> None:
     """Raises InputError before the work is done, where its result could not be written; what is there stays."""
     path = pathlib.Path(path)
     there = path.exists()
@@ -81,7 +86,7 @@ def check_writable(path):
         path.unlink()
 
 
-def check_picture(path):
+def check_picture(path: str | os.PathLike[str]) -> None:
     """`check_writable` of a picture: its suffix names a format, and its folder is made."""
     from jaxcnn.visualize.figure import FORMATS
 
@@ -92,7 +97,7 @@ def check_picture(path):
     check_writable(path)
 
 
-def make_folder(path):
+def make_folder(path: pathlib.Path) -> None:
     """Makes the folder of a file; InputError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
