@@ -250,3 +250,18 @@ def test_no_convolution_is_fused_into_a_loop_where_images_and_channels_are_as_ma
     fused = re.findall(r"^%\S*fused_computation\S* \(.*?^}", program.as_text(), re.MULTILINE | re.DOTALL)
     assert fused and " convolution(" in program.as_text()
     assert not [body for body in fused if " convolution(" in body]
+
+
+def test_a_kernel_as_large_as_the_image_is_a_full_connection():
+    """LeNet-5's C5: values and both gradients are those of products of matrices, to rounding."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, kernel, dy = (
+        jax.random.normal(key, shape)
+        for key, shape in zip(keys, [(4, 5, 3, 6), (5, 3, 6, 7), (4, 1, 1, 7)], strict=True)
+    )
+    y, back = jax.jit(lambda *a: jax.vjp(conv2d, *a))(x, kernel)
+    rows, matrix = np.asarray(x).reshape(4, -1), np.asarray(kernel).reshape(-1, 7)
+    np.testing.assert_allclose(y.reshape(4, 7), rows @ matrix, rtol=1e-4, atol=1e-5)
+    dx, dk = back(dy)
+    np.testing.assert_allclose(dx, (np.asarray(dy).reshape(4, 7) @ matrix.T).reshape(x.shape), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(dk, (rows.T @ np.asarray(dy).reshape(4, 7)).reshape(kernel.shape), rtol=1e-4, atol=1e-5)

@@ -25,6 +25,8 @@ def output(x: jax.Array, kernel: jax.Array, *, window: Window) -> jax.Array:
     """y of x and kernel."""
     if window.groups > 1:
         return _grouped_output(x, kernel, window)
+    if _is_dense(window):
+        return lax.dot(_rows(x), kernel.reshape(-1, kernel.shape[3])).reshape(-1, 1, 1, kernel.shape[3])
     if window.kernel == (1, 1):
         return _product(tap_views(x, window)[0], kernel[0, 0])
     return _columns_together(x, kernel, window, _together(kernel, window))
@@ -34,6 +36,9 @@ def input_gradient(dy: jax.Array, kernel: jax.Array, *, window: Window) -> jax.A
     """dx of dy and kernel."""
     if window.groups > 1:
         return _grouped_input(dy, kernel, window)
+    if _is_dense(window):
+        dx = lax.dot_general(_rows(dy), kernel.reshape(-1, kernel.shape[3]), (((1,), (1,)), ((), ())))
+        return dx.reshape(-1, *window.image, kernel.shape[2])
     if window.kernel == (1, 1) or (max(window.stride) > 1 and len(window.taps) <= SCATTERED):
         return _scattered(dy, kernel, window)
     return _turned(dy, kernel, window)
@@ -43,9 +48,21 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, *, window: Window) -> jax.Array
     """dk of x and dy."""
     if window.groups > 1:
         return _grouped_kernel(x, dy, window)
+    if _is_dense(window):
+        dk = lax.dot_general(_rows(x), _rows(dy), (((0,), (0,)), ((), ())))
+        return dk.reshape(*window.kernel, x.shape[3], dy.shape[3])
     if window.kernel == (1, 1):
         return _product_of_pixels(tap_views(x, window)[0], dy)[None, None]
     return _images_as_channels(x, dy, window)
+
+
+def _is_dense(window):
+    """Whether the kernel covers the image once: a full connection; LeNet-5's C5 has one useful tap in 25 otherwise."""
+    return window.kernel == window.image and window.padding == ((0, 0), (0, 0)) and window.dilation == (1, 1)
+
+
+def _rows(x):
+    return x.reshape(len(x), -1)
 
 
 def _product(x, matrix):
