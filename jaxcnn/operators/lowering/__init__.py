@@ -6,7 +6,7 @@
 | convolution under vmap over kernels | convolution_vmap.py | convolution_vmap.py |
 | max pooling and its gradient | max_pool.py: shifted slices | XLA's reduce_window and select_and_scatter |
 | sum pooling and its gradient | sum_pool.py: shifted slices | XLA's reduce_window |
-| sum of neighbour channels | channel_sum.py: a product with bands | channel_sum.py: shifted slices |
+| sum of neighbour channels | channel_sum.py: XLA's reduce_window | channel_sum.py: shifted slices |
 
 `primitive.py` alone imports JAX's insides. `window.py` gives the slices that the taps of a sliding window meet.
 Measured gains: experiments/results/operators.
