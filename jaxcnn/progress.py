@@ -1,14 +1,36 @@
 """A progress bar with time left on a terminal and in a notebook, plain lines elsewhere."""
 
+import contextlib
 import importlib.util
 import sys
+import threading
 import time
+from collections.abc import Generator
 from typing import Any
 
 import rich.console
 import rich.progress
 
 from jaxcnn.names import shown
+
+PATIENCE = 2.0  # seconds that a person waits before they ask what for
+
+
+@contextlib.contextmanager
+def waiting(what: str, *, quiet: bool = False) -> Generator[None]:
+    """A terminal says what is waited for, once that has taken two seconds; a file, a pipe and quiet say nothing."""
+
+    def say():
+        print(f"{what} ...", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(PATIENCE, say)
+    timer.daemon = True
+    if sys.stderr.isatty() and not quiet:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class ProgressBar:

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 
 import jax
 import numpy as np
@@ -17,7 +19,7 @@ import pytest
 from PIL import Image
 
 import jaxcnn
-from jaxcnn import cli
+from jaxcnn import cli, progress
 from jaxcnn.progress import ProgressBar
 
 VERBS = (
@@ -330,6 +332,28 @@ def test_names_are_no_markup(call, run_of, tmp_path, monkeypatch):
 def test_a_line_of_progress_is_no_markup(capsys):
     ProgressBar(1, start=0, title="", quiet=False).line("folder:tv: [old] cats")
     assert capsys.readouterr().err == "folder:tv: [old] cats\n"
+
+
+@pytest.mark.parametrize(("terminal", "quiet"), [(True, False), (True, True), (False, False)])
+def test_a_long_wait_is_named_on_a_terminal_alone(terminal, quiet, monkeypatch):
+    class Stream(io.StringIO):
+        told = threading.Event()
+
+        def isatty(self):
+            return terminal
+
+        def flush(self):
+            self.told.set()
+
+    threads, stream = threading.active_count(), Stream()
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress.waiting("compiling", quiet=quiet):
+        if terminal and not quiet:
+            assert stream.told.wait(60)
+        else:
+            assert threading.active_count() == threads
+    assert stream.getvalue() == ("compiling ...\n" if terminal and not quiet else "")
 
 
 def test_a_class_whose_name_is_no_utf8(call, refused, config, folder, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import logging
 import os
 import sys
@@ -81,6 +82,11 @@ def _run(argv):
             several = isinstance(workdir, list)
             arguments.workdir = [str(local_path(w)) for w in workdir] if several else str(local_path(workdir))
         trust.allow_given(getattr(arguments, "trust_code", ()))
+        if arguments.needs:
+            from jaxcnn.progress import waiting  # rich takes its time too
+
+            with waiting("loading JAX and jaxcnn"):
+                importlib.import_module(arguments.needs)
         return arguments.verb(arguments) or 0
     except InputError as error:
         if os.environ.get("JAXCNN_TRACEBACK"):
@@ -112,7 +118,7 @@ def _parser():
 
     def verb(function, name, text):
         added = subcommand(verbs, function, name, text)
-        added.set_defaults(verb=function, takes_config=False)
+        added.set_defaults(verb=function, takes_config=False, needs="")
         return added
 
     for group in (

@@ -25,6 +25,7 @@ def _compare(arguments):
     An accuracy has n and Wilson's 95 % interval, of these images under one network: not the spread over seeds, which a
     study measures.
     """
+    from jaxcnn.visualize.caption import caption_of_runs, write_caption
     from jaxcnn.visualize.comparison import comparison_table, final_evaluations
     from jaxcnn.visualize.figure import save_figure
     from jaxcnn.visualize.run_curves import draw_runs, read_runs
@@ -32,7 +33,9 @@ def _compare(arguments):
     check_picture(arguments.output)
     runs, kind = read_runs(arguments.workdir)
     found = final_evaluations(arguments.workdir, kind)
-    save_figure(draw_runs(runs, kind), arguments.output, description=" ".join(("jaxcnn compare", *runs)))
+    figure = draw_runs(runs, kind)
+    write_caption(figure, caption_of_runs(arguments.workdir))
+    save_figure(figure, arguments.output, description=" ".join(("jaxcnn compare", *runs)))
     if arguments.json:
         print(json.dumps({"runs": found, "curves": arguments.output}))
         return

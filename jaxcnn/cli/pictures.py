@@ -107,10 +107,14 @@ def _visualize(arguments):
 
 
 def _write_caption(figure, arguments):
-    """Below a picture of one run: its name, its checkpoint, and what it was measured at on the split that is drawn."""
-    from jaxcnn.visualize.caption import caption_of, write_caption
+    """Below a picture of runs: the name of each, its checkpoint, and what it was measured at on the split drawn."""
+    from jaxcnn.visualize.caption import caption_of, caption_of_runs, write_caption
 
-    if not isinstance(getattr(arguments, "workdir", None), str):
+    workdir = getattr(arguments, "workdir", None)
+    if workdir is None:
+        return
+    if isinstance(workdir, list):
+        write_caption(figure, caption_of_runs(workdir))
         return
     split = None if getattr(arguments, "images", None) else getattr(arguments, "split", None)
     write_caption(figure, caption_of(arguments.workdir, checkpoint=arguments.checkpoint, split=split))

@@ -23,7 +23,7 @@ def add(verb: Callable) -> None:
 
 
 def _add_train(parser):
-    parser.set_defaults(takes_config=True)
+    parser.set_defaults(takes_config=True, needs="jaxcnn.training.train")
     trusting(parser)
     parser.add_argument("--workdir", default=None, help="the run directory; a run that is there is resumed")
     parser.add_argument(
@@ -100,7 +100,7 @@ def _add_run(parser, **options):
         "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    trusting(parser)
+    trusting(parser).set_defaults(needs="jaxcnn.evaluation.trained")
 
 
 def _train(arguments):
@@ -147,9 +147,7 @@ def _train_joined(arguments):
         print(f"jaxcnn: {stop}", file=sys.stderr)
         return 128 + stop.signal
     if jax.process_index() == 0:
-        from jaxcnn.visualize.collect import write_report
-
-        print(write_report(arguments.workdir))
+        _write_report(arguments.workdir, quiet=arguments.quiet)
 
 
 def _check(config):
@@ -204,6 +202,7 @@ def _evaluate(arguments):
       python -m jaxcnn evaluate --workdir RUN --classifier CLASSIFIER_RUN --split test
     """
     from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.progress import waiting
 
     of_samples = [name for name in ("per_class", "seed", "stage") if getattr(arguments, name) is not None]
     if arguments.classifier is not None:
@@ -218,7 +217,8 @@ def _evaluate(arguments):
     trained = Trained(arguments.workdir[0], arguments.checkpoint)
     if arguments.whole:
         return _evaluate_whole(trained, arguments)
-    _, row = trained.evaluate(arguments.split, name=arguments.data, data_dir=arguments.data_dir)
+    with waiting(f"compiling, and evaluating {arguments.split}"):
+        _, row = trained.evaluate(arguments.split, name=arguments.data, data_dir=arguments.data_dir)
     if arguments.json:
         print(json.dumps(row))
         return
@@ -351,6 +351,14 @@ def _percent(mean, deviation):
 
 def _report(arguments):
     """Writes report.html, one self-contained page, and curves.png into a run directory."""
-    from jaxcnn.visualize.collect import write_report
+    _write_report(arguments.workdir)
 
-    print(write_report(arguments.workdir))
+
+def _write_report(workdir, *, quiet=False):
+    from jaxcnn.progress import waiting
+
+    with waiting(f"writing {workdir}/report.html", quiet=quiet):
+        from jaxcnn.visualize.collect import write_report
+
+        written = write_report(workdir)
+    print(written)

@@ -19,6 +19,7 @@ def of_run(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument(
         "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
     )
+    parser.set_defaults(needs="jaxcnn.evaluation.trained")
     return trusting(parser)
 
 

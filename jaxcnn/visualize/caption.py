@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 from jaxcnn.quantity import measured, whole
 from jaxcnn.tasks import Kind
@@ -39,6 +42,15 @@ def caption_of(workdir: str | os.PathLike[str], *, checkpoint: str | int = "best
     return shown(line + _measured(workdir, step, split))
 
 
+def caption_of_runs(workdirs: Iterable[str | os.PathLike[str]]) -> str:
+    """A line for each run: its `caption_of` at its best checkpoint on held-out images; none of a run without one."""
+    lines = []
+    for workdir in workdirs:
+        with contextlib.suppress(InputError):  # it has not evaluated yet, and is drawn all the same
+            lines.append(caption_of(workdir, split="validation"))
+    return "\n".join(lines)
+
+
 def _measured(workdir, step, split):
     """What was logged of a split at a step, "" where nothing was."""
     if split is None:
@@ -55,5 +67,11 @@ def _measured(workdir, step, split):
 
 
 def write_caption(figure: Figure, text: str) -> None:
-    """Writes a line below a figure, which grows by it where it is saved."""
-    figure.text(0.01, -0.01, literal(text, limit=200), ha="left", va="top", fontsize=8, color=QUIET)
+    """Writes lines below a figure and its legends; the figure grows by them where it is saved."""
+    if figure.legends:  # left alone they move to the foot of the figure that has grown, onto these lines
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor((0, 0, 1, 1), transform=figure.transFigure)
+    lines = "\n".join(literal(line, limit=200) for line in text.splitlines())
+    figure.text(0.01, -0.01, lines, ha="left", va="top", fontsize=8, color=QUIET)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from jaxcnn.errors import InputError
-from jaxcnn.visualize.caption import caption_of, write_caption
-from jaxcnn.visualize.figure import new_figure
+from jaxcnn.visualize.caption import caption_of, caption_of_runs, write_caption
+from jaxcnn.visualize.figure import new_figure, png_bytes
 
 
 def test_it_names_run_checkpoint_and_what_was_measured(tiny_run):
@@ -29,3 +29,27 @@ def test_it_stands_below_the_figure():
     write_caption(figure, "runs/a: $x$ on digits")
     (text,) = figure.texts
     assert text.get_text() == r"runs/a: \$x\$ on digits" and text.get_position()[1] < 0
+
+
+def test_no_legend_lies_on_it():
+    figure = new_figure(4, 2)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], label="line")
+    axes.set_xlabel("epoch")
+    legend = figure.legend(loc="outside lower center")
+    write_caption(figure, "runs/a: convnet on digits\nruns/b: convnet on digits")
+    places = {}
+
+    def note(event):
+        boxes = {"legend": legend, "caption": figure.texts[-1], "label": axes.xaxis.label}
+        places.update({name: drawn.get_window_extent(event.renderer) for name, drawn in boxes.items()})
+
+    figure.canvas.mpl_connect("draw_event", note)
+    png_bytes(figure)
+    assert not places["legend"].overlaps(places["caption"]) and not places["legend"].overlaps(places["label"])
+
+
+def test_runs_have_a_line_each(tiny_run):
+    line = caption_of(tiny_run, split="validation")
+    assert caption_of_runs([tiny_run, tiny_run]) == f"{line}\n{line}"
+    assert caption_of_runs([tiny_run / "checkpoints"]) == ""
