@@ -11,7 +11,8 @@ Protocol: the composed scenes (--data voc:PATH for photographs, at 128x128), one
     3 seeds.
 Refuted if: R-CNN's seconds without proposals are under 10 times those of Fast R-CNN, for any seed; or the AP of Faster
     R-CNN is below that of Fast R-CNN beyond what the seeds explain (paired t).
-Cost: 9 runs, 50 minutes of one core, of which the SVMs take 10. JAXCNN_EXTRAS=detection,vision. All of it, or the networks alone:
+Cost: 9 runs, 50 minutes of one core, of which the SVMs take 10. JAXCNN_EXTRAS=detection,vision. All of it, or
+    the networks alone:
     python experiments/rcnn_family.py --workdir runs/rcnn_family [--data voc:PATH --classes bus car cat person train]
     python -m jaxcnn sweep experiments/rcnn_family.py --workdir runs/rcnn_family
 """
