@@ -37,7 +37,7 @@ def test_no_legend_lies_on_it():
     axes.plot([0, 1], [0, 1], label="line")
     axes.set_xlabel("epoch")
     legend = figure.legend(loc="outside lower center")
-    write_caption(figure, "runs/a: convnet on digits\nruns/b: convnet on digits")
+    write_caption(figure, "runs/a: convnet on digits, step 300; validation: accuracy 97.50 %, n = 360")
     places = {}
 
     def note(event):
