@@ -1,7 +1,7 @@
 """Does the mean of the last quarter's weights test better than the last ones, and than a rate that falls?
 
-Claim: Izmailov et al. 2018 (arXiv:1803.05407, table 1): the mean of the weights that SGD visits at a constant rate tests
-    better than its last weights, and better than training by a falling rate.
+Claim: Izmailov et al. 2018 (arXiv:1803.05407, table 1): the mean of the weights that SGD visits at a constant rate
+    tests better than its last weights, and better than training by a falling rate.
 Protocol: a small convnet, one recipe, 10 epochs; the rate stays (`last`), stays and the weights of the last quarter
     are averaged (`mean`, config.optimizer.swa), or falls by a cosine (`falling`). 10 seeds, from 5 on: 0 to 4 were a
     trial, which saw the order and left the second claim open.
