@@ -20,11 +20,11 @@ CELL = 1.7  # inches
 ALIKE = 0.9  # the cosine between two projections from which on they are called the same
 COLUMNS = {"deconvnet": "deconvnet", "guided": "guided backpropagation", "gradient": "saliency"}
 
-FULL = "the 99.5th percentile of its own magnitudes above 0"
+FULL = "the 99.5th percentile of its own magnitudes above 0, over the whole image"
 SCALES = {  # what the shades of a projection say
-    "deconvnet": f"Grey is 0; darkest and brightest are minus and plus {FULL}.",
-    "guided": f"Grey is 0; darkest and brightest are minus and plus {FULL}.",
-    "gradient": f"White is 0; black is {FULL}.",
+    "deconvnet": f"grey is 0; darkest and brightest are minus and plus {FULL}.",
+    "guided": f"grey is 0; darkest and brightest are minus and plus {FULL}.",
+    "gradient": f"white is 0; black is {FULL}.",
 }
 
 
