@@ -22,8 +22,8 @@ ROW = 1.16  # of a row, in channels
 BARS_UP_TO = 64  # units of a vector; a longer one is a strip of colours
 CLASSES = 5
 EXPLANATION = (
-    "The strongest channels of each stage by their numbers; a stage is on one scale, to its largest magnitude: white is 0,"
-    "\nred above, blue below; where no value is below 0, dark is 0 and yellow the largest."
+    "The strongest channels of each stage by their numbers; a stage is on one scale, to its largest magnitude.\n"
+    "White is 0, red above, blue below; where no value is below 0, dark is 0 and yellow the largest."
 )
 
 
