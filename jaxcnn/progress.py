@@ -1,6 +1,7 @@
 """A progress bar with time left on a terminal and in a notebook, plain lines elsewhere."""
 
 import contextlib
+import contextvars
 import importlib.util
 import sys
 import threading
@@ -16,16 +17,29 @@ from jaxcnn.names import shown
 PATIENCE = 2.0  # seconds that a person waits before they ask what for
 
 
+_hushed = contextvars.ContextVar("hushed", default=False)
+
+
 @contextlib.contextmanager
-def waiting(what: str, *, quiet: bool = False) -> Generator[None]:
-    """A terminal says what is waited for, once that has taken two seconds; a file, a pipe and quiet say nothing."""
+def hushed(quiet: bool = True) -> Generator[None]:
+    """Within this, `waiting` says nothing where quiet is true; a hushed caller stays hushed."""
+    token = _hushed.set(quiet or _hushed.get())
+    try:
+        yield
+    finally:
+        _hushed.reset(token)
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Generator[None]:
+    """A terminal says what is waited for, once that has taken two seconds; files, pipes and `hushed` say nothing."""
 
     def say():
         print(f"{what} ...", file=sys.stderr, flush=True)
 
     timer = threading.Timer(PATIENCE, say)
     timer.daemon = True
-    if sys.stderr.isatty() and not quiet:
+    if sys.stderr.isatty() and not _hushed.get():
         timer.start()
     try:
         yield

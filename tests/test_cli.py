@@ -348,7 +348,7 @@ def test_a_long_wait_is_named_on_a_terminal_alone(terminal, quiet, monkeypatch):
     threads, stream = threading.active_count(), Stream()
     monkeypatch.setattr(progress, "PATIENCE", 0.0)
     monkeypatch.setattr(sys, "stderr", stream)
-    with progress.waiting("compiling", quiet=quiet):
+    with progress.hushed(quiet), progress.waiting("compiling"):
         if terminal and not quiet:
             assert stream.told.wait(60)
         else:

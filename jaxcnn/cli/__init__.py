@@ -37,6 +37,23 @@ from jaxcnn.names import shown
 from jaxcnn.process import tune_for_cpu
 
 EXIT_INPUT, EXIT_PIPE = 2, 141
+LOADED = {  # by a verb before it begins, with a word to who waits; others load little, or what their options ask for
+    "train": "jaxcnn.training.train",
+    "summary": "jaxcnn.analysis.summary",
+    "audit": "jaxcnn.analysis.audit",
+    "frontier": "jaxcnn.visualize.frontier",
+    "sweep": "jaxcnn.sweeps.study",
+    "reproduce": "jaxcnn.sweeps.papers",
+    "compare": "jaxcnn.visualize.caption",
+    "report": "jaxcnn.visualize.collect",
+    "convert": "jaxcnn.transfer",
+    "statistics": "jaxcnn.training.normalise",
+    **dict.fromkeys(
+        ("evaluate", "predict", "export", "generate", "features", "neighbours", "probe", "verify", "identify"),
+        "jaxcnn.evaluation.trained",
+    ),
+    "visualize": "jaxcnn.evaluation.trained",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,11 +99,11 @@ def _run(argv):
             several = isinstance(workdir, list)
             arguments.workdir = [str(local_path(w)) for w in workdir] if several else str(local_path(workdir))
         trust.allow_given(getattr(arguments, "trust_code", ()))
-        if arguments.needs:
+        if arguments.name in LOADED:
             from jaxcnn.progress import waiting  # rich takes its time too
 
             with waiting("loading JAX and jaxcnn"):
-                importlib.import_module(arguments.needs)
+                importlib.import_module(LOADED[arguments.name])
         return arguments.verb(arguments) or 0
     except InputError as error:
         if os.environ.get("JAXCNN_TRACEBACK"):
@@ -118,7 +135,7 @@ def _parser():
 
     def verb(function, name, text):
         added = subcommand(verbs, function, name, text)
-        added.set_defaults(verb=function, takes_config=False, needs="")
+        added.set_defaults(verb=function, takes_config=False)
         return added
 
     for group in (

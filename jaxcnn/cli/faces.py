@@ -88,7 +88,9 @@ def _verify(arguments):
     rows = pairs.rows
     options = {"metric": arguments.metric, "whiten": arguments.whiten}
     found = verify(pair_scores(people.vectors(rows), pairs.among(rows), **options), pairs)
-    _draw_verification(arguments, people, pairs, found)
+    counted = f"{found.same} pairs of one person, {found.different} of two"
+    below = _below(arguments, stage, f"{people.name}: {counted}")
+    _draw_verification(arguments, people, pairs, found, below)
     if arguments.json:
         print(json.dumps(_verification_row(arguments, people, stage, pairs, found)))
         return
@@ -126,7 +128,9 @@ def _identify(arguments):
         components = whitening(known, arguments.whiten)
         known, probes = components.transform(known), components.transform(probes)
     found = identify(known, gallery.people[kept], probes, probe.people, metric=arguments.metric)
-    _draw_identification(arguments, gallery, kept, probe, (known, probes), found)
+    counted = f"{found.known} probes of people in the gallery, {found.unknown} of others"
+    below = _below(arguments, stage, f"{probe.name} among {gallery.name}: {counted}")
+    _draw_identification(arguments, gallery, kept, probe, (known, probes), found, below)
     if arguments.json:
         print(json.dumps(_identification_row(arguments, gallery, probe, stage, found)))
         return
@@ -158,6 +162,23 @@ def _people(arguments, names):
     stage = (arguments.stage or default_stage(trained)) if trained else ""
     options = {"crops": arguments.crops, "flip": arguments.flip, "data_dir": arguments.data_dir}
     return [opened(name, trained, stage, **options) for name in names], stage
+
+
+def _save(figure, below, path):
+    from jaxcnn.visualize.caption import write_caption
+    from jaxcnn.visualize.figure import save_figure
+
+    write_caption(figure, below)
+    save_figure(figure, path)
+
+
+def _below(arguments, stage, counted):
+    """The lines below a picture: of what, and of which run where the vectors are of one."""
+    from jaxcnn.visualize.caption import caption_of
+
+    if not stage:
+        return counted
+    return f"{caption_of(arguments.workdir, checkpoint=arguments.checkpoint)}, stage {stage}\n{counted}"
 
 
 def _of(stage):
@@ -194,29 +215,27 @@ def _without_unknown(gallery, count, seed):
 WORST = 6  # pairs of each kind, or probes, that are drawn
 
 
-def _draw_verification(arguments, people, pairs, found):
+def _draw_verification(arguments, people, pairs, found, below):
     from jaxcnn.transfer.faces.verification import worst_pairs
-    from jaxcnn.visualize.figure import save_figure
     from jaxcnn.visualize.verification import draw_roc, draw_worst_pairs
 
     if arguments.curve:
-        save_figure(draw_roc(found), arguments.curve)
+        _save(draw_roc(found), below, arguments.curve)
     if arguments.worst:
         names = people.people
         halves = [
             [_shown_pair(people, names, pairs, found, number) for number in numbers]
             for numbers in worst_pairs(found, pairs, count=WORST)
         ]
-        save_figure(draw_worst_pairs(*halves), arguments.worst)
+        _save(draw_worst_pairs(*halves), below, arguments.worst)
 
 
-def _draw_identification(arguments, gallery, kept, probe, vectors, found):
+def _draw_identification(arguments, gallery, kept, probe, vectors, found, below):
     from jaxcnn.transfer.faces.identification import wrong_probes
-    from jaxcnn.visualize.figure import save_figure
     from jaxcnn.visualize.verification import draw_match, draw_worst_pairs
 
     if arguments.curve:
-        save_figure(draw_match(found), arguments.curve)
+        _save(draw_match(found), below, arguments.curve)
     if arguments.worst:
         known, probes = vectors
         options = {"metric": arguments.metric, "count": WORST}
@@ -224,7 +243,7 @@ def _draw_identification(arguments, gallery, kept, probe, vectors, found):
         own = [_shown_probe(gallery, probe, w.probe, kept[w.own], w.own_score, accepted=False) for w in wrong]
         taken = [_shown_probe(gallery, probe, w.probe, kept[w.taken], w.taken_score, accepted=True) for w in wrong]
         titles = "wrong probes, and their person", "whom they are taken for"
-        save_figure(draw_worst_pairs(own, taken, titles=titles), arguments.worst)
+        _save(draw_worst_pairs(own, taken, titles=titles), below, arguments.worst)
 
 
 def _shown_probe(gallery, probe, row, place, score, *, accepted):

@@ -99,13 +99,18 @@ def _neighbours(arguments):
     from jaxcnn.transfer.feature_file import read_features
     from jaxcnn.transfer.neighbours import find_neighbours, leave_one_out
     from jaxcnn.transfer.probe import wilson_interval
+    from jaxcnn.visualize.caption import write_caption
     from jaxcnn.visualize.figure import save_figure
     from jaxcnn.visualize.neighbours import neighbour_sheet
 
     check_picture(arguments.output)
     gallery = read_features(arguments.gallery)
     found = find_neighbours(gallery, arguments.query, k=arguments.k, metric=arguments.metric, workdir=arguments.workdir)
-    save_figure(neighbour_sheet(found, gallery.classes, metric=arguments.metric), arguments.output)
+    figure, meta = neighbour_sheet(found, gallery.classes, metric=arguments.metric), gallery.meta
+    words = f"{meta['run']}, checkpoint {meta['checkpoint']}, stage {meta['stage']}"
+    among = "{name} {split}, ".format(**meta["data"]) if meta["data"] else ""  # images of no data set that is kept
+    write_caption(figure, f"{words}; among {among}n = {len(gallery.label)}")
+    save_figure(figure, arguments.output)
     right = leave_one_out(gallery.vectors(), gallery.label, metric=arguments.metric)
     low, high = wilson_interval(right.sum(), len(right))
     print(

@@ -80,8 +80,10 @@ def _summary(arguments):
     after (negative: pixels that nothing sees). All pairs are (vertical, horizontal).
     """
     from jaxcnn.analysis.summary import comparison_table, layer_table
+    from jaxcnn.progress import waiting
 
-    found = {name: _totals(name, arguments) for name in arguments.architecture}
+    with waiting("tracing the network"):
+        found = {name: _totals(name, arguments) for name in arguments.architecture}
     if arguments.flops:
         found = {name: {**totals, "flops": 2 * totals["macs"]} for name, totals in found.items()}
     objects = [{"architecture": name, **totals} for name, totals in found.items()]

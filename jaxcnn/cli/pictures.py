@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from jaxcnn.cli import projections
-from jaxcnn.cli.subjects import check_positive, chosen, of_images, of_run, of_split
+from jaxcnn.cli.subjects import caption, check_positive, chosen, of_images, of_run, of_split
 from jaxcnn.cli.terminal import check_picture, check_writable, counting, make_folder, subcommand, trusting
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.files import write_text
@@ -88,6 +88,8 @@ def _visualize(arguments):
     """Draws a picture into a file, by default one of the run, which its report.html then shows:
     python -m jaxcnn visualize KIND --help tells of each kind.
     """
+    from jaxcnn.progress import waiting
+    from jaxcnn.visualize.caption import write_caption
     from jaxcnn.visualize.collect import write_report
     from jaxcnn.visualize.figure import save_figure
 
@@ -95,8 +97,10 @@ def _visualize(arguments):
     if in_report:
         arguments.output = str(_picture_of_run(arguments))
     _check_outputs(arguments)
-    figure = arguments.draw(arguments)
-    _write_caption(figure, arguments)
+    with waiting(f"drawing {arguments.kind}"):
+        figure = arguments.draw(arguments)
+        if text := caption(arguments):
+            write_caption(figure, text)
     try:
         save_figure(figure, arguments.output, description=f"python -m jaxcnn {shlex.join(sys.argv[1:])}")
     except (OSError, ValueError) as error:
@@ -104,20 +108,6 @@ def _visualize(arguments):
     if in_report:
         print(write_report(arguments.workdir))
     print(arguments.output)
-
-
-def _write_caption(figure, arguments):
-    """Below a picture of runs: the name of each, its checkpoint, and what it was measured at on the split drawn."""
-    from jaxcnn.visualize.caption import caption_of, caption_of_runs, write_caption
-
-    workdir = getattr(arguments, "workdir", None)
-    if workdir is None:
-        return
-    if isinstance(workdir, list):
-        write_caption(figure, caption_of_runs(workdir))
-        return
-    split = None if getattr(arguments, "images", None) else getattr(arguments, "split", None)
-    write_caption(figure, caption_of(arguments.workdir, checkpoint=arguments.checkpoint, split=split))
 
 
 def _picture_of_run(arguments):
@@ -286,6 +276,7 @@ def _latent(arguments):
         raise InputError(f"--steps is {arguments.steps}; a walk has 2 images at least, its ends.")
     trained = Trained(arguments.workdir, arguments.checkpoint)
     if trained.task.sample is not None:
+        arguments.split = None  # no image of the data is drawn
         walks, labels = generated_walks(trained, arguments.pairs, steps=arguments.steps, seed=arguments.seed)
         return draw_walks(walks, [trained.classes[i] if trained.task.sample.conditional else "" for i in labels])
     latent = latent_of(trained)

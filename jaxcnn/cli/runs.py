@@ -23,7 +23,7 @@ def add(verb: Callable) -> None:
 
 
 def _add_train(parser):
-    parser.set_defaults(takes_config=True, needs="jaxcnn.training.train")
+    parser.set_defaults(takes_config=True)
     trusting(parser)
     parser.add_argument("--workdir", default=None, help="the run directory; a run that is there is resumed")
     parser.add_argument(
@@ -100,7 +100,7 @@ def _add_run(parser, **options):
         "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    trusting(parser).set_defaults(needs="jaxcnn.evaluation.trained")
+    trusting(parser)
 
 
 def _train(arguments):
@@ -217,7 +217,7 @@ def _evaluate(arguments):
     trained = Trained(arguments.workdir[0], arguments.checkpoint)
     if arguments.whole:
         return _evaluate_whole(trained, arguments)
-    with waiting(f"compiling, and evaluating {arguments.split}"):
+    with waiting(f"evaluating {arguments.split}"):
         _, row = trained.evaluate(arguments.split, name=arguments.data, data_dir=arguments.data_dir)
     if arguments.json:
         print(json.dumps(row))
@@ -355,9 +355,9 @@ def _report(arguments):
 
 
 def _write_report(workdir, *, quiet=False):
-    from jaxcnn.progress import waiting
+    from jaxcnn.progress import hushed, waiting
 
-    with waiting(f"writing {workdir}/report.html", quiet=quiet):
+    with hushed(quiet), waiting(f"writing {workdir}/report.html"):
         from jaxcnn.visualize.collect import write_report
 
         written = write_report(workdir)

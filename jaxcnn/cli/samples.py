@@ -38,6 +38,7 @@ def _generate(arguments):
     """
     from jaxcnn.evaluation.samples import Generator, write_samples
     from jaxcnn.evaluation.trained import Trained
+    from jaxcnn.visualize.caption import caption_of, write_caption
     from jaxcnn.visualize.figure import save_figure
     from jaxcnn.visualize.samples import draw_sheet
 
@@ -48,7 +49,11 @@ def _generate(arguments):
     with counting("images") as report:
         options = {"per_class": arguments.per_class, "classes": arguments.classes, "report": report}
         first = write_samples(generator, folder, **options)
-    save_figure(draw_sheet(list(first), list(first.values())), sheet)
+    figure = draw_sheet(list(first), list(first.values()))
+    count = sum(map(len, first.values()))
+    drawn = f"n = {count} of {arguments.per_class} a class, seed {arguments.seed}"
+    write_caption(figure, caption_of(arguments.workdir, checkpoint=arguments.checkpoint, drawn=drawn))
+    save_figure(figure, sheet)
     print(f"{folder}\n{sheet}")
 
 

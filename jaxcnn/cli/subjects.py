@@ -19,7 +19,6 @@ def of_run(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument(
         "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
     )
-    parser.set_defaults(needs="jaxcnn.evaluation.trained")
     return trusting(parser)
 
 
@@ -44,6 +43,25 @@ def chosen(trained: Trained, arguments: argparse.Namespace) -> Selection:
     from jaxcnn.visualize.selection import choose
 
     return choose(trained, files=arguments.images, split=arguments.split, positions=arguments.index)
+
+
+def caption(arguments: argparse.Namespace) -> str:
+    """What a picture says below it: each run, its checkpoint, and which images are drawn; "" of no run."""
+    from jaxcnn.visualize.caption import caption_of, caption_of_runs, names_of
+
+    found = vars(arguments)
+    if found.get("workdir") is None:
+        return ""
+    if isinstance(arguments.workdir, list):
+        return caption_of_runs(arguments.workdir)
+    split, drawn, other = found.get("split"), "", found.get("data")
+    if found.get("images"):
+        split, drawn = None, names_of(arguments.images)
+    elif found.get("index"):
+        drawn = f"image {', '.join(map(str, arguments.index))} of {split}"
+    elif split and other:
+        split, drawn = None, f"{split} of {other}"
+    return caption_of(arguments.workdir, checkpoint=arguments.checkpoint, split=split, drawn=drawn)
 
 
 def check_positive(arguments: argparse.Namespace, *names: str) -> None:

@@ -15,6 +15,7 @@ from jaxcnn.files import local_path
 from jaxcnn.lock import hold
 from jaxcnn.population.layout import Members
 from jaxcnn.population.train import train_members
+from jaxcnn.progress import hushed
 from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.config import flatten
 from jaxcnn.training.learning import make_kind
@@ -93,7 +94,8 @@ def train_population(
     if jax.process_count() > 1:
         raise InputError("a population trains in one process.")
     members = Members(len(configs), devices)
-    setup = set_up(shared, devices=list(members.mesh.devices.flat)[:1])
+    with hushed(quiet):
+        setup = set_up(shared, devices=list(members.mesh.devices.flat)[:1])
     if setup.bare_task.before is not None or setup.bare_task.begin is not None:
         raise InputError(
             f"task {shared.task.name} records answers of the network that a run begins with: it is for runs alone (a "
@@ -107,7 +109,8 @@ def train_population(
         for config, workdir in zip(configs, workdirs, strict=True):
             open_run(workdir, config, setup.about_data)
             keep_code(workdir, config)
-        with full_disk_named(folder), Checkpoints(folder / "checkpoints", rank=setup.kind.rank) as checkpoints:
+        kept = Checkpoints(folder / "checkpoints", rank=setup.kind.rank)
+        with full_disk_named(folder), kept as checkpoints, hushed(quiet):
             return train_members(setup, configs, workdirs, folder, members, checkpoints, quiet=quiet)
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import cache_folder
+from jaxcnn.progress import waiting
 
 # XLA gives products, reductions and convolutions to the YNN library on CPU. The first two are 4 times faster there;
 # convolutions larger than 1x1 are 1.2 to 1.8 times slower (jaxlib 0.10.2).
@@ -24,7 +25,8 @@ def compiled(function: Any, *arguments: Any, deterministic: bool = False) -> Any
     Raises:
       InputError: JAX is told to compile nothing.
     """
-    return function.lower(*arguments).compile(compiler_options=compiler_options(deterministic=deterministic))
+    with waiting("compiling"):
+        return function.lower(*arguments).compile(compiler_options=compiler_options(deterministic=deterministic))
 
 
 def compiler_options(*, deterministic: bool = False) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from jaxcnn.data.workers import WorkerDied
-from jaxcnn.progress import waiting
 from jaxcnn.training.compilation import compiled
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.host import headline, said
@@ -138,8 +137,7 @@ class Loop:
         phase = self.setup.plan.phase(step)
         if (steps, phase) not in self.programs:
             begin = time.monotonic()
-            with waiting("compiling the training step", quiet=self.progress.quiet):
-                self.programs[steps, phase] = self._compile(steps, phase, inputs)
+            self.programs[steps, phase] = self._compile(steps, phase, inputs)
             spent = time.monotonic() - begin
             self.clock += spent
             self.note({"event": "compiled", "steps": steps, "seconds": round(spent, 3)})

@@ -14,6 +14,7 @@ import jax
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
+from jaxcnn.progress import hushed
 from jaxcnn.training.before import begun, recorded_before
 from jaxcnn.training.bounds import check_workers
 from jaxcnn.training.compilation import use_persistent_cache
@@ -110,7 +111,8 @@ def train(
     if profile < 0:
         raise InputError(f"the steps to profile are {profile}; it is a number from 0.")
     check_workers(config)
-    setup = set_up(config, devices=devices)
+    with hushed(quiet):
+        setup = set_up(config, devices=devices)
     workdir = local_path(workdir)
     if (workdir / CONVERTED).exists():
         raise InputError(f"{workdir} holds converted weights, not a run to resume. Give another --workdir.")
@@ -122,7 +124,8 @@ def train(
         kept = {"rank": setup.kind.rank, "keep": setup.config.checkpoint.keep}
         with full_disk_named(workdir), Checkpoints(workdir / "checkpoints", **kept) as checkpoints:
             keeper = _Alone(checkpoints, workdir, on_evaluation)
-            return _train(setup, keeper, quiet=quiet, profile=profile, final_test=final_test, moved=moved)
+            with hushed(quiet):
+                return _train(setup, keeper, quiet=quiet, profile=profile, final_test=final_test, moved=moved)
 
 
 class _Alone:

@@ -21,7 +21,10 @@ CELL = 0.62  # inches, of a channel
 ROW = 1.16  # of a row, in channels
 BARS_UP_TO = 64  # units of a vector; a longer one is a strip of colours
 CLASSES = 5
-EXPLANATION = "The strongest channels of each stage by their numbers; a stage is on one scale, to its largest value."
+EXPLANATION = (
+    "The strongest channels of each stage by their numbers; a stage is on one scale, to its largest magnitude.\n"
+    "White is 0, red above, blue below; where no value is below 0, dark is 0 and yellow the largest."
+)
 
 
 def stage_activations(trained: Trained, image: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -84,7 +87,7 @@ def draw_activations(
     for row, name in enumerate(names):
         _draw_stage(axes, len(names) - 1 - row, name, stages[name], channels)
     axes.set_xlim(-0.05, channels)
-    axes.set_ylim(-0.35, len(names) * ROW)
+    axes.set_ylim(-0.6, len(names) * ROW)
     axes.text(0, -0.12, EXPLANATION, fontsize=7.5, color=QUIET, va="top")
     axes.set_aspect("equal")
     axes.axis("off")

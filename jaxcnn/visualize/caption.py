@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from jaxcnn.data.image_files import files_below
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 from jaxcnn.quantity import measured, whole
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def caption_of(workdir: str | os.PathLike[str], *, checkpoint: str | int = "best", split: str | None = None) -> str:
+NAMED = 3  # files at most that are named, and not counted
+
+
+def caption_of(
+    workdir: str | os.PathLike[str], *, checkpoint: str | int = "best", split: str | None = None, drawn: str = ""
+) -> str:
     """One line of text: "runs/a: resnet20 on digits, step 300; test: accuracy 97.50 %, n = 360".
 
     Args:
@@ -31,6 +37,7 @@ def caption_of(workdir: str | os.PathLike[str], *, checkpoint: str | int = "best
       checkpoint: "best", "latest" or a step.
       split: the split that is drawn; where its evaluation at this step was logged, the first measure of the task is
         said, and of how many images. None for no split.
+      drawn: which images are drawn, where they are not all of the split.
     Raises:
       InputError: no run, or no such checkpoint.
     """
@@ -39,7 +46,13 @@ def caption_of(workdir: str | os.PathLike[str], *, checkpoint: str | int = "best
     with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
         step = checkpoints.resolve(checkpoint)
     line = f"{workdir}: {config.model.name} on {config.data.name}, step {step}"
-    return shown(line + _measured(workdir, step, split))
+    return shown(line + _measured(workdir, step, split) + (f"; drawn: {drawn}" if drawn else ""))
+
+
+def names_of(paths: Iterable[str | os.PathLike[str]]) -> str:
+    """Image files, and those below folders, by name; where they are more than three the first and their number."""
+    names = [path.name for path in files_below(paths)[0]]
+    return ", ".join(names) if len(names) <= NAMED else f"{names[0]} ... {names[-1]}, n = {whole(len(names))}"
 
 
 def caption_of_runs(workdirs: Iterable[str | os.PathLike[str]]) -> str:

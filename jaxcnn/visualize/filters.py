@@ -19,6 +19,7 @@ GROUPS = 4  # of a layer with more, the first ones are drawn
 WIDTH = 9.5  # inches
 CELL, POINT = 0.6, 0.3  # inches, of a tile in a grid at most, and of one of a single value
 TILE = 24  # pixels of a filter in a mosaic, at least
+SCALE = "Grey is 0; darkest and brightest are minus and plus the largest magnitude of each filter."
 
 
 def draw_filters(
@@ -40,8 +41,11 @@ def draw_filters(
     """
     kernel = convolution.kernel
     if kernel.shape[2] == 1 or (convolution.image and kernel.shape[2] == 3):
-        return _draw_tiles(kernel, name, towers)
-    return _draw_grids(kernel, name, convolution.groups, filters, channels)
+        figure = _draw_tiles(kernel, name, towers)
+    else:
+        figure = _draw_grids(kernel, name, convolution.groups, filters, channels)
+    figure.supxlabel(SCALE, fontsize=7.5, color=QUIET, x=0.01, ha="left")
+    return figure
 
 
 def normalised(filters: np.ndarray) -> np.ndarray:

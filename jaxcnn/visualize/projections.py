@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jaxcnn.analysis.units import Box, cut, field_box, find_unit, saliency
-from jaxcnn.visualize.figure import HELD_OUT, literal, new_figure, show_image
+from jaxcnn.visualize.figure import HELD_OUT, QUIET, literal, new_figure, show_image
 
 if TYPE_CHECKING:
     from jaxcnn.visualize.inspector import Inspector
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 CELL = 1.7  # inches
 ALIKE = 0.9  # the cosine between two projections from which on they are called the same
 COLUMNS = {"deconvnet": "deconvnet", "guided": "guided backpropagation", "gradient": "saliency"}
+
+FULL = "the 99.5th percentile of its own magnitudes above 0, over the whole image"
+SCALES = {  # what the shades of a projection say
+    "deconvnet": f"grey is 0; darkest and brightest are minus and plus {FULL}.",
+    "guided": f"grey is 0; darkest and brightest are minus and plus {FULL}.",
+    "gradient": f"white is 0; black is {FULL}.",
+}
 
 
 class Projected(NamedTuple):
@@ -149,6 +156,8 @@ def draw_projections(image: np.ndarray, units: Sequence[Projected]) -> Figure:
         ]
         for axes, shown in zip(row[1:], panels, strict=True):
             show_image(axes, shown)
+    words = f"deconvnet, guided backpropagation: {SCALES['guided']}\nsaliency: {SCALES['gradient']}"
+    figure.supxlabel(words, fontsize=7.5, color=QUIET, x=0.01, ha="left")
     return figure
 
 

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from PIL import Image
 
 from jaxcnn.errors import InputError
-from jaxcnn.visualize.caption import caption_of, caption_of_runs, write_caption
+from jaxcnn.visualize.caption import caption_of, caption_of_runs, names_of, write_caption
 from jaxcnn.visualize.figure import new_figure, png_bytes
 
 
@@ -20,6 +21,7 @@ def test_it_names_run_checkpoint_and_what_was_measured(tiny_run):
     assert caption_of(tiny_run, checkpoint="10", split="validation") == words
     assert caption_of(tiny_run, checkpoint="10", split="train") == f"{name} 10; train"
     assert caption_of(tiny_run, checkpoint="10") == f"{name} 10"
+    assert caption_of(tiny_run, checkpoint="10", drawn="a.png") == f"{name} 10; drawn: a.png"
     with pytest.raises(InputError, match="step 11"):
         caption_of(tiny_run, checkpoint="11")
 
@@ -53,3 +55,10 @@ def test_runs_have_a_line_each(tiny_run):
     line = caption_of(tiny_run, split="validation")
     assert caption_of_runs([tiny_run, tiny_run]) == f"{line}\n{line}"
     assert caption_of_runs([tiny_run / "checkpoints"]) == ""
+
+
+def test_files_are_named_or_counted(tmp_path):
+    for number in range(4):
+        Image.new("L", (2, 2)).save(tmp_path / f"{number}.png")
+    assert names_of([tmp_path / "0.png", tmp_path / "2.png"]) == "0.png, 2.png"
+    assert names_of([tmp_path]) == "0.png ... 3.png, n = 4"

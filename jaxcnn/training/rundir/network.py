@@ -9,6 +9,8 @@ import jax
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
+from jaxcnn.names import shown
+from jaxcnn.progress import waiting
 from jaxcnn.training.learning import make_about, make_task, task_kind
 from jaxcnn.training.model import make_model
 from jaxcnn.training.rundir.about import read_data, read_fields
@@ -53,7 +55,8 @@ def read_network(workdir: str | os.PathLike[str], checkpoint: str | int) -> Save
         finite; or a network of code that is not allowed.
     """
     config = read_config(workdir)
-    with Checkpoints(local_path(workdir) / "checkpoints", read_only=True) as checkpoints:
+    checkpoints = Checkpoints(local_path(workdir) / "checkpoints", read_only=True)
+    with waiting(f"restoring {shown(workdir)}"), checkpoints:
         step = checkpoints.resolve(checkpoint)
         classes, shape = read_data(workdir)
         kind, fields = task_kind(config), read_fields(workdir)
