@@ -35,11 +35,11 @@ def waiting(what: str) -> Generator[None]:
     """A terminal says what is waited for, once that has taken two seconds; files, pipes and `hushed` say nothing."""
 
     def say():
-        print(f"{what} ...", file=sys.stderr, flush=True)
+        print(f"{shown(what)} ...", file=sys.stderr, flush=True)
 
     timer = threading.Timer(PATIENCE, say)
     timer.daemon = True
-    if sys.stderr.isatty() and not _hushed.get():
+    if not _hushed.get() and sys.stderr and sys.stderr.isatty():
         timer.start()
     try:
         yield

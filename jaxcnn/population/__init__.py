@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 OWN = {
     "seed": 0,
     "augment.magnitude": 1.0,
-    "model.dropout": 0.5,  # not 0, at which no masks are made
+    "model.dropout": 0.5,
     "optimizer.learning_rate": 1.0,
     "optimizer.momentum": 0.9,
     "optimizer.weight_decay": 0.0,
@@ -86,6 +86,8 @@ def train_population(
     shared = shared_config(configs[0])
     if any(flatten(shared_config(config)) != flatten(shared) for config in configs):
         raise InputError(f"the members of a population differ only in {', '.join(own_keys(configs[0]))}.")
+    if shared.model.dropout is not None and not any(config.model.dropout for config in configs):
+        shared.model.dropout = 0.0  # then no masks are made
     if shared.finetune.source or shared.evaluation.patience:
         raise InputError(
             "the members of a population begin from their own draws and end together: config.finetune.source and "

@@ -42,7 +42,7 @@ def scale_config(scale: str) -> ConfigDict:
 
 
 def scale_margin(scale: str) -> float:
-    """The difference of test accuracy below which a choice of equal cost does not matter, the margin of such claims.
+    """The difference of test accuracy below which a choice does not matter, the margin of such claims.
 
     One point at digits (4 of its 360 test images), a fifth of one at mnist, whose errors are near one per cent, half a
     point elsewhere. `conventions` had these before any study was run with a margin.

@@ -13,7 +13,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.tasks import AXIS, Scores, Terms, means_alone
 from jaxcnn.training.evaluate import check_measures
 from jaxcnn.training.model import dropout_checked
-from jaxcnn.training.state import hyperparameters, with_dropout, zeros_batch
+from jaxcnn.training.state import hyperparameters, zeros_batch
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -94,7 +94,9 @@ def _objective(task, player, model, numbers, batch, variables):
     batch = batch if task.mix is None else task.mix(keys[0], batch, numbers)
     state = {**variables, "batch": {"position": position, "mask": batch["mask"]}}
     options = {"mutable": ["batch_stats"], "rngs": {"dropout": keys[0]}}
-    return with_dropout(model, numbers).apply(state, batch, numbers, method=player.objective, **options)[0]
+    # traced here at every rate, as in a population
+    cloned = model.clone(dropout_rate=numbers["dropout"]) if "dropout" in numbers else model
+    return cloned.apply(state, batch, numbers, method=player.objective, **options)[0]
 
 
 def _scores(task, model, batch, variables):

@@ -33,7 +33,8 @@ class State:
       key: the run's typed PRNG key; a step folds its number into it and never replaces it.
       hyperparameters: float32 scalars that the step reads as traced values: learning_rate_scale, momentum,
         weight_decay and the numbers of the task's Kind (label_smoothing of classification); dropout where the model has
-        it, augment_magnitude where there are operations.
+        it, which is read where the model was not made with the rate 0 (`with_dropout`); augment_magnitude where there
+        are operations.
     """
 
     step: jax.Array

@@ -18,7 +18,7 @@ def sum_of_channels(x: jax.Array, *, reach: int) -> jax.Array:
     """The sum of each channel and those near it.
 
     Args:
-      x: (n, h, w, c), any float type, in which the sum is taken.
+      x: (n, h, w, c), any float type, in which the sum is taken; the normalisation gives float32.
       reach: how many channels on each side, as far as there are.
     Returns:
       (n, h, w, c), the dtype of x.
