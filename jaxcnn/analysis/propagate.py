@@ -77,6 +77,11 @@ def _window(views, inputs, outputs, params):
     return [view] * len(outputs)
 
 
+def _channel_sum(views, inputs, outputs, params):
+    reach = params["reach"]
+    return [slide(views[0], 3, length=outputs[0][3], kernel=2 * reach + 1, before=reach)]
+
+
 def _transposed(views, inputs, outputs, params):
     """The gradient of a convolution in its image, which is also the transposed convolution."""
     window = params["window"]
@@ -250,6 +255,7 @@ RULES = {
     **dict.fromkeys(_POOLS, _reduce_window),
     **dict.fromkeys((*(f"reduce_{name}" for name in _REDUCTIONS), "argmax", "argmin"), _reduce),
     "broadcast_in_dim": _broadcast,
+    "channel_sum": _channel_sum,
     "concatenate": _concatenate,
     "conv2d_input": _transposed,
     "conv_general_dilated": _convolution,
