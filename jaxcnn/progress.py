@@ -39,7 +39,7 @@ def waiting(what: str) -> Generator[None]:
 
     timer = threading.Timer(PATIENCE, say)
     timer.daemon = True
-    if not _hushed.get() and sys.stderr and sys.stderr.isatty():
+    if not _hushed.get() and rich.console.Console(file=sys.stderr).is_terminal:
         timer.start()
     try:
         yield

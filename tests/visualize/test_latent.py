@@ -147,7 +147,10 @@ def test_visualize_latent_is_one_picture_for_a_seed(autoencoder, tmp_path):
 
     first = drawn("--seed=1")
     assert len(np.unique(first.reshape(-1, first.shape[-1]), axis=0)) > 20
-    np.testing.assert_array_equal(drawn("--seed=1", "--data=digits"), first)
+    np.testing.assert_array_equal(drawn("--seed=1"), first)
+    others = drawn("--seed=1", "--data=digits")  # the same images; the line below them names the data
+    above = len(first) * 9 // 10
+    np.testing.assert_array_equal(others[:above], first[:above])
 
 
 def test_the_report_has_walks_and_pca_beside_the_network(autoencoder, capsys):
