@@ -7,7 +7,7 @@ Protocol: Fast R-CNN by one recipe (configs/fast_rcnn_scenes.py) on the composed
     proposals, AP at 0.5 of the detector. 3 seeds of the network; the proposals are always the same.
 Refuted if: the AP with 100 proposals is not above that with 10, or with 300 not above that with 100, beyond what the
     seeds explain (paired t, Holm). Recall has no spread: it is as the table shows it.
-Cost: 9 runs; not measured yet. JAXCNN_EXTRAS=detection,vision.
+Cost: 9 runs, 18 minutes of one core. JAXCNN_EXTRAS=detection,vision.
 """
 
 import pathlib
