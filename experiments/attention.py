@@ -9,7 +9,7 @@ Protocol: `sentences`, scenes of two digits; one trunk of six convolutions with 
     sentence is right.
 Refuted if: attention is not above `places`, or `asks` not above attention, beyond what the seeds explain (paired t,
     Holm). That `mean`, which does not say where anything is, falls behind `places` is what the scenes are made for.
-Cost: 12 runs; not measured yet.
+Cost: 12 runs, 45 minutes of one core.
 """
 
 from jaxcnn import default_config
