@@ -30,7 +30,6 @@ from jaxcnn.data.text.sequences import add, copy, reverse
 from jaxcnn.data.text.strings import strings
 from jaxcnn.data.tfds import open_tfds
 from jaxcnn.errors import InputError, input_errors
-from jaxcnn.names import shown
 from jaxcnn.progress import waiting
 
 WELL_KNOWN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imagenet2012", "imagenette")  # offered for a slip
@@ -231,7 +230,7 @@ def _held_out(split, percent, test):
 def _source(name, data_dir):
     kept = {} if _kept.get() is None else _kept.get()
     if (name, data_dir) not in kept:
-        with waiting(f"looking through {shown(name)}"):
+        with waiting(f"looking through {name}"):
             kept[name, data_dir] = _open(name, data_dir)
     return kept[name, data_dir]
 

@@ -9,7 +9,6 @@ import jax
 
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
-from jaxcnn.names import shown
 from jaxcnn.progress import waiting
 from jaxcnn.training.learning import make_about, make_task, task_kind
 from jaxcnn.training.model import make_model
@@ -56,7 +55,7 @@ def read_network(workdir: str | os.PathLike[str], checkpoint: str | int) -> Save
     """
     config = read_config(workdir)
     checkpoints = Checkpoints(local_path(workdir) / "checkpoints", read_only=True)
-    with waiting(f"restoring {shown(workdir)}"), checkpoints:
+    with waiting(f"restoring {workdir}"), checkpoints:
         step = checkpoints.resolve(checkpoint)
         classes, shape = read_data(workdir)
         kind, fields = task_kind(config), read_fields(workdir)
