@@ -31,9 +31,9 @@ def findings(study: Study, cells: Any) -> dict[str, Any]:
         cells: [{"cell", "levels", "metrics": {name: {"n", "mean", "std", "interval"}}, "paper"}].
         fixed: whether the evidence is of a number of seeds that was fixed before; else it holds at any stop.
         claims: [{"text", "metric", "higher", "lower", "direction" (the side that comes first), "at" (levels of both),
-          "under" (the places of an interaction), "margin", "values" (of either side or place, the seeds that have one),
-          "alone" (those at which it alone has one), "verdict", "sentence", "path" ([{"n", "estimate", "interval"}] of
-          the first n pairs), and the numbers of `_compare`}].
+          "under" (the places of an interaction), "margin", "values" (of either side or place, how many of the seeds
+          that all its cells were given have one), "alone" (at how many of them it alone has one), "verdict",
+          "sentence", "path" ([{"n", "estimate", "interval"}] of the first n pairs), and the numbers of `_compare`}].
         baseline: a cell's name or None.
         comparisons: {metric: [{"cell", "mcnemar", and the numbers of `_compare`}]}, every other cell against it.
         effects: {metric: {factor: [{"level", "n", "mean", "std", "interval"}]}}, averaged over the other factors.
@@ -111,7 +111,8 @@ def _claim(claim, study, cells, method, family):
     log = study.metrics[claim.metric].measure.log
     *names, shared = side_names(claim, study.factors)
     *sides, there = claim_values(claim, cells, log=log)
-    seeds = max((len(study.seeds_of(cell)) for cell in claim.cells(study.cells())), default=0)
+    seeds = _common_seeds(study, claim.cells(study.cells()))
+    there = [one & seeds for one in there]
     return {
         "text": claim.text,
         "metric": claim.metric,
@@ -123,8 +124,14 @@ def _claim(claim, study, cells, method, family):
         "values": [len(one) for one in there],
         "alone": [len(there[0] - there[1]), len(there[1] - there[0])],
         "path": _path(*sides, log=log, method=method),
-        **_compare(*sides, log=log, family=family, seeds=seeds, margin=claim.margin, method=method),
+        **_compare(*sides, log=log, family=family, seeds=len(seeds), margin=claim.margin, method=method),
     }
+
+
+def _common_seeds(study, cells):
+    """The seeds that all these cells were given: of a sweep that adds seeds the cells may have different numbers."""
+    given = [set(study.seeds_of(cell)) for cell in cells]
+    return set.intersection(*given) if given else set()
 
 
 def claim_values(claim: Claim, cells: Any, *, log: bool) -> tuple[Any, Any, list[set[int]]]:
@@ -238,7 +245,7 @@ def _against(base, study, cells, metric, method):
     log, by_images = measure.log, metric == study.main and measure.unit == "points" and method.fixed
     for cell in others:
         sides = [side_values([one], {}, metric, log=log) for one in (cell, base)]
-        seeds = max(len(study.seeds_of(one.name)) for one in (cell, base))
+        seeds = len(_common_seeds(study, (cell.name, base.name)))
         numbers = _compare(*sides, log=log, family=len(others), seeds=seeds, method=method)
         found.append({"cell": cell.name, **numbers, "mcnemar": _mcnemar(cell, base) if by_images else None})
     return _adjusted(found)

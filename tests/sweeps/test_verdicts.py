@@ -357,3 +357,17 @@ def test_a_sweep_that_adds_seeds_has_verdicts_that_hold_at_any_stop(cell_of):
     few = [cell_of(cell.levels, cell.values["test_top1"][:4]) for cell in cells]
     (row,) = found(few, (claim(),), until=dict.fromkeys(until, 4))["claims"]
     assert row["verdict"] == "not decided" and "no interval before 6 pairs" in row["sentence"]
+
+
+def test_seeds_that_another_claim_added_on_one_side_are_not_missing_on_the_other(cell_of):
+    d = np.array([0.010, 0.012, 0.009, 0.011, 0.008, 0.012, 0.010, 0.009])
+    cells = two(cell_of, 0.9 + d, [*[0.9] * 8, 0.9, 0.9])
+    until = dict(zip((cell.name for cell in cells), (8, 10), strict=True))
+    result = found(cells, (claim(),), until=until, baseline={"optimizer.name": "adam"})
+    (row,) = result["claims"]
+    assert row["verdict"] == "supported" and row["n"] == 8 and row["left_out"] == 0 and row["values"] == [8, 8]
+    assert result["comparisons"]["test_top1"][0]["left_out"] == 0
+    (row,) = found(two(cell_of, [*(0.9 + d), None, None], [0.8] * 10), (claim(),), until=dict.fromkeys(until, 10))[
+        "claims"
+    ]
+    assert row["verdict"] == "not decided" and row["left_out"] == 2  # these were given and diverged
