@@ -1,11 +1,15 @@
 """Our docstrings, which are plain text with `code` in backticks, as the reStructuredText that Sphinx reads.
 
 Prose, lists, fenced code and tables by bars mean what they do in Markdown; lines that stand further in, or in columns,
-stay as they are. Sections (Args, Returns, ...) are left to napoleon, which comes next.
+stay as they are. Sections of names (Args, Attributes, Raises) are left to napoleon, which comes next.
 """
 
 import re
 import textwrap
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.domains.python import PyObject
 
 SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:")
 
@@ -13,8 +17,12 @@ SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:")
 def setup(app):
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _process, priority=400)  # napoleon has 500
-    app.connect("autodoc-process-signature", _without_flax)
+    app.connect("autodoc-process-signature", _plain_signature)
     app.connect("autodoc-skip-member", _skip)
+    app.connect("doctree-read", _set_fields)
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"  # napoleon's word for them means another thing in Flax
     return {"parallel_read_safe": True}
 
 
@@ -38,10 +46,10 @@ def _first(lines):
         return end + 1, ["", f".. code-block:: {first[3:] or 'text'}", "", *_inside(lines[1:end]), ""]
     if first in SECTIONS:
         end = _end(lines, lambda line: not line.strip() or line.startswith(" "))
-        if first in ("Returns:", "Yields:"):  # text; the others are lists of names
+        if first in ("Returns:", "Yields:"):  # text, of which napoleon would take what stands before a colon for a type
             inside = restructured(textwrap.dedent("\n".join(lines[1:end])).splitlines())
-            return end, ["", first, *(f"  {line}" for line in inside), ""]
-        # Sphinx takes the first of several words before a colon for a type.
+            return end, ["", f":{first[:-1]}:", *_inside(inside), ""]
+        # Sphinx takes the first of several words before a colon for a type; _set_fields brings their spaces back.
         named = [
             re.sub(r"^  [\w*]+(, [\w*]+)+:", lambda names: "  " + names[0][2:].replace(" ", ""), x)
             for x in lines[1:end]
@@ -96,12 +104,26 @@ def _process(app, what, name, subject, options, lines):
     lines[:] = restructured(lines)
 
 
-def _without_flax(app, what, name, subject, options, signature, returned):
-    """A Linen module without the arguments `parent` and `name`, which Flax adds to each."""
-    if what == "class" and signature:
-        return re.sub(
-            r", parent(: .*?)? = .*?, name(: .*?)? = None\)$|, parent=.*?, name=None\)$", ")", signature
-        ), returned
+def _plain_signature(app, what, name, subject, options, signature, returned):
+    """Defaults that are classes or functions by their names; a Linen module without Flax's `parent` and `name`."""
+    if signature:
+        signature = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", signature)
+        signature = re.sub(r"<function (\w+)(?:\.[\w.<>]+)?(?: at 0x\w+)?>", r"\1", signature)
+        if what == "class":
+            signature = re.sub(
+                r", parent(: .*?)? = .*?, name(: .*?)? = None\)$|, parent=.*?, name=None\)$", ")", signature
+            )
+        return signature, returned
+
+
+def _set_fields(app, document):
+    """Several names with spaces between them again, and a dash behind them, which Sphinx writes as two hyphens."""
+    for field in document.findall(nodes.field):
+        for name in field.findall(addnodes.literal_strong):
+            name.children = [nodes.Text(name.astext().replace(",", ", "))]
+        for text in field.findall(nodes.Text):
+            if text == " -- ":
+                text.parent.replace(text, nodes.Text(" – "))
 
 
 def _skip(app, what, name, subject, skip, options):

@@ -197,22 +197,24 @@ def ours(paper: Paper, found: Found) -> str:
 
 
 def write_page(found: Sequence[tuple[Paper, Found]], path: pathlib.Path) -> None:
-    """Writes papers.md: a table of what is asked of each paper and what was found, with command, commit and device."""
-    lines = [PAGE, *(_page_row(paper, one, path.parent) for paper, one in found)]
-    write_text(path, "\n".join([*lines, "", HOW]) + "\n")
+    """Writes papers.md: what each paper prints and what was found; below it each study's command, commit and device."""
+    studies: dict[str, list[tuple[Paper, Found]]] = {}
+    for paper, one in found:
+        studies.setdefault(paper.runs, []).append((paper, one))
+    lines = [PAGE, *(_page_row(paper, one) for paper, one in found), "", HOW]
+    for name, results in studies.items():
+        lines += ["", f"### {name}", "", *_section(results, path.parent)]
+    write_text(path, "\n".join(lines) + "\n")
 
 
-COLUMNS = (
-    *("result", "published", "data", "protocol", "ours", "n", "verdict", "minutes of a core", "study", "record"),
-    *("command", "commit", "device"),
-)
+COLUMNS = ("result", "published", "ours", "n", "verdict", "minutes of a core")
 PAGE = f"""# Papers at their own scale
 
 Published results that two cores can pay for, with ours beside them. `python -m jaxcnn reproduce` writes this page; a
 published number is that of the ledger (`audit`). Ours is the mean over n runs, or the estimate of a claim, with its
 95 % interval. *Met*: ours, rounded as the paper rounds, is at least as good, or our interval holds the paper's number;
-*missed by* says by how much. One run has no interval. What is not the paper's in our protocol stands in the study. Runs
-that several results share count in the minutes of each.
+*missed by* says by how much. One run has no interval. A result leads to its study: the protocol, and what in it is not
+the paper's, the runs, their command, commit and device. Runs that several results share count in the minutes of each.
 
 | {" | ".join(COLUMNS)} |
 |{"---|" * len(COLUMNS)}"""
@@ -222,20 +224,35 @@ HOW = """Train what is missing, or one result by its name; the same command resu
 ```bash
 TFDS_DATA_DIR=DIR python -m jaxcnn reproduce --run
 TFDS_DATA_DIR=DIR python -m jaxcnn reproduce --run lenet5 dropout-relu --jobs 2
-```"""
+```
+
+## The studies"""
 
 
-def _page_row(paper: Paper, found: Found, folder: pathlib.Path) -> str:
-    about = origin(found.folder) if found.folder else {}
-    data = paper.number.data if paper.number else paper.data
-    file, record = f"experiments/{paper.runs}.py", folder / paper.folder
-    study = f"[{paper.runs}](../{paper.runs}.py)"
-    kept = f"[{paper.folder}]({paper.folder}/README.md)" if (record / "README.md").exists() else ""
-    command = about.get("command") or (f"python {file} {paper.script}" if paper.script else _sweep(paper))
-    name, number, mean, n, words, cost = row(paper, found)
+def _page_row(paper: Paper, found: Found) -> str:
+    name, number, *rest = row(paper, found)
     number = f"{number} ({paper.number.source if paper.number else paper.source})"
-    cells = (name, number, data, paper.protocol, mean, n, words, cost, study, kept, f"`{command}`")
-    return "| " + " | ".join([*cells, about.get("commit", ""), about.get("device", "")]) + " |"
+    return "| " + " | ".join([f"[{name}](#{paper.runs})", number, *rest]) + " |"
+
+
+def _section(results: list[tuple[Paper, Found]], folder: pathlib.Path) -> list[str]:
+    """What is said of a study: its files that are there, the protocol of each result, and where the runs come from."""
+    paper, found = max(results, key=lambda result: result[1].n)
+    about = origin(found.folder) if found.folder else {}
+    script = f"python experiments/{paper.runs}.py {paper.script}" if paper.script else _sweep(paper)
+    files = {"what was found": f"{paper.folder}/README.md", "runs": f"{paper.folder}/{paper.table}"}
+    links = [f"[{text}]({file})" for text, file in files.items() if (folder / file).exists()]
+    said = {
+        "command": f"`{about.get('command') or script}`",
+        "commit": about.get("commit", ""),
+        "device": about.get("device", ""),
+    }
+    return [
+        ", ".join([f"[study](../{paper.runs}.py)", *links]),
+        "",
+        *(f"- {one.name}: {one.number.data if one.number else one.data}; {one.protocol}" for one, _ in results),
+        *(f"- {name}: {text}" for name, text in said.items() if text),
+    ]
 
 
 def _sweep(paper: Paper) -> str:

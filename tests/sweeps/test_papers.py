@@ -130,13 +130,15 @@ def test_the_verb_trains_what_is_missing_and_writes_the_page(tmp_path, monkeypat
     wrong = 100 - 100 * float(rows[0]["test_top1"])
     (claimed,) = json.loads((workdir / "tiny" / "verdicts.json").read_text())["claims"]
     lines = {line.split(" | ")[0]: line.split(" | ") for line in page.read_text().splitlines()}
-    cells = lines["| error"]
-    assert cells[1] == "0.95 % (LeCun et al. 1998, section III.B)" and cells[2] == "MNIST test"
+    cells = lines["| [error](#tiny)"]
+    assert cells[1] == "0.95 % (LeCun et al. 1998, section III.B)"
     ours = f"missed by {wrong - 0.95:.2f}" if wrong > 0.95 else "met"
-    assert cells[4:7] == [f"{wrong:.2f}", "1", f"{ours}, n = 1: no interval"]
-    assert cells[10].startswith("`python ") and "cpu" in cells[12]
+    assert cells[2:5] == [f"{wrong:.2f}", "1", f"{ours}, n = 1: no interval"]
+    _, section = page.read_text().split("\n### tiny\n")
+    assert "- error: MNIST test; 20 steps\n- claim: digits; 20 steps\n- command: `python " in section
+    assert "\n- commit: " in section and "\n- device: cpu" in section
     points = f"{100 * claimed['estimate']:.3g} points"  # of a pair, which decides nothing
-    assert lines["| claim"][4:7] == [points, "1", "not decided, n = 1: no interval"]
+    assert lines["| [claim](#tiny)"][2:5] == [points, "1", "not decided, n = 1: no interval"]
     capsys.readouterr()
     before = (workdir / "tiny" / "results.csv").stat().st_mtime_ns
     assert main([*given, "--run"]) == 0  # nothing is missing: nothing is swept
