@@ -55,12 +55,12 @@ def _lock(file, kind, folder, what):
         file.seek(0)
         holder = file.read().strip() or "another process"
         raise InputError(
-            f"another {what} is at work in {folder} ({holder}). Wait for it, or give another --workdir."
+            f"another {what} is at work in {folder} ({holder}). Wait for it, or give another workdir."
         ) from None
     except OSError as error:
         raise InputError(
             f"the file system of {folder} cannot lock a file ({error.strerror}), and two processes there would write "
-            "over each other. Give a --workdir on a local disk, or on NFS or Lustre mounted with locks."
+            "over each other. Give a workdir on a local disk, or on NFS or Lustre mounted with locks."
         ) from error
 
 

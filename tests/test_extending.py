@@ -1,6 +1,7 @@
 """docs/extending.md: every file of it is written into a package of a user's, and what its config names trains."""
 
 import ast
+import itertools
 import json
 import pathlib
 import re
@@ -92,5 +93,8 @@ def test_the_study_is_read_and_its_runs_differ_in_the_option(package):
     header = "from jaxcnn import default_config\n\ndef get_config():\n    config = default_config()\n"
     (package / "my_config.py").write_text(f"{header}{lines}\n    return config\n")
     study, _ = load_study(package / "my" / "margins.py")
-    found = [(run.config.loss.options.margin, run.seed) for run in study.runs()]
-    assert found == [(0.1, 0), (0.1, 1), (1.0, 0), (1.0, 1)] and len({run.id for run in study.runs()}) == 4
+    found = [(run.config.loss.options.margin, run.config.optimizer.learning_rate, run.seed) for run in study.runs()]
+    assert found == [*itertools.product((0.1, 1.0), (0.001, 0.003), (0, 1))]
+    assert len({run.id for run in study.runs()}) == 8
+    rows = [{"split": "train", "gradient_norm": norm} for norm in (1, 3, 2)] + [{"split": "validation"}]
+    assert study.measures["largest_gradient"].function(rows) == 3

@@ -69,7 +69,7 @@ class Trunk(nn.Module):
             conv: dict[str, Any] = {"stride": stride, "padding": 1, "kernel_init": GLOROT_UNIFORM, "dtype": self.dtype}
             y = leaky_relu(Conv(width, 3, name=f"conv{layer}", **conv)(y), slope=0.3)
             y = features[f"conv{layer}"] = Dropout(self.dropout_rate, name=f"dropout{layer}")(y, train=train)
-        return y.reshape(len(y), -1), features
+        return y.reshape(y.shape[0], -1), features
 
 
 class Headed(nn.Module):

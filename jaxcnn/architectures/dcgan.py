@@ -113,7 +113,7 @@ class Discriminator(nn.Module):
             y = self._bounded(conv, y, train)
             y = self.norm(name=f"norm{layer}")(y, train=train) if normed else y
             y = features[f"conv{layer}"] = leaky_relu(y, slope=0.2)
-        y = y.reshape(len(y), -1).astype(jnp.float32)
+        y = y.reshape(y.shape[0], -1).astype(jnp.float32)
         source = self._bounded(nn.Dense(1, kernel_init=INIT, name="source"), y, train)[:, 0]
         if not self.classes:
             return source, None, features

@@ -70,7 +70,7 @@ class FasterRCNN(FastRCNN):
         """(logits of an object (n, a), offsets (n, a, 4)) of the a anchors."""
         x = relu(self.rpn_conv(maps))
         scores, offsets = self.rpn_score(x), self.rpn_offsets(x)
-        rows = len(maps), -1
+        rows = maps.shape[0], -1
         return scores.reshape(*rows).astype(jnp.float32), offsets.reshape(*rows, 4).astype(jnp.float32)
 
 

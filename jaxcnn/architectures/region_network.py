@@ -50,7 +50,7 @@ class RegionNetwork(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:  # (n, h, w, c)
         """(the class logits (n, K + 1) of each whole image as a region, the features of all parts)."""
         maps, features = self.maps(x, train=train)
-        whole = jnp.broadcast_to(jnp.array([0, 0, x.shape[2], x.shape[1]], jnp.float32), (len(x), 1, 4))
+        whole = jnp.broadcast_to(jnp.array([0, 0, x.shape[2], x.shape[1]], jnp.float32), (x.shape[0], 1, 4))
         _, vectors = self.describe(maps, whole, image=x.shape[1:3], train=train)
         return self.answer(vectors)[0][:, 0], {**features, "region": vectors[:, 0]}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from jaxcnn.cli.subjects import check_positive
 from jaxcnn.cli.terminal import table
 
-OF_A_ROW = ("learning_rate", "images_per_second")  # columns behind the measures
+OF_A_ROW = {"learning_rate": "rate", "images_per_second": "images/s"}  # behind the measures: 80 columns hold it
 
 
 def add(verb: Callable) -> None:
@@ -48,7 +48,7 @@ def _log(arguments):
     lines = [
         (row["split"], str(row["step"]), f"{row['epoch']:.2f}", *(_number(row, name) for name in names)) for row in rows
     ]
-    table(("split", "step", "epoch", *(name.replace("_", " ") for name in names)), lines)
+    table(("split", "step", "epoch", *(OF_A_ROW.get(name, name.replace("_", " ")) for name in names)), lines)
 
 
 def _chosen(rows, arguments):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jaxcnn.cli import slurm
 from jaxcnn.cli.terminal import table, trusting
 from jaxcnn.errors import InputError
+from jaxcnn.shipped import shipped
 
 if TYPE_CHECKING:
     from jaxcnn.sweeps.study import Study
@@ -210,7 +211,8 @@ def _plan(study, arguments):
 def _itself(arguments):
     """This verb with its study, for another process."""
     scale = ["--scale", arguments.scale] if arguments.scale else []
-    places = [str(pathlib.Path(path).absolute()) for path in (arguments.study, arguments.workdir)]
+    study = shipped("experiments", arguments.study)  # found by its name here: the process that begins has a path
+    places = [str(pathlib.Path(path).absolute()) for path in (study, arguments.workdir)]
     trusted = [word for name in arguments.trust_code for word in ("--trust-code", name)]
     return ["sweep", places[0], "--workdir", places[1], *scale, *trusted]
 

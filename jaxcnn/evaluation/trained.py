@@ -182,8 +182,8 @@ class Trained(Inference):
             given = logged_temperature(read_evaluations(self.workdir), self.step)
             if given is None:
                 raise InputError(
-                    f"{self.workdir} has no temperature of step {self.step}: evaluate it with --split validation, "
-                    "which fits one where there is one."
+                    f"{self.workdir} has no temperature of step {self.step}: evaluate it with --split validation "
+                    "(in Python: evaluate('validation')), which fits one where there is one."
                 )
         if not (isinstance(given, int | float) and 0 < given < math.inf):
             raise InputError(f"the temperature is {given!r}; it is a number above 0, or 'logged'.")

@@ -95,7 +95,7 @@ def _read(study, workdir):
     if plan.keys() != new.keys():
         raise InputError(f"{workdir / FILE} is damaged. Remove it, and the sweep begins with the seeds of the study.")
     if plan["first"] != new["first"] or list(plan["seeds"]) != names:
-        raise InputError(f"{workdir / FILE} is of other cells or seeds than the study's: give another --workdir.")
+        raise InputError(f"{workdir / FILE} is of other cells or seeds than the study's: give another workdir.")
     return plan
 
 

@@ -217,13 +217,13 @@ def _check_place(study, workdir):
     if not study.get_trials(deepcopy=False) and (begun := sorted(workdir.glob("trial-*"))):
         raise InputError(
             f"the storage holds no trial, but {workdir} has {len(begun)} that were begun: it was emptied, removed, or "
-            "is another one than they were drawn from. Put it back, or give another --workdir."
+            "is another one than they were drawn from. Put it back, or give another workdir."
         )
     for trial in study.get_trials(deepcopy=False):
         if not re.fullmatch(r"trial-\d{4,}", folder := trial.user_attrs.get(FOLDER, "trial-0000")):
             raise InputError(
                 f"the storage says that trial {trial.number} lies in {folder!r}, which is no directory of a trial in "
-                f"{workdir}: it is not of this program. Give another --workdir."
+                f"{workdir}: it is not of this program. Give another workdir."
             )
     mark, known = workdir / "search.id", study.user_attrs.get("place")
     if not mark.exists():
@@ -245,15 +245,15 @@ def _check_same(search, study, workdir):
     space = {key: repr(value) for key, value in search.space.items()}
     found = study.user_attrs.get("space", space)
     if found != space:
-        raise InputError(f"{workdir} holds a search of another space: {found}. Give another --workdir.")
+        raise InputError(f"{workdir} holds a search of another space: {found}. Give another workdir.")
     base = study.user_attrs.get("base", to_json(search.base))
     if changed := differences(from_json(base), search.base):
         rows = "; ".join(f"{key}: {old!r} there, {new!r} here" for key, old, new in changed)
-        raise InputError(f"{workdir} holds a search of another base config. {rows}. Give another --workdir.")
+        raise InputError(f"{workdir} holds a search of another base config. {rows}. Give another workdir.")
     if (found := study.direction.name.lower()) != search.direction:
         raise InputError(
             f"{workdir} holds a search that is to {found} the measure of its task, and {search.kind.main} is to be "
-            f"{search.direction}d: the task has changed. Give another --workdir."
+            f"{search.direction}d: the task has changed. Give another workdir."
         )
     study.set_user_attr("space", space)
     study.set_user_attr("base", base)

@@ -22,9 +22,9 @@ JOBS = "jobs.json"  # what was submitted, in the folder slurm of a workdir
 SCRIPT = """\
 #!/bin/bash
 {directives}
-# {per_task} of these to a task, one after another. SIGUSR1 comes {notice} s before the time ends: what runs saves its
-# state, and the task is queued again. SIGTERM is SLURM's own (preemption, scancel): it saves its state, and SLURM
-# decides.
+# A task starts {per_task} of the words below, one after another. {notice} s before its time ends it gets SIGUSR1: what
+# runs saves its state, and the task is queued again. SIGTERM is SLURM's own (preemption, scancel): what runs saves
+# its state, and SLURM decides.
 cd {directory} || exit 1
 {setup}words=(
 {words}

@@ -41,7 +41,7 @@ def storage_errors_named(name: str) -> Generator[None, None, None]:
         reason = str(getattr(cause, "orig", None) or cause).strip().partition("\n")[0]
         raise InputError(
             f"the storage {name} cannot be used: {reason}. If its file is damaged put back a copy of it, or give "
-            "another --workdir; the directories of the trials stay as they are."
+            "another workdir; the directories of the trials stay as they are."
         ) from error
 
 
@@ -59,7 +59,7 @@ def _check_journal(path):
         except ValueError:
             whole = False
         if not whole:
-            cure = "Put back a copy of it, or give another --workdir."
+            cure = "Put back a copy of it, or give another workdir."
             if number == len(lines):
                 cure = "Start this again, if another process was writing it; if one was killed at it, remove that line."
             raise InputError(f"the journal {path} is damaged: line {number} is no entry. {cure}")

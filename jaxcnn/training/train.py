@@ -115,7 +115,7 @@ def train(
         setup = set_up(config, devices=devices)
     workdir = local_path(workdir)
     if (workdir / CONVERTED).exists():
-        raise InputError(f"{workdir} holds converted weights, not a run to resume. Give another --workdir.")
+        raise InputError(f"{workdir} holds converted weights, not a run to resume. Give another workdir.")
     if extend:
         check_extension(workdir, setup)
     with hold_together(workdir):

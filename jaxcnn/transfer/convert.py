@@ -78,7 +78,7 @@ def convert(
     """
     workdir = local_path(workdir)
     if (workdir / "config.json").exists():
-        raise InputError(f"{workdir} holds a run already. Give another --workdir.")
+        raise InputError(f"{workdir} holds a run already. Give another workdir.")
     check_source(source)  # before anything is downloaded
     published = find_published(file)
     preparation = {**published.preparation, **{k: v for k, v in preparation.items() if v is not None}}

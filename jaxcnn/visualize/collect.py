@@ -26,8 +26,10 @@ from jaxcnn.training.rundir.evaluations import read_evaluations, read_measured_s
 from jaxcnn.training.rundir.log import read_metrics
 from jaxcnn.training.samples import kept_samples
 from jaxcnn.training.splits import load_records
+from jaxcnn.visualize.caption import caption_of_runs, write_caption
 from jaxcnn.visualize.curves import draw_curves
 from jaxcnn.visualize.examples import Example
+from jaxcnn.visualize.figure import save_figure
 from jaxcnn.visualize.history import classifies, detects, labels, restores, says_texts
 from jaxcnn.visualize.latent import read_codes
 from jaxcnn.visualize.report import Picture, RunReport, run_report
@@ -87,7 +89,9 @@ def write_report(workdir: str | os.PathLike[str]) -> pathlib.Path:
     )
     path = workdir / "report.html"
     write_text(path, run_report(report))
-    draw_curves(rows, kind=kind, path=workdir / "curves.png")
+    figure = draw_curves(rows, kind=kind)
+    write_caption(figure, caption_of_runs([workdir]))
+    save_figure(figure, workdir / "curves.png")
     return path
 
 

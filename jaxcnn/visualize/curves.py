@@ -275,7 +275,7 @@ def _mark_best(axes, row, panel, xlabel):
     if row is None:
         return
     x, value = number(row, xlabel), number(row, panel.key)
-    label = f"best: {panel.words(value)}, {xlabel} {x:.4g}"
+    label = f"best: {panel.words(value)}, {xlabel} {round(x, 2):.10g}"
     look = {"color": HELD_OUT, "markerfacecolor": "white", "markersize": 8, "markeredgewidth": 2}
     axes.plot([x], [float(panel.drawn(value))], "o", label=literal(label), gid="best", **look)
 

@@ -74,14 +74,15 @@ def log_scale(axes: Any, *, beyond: float) -> None:
 def cut_spikes(axes: Any) -> None:
     """Where a few numbers of the lines lie far above all others, the axis ends below them, and a word says so.
 
-    Far is ten times the 95th percentile. Lines with numbers below zero and logarithmic axes stay as they are.
+    Far is ten times the 90th percentile, so that one spike among a dozen numbers is one. Lines with numbers below zero
+    and logarithmic axes stay as they are.
     """
     lines = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
     y = np.concatenate(lines) if lines else np.zeros(0)
     y = y[np.isfinite(y)]
     if axes.get_yscale() == "log" or not y.size or y.min() < 0:
         return
-    usual = np.percentile(y, 95)
+    usual = np.percentile(y, 90)
     if y.max() > 10 * usual > 0:
         axes.set_ylim(bottom=0, top=2 * usual)
         words = f"cut off: up to {y.max():.3g}"

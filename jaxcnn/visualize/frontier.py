@@ -22,6 +22,7 @@ from jaxcnn.architectures import CLAIMS
 from jaxcnn.errors import InputError
 from jaxcnn.quantity import heading, multiple
 from jaxcnn.tasks import CLASSIFICATION, Kind
+from jaxcnn.visualize.caption import write_caption
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, plain_axes, save_figure
 
 DRAWN = {  # which of the ledger's errors of single networks: of one crop where its paper or its authors print one
@@ -127,7 +128,7 @@ def draw_frontier(
     *,
     title: str = "Error against operations, area for parameters",
 ) -> Figure:
-    """Draws points and, dotted, their frontier.
+    """Draws points and, dotted, their frontier; below them stands what errors of runs are of.
 
     Args:
       points: a sequence of `Point`.
@@ -159,8 +160,19 @@ def draw_frontier(
     axes.xaxis.set_major_formatter(lambda value, _: count(value))
     _key(axes, points)
     _label(figure, axes, points)
+    if words := _measured_on(points):
+        write_caption(figure, words)
     save_figure(figure, path)
     return figure
+
+
+def _measured_on(points):
+    """A line for each split of runs: "test, n 360: resnet20 (a), resnet20 (b)"; "" of published errors."""
+    runs = {}
+    for point in points:
+        if point.protocol not in (ONE, *OTHERS):
+            runs.setdefault(point.protocol, []).append(point.name)
+    return "\n".join(f"{protocol}: {', '.join(names)}" for protocol, names in runs.items())
 
 
 def frontier(points: Sequence[Point]) -> list[Point]:

@@ -10,7 +10,8 @@ from jaxcnn.evaluation.detected import Detected
 from jaxcnn.evaluation.restored import Restored
 from jaxcnn.evaluation.written import Written
 from jaxcnn.tasks import CLASSIFICATION, Kind
-from jaxcnn.training.selection import few_images
+from jaxcnn.training.selection import OF_IMAGES, few_images
+from jaxcnn.transfer.probe import wilson_interval
 from jaxcnn.visualize import class_sections, detection_sections, label_sections, latent, page, restorations, texts
 from jaxcnn.visualize.curves import draw_curves, panels_of
 from jaxcnn.visualize.examples import Example
@@ -210,13 +211,24 @@ def _score_tiles(run, history, name, measure):
     label, best = measure.label or name, best_row(history, run.kind)
     if best is not None:
         where = f"{'best' if run.kind.selects else 'latest'} of {history.split}"
-        where += f", epoch {_epoch(best)}, step {best['step']}"
+        where += f", epoch {_epoch(best)}, step {best['step']}{_interval(best, name)}"
         yield f"Held-out {label}", page.measured(best.get(name), measure), where
     tests = [row for row in run.evaluations if row.get("split") == "test"]
     if tests:
         test = next((row for row in reversed(tests) if row.get("step") == run.checkpoint_step), tests[-1])
-        note = f"n = {page.whole(test.get('n'))}, step {test.get('step')}"
+        note = f"n = {page.whole(test.get('n'))}, step {test.get('step')}{_interval(test, name, n=False)}"
         yield f"Test {label}", page.measured(test.get(name), measure), note
+
+
+def _interval(row, name, *, n=True):
+    """Of how many images a number is, and Wilson's interval where it is the share of these that are right."""
+    if not row.get("n"):
+        return ""
+    words = f"; n = {page.whole(row['n'])}" if n else ""
+    if name not in OF_IMAGES or row.get(name) is None:
+        return words
+    low, high = wilson_interval(round(row[name] * row["n"]), row["n"])
+    return f"{words}; 95 % interval {100 * low:.2f} to {page.percent(high)}"
 
 
 def _curves(run, history):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax import lax
+from jax import export, lax
 from jax.test_util import check_grads
 
 from jaxcnn.operators import HE_FAN_OUT, Conv, PartialConv, conv2d, partially_connected_conv2d
@@ -49,6 +49,15 @@ def test_convolution_equals_loops(seed, size, window, stride, sides, dilation, g
     y = conv2d(x, kernel, bias, stride=stride, padding=sides, dilation=dilation, groups=groups)
     expected = convolve_by_loops(x, kernel, bias, stride, sides, dilation, groups)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])  # pixels, a part of the image, all of it
+def test_the_number_of_images_may_be_unknown(size):
+    (n,) = export.symbolic_shape("n")
+    x, kernel = np.ones((2, 3, 3, 2), np.float32), np.ones((size, size, 2, 4), np.float32)
+    convolve = jax.jit(lambda x: conv2d(x, kernel))
+    program = export.export(convolve)(jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype))
+    np.testing.assert_allclose(program.call(x), convolve(x), rtol=1e-6)
 
 
 def test_same_conventions_differ_by_a_pixel_at_stride_two():

@@ -1,6 +1,8 @@
 """The sbatch script of an array, without a cluster: which run a task takes, and what it asks of SLURM."""
 
 import os
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -153,6 +155,14 @@ def test_arrays_are_submitted_in_parts_and_cancelled(cluster):
     assert slurm.cancel(cluster / "out") == []
     with pytest.raises(InputError, match="there is no directory"):
         slurm.cancel(cluster / "other")
+
+
+def test_a_study_that_was_found_by_its_name_is_a_path_to_its_tasks(cluster, capsys, monkeypatch):
+    monkeypatch.chdir(cluster)
+    command = ["sweep", "digits", "--workdir", "out", "--runner", "slurm", "--dry-run", "--unchecked"]
+    assert main(command) == 0
+    (path,) = set(re.findall(r" sweep (\S+) --workdir ", capsys.readouterr().out))
+    assert pathlib.Path(path).is_absolute() and "def study(" in pathlib.Path(path).read_text()
 
 
 SEARCH = """'Which rate?'

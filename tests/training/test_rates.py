@@ -58,6 +58,7 @@ def test_the_losses_are_those_of_growing_rates(bowl, one_device):
     near = found.rates < 10  # above, what rounding left of w - 2 grows
     np.testing.assert_allclose(found.losses[near], np.array(wanted)[near], rtol=2e-4)
     assert found.diverged and 4 < found.rates[-1] < 100
+    assert repr(found).startswith(f"<RateTest of {len(found.rates)} steps; steepest: ") and "array" not in repr(found)
     lowest = found.rates[found.smooth.argmin()]
     assert found.tenth == pytest.approx(lowest / 10) and 0.01 < found.steepest < lowest < found.rates[-1]
     falls = np.diff(found.losses[: found.losses.argmin()])  # between one step and the next

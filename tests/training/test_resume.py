@@ -130,7 +130,7 @@ def test_a_folder_that_has_changed_is_not_gone_on_with(tiny_config, tmp_path, on
     jaxcnn.train(config, workdir, quiet=True, devices=one_device)
     for number in range(40, 50):
         photograph(tmp_path / "photos" / "ab"[number % 2] / f"{number:02}.png")
-    with pytest.raises(InputError, match=r"photos has changed since .* 32, .* and are train 40, .*another --workdir"):
+    with pytest.raises(InputError, match=r"photos has changed since .* 32, .* and are train 40, .*another workdir"):
         jaxcnn.train(config, workdir, quiet=True, devices=one_device)
 
 
@@ -168,7 +168,7 @@ def test_the_record_of_the_classes_is_never_rewritten(stopped, coloured, tmp_pat
     kept = {name: (workdir / name).read_bytes() for name in ("data.json", "preprocessing.safetensors", "config.json")}
 
     def refused(said):
-        with pytest.raises(InputError, match=rf"coloured has changed since .*{said}.*another --workdir"):
+        with pytest.raises(InputError, match=rf"coloured has changed since .*{said}.*another workdir"):
             jaxcnn.train(config, workdir, quiet=True, devices=one_device)
         assert {name: (workdir / name).read_bytes() for name in kept} == kept
 

@@ -57,7 +57,7 @@ def test_a_tracker_that_fails_ends_nothing(tiny_config, tmp_path, monkeypatch, c
 
         def __init__(self, workdir, config, *, step):
             if workdir.name == "refused":
-                raise ConnectionError("nobody is\nlogged in")
+                raise ConnectionError("nobody is\nlogged in.")
 
         def write(self, step, values):
             Failing.rows += 1
@@ -65,12 +65,16 @@ def test_a_tracker_that_fails_ends_nothing(tiny_config, tmp_path, monkeypatch, c
 
     monkeypatch.setitem(trackers.TRACKERS, "numpy", Failing)
     monkeypatch.setitem(trackers.LIBRARIES, "numpy", "numpy")  # it is installed
+    monkeypatch.setitem(trackers.TO_FILES, "numpy", "set NUMPY=offline")
     config = tiny_config({"duration": "4 steps", "trackers": ("numpy",), "log_every": 2})
     result = jaxcnn.train(config, tmp_path / "run", quiet=True, devices=one_device)
     assert result.step == 4 and result.test and Failing.rows == 1
     assert caplog.messages == ["numpy got no more rows of this run, which metrics.jsonl has: the server is gone"]
     assert not (tmp_path / "run" / "tensorboard").exists()
-    with pytest.raises(InputError, match=r"numpy could not begin the run of .*refused: nobody is logged in\. Leave it"):
+    words = (
+        r"numpy could not begin the run of .*refused: nobody is logged in\. Leave it out, .* files: set NUMPY=offline\."
+    )
+    with pytest.raises(InputError, match=words):
         jaxcnn.train(config, tmp_path / "refused", quiet=True, devices=one_device)
     config.trackers = ()  # a resumed run may have others
     assert jaxcnn.train(config, tmp_path / "refused", quiet=True, devices=one_device).step == 4

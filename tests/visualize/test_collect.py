@@ -1,5 +1,6 @@
 """The report of a real run, with its data set and without it."""
 
+import io
 import json
 import re
 import shutil
@@ -8,8 +9,11 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 
 from jaxcnn import InputError, train, write_report
+from jaxcnn.visualize.curves import draw_curves
+from jaxcnn.visualize.figure import png_bytes
 
 DATA = """
 import numpy as np
@@ -39,17 +43,22 @@ def test_report_of_a_run(tiny_run, tmp_path, read):
     source = path.read_text()
     page, test = read(source), json.loads((workdir / "evaluations.jsonl").read_text())
     assert fetched(source) == []
-    assert f"Test accuracy {100 * test['top1']:.2f} %" in page.text and "n = 360" in page.text
+    low, high = binomtest(round(360 * test["top1"]), 360).proportion_ci(method="wilson")
+    words = f"n = 360, step {test['step']}; 95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+    assert f"Test accuracy {100 * test['top1']:.2f} % {words}" in page.text
     assert "convnet on digits" in page.text and "690" in page.text
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    best = max(row["top1"] for row in rows if row.get("split") == "validation")
-    assert f"Held-out accuracy {100 * best:.2f} %" in page.text
+    held_out = [row for row in rows if row.get("split") == "validation"]
+    best = max(row["top1"] for row in held_out)
+    assert f"Held-out accuracy {100 * best:.2f} %" in page.text and f"; n = {held_out[0]['n']}; 95 % int" in page.text
     for name, right in test["per_class"].items():
         assert f"{name} {100 * right:.1f} %" in page.text
     assert "examples right" in page.text  # held-out images with their predictions
     assert ["optimizer.learning_rate", "0.1"] in [row for table in page.tables for row in table]
     with Image.open(workdir / "curves.png") as curves:
         curves.verify()
+        bare = Image.open(io.BytesIO(png_bytes(draw_curves(rows))))
+        assert curves.width == bare.width and curves.height > bare.height  # by the line of the run
 
 
 @pytest.fixture

@@ -58,7 +58,8 @@ def test_the_picture(tmp_path, capsys):
     side = {text.get_text(): text.get_ha() for text in figure.axes[0].texts if text.get_visible()}
     for left, right in (("inception_v4", "inception_resnet_v2"), ("plain18", "resnet18")):  # one circle on the other
         assert (side[left], side[right]) == ("right", "left")  # of the text: it ends, or begins, at its circle
-    draw_frontier([Point("one", 50.0, 10, 10, "test, n 3")], tmp_path / "one.png")
+    figure = draw_frontier([Point("one", 50.0, 10, 10, "test, n 3")], tmp_path / "one.png")
+    assert "test, n 3: one" in [text.get_text() for text in figure.texts]
 
 
 def test_of_ones_own_runs(tiny_run, tmp_path, capsys):

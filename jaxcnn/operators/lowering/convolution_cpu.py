@@ -32,7 +32,7 @@ def output(x: jax.Array, kernel: jax.Array, *, window: Window) -> jax.Array:
     if window.groups > 1:
         return _grouped_output(x, kernel, window)
     if _is_dense(window):
-        return lax.dot(_rows(x), kernel.reshape(-1, kernel.shape[3])).reshape(len(x), 1, 1, kernel.shape[3])
+        return lax.dot(_rows(x), kernel.reshape(-1, kernel.shape[3])).reshape(x.shape[0], 1, 1, kernel.shape[3])
     if window.kernel == (1, 1):
         return _product(tap_views(x, window)[0], kernel[0, 0])
     if _has_winograd(x, kernel.shape[3], window):
@@ -46,7 +46,7 @@ def input_gradient(dy: jax.Array, kernel: jax.Array, *, window: Window) -> jax.A
         return _grouped_input(dy, kernel, window)
     if _is_dense(window):
         dx = lax.dot_general(_rows(dy), kernel.reshape(-1, kernel.shape[3]), (((1,), (1,)), ((), ())))
-        return dx.reshape(len(dy), *window.image, kernel.shape[2])
+        return dx.reshape(dy.shape[0], *window.image, kernel.shape[2])
     if window.kernel == (1, 1) or (max(window.stride) > 1 and len(window.taps) <= SCATTERED):
         return _scattered(dy, kernel, window)
     return _turned(dy, kernel, window)
@@ -78,7 +78,7 @@ def _has_winograd(x, features, window):
 
 
 def _rows(x):
-    return x.reshape(len(x), math.prod(x.shape[1:]))
+    return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
 def _product(x, matrix):

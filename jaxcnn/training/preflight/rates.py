@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from jaxcnn.errors import InputError
+from jaxcnn.quantity import compact
 from jaxcnn.training.before import begun, recorded_before
 from jaxcnn.training.bounds import check_workers
 from jaxcnn.training.compilation import compiled, use_persistent_cache
@@ -54,6 +55,10 @@ class RateTest:
     diverged: bool
     steepest: float | None
     tenth: float | None
+
+    def __repr__(self) -> str:
+        found = f"steepest: {compact(self.steepest)}, tenth of the lowest: {compact(self.tenth)}"
+        return f"<RateTest of {len(self.rates)} steps; {found}>"
 
 
 def find_rate(
@@ -163,7 +168,7 @@ def _judged(rates, losses, steps, diverged):
     if len(losses) < LEAST // 2:
         raise InputError(
             f"the loss diverged at the {len(losses) + 1}. step already: begin at a lower rate, or look for what is "
-            "not finite with --check."
+            "not finite with --check (in Python: jaxcnn.teacher_checks)."
         )
     smooth = _smoothed(losses, steps)
     lowest = int(smooth.argmin())

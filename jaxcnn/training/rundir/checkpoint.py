@@ -206,7 +206,11 @@ class Checkpoints:
             return self._load_network(step, like)
         except Damaged as error:
             intact = [str(other) for other in self.steps() if other != step and not self.damage(other)]
-            rest = f"Intact: --checkpoint {' or '.join(intact)}." if intact else "None of this run is intact."
+            rest = (
+                f"Intact: --checkpoint {' or '.join(intact)} (in Python: checkpoint={intact[0]})."
+                if intact
+                else "None of this run is intact."
+            )
             raise InputError(f"{error} {rest}") from error
 
     def _load_network(self, step, like):
@@ -301,7 +305,7 @@ def _set_aside_damaged(folder):
         }
     if found and len(found) == len(steps):
         raise InputError(
-            f"no checkpoint in {folder} is intact. {'; '.join(found.values())}. Give another --workdir, or remove "
+            f"no checkpoint in {folder} is intact. {'; '.join(found.values())}. Give another workdir, or remove "
             f"{folder.parent} to train anew."
         )
     if found and jax.process_index() == 0:

@@ -71,8 +71,8 @@ def keep_code(workdir: str | os.PathLike[str], config: ConfigDict, *, allow_chan
     if changed and not allow_changed:
         raise InputError(
             f"{', '.join(changed)} changed since the run in {workdir} was trained: resumed, it would be another "
-            "run. Restore the code, give another --workdir, or give --allow-changed-code to resume with the change.\n"
-            + _difference(folder, changed[0], sources[changed[0]])
+            "run. Restore the code, give another workdir, or resume with the change by --allow-changed-code (in "
+            "Python: allow_changed_code=True).\n" + _difference(folder, changed[0], sources[changed[0]])
         )
     if jax.process_index() or (not changed and (folder / HASHES).exists()):
         return

@@ -59,11 +59,13 @@ def open_run(
             moved += [row[1:]] if located(row[1]) != row[2] else []
         if changed:
             longer = (
-                " A longer duration, and nothing else: --extend." if "duration" in {key for key, *_ in changed} else ""
+                " A longer duration, and nothing else: --extend (in Python: extend=True)."
+                if "duration" in {key for key, *_ in changed}
+                else ""
             )
             rows = "; ".join(f"{key}: {old!r} there, {new!r} here" for key, old, new in changed)
             raise InputError(
-                f"{workdir} holds a run of another config. {rows}. Give another --workdir, or the config "
+                f"{workdir} holds a run of another config. {rows}. Give another workdir, or the config "
                 f"that it was started with, to resume it.{longer}"
             )
     begun = read_about(workdir) if about and (workdir / DATA).exists() else None
@@ -74,7 +76,7 @@ def open_run(
             what = f"{here} holds other data than {there}, on which the run in {workdir} began"
         raise InputError(
             f"{what}: {'; '.join(changes)}. The labels, the order and the held-out images would be "
-            "others. Restore the data, or give another --workdir."
+            "others. Restore the data, or give another workdir."
         )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -82,7 +84,7 @@ def open_run(
             write_text(path, to_json(config))
     except OSError as error:
         raise InputError(
-            f"the run directory {workdir} cannot be written: {error.strerror}. Give another --workdir."
+            f"the run directory {workdir} cannot be written: {error.strerror}. Give another workdir."
         ) from error
     return moved
 
@@ -111,7 +113,7 @@ def check_space(workdir: str | os.PathLike[str], needed: int) -> None:
     if free < needed:
         raise InputError(
             f"{workdir} has {free / 2**20:.0f} MiB free; the checkpoints of this run take "
-            f"{needed / 2**20:.0f} MiB. Free some space, give another --workdir or lower config.checkpoint.keep."
+            f"{needed / 2**20:.0f} MiB. Free some space, give another workdir or lower config.checkpoint.keep."
         )
 
 

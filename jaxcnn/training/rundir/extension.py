@@ -57,7 +57,7 @@ def check_extension(workdir: pathlib.Path, setup: Setup) -> None:
     if setup.total < old_steps:
         raise InputError(
             f"config.duration is '{setup.config.duration}' ({setup.total} steps), but the run in {workdir} has '{old}' "
-            f"({old_steps} steps): --extend makes a run longer, never shorter."
+            f"({old_steps} steps): an extension makes a run longer, never shorter."
         )
 
 

@@ -160,6 +160,7 @@ class MLflow:
 
 TRACKERS = {"tensorboard": TensorBoard, "wandb": WandB, "mlflow": MLflow}
 LIBRARIES = {"wandb": "wandb", "mlflow": "mlflow-skinny"}  # of extras, as pip knows them
+TO_FILES = {"wandb": "set WANDB_MODE=offline", "mlflow": "unset MLFLOW_TRACKING_URI"}  # how they do without a server
 
 
 class _Outside:
@@ -173,8 +174,8 @@ class _Outside:
             raise
         except Exception as error:
             raise InputError(
-                f"config.trackers: {name} could not begin the run of {workdir}: {' '.join(str(error).split())}. Leave "
-                "it out, or let it write to files: WANDB_MODE=offline; no MLFLOW_TRACKING_URI."
+                f"config.trackers: {name} could not begin the run of {workdir}: "
+                f"{' '.join(str(error).split()).rstrip('.')}. Leave it out, or let it write to files: {TO_FILES[name]}."
             ) from error
 
     def write(self, step, values):
