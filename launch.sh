@@ -47,6 +47,7 @@ mkdir -p "$VIRTUAL_ENV"
 exec 9>"$VIRTUAL_ENV/.jaxcnn-lock"
 if command -v flock >/dev/null; then flock 9; fi
 if [ ! -x "$VIRTUAL_ENV/bin/python" ]; then
+    echo "launch.sh: making a virtual environment of $python in $VIRTUAL_ENV" >&2
     if command -v uv >/dev/null; then
         uv venv --quiet --allow-existing --python "$python" "$VIRTUAL_ENV"
     else

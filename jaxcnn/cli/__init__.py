@@ -87,6 +87,7 @@ def _run(argv):
     handler.setFormatter(_Shown("%(message)s"))
     for library in ("absl", "asyncio"):  # Orbax and its event loops log tracebacks of what it raises
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    logging.getLogger("huggingface_hub").propagate = False  # it has a handler of its own, and would say all twice
     try:
         if rest and not arguments.takes_config:
             raise InputError(

@@ -78,6 +78,8 @@ def run_study(
             for run, error in run_populations(runs, workdir, done=ended, quiet=quiet).items():
                 write_error(workdir / run, error)
             left = [run for run in left if not (read_error(workdir / run.id) or done(run))]
+        if left:
+            console.print(f"training {len(left)} runs")
         tell = _teller(study, workdir, console, len(left))
         if workers is None:
             for run in left:

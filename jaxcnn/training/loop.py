@@ -141,7 +141,8 @@ class Loop:
             spent = time.monotonic() - begin
             self.clock += spent
             self.note({"event": "compiled", "steps": steps, "seconds": round(spent, 3)})
-            self.progress.line(f"compiled in {spent:.1f} s")
+            more = ", for more layers learn from here" if step in self.setup.plan.boundaries else ""
+            self.progress.line(f"compiled in {spent:.1f} s{more}")
         self.state, metrics = self.programs[steps, phase](self.state, self.data, inputs)
         self.pending.append(metrics)
         if len(self.pending) > 1:  # or the inputs of chunks that wait for the devices would fill their memory
@@ -217,6 +218,12 @@ class Loop:
         if [host.plateau.scale for host in self.hosts] != scales:
             self._scale_rates()
         self.ended = all(host.patience_exhausted() for _, host in self.active())
+        if self.ended and step < self.setup.total:
+            ended = (
+                f"ended at step {step} of {self.setup.total}: {self.setup.config.evaluation.patience} evaluations in a "
+                "row brought no lower held-out error (config.evaluation.patience)"
+            )
+            self._say(step, {number: [ended] for number in rows})
         return {number: self.hosts[number].chosen_by(row) for number, row in rows.items()}
 
     def _sample(self, step, variables):

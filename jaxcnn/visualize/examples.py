@@ -43,7 +43,7 @@ def example_grids(examples: Sequence[Example], classes: Sequence[str], *, limit:
     right = [example for example in examples if example.predicted == example.label]
     wrong = sorted((e for e in examples if e.predicted != e.label), key=lambda e: -e.confidence)
     return join(
-        element("p", f"{len(right)} of {len(examples)} examples right.", class_="quiet"),
+        element("p", f"{len(right)} of {len(examples)} held-out images right.", class_="quiet"),
         _grid("Mistakes, the most confident first", wrong, classes, limit),
         _grid("Right, in the order of the data", right, classes, limit),
     )

@@ -122,9 +122,10 @@ def test_a_test_of_an_older_run_without_its_duration_is_that_of_the_first(run):
 
 def test_a_run_that_patience_ended_goes_on_and_counts_anew(run, on_progress):
     patience = {"evaluation.patience": 1, "optimizer.learning_rate": 0.0}
-    assert run("9 steps", patience).step == 6
     lines = []
     on_progress(lines.append)
+    assert run("9 steps", patience, quiet=False).step == 6
+    assert sum("ended at step 6 of 9: 1 evaluations in a row brought no lower" in line for line in lines) == 1
     assert run(LONG, patience, quiet=False).step == 9
     assert any("evaluation.patience, which had ended the run, counts anew" in line for line in lines)
 

@@ -53,7 +53,7 @@ def test_report_of_a_run(tiny_run, tmp_path, read):
     assert f"Held-out accuracy {100 * best:.2f} %" in page.text and f"; n = {held_out[0]['n']}; 95 % int" in page.text
     for name, right in test["per_class"].items():
         assert f"{name} {100 * right:.1f} %" in page.text
-    assert "examples right" in page.text  # held-out images with their predictions
+    assert "held-out images right" in page.text  # held-out images with their predictions
     assert ["optimizer.learning_rate", "0.1"] in [row for table in page.tables for row in table]
     with Image.open(workdir / "curves.png") as curves:
         curves.verify()
@@ -74,12 +74,12 @@ def shapes_run(tiny_config, tmp_path, user_package):
 
 
 def test_report_without_the_data_set(shapes_run, tmp_path, read):
-    assert "examples right" in read(write_report(shapes_run).read_text()).text
+    assert "held-out images right" in read(write_report(shapes_run).read_text()).text
     (tmp_path / "images.npy").unlink()
     page = read(write_report(shapes_run).read_text())
     assert "Test accuracy" in page.text and "n = 9" in page.text
     assert all(name in page.text for name in ("circle", "square", "<star>"))
-    assert "examples right" not in page.text
+    assert "held-out images right" not in page.text
 
 
 def test_there_must_be_a_run(tmp_path, tiny_run):

@@ -145,7 +145,7 @@ def test_examples_are_sorted_by_confidence_and_show_three_bars(read):
     pixels = np.zeros((4, 4, 3), np.uint8)
     mild, sure = np.array([0.1, 0.4, 0.3, 0.2]), np.array([0.005, 0.02, 0.96, 0.015])
     page = read(example_grids([Example(pixels, 0, mild), Example(pixels, 0, sure), Example(pixels, 2, sure)], "abcd"))
-    assert "1 of 3 examples right" in page.text
+    assert "1 of 3 held-out images right" in page.text
     assert page.text.index("predicted c") < page.text.index("predicted b")
     assert "b 40.0 % c 30.0 % d 20.0 %" in page.text
     kinds = [value for _, name, value in page.attributes if name == "class" and value.startswith("fill ")]

@@ -92,7 +92,11 @@ def test_the_report_shows_measures_and_nothing_of_a_classifier(run_of, read):
     assert "run of task my.tasks:denoise" in page.text
     assert "Held-out PSNR 31.5000 dB best of validation, epoch 2, step 4" in page.text
     assert "Test PSNR 30.2500 dB n = 12, step 24" in page.text
-    assert "Confusion" not in page.text and "examples right" not in page.text and "could as well be" not in page.text
+    assert (
+        "Confusion" not in page.text
+        and "held-out images right" not in page.text
+        and "could as well be" not in page.text
+    )
     table = next(table for table in page.tables if "validation psnr" in table[0])
     assert table[0][2:7] == ["train loss", "validation loss", "validation psnr", "validation kept", "learning rate"]
     assert table[1][2:6] == ["0.7500", "0.5000", "21.0000 dB", "25.00 %"]
@@ -102,7 +106,7 @@ def test_the_report_shows_measures_and_nothing_of_a_classifier(run_of, read):
 def test_a_task_that_measures_as_classification_does_is_shown_as_one(rows, run_of, read):
     text = read(run_report(run_of(rows, task="learning_without_forgetting"))).text
     assert "run of task learning_without_forgetting" in text
-    assert "Confusion" in text and "examples right" in text and "Held-out accuracy" in text
+    assert "Confusion" in text and "held-out images right" in text and "Held-out accuracy" in text
 
 
 def test_a_game_without_a_best_shows_its_latest(run_of, read):
@@ -128,7 +132,7 @@ def test_a_run_directory_tells_its_measures_without_its_code(denoising_run, tiny
     assert measures_there(tiny_run) == ("classification", CLASSIFICATION.measures, CLASSIFICATION.selects)
     assert about_task("classification", CLASSIFICATION) == {}
     page = read(write_report(denoising_run).read_text())
-    assert "Held-out PSNR 31.5000 dB" in page.text and "690" in page.text and "examples right" not in page.text
+    assert "Held-out PSNR 31.5000 dB" in page.text and "690" in page.text and "held-out images right" not in page.text
 
 
 def test_runs_that_are_measured_by_different_things_are_not_compared(denoising_run, tiny_run, tmp_path, capsys):

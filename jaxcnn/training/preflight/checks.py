@@ -48,8 +48,9 @@ def teacher_checks(config: ConfigDict, *, line: Callable[[str], object] = print)
     setup = set_up(_small(config), devices=jax.local_devices()[:1])
     bench = _Bench(setup, Feed(setup.train, setup.replicas, seed=config.seed))
     first, norms = _at_start(bench)
-    found = [_chance(bench, first), _decay(norms), _overfit(bench, first)]
-    for row in found:
+    found = []
+    for check in (lambda: _chance(bench, first), lambda: _decay(norms), lambda: _overfit(bench, first)):
+        found.append(row := check())
         verdict = {True: "passed", False: "FAILED", None: "does not apply"}[row["passed"]]
         line(f"{row['check']}: {verdict} ({row['detail']})")
     return found

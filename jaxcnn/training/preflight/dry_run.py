@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import jax
 
 from jaxcnn.analysis import summarize
+from jaxcnn.progress import waiting
 from jaxcnn.training.compilation import compiled, use_persistent_cache
 from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
@@ -28,16 +29,18 @@ def describe(config: ConfigDict) -> Iterator[str]:
         if config.data[split]:
             yield f"{split}: {config.data[split]}, {len(setup.records(split)):,} images of {_times(setup.shape)}"
     yield from setup.notes()
+    devices, every = _count(setup.replicas.count, "device"), _count(setup.steps("evaluation.every"), "step")
     yield (
-        f"{setup.total} steps of {config.batch_size} on {setup.replicas.count} devices, "
-        f"{setup.steps_per_epoch:.2f} steps an epoch; evaluation every {setup.steps('evaluation.every')} steps"
+        f"{setup.total} steps of {config.batch_size} on {devices}, {setup.steps_per_epoch:.2f} steps an epoch; "
+        f"evaluation every {every}"
     )
     totals = summarize(setup.model, setup.shape, batch=config.batch_size)
     for stage in totals["stages"]:
         yield f"  {stage['stage']:<12} {_times(stage['shape']):<20} {_mib(stage['bytes'])}"
     yield f"{config.model.name}: {totals['parameters']:,} parameters"
-    feed = setup.feed("train")
-    state = jax.jit(lambda: create_state(setup), out_shardings=setup.replicas.replicated)()
+    with waiting("drawing the first state"):
+        feed = setup.feed("train")
+        state = jax.jit(lambda: create_state(setup), out_shardings=setup.replicas.replicated)()
     yield f"state (parameters, optimizer): {_mib(sum(x.nbytes for x in jax.tree.leaves(state)))} a device"
     yield f"data: {_mib(sum(x.nbytes for x in feed.data.values()))} a device" if feed.resident else "data: streamed"
     step = setup.train_step(setup.task(*image_statistics(config, feed)))
@@ -47,6 +50,10 @@ def describe(config: ConfigDict) -> Iterator[str]:
     source.close()
     memory = program.memory_analysis()
     yield f"temporary memory of a training step: {_mib(memory.temp_size_in_bytes)} a device"
+
+
+def _count(number, word):
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _times(shape):
