@@ -51,7 +51,7 @@ def _generate(arguments):
         first = write_samples(generator, folder, **options)
     figure = draw_sheet(list(first), list(first.values()))
     count = sum(map(len, first.values()))
-    drawn = f"n = {count} of {arguments.per_class} a class, seed {arguments.seed}"
+    drawn = f"n = {count}, {arguments.per_class} a class, seed {arguments.seed}"
     write_caption(figure, caption_of(arguments.workdir, checkpoint=arguments.checkpoint, drawn=drawn))
     save_figure(figure, sheet)
     print(f"{folder}\n{sheet}")
