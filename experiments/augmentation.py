@@ -7,7 +7,7 @@ Protocol: one convnet, each operation alone against none, equal steps.
 Margin: of test accuracy that of `scale_margin`, a point at the scale digits. It was set after the first record (seeds 0
     to 4) had left claims open, and before the runs that decide, whose seeds are others.
 Refuted if: crops test below none beyond what the seeds explain.
-Cost: 40 runs of about 10 seconds on 2 CPU cores at the scale digits.
+Cost: 82 runs of about 10 seconds at the scale digits, until the claims are decided (12 minutes of one CPU core).
 """
 
 from jaxcnn.sweeps import Claim, Study, scale_config, scale_margin

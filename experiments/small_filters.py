@@ -8,7 +8,7 @@ Protocol: a convnet with one 7x7, three 3x3 or one 1x7 and 7x1 (relu between) in
 Margin: of test accuracy that of `scale_margin`, a point at the scale digits. It was set after the first record (seeds 0
     to 4) had left claims open, and before the runs that decide, whose seeds are others.
 Refuted if: the 7x7 tests above the three 3x3 beyond what the seeds explain.
-Cost: 15 runs of about 15 seconds on 2 CPU cores at the scale digits.
+Cost: 33 runs of about 30 seconds at the scale digits, until the claims are decided (15 minutes of one CPU core).
 """
 
 from jaxcnn.sweeps import Claim, Study, scale_config, scale_margin
