@@ -191,7 +191,7 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    message = r"cannot lock a file \(Function not implemented\).*Give a --workdir"
+    message = r"cannot lock a file \(Function not implemented\).*Give a workdir"
     with pytest.raises(InputError, match=message), hold(tmp_path, what="sweep"):
         pass
 
