@@ -26,7 +26,7 @@ from jaxcnn.visualize.figure import new_figure, plain_axes, save_figure, style
 
 NORM = "model.options.batch_norm"
 PERCENTILES = (15, 50, 85)  # of figure 1
-KEPT = 25  # checkpoints of a run
+KEPT = 50  # checkpoints of a run: all, one at every evaluation
 EDGE = 1e-7  # of a sigmoid that is saturated in float32
 
 
