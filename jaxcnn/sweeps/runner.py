@@ -79,7 +79,7 @@ def run_study(
                 write_error(workdir / run, error)
             left = [run for run in left if not (read_error(workdir / run.id) or done(run))]
         if left:
-            console.print(f"training {len(left)} runs")
+            console.print(f"{len(left)} of {len(runs)} runs to train")
         tell = _teller(study, workdir, console, len(left))
         if workers is None:
             for run in left:

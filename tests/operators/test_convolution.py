@@ -51,10 +51,13 @@ def test_convolution_equals_loops(seed, size, window, stride, sides, dilation, g
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])  # pixels, a part of the image, all of it
-def test_the_number_of_images_may_be_unknown(size):
+@pytest.mark.parametrize(
+    "side, size, channels", [(3, 1, 2), (3, 2, 2), (3, 3, 2), (10, 3, 96)]
+)  # pixels, a part of the image, all of it; by Winograd
+def test_the_number_of_images_may_be_unknown(side, size, channels):
     (n,) = export.symbolic_shape("n")
-    x, kernel = np.ones((2, 3, 3, 2), np.float32), np.ones((size, size, 2, 4), np.float32)
+    x = np.ones((2, side, side, channels), np.float32)
+    kernel = np.ones((size, size, channels, 2 * channels), np.float32)
     convolve = jax.jit(lambda x: conv2d(x, kernel))
     program = export.export(convolve)(jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype))
     np.testing.assert_allclose(program.call(x), convolve(x), rtol=1e-6)

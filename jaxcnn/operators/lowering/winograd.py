@@ -22,9 +22,9 @@ def output(x: jax.Array, kernel: jax.Array, *, window: Window) -> jax.Array:
     rows = jnp.stack(_kernel_points(*kernel))
     points = jnp.stack(_kernel_points(*jnp.moveaxis(rows, 1, 0)))
     products = lax.dot_general(_tiles(x, window), points.reshape(16, *kernel.shape[2:]), (((2,), (1,)), ((0,), (0,))))
-    products = lax.optimization_barrier(products).reshape(4, 4, len(x), down, right, kernel.shape[3])
+    products = lax.optimization_barrier(products).reshape(4, 4, x.shape[0], down, right, kernel.shape[3])
     columns = lax.optimization_barrier(jnp.stack(_outputs(*products), axis=4))
-    y = jnp.stack(_outputs(*columns), axis=2).reshape(len(x), 2 * down, 2 * right, kernel.shape[3])
+    y = jnp.stack(_outputs(*columns), axis=2).reshape(x.shape[0], 2 * down, 2 * right, kernel.shape[3])
     return y[:, : window.output[0], : window.output[1]]
 
 
