@@ -26,6 +26,7 @@ import joblib
 import numpy as np
 
 from jaxcnn import InputError, Trained, default_config
+from jaxcnn.analysis.proportion import wilson_interval
 from jaxcnn.data import default_splits, load
 from jaxcnn.evaluation.error_table import write_csv
 from jaxcnn.process import tune_for_cpu
@@ -33,7 +34,7 @@ from jaxcnn.sweeps import Study, run_study
 from jaxcnn.sweeps.statistics import decide, holm, mean_interval, paired_comparison
 from jaxcnn.training.rundir.environment import environment
 from jaxcnn.transfer.features import Extractor, split_records
-from jaxcnn.transfer.probe import ProbeRow, probe, wilson_interval
+from jaxcnn.transfer.probe import ProbeRow, probe
 from jaxcnn.transfer.visual_words import (
     dense_sift,
     fisher_vector,

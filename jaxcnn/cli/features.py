@@ -96,9 +96,9 @@ def _neighbours(arguments):
     A row of the gallery is not its own neighbour. Image files pass the network that made the gallery. The accuracy is
     that of giving each image of the gallery the class of its nearest other one.
     """
+    from jaxcnn.analysis.proportion import wilson_interval
     from jaxcnn.transfer.feature_file import read_features
     from jaxcnn.transfer.neighbours import find_neighbours, leave_one_out
-    from jaxcnn.transfer.probe import wilson_interval
     from jaxcnn.visualize.caption import write_caption
     from jaxcnn.visualize.figure import save_figure
     from jaxcnn.visualize.neighbours import neighbour_sheet

@@ -5,9 +5,7 @@ OF_IMAGES = ("top1", "exact")  # measures that are the fraction of images that a
 
 
 def few_images(share: float, n: int) -> str | None:
-    """A sentence with the 95 % interval of a held-out accuracy, where few images gave it; None where many did.
-
-    Wilson's interval, which holds for few images and near 0 and 1 too (Wilson 1927).
+    """A sentence with Wilson's 95 % interval of a held-out accuracy, where few images gave it; None where many did.
 
     Args:
       share: the fraction that was right.
@@ -15,11 +13,11 @@ def few_images(share: float, n: int) -> str | None:
     """
     if not 0 < n < FEW:
         return None
-    from scipy.stats import binomtest  # only here, and slow to import
+    from jaxcnn.analysis.proportion import wilson_interval  # only here, and slow to import
 
-    found = binomtest(round(share * n), n).proportion_ci(method="wilson")
+    low, high = wilson_interval(round(share * n), n)
     return (
-        f"only {n} images are held out: {share:.1%} of them right could as well be {found.low:.1%} or {found.high:.1%} "
+        f"only {n} images are held out: {share:.1%} of them right could as well be {low:.1%} or {high:.1%} "
         "(95 % interval), so the choice of the best checkpoint is in part chance. A larger slice in "
         "config.data.validation decides better."
     )

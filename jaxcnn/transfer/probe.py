@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import scipy.stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
+from jaxcnn.analysis.proportion import wilson_interval
 from jaxcnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,15 +53,6 @@ class ProbeRow(NamedTuple):
     accuracy: float
     low: float
     high: float
-
-
-def wilson_interval(right: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval (low, high) of a proportion (Wilson 1927, JASA 22): n images are n draws of one fixed classifier.
-
-    It does not hold the spread over training seeds; that is jaxcnn.sweeps.statistics.mean_interval.
-    """
-    interval = scipy.stats.binomtest(int(right), int(n)).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def probe(

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from jaxcnn.analysis.proportion import wilson_interval
 from jaxcnn.quantity import measured, percent, whole
 from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.rundir.evaluations import read_evaluations
 from jaxcnn.training.rundir.frame import named_runs
 from jaxcnn.training.rundir.log import read_metrics
-from jaxcnn.transfer.probe import wilson_interval
 from jaxcnn.visualize.history import best_row, measures_of, read_history
 from jaxcnn.visualize.report import COLUMNS
 

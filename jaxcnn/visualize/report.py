@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxcnn.analysis.proportion import wilson_interval
 from jaxcnn.evaluation.detected import Detected
 from jaxcnn.evaluation.restored import Restored
 from jaxcnn.evaluation.written import Written
 from jaxcnn.tasks import CLASSIFICATION, Kind
 from jaxcnn.training.selection import OF_IMAGES, few_images
-from jaxcnn.transfer.probe import wilson_interval
 from jaxcnn.visualize import class_sections, detection_sections, label_sections, latent, page, restorations, texts
 from jaxcnn.visualize.curves import draw_curves, panels_of
 from jaxcnn.visualize.examples import Example

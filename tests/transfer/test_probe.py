@@ -1,4 +1,4 @@
-"""Classifiers on features: the choice on a held-out slice, all of train in the end, and Wilson's interval."""
+"""Classifiers on features: the choice on a held-out slice, and all of train in the end."""
 
 import dataclasses
 
@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 
 from jaxcnn import InputError
+from jaxcnn.analysis.proportion import wilson_interval
 from jaxcnn.transfer.feature_file import Features
-from jaxcnn.transfer.probe import CLASSIFIERS, probe, probe_features, wilson_interval
-
-
-@pytest.mark.parametrize(
-    "right, n, low, high",
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
-)
-def test_wilson_s_interval_as_newcombe_1998_prints_it(right, n, low, high):
-    """Newcombe 1998, Statistics in Medicine 17, table I, method 3."""
-    assert wilson_interval(right, n) == pytest.approx((low, high), abs=6e-5)
+from jaxcnn.transfer.probe import CLASSIFIERS, probe, probe_features
 
 
 def clusters(n, seed, *, flipped=0.0):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics.pairwise import cosine_similarity, euclidean_distances
 
+from jaxcnn.analysis.proportion import wilson_interval
 from jaxcnn.errors import InputError, look_up
-from jaxcnn.transfer.probe import wilson_interval
 
 RANKS = (1, 5, 10)
 FALSE_ALARM_RATES = (1e-1, 1e-2)

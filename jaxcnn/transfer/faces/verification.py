@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.decomposition import PCA
 
+from jaxcnn.analysis.proportion import wilson_interval
 from jaxcnn.errors import InputError, look_up
 from jaxcnn.tasks.verification import Roc, area, equal_error_rate, roc
-from jaxcnn.transfer.probe import wilson_interval
 
 if TYPE_CHECKING:
     from jaxcnn.transfer.faces.pairs import Pairs
