@@ -9,7 +9,7 @@ Margin: of test accuracy that of `scale_margin`, a point at the scale digits; of
     claim. It was set after the first record (seeds 0 to 4) had left claims open, and before the runs that decide, whose
     seeds are others.
 Refuted if: plain SGD needs fewer steps than momentum, or a constant rate tests above steps, beyond what seeds explain.
-Cost: 45 runs of about 10 seconds on 2 CPU cores at the scale digits.
+Cost: 207 runs in 45 minutes of one core until decided (--runner population --until decided), at the scale digits.
 """
 
 from jaxcnn.sweeps import Claim, Study, scale_config, scale_margin, steps_to_training_error
