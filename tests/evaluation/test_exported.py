@@ -46,7 +46,8 @@ def test_it_predicts_the_same_in_a_process_without_jaxcnn(tiny_run, network, tmp
     command = [sys.executable, "-c", shown_program() + KEPT, *files]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = np.load(tmp_path / "found.npz")
+    with np.load(tmp_path / "found.npz") as kept:
+        found = dict(kept)
     assert found["several"].shape == (9, 10) and found["several"].dtype == np.float32
     np.testing.assert_allclose(found["several"], network.probabilities(images), rtol=1e-4, atol=1e-6)
     for row, told, line in zip(

@@ -71,6 +71,8 @@ class Checkpoints:
             )
         self._context = ocp.Context()
         self._context.pytree.loading.partial_load = True  # load_network reads a part; load compares every name itself
+        # Orbax would cut each array into a part a device, and compile a program for each shape that it cuts.
+        self._context.array.saving.use_replica_parallel = False
         self._checkpointer = self._saving = None
         self.damaged = {}
         if read_only:  # by this process alone, even in a run of several: no barrier waits for the others
