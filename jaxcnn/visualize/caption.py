@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 NAMED = 3  # files at most that are named, and not counted
+CHARACTERS = 16  # an inch, of the size of a caption
 
 
 def caption_of(
@@ -80,11 +82,13 @@ def _measured(workdir, step, split):
 
 
 def write_caption(figure: Figure, text: str) -> None:
-    """Writes lines below a figure and its legends; the figure grows by them where it is saved."""
+    """Writes lines below a figure and its legends, no wider than it; it grows by them where it is saved."""
     if figure.legends:  # left alone they move to the foot of the figure that has grown, onto these lines
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
     for legend in figure.legends:
         legend.set_bbox_to_anchor((0, 0, 1, 1), transform=figure.transFigure)
-    lines = "\n".join(literal(line, limit=200) for line in text.splitlines())
+    width = max(round(CHARACTERS * figure.get_figwidth()), 1)
+    rows = [row for line in text.splitlines() for row in textwrap.wrap(line, width, break_long_words=False)]
+    lines = "\n".join(literal(row, limit=200) for row in rows)
     figure.text(0.01, -0.01, lines, ha="left", va="top", fontsize=8, color=QUIET)

@@ -73,7 +73,7 @@ def draw_anchors(trained: Trained, chosen: Selection) -> Figure:
         own = int(middle.argmin()) // count * count
         for place, box in enumerate(anchors[own : own + count]):
             _rectangle(axes, box, **style(place))
-        axes.set_title(literal(f"{name}: the {count} anchors of a cell, {len(anchors):,} in all", limit=60), fontsize=9)
+        axes.set_title(f"{literal(name, limit=40)}\nthe {count} anchors of a cell, {len(anchors):,} in all", fontsize=9)
         if chosen.fields is not None:
             _draw_nearest(next(panels), image, anchors, {key: x[number] for key, x in chosen.fields.items()})
     return figure
@@ -109,7 +109,7 @@ def _draw_nearest(axes, image, anchors, fields):
             box[0] + 0.5, box[1] + 0.5, f"{row.max():.2f}", color="white", fontsize=7, va="top", backgroundcolor=colour
         )
     enough = int((overlap.max(axis=1, initial=0) >= COVERED).sum())
-    axes.set_title(f"{enough} of {len(boxes)} objects have an anchor of IoU {COVERED:g} or more", fontsize=9)
+    axes.set_title(f"{enough} of {len(boxes)} objects have\nan anchor of IoU {COVERED:g} or more", fontsize=9)
 
 
 def _panels(count):

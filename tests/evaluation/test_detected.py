@@ -254,4 +254,4 @@ def test_anchors_lie_around_the_middle_and_on_objects():
     # the object from 10 to 20 and 8 to 18 and the anchor around (14, 14) or (14, 10) of 10 x 10: an IoU of 81 / 119
     assert corners[1][0] == (9.5, 7.5, 10, 10) and corners[1][1][2:] == (10, 10)
     assert [text.get_text() for text in objects.texts] == ["0.68", "0.03"]  # of a pixel in 6 x 6
-    assert objects.get_title() == "0 of 2 objects have an anchor of IoU 0.7 or more"
+    assert objects.get_title() == "0 of 2 objects have\nan anchor of IoU 0.7 or more"

@@ -33,6 +33,16 @@ def test_it_stands_below_the_figure():
     assert text.get_text() == r"runs/a: \$x\$ on digits" and text.get_position()[1] < 0
 
 
+def test_it_is_no_wider_than_the_figure():
+    figure = new_figure(5, 1)
+    write_caption(figure, "runs/a: faster_rcnn on scenes, step 450; validation: AP at 0.5 89.18 %, n = 200; it\nb")
+    text, places = figure.texts[0], []
+    figure.canvas.mpl_connect("draw_event", lambda event: places.append(text.get_window_extent(event.renderer)))
+    png_bytes(figure)
+    assert len(text.get_text().splitlines()) == 3 and text.get_text().endswith("\nb")
+    assert places[0].width < figure.bbox.width
+
+
 def test_no_legend_lies_on_it():
     figure = new_figure(4, 2)
     axes = figure.subplots()
