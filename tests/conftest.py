@@ -49,7 +49,7 @@ def pytest_collection_finish():
     """Garbage is looked for less often, and not among what the imports have made: a twentieth of the suite's time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,6 +70,7 @@ def forgotten_programs():
     """Compiled programs end with their module: each is a few memory maps, and a process that has 65,530 crashes."""
     yield
     jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
