@@ -12,7 +12,7 @@ Ours and not the paper's: grey pixels, where it has a binary image; it prints ne
 Sources: section 4.1 and the words under figure 1 were read in copies of the paper; its curves were not.
 Refuted if: the plain network tests better, or reaches 5 % training error sooner, beyond what the seeds explain (paired
     t, Holm).
-Cost: 10 runs of about a minute on one core with --runner population. A population keeps the best and the last state of
+Cost: 10 runs of about 2 minutes on one core with --runner population. A population keeps the best and the last state of
     a run: the picture of a unit's input takes a run of each cell by `--run ID` in a workdir of its own.
     TFDS_DATA_DIR=DIR python -m jaxcnn sweep experiments/batch_norm_mnist.py --workdir runs/batch_norm_mnist
 """
