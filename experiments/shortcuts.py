@@ -7,7 +7,7 @@ Protocol: ResNet-20 (--scale imagenet or folder: ResNet-34, and ResNet-50 with t
 Margin: of test accuracy that of `scale_margin`, a point at the scale digits. It was set after the first record (seeds 0
     to 4) had left claims open, and before the runs that decide, whose seeds are others.
 Refuted if: B tests below A beyond what the seeds explain.
-Cost: 15 runs of about 40 seconds on 2 CPU cores at the scale digits.
+Cost: 27 runs of 1 to 3 minutes on one core until decided (--runner local --until decided), at the scale digits.
 """
 
 from jaxcnn.sweeps import Claim, Study, is_large, scale_config, scale_margin
