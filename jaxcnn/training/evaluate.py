@@ -86,6 +86,8 @@ class Evaluator:
             sums, more = self.program(*arguments)
             total = sums if total is None else _added(total, sums)
             rows.append(more)
+            if len(rows) > 1:  # inputs that wait would fill the devices; simulated devices would wait for each other
+                jax.block_until_ready(rows[-2])
         runs = self.feed.replicas.runs
         found = [runs(tree) for tree in jax.device_get([total, *rows])]
         return [self._evaluation(total, rows) for total, *rows in zip(*found, strict=True)]

@@ -144,3 +144,11 @@ def test_a_network_of_nans_has_every_image_wrong(tiny_config, records):
     broken = jax.tree.map(lambda x: x * np.nan, variables)
     found, _, _ = evaluate(config, records, variables=broken)
     assert found.values["top1"] == 0 and found.details["wrong"] == list(range(37))
+
+
+def test_many_batches_over_simulated_devices_end(tiny_config):
+    """With all of them in flight the devices of a CPU waited for each other, and XLA ended the process after a while."""
+    images = np.zeros((12_000, 8, 8, 1), np.uint8), np.zeros(12_000, np.int32)
+    records = Records(Arrays("black", {"test": images}, tuple("0123456789")), "test")
+    found, _, _ = evaluate(tiny_config({"evaluation.batch_size": 8}), records, devices=8)
+    assert found.n == 12_000
