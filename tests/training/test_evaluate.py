@@ -147,7 +147,7 @@ def test_a_network_of_nans_has_every_image_wrong(tiny_config, records):
 
 
 def test_many_batches_over_simulated_devices_end(tiny_config):
-    """With all of them in flight the devices of a CPU waited for each other, and XLA ended the process after a while."""
+    """With all of them in flight the devices of a CPU waited for each other, and XLA ended the process."""
     images = np.zeros((12_000, 8, 8, 1), np.uint8), np.zeros(12_000, np.int32)
     records = Records(Arrays("black", {"test": images}, tuple("0123456789")), "test")
     found, _, _ = evaluate(tiny_config({"evaluation.batch_size": 8}), records, devices=8)
