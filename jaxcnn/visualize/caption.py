@@ -88,7 +88,7 @@ def write_caption(figure: Figure, text: str) -> None:
         figure.set_layout_engine("none")
     for legend in figure.legends:
         legend.set_bbox_to_anchor((0, 0, 1, 1), transform=figure.transFigure)
-    width = max(round(CHARACTERS * figure.get_figwidth()), 1)
-    rows = [row for line in text.splitlines() for row in textwrap.wrap(line, width, break_long_words=False)]
-    lines = "\n".join(literal(row, limit=200) for row in rows)
+    width = round(CHARACTERS * figure.get_figwidth())
+    fold = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)  # paths stay whole
+    lines = "\n".join(literal(row, limit=200) for line in text.splitlines() for row in fold.wrap(line))
     figure.text(0.01, -0.01, lines, ha="left", va="top", fontsize=8, color=QUIET)

@@ -71,8 +71,7 @@ class Checkpoints:
             )
         self._context = ocp.Context()
         self._context.pytree.loading.partial_load = True  # load_network reads a part; load compares every name itself
-        # Orbax would cut each array into a part a device, and compile a program for each shape that it cuts.
-        self._context.array.saving.use_replica_parallel = False
+        self._context.array.saving.use_replica_parallel = False  # or a program is compiled to cut each shape of array
         self._checkpointer = self._saving = None
         self.damaged = {}
         if read_only:  # by this process alone, even in a run of several: no barrier waits for the others
