@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def add(verb: Callable) -> None:
     """Adds this verb; verb(function, name, help) gives its parser."""
-    parser = verb(_reproduce, "reproduce", "list published results beside ours, and train what is missing")
+    parser = verb(_reproduce, "reproduce", "list published results beside ours, and train them")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these results; default: all")
     parser.add_argument(
-        "--run", nargs="*", default=None, metavar="NAME", help="train what is missing of these results; of all"
+        "--run", nargs="*", default=None, metavar="NAME", help="train these results; without names, all missing"
     )
     parser.add_argument(
         "--workdir", default="runs/papers", help="a folder for each study goes there; default: runs/papers"
@@ -38,8 +38,9 @@ def _reproduce(arguments: argparse.Namespace) -> int:
       python -m jaxcnn reproduce --output experiments/results/papers.md
 
     Ours is read from the runs in --workdir, or from the records of experiments/results where those have more runs.
-    --run trains what is missing, as `sweep` does in WORKDIR/STUDY: the whole study of a result, which others may
-    share. The same command resumes.
+    --run trains, as `sweep` does in WORKDIR/STUDY: the whole study of a result, which others may share. Results that
+    are named are trained there even if a record has them; without names it trains what has neither runs nor a record.
+    The same command resumes.
     """
     from jaxcnn.sweeps import reproduction
 
@@ -61,9 +62,10 @@ def _reproduce(arguments: argparse.Namespace) -> int:
 
 def _train(papers: list["Paper"], workdir: pathlib.Path, arguments: argparse.Namespace) -> int:
     """Trains what is missing of each result, a study once for all of them; the exit code, that of a signal at once."""
-    from jaxcnn.sweeps.reproduction import find
+    from jaxcnn.sweeps.reproduction import find, trained
 
-    missing = [paper for paper in papers if find(paper, workdir).n < max(paper.seeds, 1)]
+    there = trained if arguments.run else find
+    missing = [paper for paper in papers if there(paper, workdir).n < max(paper.seeds, 1)]
     for paper in (paper for paper in missing if paper.script):
         told = f"{paper.name} is met by a script of its own: python experiments/{paper.runs}.py {paper.script}"
         if paper.name in arguments.run:

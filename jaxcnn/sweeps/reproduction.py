@@ -64,11 +64,13 @@ def study_of_paper(paper: Paper) -> tuple[Study, str]:
 
 def find(paper: Paper, workdir: pathlib.Path, records: pathlib.Path = RECORDS) -> Found:
     """Found of the runs in workdir/STUDY or of the record, whichever has more; of the runs where they have as many."""
-    places = (_runs(paper, workdir / paper.runs), _record(paper, records / paper.folder))
+    places = (trained(paper, workdir), _record(paper, records / paper.folder))
     return max(places, key=lambda found: found.n)
 
 
-def _runs(paper: Paper, folder: pathlib.Path) -> Found:
+def trained(paper: Paper, workdir: pathlib.Path) -> Found:
+    """Found of the runs in workdir/STUDY alone."""
+    folder = workdir / paper.runs
     if paper.script or paper.difference or paper.table != "results.csv" or not folder.is_dir():
         return _record(paper, folder)
     study, _ = study_of_paper(paper)
@@ -219,7 +221,7 @@ the paper's, the runs, their command, commit and device. Runs that several resul
 | {" | ".join(COLUMNS)} |
 |{"---|" * len(COLUMNS)}"""
 
-HOW = """Train what is missing, or one result by its name; the same command resumes:
+HOW = """Train what is missing, or any result by its name; the same command resumes:
 
 ```bash
 TFDS_DATA_DIR=DIR python -m jaxcnn reproduce --run

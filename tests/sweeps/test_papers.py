@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 
 import pytest
 
@@ -109,6 +110,17 @@ def test_an_unknown_name_is_refused_and_the_nearest_named(tmp_path, monkeypatch,
     assert main(["reproduce", "--run", "orl-network", "--workdir", str(tmp_path)]) == 2
     assert "python experiments/orl.py --data folder:FACES" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_named_result_is_trained_though_a_record_has_it(tmp_path, monkeypatch, capsys):
+    """Without names, what is recorded is not trained again: nothing can be written in tmp_path/file."""
+    monkeypatch.setattr(reproduction, "PAPERS", tuple(papers_of(["lenet5"])))
+    (tmp_path / "file").touch()
+    workdir, page = str(tmp_path / "file" / "runs"), str(tmp_path / "papers.md")
+    given = ["reproduce", "--workdir", workdir, "--output", page, "--run"]
+    assert main(given) == 0 and "lenet5" in capsys.readouterr().out
+    assert main([*given, "lenet5"]) == 2
+    assert re.search("cannot be written|is not prepared", capsys.readouterr().err)
 
 
 def test_the_verb_trains_what_is_missing_and_writes_the_page(tmp_path, monkeypatch, capsys):
