@@ -53,7 +53,7 @@ def _reproduce(arguments: argparse.Namespace) -> int:
         code = _train(papers, workdir, arguments)
     listed = reproduction.papers_of([]) if output else papers  # the page has all of them
     found = {paper.name: reproduction.find(paper, workdir) for paper in listed}
-    table(reproduction.HEADER, [reproduction.row(paper, found[paper.name]) for paper in papers])
+    table(reproduction.HEADER, [reproduction.row(paper, found[paper.name]) for paper in papers], names_first=True)
     if output:
         reproduction.write_page([(paper, found[paper.name]) for paper in listed], output)
         print(output)

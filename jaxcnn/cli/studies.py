@@ -255,7 +255,7 @@ def _status(study, arguments):
     from jaxcnn.sweeps.status import states
 
     rows = states(grown(study, arguments.workdir), pathlib.Path(arguments.workdir))
-    table(("run", "state", "step"), rows)
+    table(("run", "state", "step"), rows, names_first=True)
     counted = {state: sum(row[1].partition(":")[0] == state for row in rows) for state in STATES}
     print(", ".join(f"{count} {state}" for state, count in counted.items() if count))
     return 0

@@ -36,25 +36,21 @@ def trusting(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, names_first: bool = False) -> None:
     """Prints a table; long cells are folded, since a path is needed whole. No cell is markup, whatever it holds.
 
-    The first column, of names to be typed, stays unfolded while it takes no more than half of the line.
+    With names_first, the first column holds names to be typed: they stay in one line.
     """
-    import rich.cells
     import rich.console
     import rich.table
     import rich.text
 
-    lines = [[shown(cell) for cell in row] for row in rows]
-    console, drawn = rich.console.Console(highlight=False), rich.table.Table()
-    longest = max((rich.cells.cell_len(line[0]) for line in lines), default=0)
+    drawn = rich.table.Table()
     for column, name in enumerate(header):
-        whole = column == 0 and longest <= console.width // 2
-        drawn.add_column(rich.text.Text(name), overflow="fold", no_wrap=whole)
-    for line in lines:
-        drawn.add_row(*map(rich.text.Text, line))
-    console.print(drawn)
+        drawn.add_column(rich.text.Text(name), overflow="fold", no_wrap=names_first and column == 0)
+    for row in rows:
+        drawn.add_row(*(rich.text.Text(shown(cell)) for cell in row))
+    rich.console.Console(highlight=False).print(drawn)
 
 
 @contextlib.contextmanager
