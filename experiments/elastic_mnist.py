@@ -15,7 +15,7 @@ Sources: the paper's text (sections 2 to 5) was read in a copy without its table
 Refuted if: elastic distortions do not lower the error of the hidden units, or the convolutions do not lower it further,
     beyond what the seeds explain (paired t, Holm). A published error counts as missed where the 95 % interval of the
     mean is above it.
-Cost: 6 runs of about 15 minutes on one core and 3 of about 5 (estimated).
+Cost: about 75 minutes of one core for 9 runs as populations, half of it the convolutions.
     TFDS_DATA_DIR=DIR python -m jaxcnn sweep experiments/elastic_mnist.py --workdir runs/elastic_mnist
 """
 

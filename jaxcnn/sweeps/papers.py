@@ -254,17 +254,17 @@ PAPERS = (
             f"network={cell}",
             f"all 60,000 images; {passes} passes of Adam, batches of 50",
             seeds=3,
-            minutes=minutes,
+            minutes=75,
+            measured=True,
         )
-        for name, network, cell, printed, passes, minutes in (
-            ("simard-hidden", "mlp", "hidden", "800 hidden units, cross-entropy, no distortions", 30, 15),
+        for name, network, cell, printed, passes in (
+            ("simard-hidden", "mlp", "hidden", "800 hidden units, cross-entropy, no distortions", 30),
             (
                 "simard-hidden-elastic",
                 "mlp",
                 "hidden, elastic",
                 "800 hidden units, cross-entropy, elastic distortions",
                 40,
-                45,
             ),
             (
                 "simard-convolutions",
@@ -272,7 +272,6 @@ PAPERS = (
                 "convolutions, elastic",
                 "cross-entropy, elastic distortions",
                 40,
-                45,
             ),
         )
     ),
