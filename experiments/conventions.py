@@ -10,8 +10,8 @@ Protocol: one small network (`_conventions.py`), whose every convention is torch
     embedded digits one point, with MNIST a fifth of one.
 Refuted if: a difference from torch's is beyond what the seeds explain (paired t, Holm); no difference that matters: the
     seeds show that it lies within the margin (two one-sided tests).
-Cost: 131 runs decide all at the scale digits, 24 minutes of one core as populations; at cifar10-subset a run takes about
-    2 minutes of 2 cores (estimated).
+Cost: 131 runs decide all at the scale digits, 24 minutes of one core as populations; of cifar10-subset a run takes
+    about 2 minutes of 2 cores (estimated).
     python -m jaxcnn sweep experiments/conventions.py --workdir runs/conventions --until decided --budget 2h
 """
 
