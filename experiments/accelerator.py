@@ -182,9 +182,9 @@ def _parts(arguments):
 def _measure(arguments):
     from _kit_measures import measure
 
-    from jaxcnn.process import tune_for_cpu
+    from jaxcnn.process import set_up_process
 
-    tune_for_cpu()
+    set_up_process()
     found = measure(arguments.name, arguments.output, arguments.tiny)
     text = json.dumps(found, indent=1)
     (arguments.output / f"{arguments.name}.rows.json").write_text(text + "\n")

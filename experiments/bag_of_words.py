@@ -29,7 +29,7 @@ from jaxcnn import InputError, Trained, default_config
 from jaxcnn.analysis.proportion import wilson_interval
 from jaxcnn.data import default_splits, load
 from jaxcnn.evaluation.error_table import write_csv
-from jaxcnn.process import tune_for_cpu
+from jaxcnn.process import set_up_process
 from jaxcnn.sweeps import Study, run_study
 from jaxcnn.sweeps.statistics import decide, holm, mean_interval, paired_comparison
 from jaxcnn.training.rundir.environment import environment
@@ -87,7 +87,7 @@ def main(argv=None):
     parser.add_argument("--workdir", required=True, help="of the networks' runs")
     parser.add_argument("--output", required=True, metavar="DIR", help="for results.csv, verdicts.json, accuracies.png")
     arguments = parser.parse_args(argv)
-    tune_for_cpu()
+    set_up_process()
     output = pathlib.Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
     started = environment()

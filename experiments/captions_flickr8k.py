@@ -25,7 +25,7 @@ import numpy as np
 from jaxcnn import InputError, Trained, default_config, train
 from jaxcnn.data import default_splits, load
 from jaxcnn.evaluation.error_table import write_csv
-from jaxcnn.process import tune_for_cpu
+from jaxcnn.process import set_up_process
 from jaxcnn.tasks.captioning import bleu_of
 from jaxcnn.tasks.writing import without_end
 from jaxcnn.training.rundir.environment import environment
@@ -52,7 +52,7 @@ def main(argv=None):
     parser.add_argument("--workdir", required=True, help="of the captioners' runs")
     parser.add_argument("--output", required=True, metavar="DIR", help="for results.csv and summary.json")
     arguments = parser.parse_args(argv)
-    tune_for_cpu()
+    set_up_process()
     output = pathlib.Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
     rows, signature = baselines(arguments)

@@ -18,7 +18,7 @@ import runpy
 import sys
 
 from jaxcnn import InputError
-from jaxcnn.process import tune_for_cpu
+from jaxcnn.process import set_up_process
 from jaxcnn.sweeps import Claim, Study, run_study
 
 RECIPE = pathlib.Path(__file__).parents[1] / "configs" / "detect_folder.py"
@@ -53,7 +53,7 @@ def main(argv=None):
     parser.add_argument("--classes", nargs="+", default=(), help="those that AP is the mean of; default: all")
     parser.add_argument("--seeds", type=int, default=3, help="how many; default: 3")
     arguments = parser.parse_args(argv)
-    tune_for_cpu()
+    set_up_process()
     own = study(arguments.data, arguments.source, arguments.classes, arguments.seeds)
     failed = run_study(own, arguments.workdir, title=__doc__.split("\n")[0], docstring=__doc__)[1]
     if failed:

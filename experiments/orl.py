@@ -32,7 +32,7 @@ from jaxcnn import InputError, Trained, default_config, train
 from jaxcnn.data import load
 from jaxcnn.errors import input_errors
 from jaxcnn.evaluation.error_table import write_csv
-from jaxcnn.process import tune_for_cpu
+from jaxcnn.process import set_up_process
 from jaxcnn.sweeps.statistics import mean_interval
 from jaxcnn.training.rundir.environment import environment
 from jaxcnn.transfer.faces.baselines import binary_patterns, eigenfaces, fisherfaces
@@ -56,7 +56,7 @@ def main(argv=None):
     parser.add_argument("--output", required=True, metavar="DIR", help="for results.csv, summary.json, errors.png")
     parser.add_argument("--networks", action="store_true", help="train the networks too")
     arguments = parser.parse_args(argv)
-    tune_for_cpu()
+    set_up_process()
     output, workdir = pathlib.Path(arguments.output), pathlib.Path(arguments.workdir)
     output.mkdir(parents=True, exist_ok=True)
     with input_errors("--data"):

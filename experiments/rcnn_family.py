@@ -28,7 +28,7 @@ import jax
 
 from jaxcnn import InputError, Trained
 from jaxcnn.data.detection.selective_search import make_search, selective_search
-from jaxcnn.process import tune_for_cpu
+from jaxcnn.process import set_up_process
 from jaxcnn.sweeps import Claim, Study, run_study
 from jaxcnn.sweeps.statistics import paired_comparison
 from jaxcnn.transfer import rcnn
@@ -93,7 +93,7 @@ def main(argv=None):
     parser.add_argument("--data", default="scenes", help="scenes, voc:PATH or coco:PATH")
     parser.add_argument("--classes", nargs="+", default=(), help="those that AP is the mean of; default: all")
     arguments = parser.parse_args(argv)
-    tune_for_cpu()
+    set_up_process()
     own = study(arguments.data, arguments.classes)
     cells, failed = run_study(own, arguments.workdir, title="the R-CNN family", docstring=__doc__)
     if failed:

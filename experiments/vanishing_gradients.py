@@ -24,7 +24,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxcnn.analysis.through_time import gradients_through_time
 from jaxcnn.evaluation.error_table import write_csv
 from jaxcnn.operators.recurrent import Recurrent
-from jaxcnn.process import tune_for_cpu
+from jaxcnn.process import set_up_process
 from jaxcnn.training.rundir.environment import environment
 from jaxcnn.visualize.figure import new_figure, plain_axes, save_figure, style
 
@@ -47,7 +47,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, metavar="DIR", help="for results.csv, summary.json, gradients.png")
     output = pathlib.Path(parser.parse_args(argv).output)
-    tune_for_cpu()
+    set_up_process()
     output.mkdir(parents=True, exist_ok=True)
     found = {name: np.stack([measure(*cell, draw) for draw in range(DRAWS)]) for name, cell in CELLS.items()}
     rows = [

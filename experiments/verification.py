@@ -29,7 +29,7 @@ from _record import draw_points, record
 
 import jaxcnn
 from jaxcnn import InputError
-from jaxcnn.process import tune_for_cpu
+from jaxcnn.process import set_up_process
 from jaxcnn.sweeps.statistics import paired_comparison
 from jaxcnn.transfer.faces.baselines import binary_patterns, eigenfaces
 from jaxcnn.transfer.faces.pairs import draw_pairs
@@ -52,7 +52,7 @@ def main(argv=None):
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"how many; default: {SEEDS}")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of a method; default: {STEPS}")
     arguments = parser.parse_args(argv)
-    tune_for_cpu()
+    set_up_process()
     workdir, rows = pathlib.Path(arguments.workdir), []
     for seed in range(arguments.seeds):
         for method in NETWORKS + OTHERS:

@@ -1,5 +1,6 @@
-"""How the process is set up for a CPU: which flags it sets, and when it leaves everything alone."""
+"""How a process is set up: for which platforms flags are set, and how often garbage is looked for."""
 
+import gc
 import os
 
 import pytest
@@ -25,7 +26,7 @@ def test_flags(monkeypatch, platforms, flags, expected):
     monkeypatch.setenv("XLA_FLAGS", flags or "")
     if flags is None:
         monkeypatch.delenv("XLA_FLAGS")
-    process.tune_for_cpu()
+    process.set_up_process()
     assert os.environ.get("XLA_FLAGS") == expected
 
 
@@ -35,5 +36,14 @@ def test_an_accelerators_plugin_is_seen(monkeypatch):
     )
     monkeypatch.setenv("JAX_PLATFORMS", "")
     monkeypatch.delenv("XLA_FLAGS")
-    process.tune_for_cpu()
+    process.set_up_process()
     assert "XLA_FLAGS" not in os.environ
+
+
+def test_garbage_is_looked_for_less_often():
+    before = gc.get_threshold()
+    try:
+        process.set_up_process()
+        assert gc.get_threshold() == process.GARBAGE
+    finally:
+        gc.set_threshold(*before)

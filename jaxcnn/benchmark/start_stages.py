@@ -32,9 +32,9 @@ def stages(network: str, begun: float) -> dict[str, float]:
         found[stage], last[0] = now - last[0], now
 
     done("python")
-    from jaxcnn.process import tune_for_cpu
+    from jaxcnn.process import set_up_process
 
-    tune_for_cpu()
+    set_up_process()
     import jax
 
     from jaxcnn.architectures import CLAIMS

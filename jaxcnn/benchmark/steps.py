@@ -22,7 +22,7 @@ from jaxcnn.training.config import default_config
 from jaxcnn.training.finetune.plan import Plan
 from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.setup import Setup
-from jaxcnn.training.state import create_state
+from jaxcnn.training.state import draw_state
 from jaxcnn.training.step import make_chunk
 
 NETWORKS = {  # images in a batch that a CPU trains in seconds
@@ -177,8 +177,7 @@ def chunk(setup: Setup, *, steps: int = 1) -> Callable[..., Any]:
 
 def first_state(setup: Setup) -> Any:
     """The state of a Setup before the first step, on the host."""
-    create = jax.jit(lambda: create_state(setup))
-    return jax.device_get(create().replace(key=None)).replace(key=jax.random.key(0))
+    return jax.device_get(draw_state(setup).replace(key=None)).replace(key=jax.random.key(0))
 
 
 def examples(setup: Setup, images: np.ndarray, *, steps: int = 1) -> Any:

@@ -34,7 +34,7 @@ from jaxcnn.errors import InputError, nearest
 from jaxcnn.files import local_path
 from jaxcnn.interrupt import EXIT_INTERRUPTED
 from jaxcnn.names import shown
-from jaxcnn.process import tune_for_cpu
+from jaxcnn.process import set_up_process
 
 EXIT_INPUT, EXIT_PIPE = 2, 141
 LOADED = {  # by a verb before it begins, with a word to who waits; others load little, or what their options ask for
@@ -79,7 +79,7 @@ def _run(argv):
     if argv and not argv[0].startswith("-") and argv[0] not in verbs:
         parser.error(f"there is no verb '{shown(argv[0])}'; {nearest(argv[0], verbs)}")
     arguments, rest = parser.parse_known_args(argv)
-    tune_for_cpu()
+    set_up_process()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # a stream of another program's
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8

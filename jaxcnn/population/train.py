@@ -12,6 +12,7 @@ import jax
 from jaxcnn.errors import InputError
 from jaxcnn.population.keeper import Keeper
 from jaxcnn.population.layout import MembersInputs
+from jaxcnn.training.compilation import compiled
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.feed import Feed, training_order
 from jaxcnn.training.host import HostState, headline
@@ -114,7 +115,8 @@ def _set_states(loop, start):
     like, _ = jax.eval_shape(create, drawn, (), ())
     check_space(keeper.where, 8 * size_of(like))  # state and best: two, and the one being saved; those of the members
     if not start:
-        loop.state, keeper.best = create(drawn, (), ())[0], create(drawn, (), ())[0]
+        program = compiled(create, drawn, (), (), once=True)
+        loop.state, keeper.best = program(drawn, (), ())[0], program(drawn, (), ())[0]
         return
     memory = keeper.checkpoints.memory(start)
     keeper.restore(memory, loop.hosts, start)

@@ -11,6 +11,7 @@ from flax import struct
 
 from jaxcnn.data import LABEL
 from jaxcnn.tasks import init_by_image, own_parts
+from jaxcnn.training.compilation import compiled
 from jaxcnn.training.config import flatten
 
 if TYPE_CHECKING:
@@ -130,6 +131,12 @@ def initial_state(key: jax.Array, numbers: Any, setup: Setup, optimizers: Mappin
         key=jax.random.fold_in(key, 1),
         hyperparameters=numbers,
     )
+
+
+def draw_state(setup: Setup, optimizers: Mapping[str, Any] | None = None) -> State:
+    """`create_state`, computed by a program of its own; on all devices of the Setup."""
+    create = jax.jit(lambda: create_state(setup, optimizers), out_shardings=setup.replicas.replicated)
+    return compiled(create, once=True)()
 
 
 def state_of_network(config: ConfigDict, kind: Kind, model: Any, variables: Any) -> State:

@@ -35,7 +35,7 @@ from jaxcnn.training.rundir.extension import check_extension, extension_of
 from jaxcnn.training.rundir.log import Progress
 from jaxcnn.training.selection import OF_IMAGES, few_images
 from jaxcnn.training.setup import Setup, set_up
-from jaxcnn.training.state import create_state
+from jaxcnn.training.state import create_state, draw_state
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -202,8 +202,7 @@ def _feed(loop, split):
 def _set_state(loop, resumed, memory, extension):
     """The state of the loop: drawn, that of config.finetune.source under a new head, or that of a checkpoint."""
     setup, replicas, (host,) = loop.setup, loop.setup.replicas, loop.hosts
-    create = jax.jit(lambda: create_state(setup), out_shardings=replicas.replicated)
-    like = jax.eval_shape(create)
+    like = jax.eval_shape(lambda: create_state(setup))
     if resumed:
         host.restore(memory, resumed, extension)
         loop.unlogged, loop.ended = memory["unlogged"], host.patience_exhausted()
@@ -215,7 +214,7 @@ def _set_state(loop, resumed, memory, extension):
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicas.replicated), like)
         loop.state = loop.keeper.checkpoints.load(resumed, like)
         return
-    loop.state = create()
+    loop.state = draw_state(setup)
     if source := setup.config.finetune.source:
         loop.state, step = begin_from_source(loop.state, setup.config, setup.plan, replicas)
         head = sorted(setup.plan.head)

@@ -50,6 +50,11 @@ def define(
     return made
 
 
+def replace_on_cpu(primitive: Primitive, function: Callable[..., Any]) -> None:
+    """Gives a primitive of JAX's own, with several results, another formulation on CPU: a function of its arrays."""
+    mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=True), platform="cpu")
+
+
 def bilinear(primitive: Primitive, first: Callable[..., jax.Array], second: Callable[..., jax.Array]) -> None:
     """Makes a primitive of two arrays linear in each; the transposes are functions of (cotangent, a, b, keyword)."""
     ad.defbilinear(primitive, first, second)

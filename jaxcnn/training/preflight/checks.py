@@ -17,7 +17,7 @@ from jaxcnn.training.config import default_config
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
-from jaxcnn.training.state import create_state
+from jaxcnn.training.state import draw_state
 from jaxcnn.training.step import DIVISOR, make_chunk, make_train_step
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class _Bench:
 
     def state(self, optimizers, **numbers):
         """The first state, with these hyperparameters in place of the config's."""
-        state = jax.jit(lambda: create_state(self.setup, optimizers))()
+        state = draw_state(self.setup, optimizers)
         changed = {name: jnp.float32(value) for name, value in numbers.items() if name in state.hyperparameters}
         state = state.replace(hyperparameters={**state.hyperparameters, **changed})
         return self.setup.replicas.replicate(state)

@@ -13,7 +13,7 @@ from jaxcnn.progress import waiting
 from jaxcnn.training.compilation import compiled, use_persistent_cache
 from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
-from jaxcnn.training.state import create_state
+from jaxcnn.training.state import draw_state
 from jaxcnn.training.step import make_chunk
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def describe(config: ConfigDict) -> Iterator[str]:
     yield f"{config.model.name}: {totals['parameters']:,} parameters"
     with waiting("drawing the first state"):
         feed = setup.feed("train")
-        state = jax.jit(lambda: create_state(setup), out_shardings=setup.replicas.replicated)()
+        state = draw_state(setup)
     yield f"state (parameters, optimizer): {_mib(sum(x.nbytes for x in jax.tree.leaves(state)))} a device"
     yield f"data: {_mib(sum(x.nbytes for x in feed.data.values()))} a device" if feed.resident else "data: streamed"
     step = setup.train_step(setup.task(*image_statistics(config, feed)))

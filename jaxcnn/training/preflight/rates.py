@@ -22,7 +22,7 @@ from jaxcnn.training.config import default_config
 from jaxcnn.training.finetune.start import begin_from_source
 from jaxcnn.training.preflight.checks import total_loss
 from jaxcnn.training.setup import set_up
-from jaxcnn.training.state import create_state
+from jaxcnn.training.state import draw_state
 from jaxcnn.training.step import make_chunk
 from jaxcnn.training.train import statistics_of
 
@@ -147,7 +147,7 @@ def _losses(setup):
 def _begin(setup, feed, folder):
     """(Task, data, State) as a run begins; what it would keep in its directory goes into this folder."""
     task = setup.task(*statistics_of(setup, feed, folder))
-    state, data = jax.jit(lambda: create_state(setup), out_shardings=setup.replicas.replicated)(), feed.data
+    state, data = draw_state(setup), feed.data
     if setup.config.finetune.source:
         state, _ = begin_from_source(state, setup.config, setup.plan, setup.replicas)
     if task.begin is not None:
