@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxcnn import data
 from jaxcnn.benchmark.timing import interleaved, ratio
+from jaxcnn.data.batches import available_cores
 from jaxcnn.data.crop import cut_at
 from jaxcnn.data.decode import decode
 from jaxcnn.data.fit import Target
@@ -26,6 +27,7 @@ BATCH = 64
 STAGE_IMAGES = 256
 BATCHES = 12  # of a loader in one measurement: more than any of them reads ahead
 WORKERS = (0, 1, 2)
+ALL_CORES = "loader, all cores"
 OTHERS = {"torch": "jaxcnn.benchmark.torch_input", "tensorflow": "jaxcnn.benchmark.tensorflow_input"}
 
 
@@ -43,6 +45,9 @@ def benchmark_input(
       at full size; 0 workers are this process's one thread;
     - tensorflow: tf.data over decode_and_crop_jpeg, which decodes the box alone, and tf.image.resize without
       antialiasing; workers are threads, at least one.
+
+    In the row `loader, all cores` every loader has what occupies them: ours its threads (the default of a run), the
+    others a worker a core.
 
     Args:
       folder: "folder:PATH"; its split `train` is read.
@@ -82,7 +87,8 @@ def _groups(records):
     for name, function in _stages(records).items():
         yield f"{name}, one thread", STAGE_IMAGES, functools.partial(contextlib.nullcontext, {"ours": function})
     for workers in WORKERS:
-        yield f"loader, {workers} workers", BATCHES * BATCH, functools.partial(_loaders, records, workers)
+        yield f"loader, {workers} workers", BATCHES * BATCH, functools.partial(_loaders, records, workers, workers)
+    yield ALL_CORES, BATCHES * BATCH, functools.partial(_loaders, records, 0, available_cores())
 
 
 def _stages(records):
@@ -104,12 +110,12 @@ def _stages(records):
 
 
 @contextlib.contextmanager
-def _loaders(records, workers):
-    """{contender: function that takes BATCHES batches}, of loaders that go on without an end."""
+def _loaders(records, ours, workers):
+    """{contender: function that takes BATCHES batches}, of loaders that go on without an end; with so many workers."""
     paths, labels = [records.describe_record(i) for i in range(len(records))], [0] * len(records)
     with contextlib.ExitStack() as stack:
         order = data.Order(len(records), seed=0)
-        stream = data.stream(records, order, batch_size=BATCH, crop=CROP, num_workers=workers)
+        stream = data.stream(records, order, batch_size=BATCH, crop=CROP, num_workers=ours)
         found = {"ours": stack.enter_context(stream)}
         for name, module in OTHERS.items():
             if importlib.util.find_spec(name):
@@ -125,7 +131,7 @@ def _take(iterator):
 
 
 def _row(name, count, times):
-    workers = int(name.split()[1]) if name.startswith("loader") else None
+    workers = int(name.split()[1]) if name.endswith("workers") else None
     rates = {}
     for contender, seconds in times.items():
         low, middle, high = np.quantile(count / seconds, (0.25, 0.5, 0.75))

@@ -39,6 +39,16 @@ def test_verb_prints_the_stages_and_writes_them(photographs, tmp_path, capsys):
     assert record["versions"]["simplejpeg"]
 
 
+def test_a_loader_that_takes_all_cores_is_a_row_of_its_own(photographs, tmp_path):
+    path = tmp_path / "rows.json"
+    command = ["benchmark", "input", "--data", f"folder:{photographs}", "--rounds", "1", "--output", str(path)]
+    assert cli.main([*command, "--only", "all cores"]) == 0
+    (row,) = json.loads(path.read_text())["rows"]
+    assert row["name"] == "loader, all cores"
+    assert row["workers"] is None  # so that --needed counts processes
+    assert row["images_s"]["ours"][0] > 0
+
+
 @pytest.mark.parity
 @pytest.mark.parametrize(
     ("package", "module", "axis"), [("torch", "torch_input", 1), ("tensorflow", "tensorflow_input", 3)]

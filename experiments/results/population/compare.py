@@ -15,7 +15,7 @@ import time
 
 from jaxcnn.sweeps import load_study
 from jaxcnn.training.config import to_json
-from jaxcnn.training.rundir import environment
+from jaxcnn.training.rundir.environment import environment
 
 
 def timed(commands, cache):
