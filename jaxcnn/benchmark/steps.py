@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import time
 from collections.abc import Callable, Sequence
@@ -177,7 +178,7 @@ def chunk(setup: Setup, *, steps: int = 1) -> Callable[..., Any]:
 
 def first_state(setup: Setup) -> Any:
     """The state of a Setup before the first step, on the host."""
-    return jax.device_get(draw_state(setup).replace(key=None)).replace(key=jax.random.key(0))
+    return jax.device_get(dataclasses.replace(draw_state(setup), key=None)).replace(key=jax.random.key(0))
 
 
 def examples(setup: Setup, images: np.ndarray, *, steps: int = 1) -> Any:

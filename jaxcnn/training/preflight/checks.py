@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ class _Bench:
         """The first state, with these hyperparameters in place of the config's."""
         state = draw_state(self.setup, optimizers)
         changed = {name: jnp.float32(value) for name, value in numbers.items() if name in state.hyperparameters}
-        state = state.replace(hyperparameters={**state.hyperparameters, **changed})
+        state = dataclasses.replace(state, hyperparameters={**state.hyperparameters, **changed})
         return self.setup.replicas.replicate(state)
 
     def step(self, optimizers, schedule):
