@@ -133,10 +133,14 @@ def initial_state(key: jax.Array, numbers: Any, setup: Setup, optimizers: Mappin
     )
 
 
+def state_function(setup: Setup, optimizers: Mapping[str, Any] | None = None) -> Callable[[], State]:
+    """`create_state` as a jitted function, whose result lies on all devices of the Setup."""
+    return jax.jit(lambda: create_state(setup, optimizers), out_shardings=setup.replicas.replicated)
+
+
 def draw_state(setup: Setup, optimizers: Mapping[str, Any] | None = None) -> State:
     """`create_state`, computed by a program of its own; on all devices of the Setup."""
-    create = jax.jit(lambda: create_state(setup, optimizers), out_shardings=setup.replicas.replicated)
-    return compiled(create, once=True)()
+    return compiled(state_function(setup, optimizers), once=True)()
 
 
 def state_of_network(config: ConfigDict, kind: Kind, model: Any, variables: Any) -> State:

@@ -17,7 +17,7 @@ from jaxcnn.files import local_path
 from jaxcnn.progress import hushed
 from jaxcnn.training.before import begun, recorded_before
 from jaxcnn.training.bounds import check_workers
-from jaxcnn.training.compilation import use_persistent_cache
+from jaxcnn.training.compilation import compiled, use_persistent_cache
 from jaxcnn.training.divergence import Diverged
 from jaxcnn.training.finetune.start import begin_from_source, source_statistics
 from jaxcnn.training.host import HostState, headline, said
@@ -35,7 +35,7 @@ from jaxcnn.training.rundir.extension import check_extension, extension_of
 from jaxcnn.training.rundir.log import Progress
 from jaxcnn.training.selection import OF_IMAGES, few_images
 from jaxcnn.training.setup import Setup, set_up
-from jaxcnn.training.state import create_state, draw_state
+from jaxcnn.training.state import state_function
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -202,7 +202,8 @@ def _feed(loop, split):
 def _set_state(loop, resumed, memory, extension):
     """The state of the loop: drawn, that of config.finetune.source under a new head, or that of a checkpoint."""
     setup, replicas, (host,) = loop.setup, loop.setup.replicas, loop.hosts
-    like = jax.eval_shape(lambda: create_state(setup))
+    create = state_function(setup)
+    like = jax.eval_shape(create)
     if resumed:
         host.restore(memory, resumed, extension)
         loop.unlogged, loop.ended = memory["unlogged"], host.patience_exhausted()
@@ -214,7 +215,7 @@ def _set_state(loop, resumed, memory, extension):
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicas.replicated), like)
         loop.state = loop.keeper.checkpoints.load(resumed, like)
         return
-    loop.state = draw_state(setup)
+    loop.state = compiled(create, once=True)()
     if source := setup.config.finetune.source:
         loop.state, step = begin_from_source(loop.state, setup.config, setup.plan, replicas)
         head = sorted(setup.plan.head)
