@@ -300,3 +300,32 @@ def test_many_channels_by_winograd_are_the_convolution_and_its_gradients(size, p
         np.testing.assert_allclose(found, own, atol=2e-6 * np.abs(own).max())
     if jax.default_backend() == "cpu":
         assert " convolution(" not in compiled(jax.jit(functools.partial(both, ours)), dy).as_text()
+
+
+@pytest.mark.parametrize(
+    "width, kernel, stride, pads, dilation",
+    [
+        (16, (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)),  # 12 columns, four at once: LeNet-5's first layer
+        (12, (3, 5), (1, 1), ((2, 1), (3, 1)), (1, 1)),
+        (16, (4, 3), (2, 2), ((1, 1), (1, 0)), (1, 1)),  # 8 columns, two apart
+        (12, (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1)),  # 10 columns: one by one
+        (16, (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 2)),
+    ],
+)
+def test_images_of_one_channel_give_the_convolution_and_its_gradients(width, kernel, stride, pads, dilation):
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, k = jax.random.normal(keys[0], (3, 9, width, 1)), jax.random.normal(keys[1], (*kernel, 1, 6))
+
+    def plain(x, k):
+        axes = ("NHWC", "HWIO", "NHWC")
+        options = {"rhs_dilation": dilation, "dimension_numbers": axes, "precision": "highest"}
+        return lax.conv_general_dilated(x, k, stride, pads, **options)
+
+    def both(convolve, dy):
+        y, back = jax.vjp(convolve, x, k)
+        return y, *back(dy)
+
+    dy = jax.random.normal(keys[2], jax.eval_shape(plain, x, k).shape)
+    ours = functools.partial(conv2d, stride=stride, padding=pads, dilation=dilation)
+    for found, own in zip(jax.jit(functools.partial(both, ours))(dy), both(plain, dy), strict=True):
+        np.testing.assert_allclose(found, own, atol=2e-6 * np.abs(own).max())

@@ -37,7 +37,7 @@ def output(x: jax.Array, kernel: jax.Array, *, window: Window) -> jax.Array:
         return _product(tap_views(x, window)[0], kernel[0, 0])
     if _has_winograd(x, kernel.shape[3], window):
         return winograd.output(x, kernel, window=window)
-    return _columns_together(x, kernel, window, _together(kernel, window))
+    return _columns_together(x, kernel, window, _together(*kernel.shape[2:], window))
 
 
 def input_gradient(dy: jax.Array, kernel: jax.Array, *, window: Window) -> jax.Array:
@@ -63,7 +63,8 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, *, window: Window) -> jax.Array
         return _product_of_pixels(tap_views(x, window)[0], dy)[None, None]
     if _has_winograd(x, dy.shape[3], window):
         return winograd.kernel_gradient(x, dy, window=window)
-    return _images_as_channels(x, dy, window)
+    count = _together(1, dy.shape[3], window) if x.shape[3] == 1 else 1  # of more channels it does not pay
+    return _kernel_of_columns(x, dy, window, count)
 
 
 def _is_dense(window):
@@ -91,13 +92,25 @@ def _product_of_pixels(x, dy):
     return lax.dot(lax.optimization_barrier(x.T), dy)
 
 
-def _together(kernel, window):
+def _together(channels, features, window):
     """How many neighbour columns of the output are worth computing as one."""
-    few = kernel.shape[3] <= 16 or kernel.shape[2] <= 4
+    few = features <= 16 or channels <= 4
     if not few or window.dilation[1] > 1 or window.kernel[1] == 1:
         return 1
-    wanted = 4 if kernel.shape[2] == 1 else 2
+    wanted = 4 if channels == 1 else 2
     return wanted if window.output[1] % wanted == 0 else 1
+
+
+def _wide(window, count):
+    """The window of so many neighbour columns as channels of one: its kernel is wider by their strides."""
+    stride = window.stride[1]
+    left, width = window.padding[1][0], window.kernel[1] + (count - 1) * stride
+    right = (window.output[1] // count - 1) * count * stride + width - window.image[1] - left
+    return window._replace(
+        kernel=(window.kernel[0], width),
+        stride=(window.stride[0], count * stride),
+        padding=(window.padding[0], (left, right)),
+    )
 
 
 def _columns_together(x, kernel, window, count):
@@ -105,18 +118,21 @@ def _columns_together(x, kernel, window, count):
     if count == 1:
         return convolve_xla.output(x, kernel, window=window)
     stride = window.stride[1]
-    more = (count - 1) * stride
-    sides = [(at * stride, more - at * stride) for at in range(count)]
+    sides = [(at * stride, (count - 1 - at) * stride) for at in range(count)]
     kernels = jnp.concatenate([jnp.pad(kernel, ((0, 0), side, (0, 0), (0, 0))) for side in sides], axis=3)
-    left, width = window.padding[1][0], window.kernel[1] + more
-    right = (window.output[1] // count - 1) * count * stride + width - window.image[1] - left
-    wide = window._replace(
-        kernel=(window.kernel[0], width),
-        stride=(window.stride[0], count * stride),
-        padding=(window.padding[0], (left, right)),
-    )
-    y = convolve_xla.output(x, kernels, window=wide)
+    y = convolve_xla.output(x, kernels, window=_wide(window, count))
     return y.reshape(x.shape[0], *window.output, kernel.shape[3])
+
+
+def _kernel_of_columns(x, dy, window, count):
+    """The gradient of `_columns_together`'s kernel: that of the wider kernel, its parts for each column summed."""
+    if count == 1:
+        return _images_as_channels(x, dy, window)
+    stride, taps, features = window.stride[1], window.kernel[1], dy.shape[3]
+    together = dy.reshape(dy.shape[0], window.output[0], window.output[1] // count, count * features)
+    wide = _images_as_channels(x, together, _wide(window, count))
+    parts = (wide[:, at * stride : at * stride + taps] for at in range(count))
+    return total(part[..., at * features : (at + 1) * features] for at, part in enumerate(parts))
 
 
 def _scattered(dy, kernel, window):

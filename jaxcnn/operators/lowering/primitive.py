@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import Primitive
+from jax.extend.random import threefry2x32_p
 from jax.interpreters import ad, batching, mlir
 
 
@@ -50,9 +51,9 @@ def define(
     return made
 
 
-def replace_on_cpu(primitive: Primitive, function: Callable[..., Any]) -> None:
-    """Gives a primitive of JAX's own, with several results, another formulation on CPU: a function of its arrays."""
-    mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=True), platform="cpu")
+def define_random_bits(cpu: Callable[..., tuple[jax.Array, jax.Array]]) -> None:
+    """Gives JAX's Threefry-2x32 another formulation on CPU: a function of the key's two words and the counter's two."""
+    mlir.register_lowering(threefry2x32_p, mlir.lower_fun(cpu, multiple_results=True), platform="cpu")
 
 
 def bilinear(primitive: Primitive, first: Callable[..., jax.Array], second: Callable[..., jax.Array]) -> None:
