@@ -21,6 +21,7 @@ def test_bits_are_the_known_answers_of_random123(key, counter, bits):
     assert tuple(int(word) for word in jax.jit(threefry2x32_p.bind)(*words)) == bits
 
 
+@pytest.mark.skipif(jax.__version_info__[:2] != (0, 10), reason="measured, and in force, with JAX 0.10")
 def test_a_draw_compiles_to_no_loop_on_cpu():
     """JAX's own formulation has a loop of some twenty kernels for every draw."""
     with jax.default_device(jax.devices("cpu")[0]):
