@@ -14,7 +14,7 @@ from jaxcnn.progress import waiting
 # XLA gives products, reductions and convolutions to the YNN library on CPU. The first two are 4 times faster there;
 # convolutions larger than 1x1 are 1.2 to 1.8 times slower (jaxlib 0.10.2).
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
-# A program that runs once is not worth LLVM's full effort: a fifth to a third less to compile, the same bits.
+# A program that runs once is not worth LLVM's full effort: a tenth to a fifth less to compile, the same bits.
 ONCE_OPTIONS = {"xla_backend_optimization_level": 1}
 
 
