@@ -14,8 +14,10 @@ from collections.abc import Callable
 # anew, in a strided order, for every weight gradient. ResNet-20's training step takes half the time with it, and its
 # temporary memory is 1.4 times larger (jaxlib 0.10.2). It cannot be given as an option of one compilation.
 FUSION = "xla_cpu_use_multi_output_fusion"
-# glibc returns large arrays to the system after each step and then pays a page fault for every 4 KiB of the next.
-M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+# glibc returns large arrays to the system after each step and then pays a page fault for every 4 KiB of the next. Each
+# thread has heaps of its own, of at most 64 MiB, and an empty one goes back unless as much is to stay free.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+HEAP = 2**26
 # Tracing a network makes millions of objects that stay. Python looks through all of them again and again for garbage,
 # a tenth of the time from a command to its first step: here it looks a hundredth as often.
 GARBAGE = (50_000, 20, 100)
@@ -35,7 +37,7 @@ def set_up_process() -> None:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options={FUSION}".strip()
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
         mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1)):
+        for parameter, value in ((M_TOP_PAD, HEAP), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1)):
             mallopt(parameter, value)
 
 
