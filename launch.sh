@@ -68,12 +68,6 @@ for extra in base ${extras//,/ }; do
 done
 exec 9>&-
 
-# glibc on Linux: keep freed memory, in huge pages; XLA on CPU allocates large buffers at every step. The tests, which
-# compile more than they train, take a twelfth less time without.
-if [ "$(uname -s)" = Linux ] && [ "${1:-}" != test ]; then
-    export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184}
-fi
-
 case ${1:-} in
 '')
     exec python -m jaxcnn sweep "$root/experiments/digits.py" --workdir runs/digits

@@ -23,6 +23,11 @@ from jaxcnn import trust
 
 trust.leave_out(here)
 
+from jaxcnn.process import use_huge_pages  # noqa: E402
+
+if __name__ == "__main__" and len(sys.argv) > 1 and not sys.argv[1].startswith("-"):  # a verb; help needs no memory
+    use_huge_pages()
+
 from jaxcnn.cli import main  # noqa: E402
 
 if __name__ == "__main__":

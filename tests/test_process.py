@@ -1,7 +1,9 @@
-"""How a process is set up: for which platforms flags are set, and how often garbage is looked for."""
+"""How a process is set up: memory, for which platforms flags are set, and how often garbage is looked for."""
 
 import gc
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -47,3 +49,30 @@ def test_garbage_is_looked_for_less_often():
         assert gc.get_threshold() == process.GARBAGE
     finally:
         gc.set_threshold(*before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="huge pages are Linux's")
+@pytest.mark.parametrize(
+    ("given", "first", "expected"),
+    [
+        (None, "compare", "glibc.malloc.hugetlb=1"),
+        (None, "--version", None),
+        ("", "compare", ""),
+        ("glibc.malloc.tcache_count=9", "compare", "glibc.malloc.tcache_count=9"),
+    ],
+)
+def test_a_verb_begins_once_more_with_its_memory_in_huge_pages(given, first, expected, tmp_path):
+    """The environment of the process that the command line ends up in, of which the number is that of the first."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, os\n"
+        "atexit.register(lambda: print('ends', os.getpid(), repr(os.environ.get('GLIBC_TUNABLES'))))\n"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"} | {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    }
+    if given is not None:
+        env["GLIBC_TUNABLES"] = given
+    command = [sys.executable, "-m", "jaxcnn", first, "--help"]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    assert process.communicate()[0].splitlines()[-1] == f"ends {process.pid} {expected!r}"
+    assert process.returncode == 0

@@ -7,10 +7,7 @@
 | max pooling and its gradient | max_pool.py: shifted slices | XLA's reduce_window and select_and_scatter |
 | sum pooling and its gradient | sum_pool.py: shifted slices | XLA's reduce_window |
 | sum of neighbour channels | channel_sum.py: XLA's reduce_window | channel_sum.py: shifted slices |
-| JAX's random bits | threefry.py: rounds written out (with JAX 0.10) | JAX's own |
 
 `primitive.py` alone imports JAX's insides. `window.py` gives the slices that the taps of a sliding window meet.
 Measured gains: experiments/results/operators.
 """
-
-from jaxcnn.operators.lowering import threefry  # noqa: F401  registers itself

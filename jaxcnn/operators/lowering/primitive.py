@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import Primitive
-from jax.extend.random import threefry2x32_p
 from jax.interpreters import ad, batching, mlir
 
 
@@ -49,11 +48,6 @@ def define(
     mlir.register_lowering(made, mlir.lower_fun(default, multiple_results=multiple_results))
     mlir.register_lowering(made, mlir.lower_fun(cpu, multiple_results=multiple_results), platform="cpu")
     return made
-
-
-def define_random_bits(cpu: Callable[..., tuple[jax.Array, jax.Array]]) -> None:
-    """Gives JAX's Threefry-2x32 another formulation on CPU: a function of the key's two words and the counter's two."""
-    mlir.register_lowering(threefry2x32_p, mlir.lower_fun(cpu, multiple_results=True), platform="cpu")
 
 
 def bilinear(primitive: Primitive, first: Callable[..., jax.Array], second: Callable[..., jax.Array]) -> None:
