@@ -1,4 +1,4 @@
-"""`python -m jaxcnn`."""
+"""`python -m jaxcnn`, and the installed command `jaxcnn`."""
 
 import os
 import sys
@@ -14,21 +14,22 @@ except OSError:  # it was removed
 if not sys.flags.safe_path and here and sys.path[:1] == [here]:
     del sys.path[0]
 
-from jaxcnn.interrupt import end_on_interrupt
-
-if __name__ == "__main__":
-    end_on_interrupt()  # before the imports that take long
-
 from jaxcnn import trust
+from jaxcnn.interrupt import end_on_interrupt
+from jaxcnn.process import use_huge_pages
 
 trust.leave_out(here)
 
-from jaxcnn.process import use_huge_pages  # noqa: E402
 
-if __name__ == "__main__" and len(sys.argv) > 1 and not sys.argv[1].startswith("-"):  # a verb; help needs no memory
-    use_huge_pages()
+def main() -> int:
+    """The way in of `python -m jaxcnn` and of the installed command `jaxcnn`; returns the exit code."""
+    end_on_interrupt()  # before the imports that take long
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):  # a verb; help needs no memory
+        use_huge_pages()
+    from jaxcnn import cli
 
-from jaxcnn.cli import main  # noqa: E402
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

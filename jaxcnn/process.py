@@ -3,8 +3,6 @@
 import contextlib
 import ctypes
 import gc
-import importlib.metadata
-import importlib.util
 import os
 import sys
 import threading
@@ -59,6 +57,9 @@ def has_accelerator() -> bool:
     platforms = os.environ.get("JAX_PLATFORMS", "")
     if platforms:
         return platforms != "cpu"
+    import importlib.metadata  # these take longer than all else until a verb begins once more: use_huge_pages
+    import importlib.util
+
     return bool(importlib.metadata.entry_points(group="jax_plugins")) or importlib.util.find_spec("libtpu") is not None
 
 

@@ -1,6 +1,8 @@
 """How a process is set up: memory, for which platforms flags are set, and how often garbage is looked for."""
 
 import gc
+import importlib.metadata
+import importlib.util
 import os
 import subprocess
 import sys
@@ -22,8 +24,8 @@ from jaxcnn import process
     ],
 )
 def test_flags(monkeypatch, platforms, flags, expected):
-    monkeypatch.setattr(process.importlib.metadata, "entry_points", lambda group: ())
-    monkeypatch.setattr(process.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: ())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("JAX_PLATFORMS", platforms)
     monkeypatch.setenv("XLA_FLAGS", flags or "")
     if flags is None:
@@ -33,9 +35,7 @@ def test_flags(monkeypatch, platforms, flags, expected):
 
 
 def test_an_accelerators_plugin_is_seen(monkeypatch):
-    monkeypatch.setattr(
-        process.importlib.metadata, "entry_points", lambda group: ("cuda",) if group == "jax_plugins" else ()
-    )
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: ("cuda",) if group == "jax_plugins" else ())
     monkeypatch.setenv("JAX_PLATFORMS", "")
     monkeypatch.delenv("XLA_FLAGS")
     process.set_up_process()
@@ -52,6 +52,7 @@ def test_garbage_is_looked_for_less_often():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="huge pages are Linux's")
+@pytest.mark.parametrize("way_in", ["module", "installed"])
 @pytest.mark.parametrize(
     ("given", "first", "expected"),
     [
@@ -61,7 +62,7 @@ def test_garbage_is_looked_for_less_often():
         ("glibc.malloc.tcache_count=9", "compare", "glibc.malloc.tcache_count=9"),
     ],
 )
-def test_a_verb_begins_once_more_with_its_memory_in_huge_pages(given, first, expected, tmp_path):
+def test_a_verb_begins_once_more_with_its_memory_in_huge_pages(given, first, expected, way_in, tmp_path):
     """What the process that the command line ends up in was started with; its number is that of the first."""
     (tmp_path / "sitecustomize.py").write_text(
         "import atexit, os, pathlib\n"
@@ -74,7 +75,11 @@ def test_a_verb_begins_once_more_with_its_memory_in_huge_pages(given, first, exp
     }
     if given is not None:
         env["GLIBC_TUNABLES"] = given
-    command = [sys.executable, "-m", "jaxcnn", first, "--help"]
+    script = tmp_path / "jaxcnn-command"  # what pip writes for [project.scripts]
+    script.write_text(
+        "import sys\nfrom jaxcnn.__main__ import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+    )
+    command = [sys.executable, *(["-m", "jaxcnn"] if way_in == "module" else [script]), first, "--help"]
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
     assert process.communicate()[0].splitlines()[-1] == f"ends {process.pid} {expected!r}"
     assert process.returncode == 0
