@@ -42,7 +42,8 @@ def _benchmark(arguments):
     input: images/s of each stage from file to device, and of the loader with 0, 1 and 2 workers beside PyTorch's
     DataLoader and tf.data, where they are installed; a ratio above 1 is faster.
 
-    augment: each augmentation of a batch, and its share of a training step of resnet20.
+    augment: each augmentation of a batch, and its share of a training step of resnet20; and what random crops and flips
+    add to that step when they are compiled into it.
 
     population: training steps of many runs in one program, over the time of the step alone.
 

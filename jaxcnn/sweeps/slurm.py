@@ -159,8 +159,8 @@ def _directives(flags, *words):
 
 
 def _setup(options):
-    """Lines that make the environment; the first that fails ends the task."""
-    return "".join(f"{line} || exit 1\n" for line in options.get("setup") or ())
+    """Lines that make the environment; the first that fails ends the task. A line may end in a comment."""
+    return "".join(f"{line}\n[ $? = 0 ] || exit 1\n" for line in options.get("setup") or ())
 
 
 def _srun(options):

@@ -107,9 +107,11 @@ def test_what_makes_the_environment_comes_before_every_command(script, tmp_path)
     options = {"setup": ["echo ready", "[ -n yes ]"], "container": "env INSIDE=1"}
     done = run(script(command=("bash", "-c", 'echo "$INSIDE" "$0"'), **options), 0)
     assert done.stdout == f"ready\n1 --run={RUNS[0]}\n"
-    assert run(script(setup=["false"]), 0).returncode == 1
+    for failing in (["false"], ["false  # of the cluster"], ["false", "true"]):
+        assert (done := run(script(setup=failing), 0)).returncode == 1 and done.stdout == ""
     report = collect_script(["true"], tmp_path, {**NONE, **options, "name": "rates"}, ["7", "8"])
-    assert "echo ready || exit 1\n[ -n yes ] || exit 1\nexec env INSIDE=1 true --collect\n" in report
+    assert (done := run(report, 0)).returncode == 0 and done.stdout == "ready\n"
+    assert report.endswith("\nexec env INSIDE=1 true --collect\n")
     assert "#SBATCH --dependency=afterany:7:8\n" in report
     assert slurm.worker_command(["sweep"], container="apptainer exec x.sif")[:3] == ["python", "-m", "jaxcnn"]
 
