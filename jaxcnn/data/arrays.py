@@ -53,7 +53,7 @@ class Arrays:
                     raise ValueError(f"{name} {key}: {len(images)} images, but '{field}' {own.dtype} {own.shape}")
             if "label" in values and (self.classes or not fields):
                 self._check_labels(f"{name} {key}", values["label"])
-            self._splits[key] = images, values
+            self._splits[key] = _read_only(images), {field: _read_only(own) for field, own in values.items()}
         shapes = {images.shape[1:] for images, _ in self._splits.values()}
         if len(shapes) != 1:
             raise ValueError(f"{name}: the images of all splits must have one shape, not {sorted(shapes)}")
@@ -89,3 +89,10 @@ class Arrays:
 
     def describe_record(self, split: str, record: int) -> str:
         return f"{self.name} {split} record {record}"
+
+
+def _read_only(array):
+    """What all who read a Source share: a slip that writes into it is an error, and changes nobody's data."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -238,12 +238,18 @@ def _source(name, data_dir):
 def _open(name, data_dir):
     kind, _, rest = name.partition(":")
     if name in EMBEDDED:
-        return EMBEDDED[name]()
+        return _embedded(name)
     if kind == "tfds" and rest:
         return open_tfds(rest, data_dir)
     if kind in FILES and rest:
         return FILES[kind](rest)
     raise ValueError(_unknown(name))
+
+
+@functools.cache
+def _embedded(name):
+    """Drawn once a process: the 2,400 scenes take a second."""
+    return EMBEDDED[name]()
 
 
 def _own(name):
