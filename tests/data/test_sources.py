@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from jaxcnn import InputError
-from jaxcnn.data import Arrays, DataError, Records, decode_image, default_splits, load, read_all
+from jaxcnn.data import Arrays, DataError, Records, decode_image, default_splits, load, read_all, sources
 
 
 @pytest.fixture(scope="module")
@@ -260,3 +260,20 @@ def test_decoding_into_records_equals_decode_image(shared):
     expected = decode_image(buffer.getvalue(), image_size=(20, 16), fit="stretch")
     np.testing.assert_array_equal(records[0]["image"], expected)
     assert isinstance(records, Records)
+
+
+def test_an_embedded_set_is_drawn_once(monkeypatch):
+    drawn, images = [], np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
+    parts = {"train": (images[:3], np.zeros(3, np.int32)), "test": (images[3:], np.zeros(1, np.int32))}
+    monkeypatch.setitem(sources.EMBEDDED, "drawn", lambda: drawn.append(1) or Arrays("drawn", parts, ("a",)))
+    assert [read_all(load("drawn", split))["image"].ravel().tolist() for split in parts] == [[0, 1, 2], [3]]
+    assert len(drawn) == 1
+
+
+def test_what_a_source_of_arrays_shares_cannot_be_written_into():
+    images, labels = np.zeros((2, 1, 1, 1), np.uint8), np.zeros(2, np.int32)
+    source = Arrays("mine", {"train": (images, labels)}, ("a",))
+    for shared in (source.images("train"), source.labels("train"), source.fetch("train", [0])[0][0]):
+        with pytest.raises(ValueError, match="read-only"):
+            shared[...] = 1
+    images[0] = labels[0] = 0  # one's own stay one's own

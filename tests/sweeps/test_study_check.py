@@ -4,6 +4,7 @@ import pytest
 
 from jaxcnn import data
 from jaxcnn.cli import main
+from jaxcnn.data.digits import digits
 from jaxcnn.errors import InputError
 from jaxcnn.sweeps import Study, run_study
 from jaxcnn.sweeps.check import check_runs
@@ -59,9 +60,9 @@ def test_many_cells_of_one_slip_are_counted(tiny_config):
 
 def test_numbers_share_one_trace_and_data_are_looked_up_once(tiny_config, user_package, monkeypatch):
     user_package("jaxcnn_test_built", BUILT)
-    looked, digits = [], data.sources.EMBEDDED["digits"]
-    monkeypatch.setitem(data.sources.EMBEDDED, "digits", lambda: looked.append(1) or digits())
-    base = tiny_config({"model.name": "jaxcnn_test_built:build"})
+    looked = []
+    monkeypatch.setitem(data.sources.FILES, "counted", lambda path: looked.append(path) or digits())
+    base = tiny_config({"model.name": "jaxcnn_test_built:build", "data.name": "counted:a"})
     rates = tuple(0.01 * (1 + number) for number in range(50))
     check_runs(Study(base, {RATE: rates, "batch_size": (16, 32)}, seeds=(0, 1)).runs())
     from jaxcnn_test_built import BUILT as built

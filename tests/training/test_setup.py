@@ -7,6 +7,7 @@ import jax
 import pytest
 
 from jaxcnn import data, train
+from jaxcnn.data.digits import digits
 from jaxcnn.errors import InputError
 from jaxcnn.training.setup import set_up
 
@@ -239,9 +240,10 @@ def test_what_a_start_refuses_leaves_no_directory(changes, options, words, tiny_
 
 
 def test_a_data_set_is_opened_once_for_all_its_splits(tiny_config, one_device, monkeypatch):
-    opened, digits = [], data.sources.EMBEDDED["digits"]
-    monkeypatch.setitem(data.sources.EMBEDDED, "digits", lambda: opened.append(1) or digits())
-    set_up(tiny_config({"data.train": "train[:80%]", "data.validation": "train[80%:]"}), devices=one_device)
+    opened = []
+    monkeypatch.setitem(data.sources.FILES, "counted", lambda path: opened.append(path) or digits())
+    changes = {"data.name": "counted:a", "data.train": "train[:80%]", "data.validation": "train[80%:]"}
+    set_up(tiny_config(changes), devices=one_device)
     assert len(opened) == 1
 
 
