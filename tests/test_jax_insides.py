@@ -7,6 +7,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 USES_INSIDES = {
     "jaxcnn/analysis/jaxpr.py": {"jax.extend"},
     "jaxcnn/operators/lowering/primitive.py": {"jax.extend", "jax.interpreters"},
+    "jaxcnn/training/drawing.py": {"jax.extend"},
     "jaxcnn/training/processes/multihost.py": {"jax.experimental"},
 }
 NO_PROMISE = ("jax._src", "jax.core", "jax.experimental", "jax.extend", "jax.interpreters", "jax.lib", "jaxlib")

@@ -6,7 +6,8 @@
 | setup, model, learning, check_task | from a config to a Setup: data, network, task, devices; mistakes are found here |
 | splits, normalise | the images of the splits; mean and std of those that are trained on |
 | feed, parallel | batches on the devices, functions mapped over them |
-| state, optimizer, schedule | everything that a step reads and writes, and the update rule |
+| state, drawing | everything that a step reads and writes; how it is drawn from the run's key |
+| optimizer, schedule | the update rule |
 | step | one pure train step, one evaluation step, the chunk of steps that is compiled |
 | train, loop, compilation | one run; the loop over chunks of steps, evaluations and checkpoints |
 | host, divergence, selection | the host's side of a run: log rows, plateau, patience; the best checkpoint |

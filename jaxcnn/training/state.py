@@ -11,8 +11,8 @@ from flax import struct
 
 from jaxcnn.data import LABEL
 from jaxcnn.tasks import init_by_image, own_parts
-from jaxcnn.training.compilation import compiled
 from jaxcnn.training.config import flatten
+from jaxcnn.training.drawing import draw
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -139,8 +139,8 @@ def state_function(setup: Setup, optimizers: Mapping[str, Any] | None = None) ->
 
 
 def draw_state(setup: Setup, optimizers: Mapping[str, Any] | None = None) -> State:
-    """`create_state`, computed by a program of its own; on all devices of the Setup."""
-    return compiled(state_function(setup, optimizers), once=True)()
+    """`create_state`, computed by programs of its own; on all devices of the Setup."""
+    return draw(state_function(setup, optimizers), setup.replicas.replicated)
 
 
 def state_of_network(config: ConfigDict, kind: Kind, model: Any, variables: Any) -> State:

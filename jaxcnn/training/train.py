@@ -17,8 +17,9 @@ from jaxcnn.files import local_path
 from jaxcnn.progress import hushed
 from jaxcnn.training.before import begun, recorded_before
 from jaxcnn.training.bounds import check_workers
-from jaxcnn.training.compilation import compiled, use_persistent_cache
+from jaxcnn.training.compilation import use_persistent_cache
 from jaxcnn.training.divergence import Diverged
+from jaxcnn.training.drawing import draw
 from jaxcnn.training.finetune.start import begin_from_source, source_statistics
 from jaxcnn.training.host import HostState, headline, said
 from jaxcnn.training.loop import Loop, evaluation_variables
@@ -215,7 +216,7 @@ def _set_state(loop, resumed, memory, extension):
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicas.replicated), like)
         loop.state = loop.keeper.checkpoints.load(resumed, like)
         return
-    loop.state = compiled(create, once=True)()
+    loop.state = draw(create, replicas.replicated)
     if source := setup.config.finetune.source:
         loop.state, step = begin_from_source(loop.state, setup.config, setup.plan, replicas)
         head = sorted(setup.plan.head)

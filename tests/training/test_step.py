@@ -96,6 +96,10 @@ def test_top_k_equals_a_stable_sort(k):
     np.testing.assert_array_equal(top_k_correct(jnp.asarray(logits), jnp.asarray(labels), k=k), expected)
 
 
+def norm(tree):
+    return np.sqrt(sum((np.asarray(leaf, np.float64) ** 2).sum() for leaf in jax.tree.leaves(tree)))
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_metrics_are_sums_over_the_batch(tiny_config, smoothing):
     """The target is (1 - e) one_hot + e / K: Szegedy et al. 2015, arXiv:1512.00567, section 7."""
@@ -122,8 +126,16 @@ def test_the_gradient_is_that_of_the_mean_loss(tiny_config):
     state, metrics = bench.step(batch)
     moved = jax.tree.map(lambda old, new: (old - new) / 0.5, bench.state.params, state.params)
     assert_same(moved, gradient, rtol=1e-3, atol=1e-6)
-    norm = np.sqrt(sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(gradient)))
-    assert metrics["gradient_norm"] == pytest.approx(norm, rel=1e-4)
+    assert metrics["gradient_norm"] == pytest.approx(norm(gradient), rel=1e-4)
+
+
+@pytest.mark.parametrize("width", [4, 400])
+def test_a_norm_is_of_all_parameters_small_and_large(tiny_config, width):
+    bench = Bench(tiny_config({"model.options": {"widths": (4,), "convolutions": 1, "hidden": (width,)}}))
+    sizes = {x.size for x in jax.tree.leaves(bench.state.params)}
+    assert min(sizes) == 4 and (max(sizes) > 4096) == (width == 400)
+    state, metrics = bench.step(make_batch(6))
+    assert metrics["parameter_norm"] == pytest.approx(norm(state.params), rel=1e-6)
 
 
 @pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.long), 4])
