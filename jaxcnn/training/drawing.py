@@ -81,18 +81,27 @@ def _counted(key):
 def _words(draws, sharding):
     """The random words of all draws, (blocks, BLOCK) uint32: word i of a key is threefry's of the key and i."""
     keys = np.stack([jax.random.key_data(draw.key()) for draw in draws])
-    owner = np.repeat(np.arange(len(draws)), [draw.blocks for draw in draws])
-    first = np.concatenate([np.arange(draw.blocks, dtype=np.uint32) for draw in draws]) * BLOCK
+    blocks = [draw.blocks for draw in draws]
+    owner, first = np.repeat(np.arange(len(draws)), blocks), np.concatenate([np.arange(n) for n in blocks]) * BLOCK
+    unit = 2 ** max(4, len(owner).bit_length() - 3)  # few sizes: networks of about one size share the program
+    spare = -len(owner) % unit
+    arguments = np.pad(keys[owner], ((0, spare), (0, 0))), np.pad(first.astype(np.uint32), (0, spare))
+    return _words_program(len(owner) + spare, sharding)(arguments)
 
+
+@functools.cache
+def _words_program(count, sharding):
     def block(of):
         key, first = of
         low = first + jax.lax.iota(np.uint32, BLOCK)
         left, right = jnp.split(threefry_2x32(key, jnp.concatenate([jnp.zeros_like(low), low])), 2)
         return left ^ right
 
-    program = jax.jit(functools.partial(jax.lax.map, block), out_shardings=sharding)
-    blocks = keys[owner], first
-    return compiled(program, blocks, once=True)(blocks)
+    def words(blocks):
+        return jax.lax.map(block, blocks)
+
+    types = jax.ShapeDtypeStruct((count, 2), np.uint32), jax.ShapeDtypeStruct((count,), np.uint32)
+    return compiled(jax.jit(words, out_shardings=sharding), types, once=True)
 
 
 def _values(jaxpr: Any, inputs: Sequence[Value], bits: Callable[[_Draw, Value], Value]) -> list[Value]:
