@@ -17,10 +17,6 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.record_writer import RecordWriter
-from tensorboardX.summary import hparams, scalar
-
 from jaxcnn.errors import InputError, how_to_install, look_up
 from jaxcnn.files import read_json, write_json
 from jaxcnn.training.config import flatten, to_json
@@ -39,29 +35,37 @@ class TensorBoard:
     """TensorBoard events of one start of a run; those of earlier starts from `step` on are hidden.
 
     tensorboardX's own SummaryWriter hands them to a thread, which a full disk ends, and the run then waits for it.
+    It is imported where events are written, for it imports PyTorch where that is installed, which takes a second.
     """
 
     FLUSH_SECONDS = 10
 
     def __init__(self, workdir: pathlib.Path, config: ConfigDict, *, step: int) -> None:
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
+
         folder, self.config = workdir / "tensorboard", config
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{step}"
         self.writer = RecordWriter(str(folder / name))
-        self.flushed = time.monotonic()
+        self.flushed, self.event = time.monotonic(), Event
         self._write(Event(file_version="brain.Event:2"))
         self._write(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
 
     def write(self, step: int, values: Any) -> None:
+        from tensorboardX.summary import scalar
+
         for name, value in values.items():
-            self._write(Event(step=step, summary=scalar(name, value)))
+            self._write(self.event(step=step, summary=scalar(name, value)))
 
     def final(self, step: int, values: Any) -> None:
         """The scalars, and the page HPARAMS with the keys of the config beside them."""
+        from tensorboardX.summary import hparams
+
         self.write(step, values)
         keys = {key: v if isinstance(v, bool | int | float) else str(v) for key, v in flatten(self.config).items()}
         for summary in hparams(keys, values):
-            self._write(Event(summary=summary))
+            self._write(self.event(summary=summary))
 
     def _write(self, event):
         event.wall_time = time.time()
