@@ -42,13 +42,18 @@ def benchmark_augment(
     step, rows = _step(images), []
     for name, function in {**_functions(), IN_STEP: None}.items():
         if only in name:
-            call = _step(images, pad_crop=4, flip=True) if name == IN_STEP else _compiled(function, images)
-            times = interleaved({name: call, STEP: step}, rounds=rounds)
-            seconds = times[name] - times[STEP] if name == IN_STEP else times[name]
-            row = {"name": name, "seconds": float(np.median(seconds)), "of a step": ratio(seconds, times[STEP])}
+            seconds, of_step = _seconds(function, images, step, rounds)
+            row = {"name": name, "seconds": float(np.median(seconds)), "of a step": ratio(seconds, of_step)}
             rows.append(row)
             report(row)
     return rows
+
+
+def _seconds(function, images, step, rounds):
+    """(Seconds of a function of the images, or of what crops and flips add to the step; of the step), a round each."""
+    call = _step(images, pad_crop=4, flip=True) if function is None else _compiled(function, images)
+    times = interleaved({"call": call, STEP: step}, rounds=rounds)
+    return times["call"] - times[STEP] if function is None else times["call"], times[STEP]
 
 
 def _step(images, **augment):

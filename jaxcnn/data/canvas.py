@@ -1,5 +1,6 @@
 """Digits drawn on textured ground: the material of composed scenes."""
 
+import math
 from typing import Any
 
 import cv2
@@ -21,9 +22,10 @@ class Canvas:
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Any:
         """Numbers of this shape, or one."""
-        raw = np.atleast_1d(self.bits.random_raw(int(np.prod(shape)) if shape else 1))
-        values = low + (high - low) * ((raw >> np.uint64(11)) * 2.0**-53)
-        return values.reshape(shape) if shape else float(values[0])
+        if not shape:
+            return low + (high - low) * ((self.bits.random_raw() >> 11) * 2.0**-53)
+        raw = self.bits.random_raw(math.prod(shape))
+        return (low + (high - low) * ((raw >> np.uint64(11)) * 2.0**-53)).reshape(shape)
 
     def ground(self, *, texture: float = 1.0) -> np.ndarray:
         """(size, size, 3): coarse and fine spots of colour, times `texture`, and grain."""
