@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -24,8 +25,16 @@ if TYPE_CHECKING:
 COUNT = 2  # images of the traced batch
 
 
-def check_task(config: ConfigDict, kind: Kind, task: Task, model: Any, about: About) -> None:
-    """Raises InputError for the first function of a task that fails on its network or returns something else."""
+def check_task(
+    config: ConfigDict, kind: Kind, task: Task, model: Any, about: About, variables: Mapping[str, Any]
+) -> None:
+    """Raises InputError for the first function of a task that fails on its network or returns something else.
+
+    Args:
+      config, kind, task, about: of the run.
+      model: the Linen module.
+      variables: {collection: its ShapeDtypeStructs}, see `traced_model`.
+    """
     name = config.task.name
     if not kind.selects and (config.evaluation.patience or config.schedule.name == "plateau"):
         raise InputError(
@@ -38,9 +47,7 @@ def check_task(config: ConfigDict, kind: Kind, task: Task, model: Any, about: Ab
             "images of a whole batch, which cannot be cut into parts: 1 is right."
         )
     numbers = hyperparameters(config, kind, model)
-    with _slips_of(config, "init"):
-        batch = zeros_batch(about.shape, about.fields, count=COUNT)
-        variables = jax.eval_shape(lambda: model.init(jax.random.key(0), batch, method=task.init))
+    batch = zeros_batch(about.shape, about.fields, count=COUNT)
     _check_players(name, task, variables["params"])
     for player in task.players:
         with _slips_of(config, f"the objective of {player.name}"):

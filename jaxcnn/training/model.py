@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 def make_model(
     config: ConfigDict, shape: Sequence[int], classes: Sequence[str], fields: Mapping[str, Any] = LABEL
 ) -> Any:
-    """The config's Linen module, checked by tracing it.
+    """The config's Linen module, checked by tracing it: arguments and errors of `traced_model`."""
+    return traced_model(config, shape, classes, fields)[0]
+
+
+def traced_model(
+    config: ConfigDict, shape: Sequence[int], classes: Sequence[str], fields: Mapping[str, Any] = LABEL
+) -> tuple[Any, dict[str, Any]]:
+    """The config's Linen module, checked by tracing it, and {collection: its variables as ShapeDtypeStructs}.
 
     Args:
       config: a run's config.
@@ -60,8 +67,7 @@ def make_model(
     with input_errors("config.model"):
         model = model.clone(**changed)
     about = make_about(classes, shape, fields)
-    _check_model(settings.name, model, make_task(config, task_kind(config), about), about)
-    return model
+    return model, _check_model(settings.name, model, make_task(config, task_kind(config), about), about)
 
 
 def _plain(options):
@@ -69,11 +75,11 @@ def _plain(options):
 
 
 def _check_model(name, model, task, about):
-    """Traces the creation of the model, without compiling, and lets the task check what it returns."""
+    """Traces the creation of the model, without compiling, and lets the task check what it returns; its variables."""
     where = f"architecture {name} does not fit images of {about.shape} and {len(about.classes)} classes"
     try:
         with trust.slips_named(where, name):
-            result, _ = jax.eval_shape(
+            result, variables = jax.eval_shape(
                 lambda: model.init_with_output(
                     jax.random.key(0), zeros_batch(about.shape, about.fields, count=2), method=task.init
                 )
@@ -82,6 +88,7 @@ def _check_model(name, model, task, about):
         raise InputError(f"{where}, or an option of it is of the wrong kind: {error}") from error
     if task.check is not None:
         task.check(name, result, about)
+    return variables
 
 
 @contextlib.contextmanager

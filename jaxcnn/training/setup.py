@@ -24,7 +24,7 @@ from jaxcnn.training.evaluate import Evaluator
 from jaxcnn.training.feed import Feed, fits_on_device, training_order
 from jaxcnn.training.finetune.plan import Plan, inherit, make_plan
 from jaxcnn.training.learning import make_about, make_kind, make_task
-from jaxcnn.training.model import make_model
+from jaxcnn.training.model import traced_model
 from jaxcnn.training.optimizer import make_optimizers
 from jaxcnn.training.parallel import Replicas
 from jaxcnn.training.rundir.about import about_task
@@ -209,7 +209,7 @@ def set_up_allowed(config: ConfigDict, *, devices: Any = None) -> Setup:
     shape = train.shape
     check_images(config, shape)
     train, crop = _crops(config, train)
-    model = make_model(config, shape, train.classes, train.fields_at(shape))
+    model, variables = traced_model(config, shape, train.classes, train.fields_at(shape))
     if devices is not None and not len(devices):
         raise InputError("devices is empty; None takes all that there are.")
     replicas = Replicas(config.parallel, devices)
@@ -236,7 +236,7 @@ def set_up_allowed(config: ConfigDict, *, devices: Any = None) -> Setup:
     setup = Setup(config, train, shape, crop, held_out, model, kind, loss, replicas, steps_per_epoch, total, Plan())
     task = setup.bare_task
     _check_turns(config, task, replicas)
-    check_task(config, kind, task, model, setup.about())
+    check_task(config, kind, task, model, setup.about(), variables)
     _check_measurable(kind, held_out)
     setup.optimizers()  # which names schedules and optimizers of the user's own: a slip in one is found now
     plan = make_plan(config, model, shape, steps, init=task.init, fields=setup.fields)

@@ -10,13 +10,12 @@ import jax
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
 from jaxcnn.progress import waiting
-from jaxcnn.training.learning import make_about, make_task, task_kind
-from jaxcnn.training.model import make_model
+from jaxcnn.training.learning import task_kind
+from jaxcnn.training.model import traced_model
 from jaxcnn.training.rundir.about import read_data, read_fields
 from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.rundir.named_arrays import named, not_finite
-from jaxcnn.training.state import abstract_variables
 
 
 class SavedNetwork(NamedTuple):
@@ -59,10 +58,9 @@ def read_network(workdir: str | os.PathLike[str], checkpoint: str | int) -> Save
         step = checkpoints.resolve(checkpoint)
         classes, shape = read_data(workdir)
         kind, fields = task_kind(config), read_fields(workdir)
-        model = make_model(config, shape, classes, fields)
-        task = make_task(config, kind, make_about(classes, shape, fields))
-        like = abstract_variables(model, shape, init=task.init, fields=fields)
+        model, made = traced_model(config, shape, classes, fields)
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        like = {name: made.get(name, {}) for name in ("params", "batch_stats")}
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
         variables = checkpoints.load_network(step, like)
     if bad := not_finite(named(variables)):
