@@ -106,6 +106,22 @@ def test_the_first_of_a_tie_gets_the_gradient(pool):
     assert gradient.ravel().tolist() == [1, 0, 0, 0]
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("window", [(3, 3), (2, 4), (1, 3), (3, 1)])
+def test_the_gradient_goes_to_the_first_pixel_that_has_the_maximum(window, stride):
+    """Row by row, NaN before all others: in images of few values, which are full of ties."""
+    rng = np.random.default_rng(0)
+    x = rng.choice([0.0, 1.0, 2.0, -np.inf, np.nan], (2, 6, 7, 3), p=[0.3, 0.3, 0.2, 0.1, 0.1]).astype(np.float32)
+    kh, kw = window
+    value, transpose = jax.vjp(lambda x: max_pool(x, window=window, stride=stride), jnp.asarray(x))
+    dy, expected = rng.integers(1, 9, value.shape).astype(np.float32), np.zeros_like(x)
+    for n, i, j, c in np.ndindex(value.shape):
+        own = x[n, i * stride : i * stride + kh, j * stride : j * stride + kw, c]
+        row, column = np.unravel_index(np.argmax(own), window)  # argmax takes the first, and NaN for the largest
+        expected[n, i * stride + row, j * stride + column, c] += dy[n, i, j, c]
+    np.testing.assert_array_equal(transpose(dy)[0], expected)
+
+
 @pytest.mark.parametrize(
     "pool", [lambda x: l2_pool(x, window=2), lambda x: l2_pool_features(x, group=2)], ids=["space", "features"]
 )

@@ -42,13 +42,36 @@ def plain_value(x: jax.Array, *, pool: Window) -> jax.Array:
 
 def _value_and_tap(x, *, pool):
     """The largest pixel, NaN before all others, and the number of the first tap that meets it."""
-    value = functools.reduce(lax.max, tap_views(x, pool, -np.inf))
-    # behind the barrier the slices are others to XLA, which would compute shared ones by themselves and keep them
-    pixels = list(enumerate(tap_views(lax.optimization_barrier(x), pool, -np.inf)))
-    tap = jnp.full(value.shape, len(pixels) - 1, _tap_dtype(pool))
-    for number, pixel in reversed(pixels[:-1]):
-        tap = jnp.where((pixel == value) | jnp.isnan(pixel), jnp.array(number, tap.dtype), tap)
+    if pool.stride == (1, 1):
+        value, tap = _of_rows_then_columns(x, pool)
+    else:
+        # behind the barrier the slices are others to XLA, which would compute shared ones by themselves and keep them
+        again = tap_views(lax.optimization_barrier(x), pool, -np.inf)
+        value, tap = _largest(tap_views(x, pool, -np.inf), again, _tap_dtype(pool))
     return value, _kept(tap)
+
+
+def _of_rows_then_columns(x, pool):
+    """At stride 1 the largest of each row of the window first, kept by the barrier: a row serves as many windows."""
+    (height, width), (vertical, horizontal), dtype = pool.kernel, pool.padding, _tap_dtype(pool)
+    along = tap_views(x, Window(x.shape[1:3], (1, width), (1, 1), ((0, 0), horizontal)), -np.inf)
+    best, column = lax.optimization_barrier(_largest(along, along, dtype))
+    down = Window(best.shape[1:3], (height, 1), (1, 1), (vertical, (0, 0)))
+    rows = tap_views(best, down, -np.inf)
+    value, row = _largest(rows, rows, dtype)
+    tap = jnp.zeros_like(row)
+    for number, own in enumerate(tap_views(column, down)):
+        tap = jnp.where(row == number, own + jnp.array(number * width, dtype), tap)
+    return value, tap
+
+
+def _largest(pixels, again, dtype):
+    """The largest of some arrays and the number of the first that has it; the second time they are read as `again`."""
+    value = functools.reduce(lax.max, pixels)
+    tap = jnp.full(value.shape, len(pixels) - 1, dtype)
+    for number, pixel in reversed(list(enumerate(again[:-1]))):
+        tap = jnp.where((pixel == value) | jnp.isnan(pixel), jnp.array(number, dtype), tap)
+    return value, tap
 
 
 def _kept(tap):
