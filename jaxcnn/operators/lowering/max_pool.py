@@ -52,10 +52,10 @@ def _value_and_tap(x, *, pool):
 
 
 def _of_rows_then_columns(x, pool):
-    """At stride 1 the largest of each row of the window first, kept by the barrier: a row serves as many windows."""
+    """At stride 1 the largest of each row of the window first, kept by a barrier: a row serves as many windows."""
     (height, width), (vertical, horizontal), dtype = pool.kernel, pool.padding, _tap_dtype(pool)
     along = tap_views(x, Window(x.shape[1:3], (1, width), (1, 1), ((0, 0), horizontal)), -np.inf)
-    best, column = lax.optimization_barrier(_largest(along, along, dtype))
+    best, column = map(lax.optimization_barrier, _largest(along, along, dtype))  # each its own: values alone need one
     down = Window(best.shape[1:3], (height, 1), (1, 1), (vertical, (0, 0)))
     rows = tap_views(best, down, -np.inf)
     value, row = _largest(rows, rows, dtype)
