@@ -7,8 +7,9 @@ time to compile the program that draws a network's weights. Here one loop comput
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -24,18 +25,18 @@ if TYPE_CHECKING:
 
 BLOCK = 2**16  # words of a turn of the loop; each array begins a block
 
-Value = Callable[[], Any]  # computed where somebody asks for it, once
 
+class _Equation(NamedTuple):
+    """An equation of a jaxpr, and the numbers of the values that it reads and makes."""
 
-class _Draw(NamedTuple):
-    """An array of random words: its key, and its shape."""
-
-    key: Value
-    shape: tuple[int, ...]
+    eqn: Any
+    inputs: list[int]
+    results: list[int]
 
     @property
     def blocks(self):
-        return -(-math.prod(self.shape) // BLOCK)
+        """Of an array of random words, the blocks that hold it."""
+        return -(-math.prod(self.eqn.params["shape"]) // BLOCK)
 
 
 def draw(function: Any, sharding: Sharding) -> Any:
@@ -49,25 +50,22 @@ def draw(function: Any, sharding: Sharding) -> Any:
       sharding: where its results lie.
     """
     traced = function.trace()
-    draws: list[_Draw] = []
-
-    def note(draw, bits):
-        draws.append(draw)
-        return bits
-
-    _values(traced.jaxpr, (), note)
-    if not draws or not all(_counted(draw.key()) for draw in draws):
+    equations: list[_Equation] = []
+    known: dict[int, Any] = {}
+    wanted = _inline(traced.jaxpr, (), equations, known, itertools.count())
+    draws = [equation for equation in _needed(equations, wanted, known) if _is_draw(equation.eqn)]
+    keys = _values(equations, [equation.inputs[0] for equation in draws], known)
+    if not draws or not all(map(_counted, keys)):
         return compiled(function, once=True)()
-    words = _words(draws, sharding)
+    words = _words(keys, [equation.blocks for equation in draws], sharding)
 
     def rest(words):
-        starts = iter(np.cumsum([0] + [draw.blocks for draw in draws]))
-
-        def cut(draw, _):
-            start = next(starts)
-            return lambda: words[start : start + draw.blocks].ravel()[: math.prod(draw.shape)].reshape(draw.shape)
-
-        return [value() for value in _values(traced.jaxpr, (), cut)]
+        drawn, first = {}, 0
+        for equation in draws:
+            shape, own = equation.eqn.params["shape"], words[first : first + equation.blocks]
+            drawn[equation.results[0]] = own.ravel()[: math.prod(shape)].reshape(shape)
+            first += equation.blocks
+        return _values(equations, wanted, {**known, **drawn})
 
     leaves = compiled(jax.jit(rest, out_shardings=sharding), words, once=True)(words)
     return jax.tree.unflatten(jax.tree.structure(traced.out_info), leaves)
@@ -78,14 +76,20 @@ def _counted(key):
     return jax.random.key_impl(key) == "threefry2x32" and jax.config.jax_threefry_partitionable  # ty: ignore[missing-attribute]  a flag
 
 
-def _words(draws, sharding):
-    """The random words of all draws, (blocks, BLOCK) uint32: word i of a key is threefry's of the key and i."""
-    keys = np.stack([jax.random.key_data(draw.key()) for draw in draws])
-    blocks = [draw.blocks for draw in draws]
-    owner, first = np.repeat(np.arange(len(draws)), blocks), np.concatenate([np.arange(n) for n in blocks]) * BLOCK
+def _is_draw(eqn):
+    """Whether an equation is random words of one key, which a counter of 32 bits numbers."""
+    if eqn.primitive.name != "random_bits" or eqn.params["bit_width"] != 32:
+        return False
+    return eqn.invars[0].aval.shape == () and 0 < math.prod(eqn.params["shape"]) < 2**32
+
+
+def _words(keys, blocks, sharding):
+    """So many blocks of random words of each key, (all blocks, BLOCK) uint32: word i is threefry's of the key and i."""
+    owner, first = np.repeat(np.arange(len(keys)), blocks), np.concatenate([np.arange(n) for n in blocks]) * BLOCK
     unit = 2 ** max(4, len(owner).bit_length() - 3)  # few sizes: networks of about one size share the program
     spare = -len(owner) % unit
-    arguments = np.pad(keys[owner], ((0, spare), (0, 0))), np.pad(first.astype(np.uint32), (0, spare))
+    numbers = np.stack([jax.random.key_data(key) for key in keys])[owner]
+    arguments = np.pad(numbers, ((0, spare), (0, 0))), np.pad(first.astype(np.uint32), (0, spare))
     return _words_program(len(owner) + spare, sharding)(arguments)
 
 
@@ -104,46 +108,56 @@ def _words_program(count, sharding):
     return compiled(jax.jit(words, out_shardings=sharding), types, once=True)
 
 
-def _values(jaxpr: Any, inputs: Sequence[Value], bits: Callable[[_Draw, Value], Value]) -> list[Value]:
-    """The results of a jaxpr, of which nothing is computed before it is asked for.
+def _inline(
+    jaxpr: Any, inputs: Sequence[int], equations: list[_Equation], known: dict[int, Any], new: Iterator[int]
+) -> list[int]:
+    """Appends the equations of a jaxpr, those of its calls in their place, and returns the numbers of its results.
 
     Args:
       jaxpr: closed over its constants.
-      inputs: its arguments.
-      bits: f(draw, value) -> value, called for every array of random words that is not within a loop or a vmap, in the
-        order of the trace; what it returns stands for them.
+      inputs: the numbers of its arguments.
+      equations: gets the equations, in order.
+      known: gets {number: value} of constants.
+      new: the numbers that no value has yet.
     """
     own = body(jaxpr)
-    known: dict[Any, Value] = dict(zip(own.invars, inputs, strict=True))
-    known |= dict(zip(own.constvars, map(_constant, constants(jaxpr)), strict=True))
+    numbers = dict(zip(own.invars, inputs, strict=True))
 
-    def value(atom):
-        return _constant(atom.val) if is_literal(atom) else known[atom]
+    def constant(value):
+        number = next(new)
+        known[number] = value
+        return number
 
+    def number(atom):
+        return constant(atom.val) if is_literal(atom) else numbers[atom]
+
+    numbers |= dict(zip(own.constvars, map(constant, constants(jaxpr)), strict=True))
     for eqn in own.eqns:
-        arguments = [value(atom) for atom in eqn.invars]
+        read = [number(atom) for atom in eqn.invars]
         if eqn.primitive.name in CALLS:
-            results = _values(inner(eqn), arguments, bits)
+            made = _inline(inner(eqn), read, equations, known, new)
         else:
-            results = list(_results(eqn, arguments))
-        if _is_draw(eqn):
-            results = [bits(_Draw(arguments[0], eqn.params["shape"]), results[0])]
-        known |= dict(zip(eqn.outvars, results, strict=True))
-    return [value(atom) for atom in own.outvars]
+            made = [next(new) for _ in eqn.outvars]
+            equations.append(_Equation(eqn, read, made))
+        numbers |= dict(zip(eqn.outvars, made, strict=True))
+    return [number(atom) for atom in own.outvars]
 
 
-def _constant(value):
-    return lambda: value
+def _needed(equations: Sequence[_Equation], wanted: Sequence[int], known: Mapping[int, Any]) -> list[_Equation]:
+    """The equations on which some values depend, in order, given those that are known."""
+    needed, found = set(wanted) - known.keys(), []
+    for equation in reversed(equations):
+        if not needed.isdisjoint(equation.results):
+            needed.update(equation.inputs)
+            needed -= known.keys()
+            found.append(equation)
+    return found[::-1]
 
 
-def _results(eqn: Any, arguments: Sequence[Value]) -> Iterator[Value]:
-    computed = functools.cache(lambda: bind(eqn, [argument() for argument in arguments]))
-    for n in range(len(eqn.outvars)):
-        yield lambda n=n: computed()[n]
-
-
-def _is_draw(eqn):
-    """Whether an equation is random words of one key; a counter of 32 bits numbers them."""
-    if eqn.primitive.name != "random_bits" or eqn.params["bit_width"] != 32:
-        return False
-    return eqn.invars[0].aval.shape == () and 0 < math.prod(eqn.params["shape"]) < 2**32
+def _values(equations: Sequence[_Equation], wanted: Sequence[int], known: Mapping[int, Any]) -> list[Any]:
+    """The values of these numbers, from what is known; nothing is computed on which they do not depend."""
+    values = dict(known)
+    for equation in _needed(equations, wanted, known):
+        results = bind(equation.eqn, [values[number] for number in equation.inputs])
+        values |= dict(zip(equation.results, results, strict=True))
+    return [values[number] for number in wanted]

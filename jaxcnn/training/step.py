@@ -186,7 +186,7 @@ def _norm(tree):
     leaves = jax.tree.leaves(tree)
     small = [x.ravel() for x in leaves if x.size <= SMALL]
     joined = [jnp.concatenate(small)] if small else []
-    return jnp.sqrt(sum(jnp.vdot(x, x) for x in [*joined, *(x for x in leaves if x.size > SMALL)]))
+    return jnp.sqrt(sum(jnp.sum(jnp.square(x)) for x in [*joined, *(x for x in leaves if x.size > SMALL)]))
 
 
 def _parts(x, count):

@@ -78,6 +78,17 @@ def test_a_function_that_draws_nothing_is_computed():
     assert same(lambda: jnp.arange(3) * 2).tolist() == [0, 2, 4]
 
 
+def test_long_chains_and_what_nobody_reads():
+    def function():
+        jax.random.normal(keys(2)[1], (BLOCK,))
+        x = jax.random.normal(keys(2)[0], (5,))
+        for _ in range(1201):
+            x = jax.lax.neg(x)
+        return x
+
+    same(function)
+
+
 def test_keys_of_another_kind_keep_their_bits():
     same(lambda: [jax.random.normal(key, (9,)) for key in keys(2, impl="rbg")])
     with jax.threefry_partitionable(False):
