@@ -7,36 +7,22 @@ time to compile the program that draws a network's weights. Here one loop comput
 from __future__ import annotations
 
 import functools
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.random import threefry_2x32
 
-from jaxcnn.analysis.jaxpr import CALLS, bind, body, constants, inner, is_literal
+from jaxcnn.analysis.dataflow import Dataflow
+from jaxcnn.analysis.jaxpr import CALLS
 from jaxcnn.training.compilation import compiled
 
 if TYPE_CHECKING:
     from jax.sharding import Sharding
 
 BLOCK = 2**16  # words of a turn of the loop; each array begins a block
-
-
-class _Equation(NamedTuple):
-    """An equation of a jaxpr, and the numbers of the values that it reads and makes."""
-
-    eqn: Any
-    inputs: list[int]
-    results: list[int]
-
-    @property
-    def blocks(self):
-        """Of an array of random words, the blocks that hold it."""
-        return -(-math.prod(self.eqn.params["shape"]) // BLOCK)
 
 
 def draw(function: Any, sharding: Sharding) -> Any:
@@ -50,22 +36,19 @@ def draw(function: Any, sharding: Sharding) -> Any:
       sharding: where its results lie.
     """
     traced = function.trace()
-    equations: list[_Equation] = []
-    known: dict[int, Any] = {}
-    wanted = _inline(traced.jaxpr, (), equations, known, itertools.count())
-    draws = [equation for equation in _needed(equations, wanted, known) if _is_draw(equation.eqn)]
-    keys = _values(equations, [equation.inputs[0] for equation in draws], known)
+    flow = Dataflow(traced.jaxpr, inlined=CALLS)
+    draws = [equation for equation in flow.needed(flow.results) if _is_draw(equation.eqn)]
+    keys = flow.values([equation.inputs[0] for equation in draws], {})
     if not draws or not all(map(_counted, keys)):
         return compiled(function, once=True)()
-    words = _words(keys, [equation.blocks for equation in draws], sharding)
+    shapes = [equation.eqn.params["shape"] for equation in draws]
+    blocks = [-(-math.prod(shape) // BLOCK) for shape in shapes]
+    words = _words(keys, blocks, sharding)
 
     def rest(words):
-        drawn, first = {}, 0
-        for equation in draws:
-            shape, own = equation.eqn.params["shape"], words[first : first + equation.blocks]
-            drawn[equation.results[0]] = own.ravel()[: math.prod(shape)].reshape(shape)
-            first += equation.blocks
-        return _values(equations, wanted, {**known, **drawn})
+        parts = jnp.split(words, np.cumsum(blocks))  # the last is spare
+        drawn = [part.ravel()[: math.prod(shape)].reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
+        return flow.values(flow.results, {equation.results[0]: own for equation, own in zip(draws, drawn, strict=True)})
 
     leaves = compiled(jax.jit(rest, out_shardings=sharding), words, once=True)(words)
     return jax.tree.unflatten(jax.tree.structure(traced.out_info), leaves)
@@ -106,58 +89,3 @@ def _words_program(count, sharding):
 
     types = jax.ShapeDtypeStruct((count, 2), np.uint32), jax.ShapeDtypeStruct((count,), np.uint32)
     return compiled(jax.jit(words, out_shardings=sharding), types, once=True)
-
-
-def _inline(
-    jaxpr: Any, inputs: Sequence[int], equations: list[_Equation], known: dict[int, Any], new: Iterator[int]
-) -> list[int]:
-    """Appends the equations of a jaxpr, those of its calls in their place, and returns the numbers of its results.
-
-    Args:
-      jaxpr: closed over its constants.
-      inputs: the numbers of its arguments.
-      equations: gets the equations, in order.
-      known: gets {number: value} of constants.
-      new: the numbers that no value has yet.
-    """
-    own = body(jaxpr)
-    numbers = dict(zip(own.invars, inputs, strict=True))
-
-    def constant(value):
-        number = next(new)
-        known[number] = value
-        return number
-
-    def number(atom):
-        return constant(atom.val) if is_literal(atom) else numbers[atom]
-
-    numbers |= dict(zip(own.constvars, map(constant, constants(jaxpr)), strict=True))
-    for eqn in own.eqns:
-        read = [number(atom) for atom in eqn.invars]
-        if eqn.primitive.name in CALLS:
-            made = _inline(inner(eqn), read, equations, known, new)
-        else:
-            made = [next(new) for _ in eqn.outvars]
-            equations.append(_Equation(eqn, read, made))
-        numbers |= dict(zip(eqn.outvars, made, strict=True))
-    return [number(atom) for atom in own.outvars]
-
-
-def _needed(equations: Sequence[_Equation], wanted: Sequence[int], known: Mapping[int, Any]) -> list[_Equation]:
-    """The equations on which some values depend, in order, given those that are known."""
-    needed, found = set(wanted) - known.keys(), []
-    for equation in reversed(equations):
-        if not needed.isdisjoint(equation.results):
-            needed.update(equation.inputs)
-            needed -= known.keys()
-            found.append(equation)
-    return found[::-1]
-
-
-def _values(equations: Sequence[_Equation], wanted: Sequence[int], known: Mapping[int, Any]) -> list[Any]:
-    """The values of these numbers, from what is known; nothing is computed on which they do not depend."""
-    values = dict(known)
-    for equation in _needed(equations, wanted, known):
-        results = bind(equation.eqn, [values[number] for number in equation.inputs])
-        values |= dict(zip(equation.results, results, strict=True))
-    return [values[number] for number in wanted]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.analysis import analyse
-from jaxcnn.analysis.jaxpr import bind, body, constants, is_literal
+from jaxcnn.analysis.dataflow import Dataflow
 from jaxcnn.errors import look_up
 
 if TYPE_CHECKING:
@@ -68,37 +68,18 @@ def class_gradients(
         found["maps"] = look_up(stage, table=features, kind="stage")
         return logits, found["maps"]
 
-    closed = jax.make_jaxpr(outputs)(variables, images)
-    logits, place = body(closed).outvars
-    if not _depends(body(closed), logits, place):
+    flow = Dataflow(jax.make_jaxpr(outputs)(variables, images))
+    logits, place = flow.results
+    given = dict(zip(flow.arguments, jax.tree.leaves((variables, images)), strict=True))
+    if place != logits and not any(place in equation.inputs for equation in flow.needed([logits], given)):
         raise ValueError(f"the logits do not depend on stage {stage!r}")
-    arguments = jax.tree.leaves((variables, images))
-    maps = _evaluate(closed, arguments, {}, place)
+    (maps,) = flow.values([place], given)
 
     def score(maps):
-        result = _evaluate(closed, arguments, {place: maps}, logits)
+        (result,) = flow.values([logits], {**given, place: maps})
         return jnp.take_along_axis(result.astype(jnp.float32), classes[:, None], axis=1).sum()
 
     return maps, jax.grad(score)(maps)
-
-
-def _depends(jaxpr, result, place):
-    reached = {place}
-    for eqn in jaxpr.eqns:
-        if any(not is_literal(atom) and atom in reached for atom in eqn.invars):
-            reached.update(eqn.outvars)
-    return result in reached
-
-
-def _evaluate(closed, arguments, given, wanted):
-    """One value of a jaxpr; those in `given` stand for what the program computes."""
-    jaxpr = body(closed)
-    known = {**dict(zip((*jaxpr.constvars, *jaxpr.invars), (*constants(closed), *arguments), strict=True)), **given}
-    for eqn in jaxpr.eqns:
-        inputs = [atom.val if is_literal(atom) else known[atom] for atom in eqn.invars]
-        for var, value in zip(eqn.outvars, bind(eqn, inputs), strict=True):
-            known.setdefault(var, value)
-    return known[wanted]
 
 
 def last_convolution(model: Any, variables: Any, shape: Sequence[int]) -> str:
