@@ -51,13 +51,11 @@ def test_convolution_equals_loops(seed, size, window, stride, sides, dilation, g
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "side, size, channels", [(3, 1, 2), (3, 2, 2), (3, 3, 2), (10, 3, 96)]
-)  # pixels, a part of the image, all of it; by Winograd
-def test_the_number_of_images_may_be_unknown(side, size, channels):
+@pytest.mark.parametrize("size", [1, 2, 3])  # pixels, a part of the image, all of it
+def test_the_number_of_images_may_be_unknown(size):
     (n,) = export.symbolic_shape("n")
-    x = np.ones((2, side, side, channels), np.float32)
-    kernel = np.ones((size, size, channels, 2 * channels), np.float32)
+    x = np.ones((2, 3, 3, 2), np.float32)
+    kernel = np.ones((size, size, 2, 4), np.float32)
     convolve = jax.jit(lambda x: conv2d(x, kernel))
     program = export.export(convolve)(jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype))
     np.testing.assert_allclose(program.call(x), convolve(x), rtol=1e-6)
@@ -277,29 +275,6 @@ def test_a_kernel_as_large_as_the_image_is_a_full_connection():
     dx, dk = back(dy)
     np.testing.assert_allclose(dx, (np.asarray(dy).reshape(4, 7) @ matrix.T).reshape(x.shape), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(dk, (rows.T @ np.asarray(dy).reshape(4, 7)).reshape(kernel.shape), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("size, padding", [((14, 13), 1), ((11, 10), 0), ((9, 10), ((2, 0), (0, 1)))])
-def test_many_channels_by_winograd_are_the_convolution_and_its_gradients(size, padding):
-    """Odd results have a tile that lies half outside; without Winograd the program on CPU has three convolutions."""
-    keys = jax.random.split(jax.random.key(0), 3)
-    x, kernel = jax.random.normal(keys[0], (2, *size, 96)), jax.random.normal(keys[1], (3, 3, 96, 100))
-    pads = ((padding, padding),) * 2 if isinstance(padding, int) else padding
-
-    def plain(x, kernel):
-        axes = ("NHWC", "HWIO", "NHWC")
-        return lax.conv_general_dilated(x, kernel, (1, 1), pads, dimension_numbers=axes, precision="highest")
-
-    def both(convolve, dy):
-        y, back = jax.vjp(convolve, x, kernel)
-        return y, *back(dy)
-
-    dy = jax.random.normal(keys[2], jax.eval_shape(plain, x, kernel).shape)
-    ours = functools.partial(conv2d, padding=padding)
-    for found, own in zip(jax.jit(functools.partial(both, ours))(dy), both(plain, dy), strict=True):
-        np.testing.assert_allclose(found, own, atol=2e-6 * np.abs(own).max())
-    if jax.default_backend() == "cpu":
-        assert " convolution(" not in compiled(jax.jit(functools.partial(both, ours)), dy).as_text()
 
 
 @pytest.mark.parametrize(

@@ -15,16 +15,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxcnn.operators.lowering import convolution_xla as convolve_xla
-from jaxcnn.operators.lowering import winograd
 from jaxcnn.operators.lowering.window import Window, place_tap, tap_views, total
 
 # Groups of this many channels and fewer are merged into blocks, with zeros between the groups.
 BLOCK = 32
 # Strided kernels of this many taps and fewer have their input gradient scattered tap by tap.
 SCATTERED = 25
-# With this many channels on both sides Winograd's products are faster than the plain convolution, by 1.3 to 1.8 times,
-# on images of this size and more; its transforms cost more than they save below.
-WINOGRAD_CHANNELS, WINOGRAD_SIZE = 96, 8
 
 
 def output(x: jax.Array, kernel: jax.Array, *, window: Window) -> jax.Array:
@@ -35,8 +31,6 @@ def output(x: jax.Array, kernel: jax.Array, *, window: Window) -> jax.Array:
         return lax.dot(_rows(x), kernel.reshape(-1, kernel.shape[3])).reshape(x.shape[0], 1, 1, kernel.shape[3])
     if window.kernel == (1, 1):
         return _product(tap_views(x, window)[0], kernel[0, 0])
-    if _has_winograd(x, kernel.shape[3], window):
-        return winograd.output(x, kernel, window=window)
     return _columns_together(x, kernel, window, _together(*kernel.shape[2:], window))
 
 
@@ -61,8 +55,6 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, *, window: Window) -> jax.Array
         return dk.reshape(*window.kernel, x.shape[3], dy.shape[3])
     if window.kernel == (1, 1):
         return _product_of_pixels(tap_views(x, window)[0], dy)[None, None]
-    if _has_winograd(x, dy.shape[3], window):
-        return winograd.kernel_gradient(x, dy, window=window)
     count = _together(1, dy.shape[3], window) if x.shape[3] == 1 else 1  # of more channels it does not pay
     return _kernel_of_columns(x, dy, window, count)
 
@@ -70,12 +62,6 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, *, window: Window) -> jax.Array
 def _is_dense(window):
     """Whether the kernel covers the image once: a full connection; LeNet-5's C5 has one useful tap in 25 otherwise."""
     return window.kernel == window.image and window.padding == ((0, 0), (0, 0)) and window.dilation == (1, 1)
-
-
-def _has_winograd(x, features, window):
-    """Whether a convolution is 3x3, plain, in float32 (its differences would lose bits of less) and large enough."""
-    plain = window.kernel == (3, 3) and window.stride == window.dilation == (1, 1) and x.dtype == jnp.float32
-    return plain and min(x.shape[3], features) >= WINOGRAD_CHANNELS and min(window.output) >= WINOGRAD_SIZE
 
 
 def _rows(x):
