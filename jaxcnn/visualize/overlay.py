@@ -83,7 +83,7 @@ def draw_overlays(images: Any, captions: Sequence[str], maps: Sequence[Any], *, 
             axes.axis("off")
             continue
         show_image(axes, panel[1])
-        axes.set_title("\n".join(literal(line, limit=24) for line in panel[0].split("\n")), fontsize=8)
+        axes.set_title("\n".join(literal(line, limit=21) for line in panel[0].split("\n")), fontsize=8)
     shrink = min(0.6, 2.2 / figure.get_figheight())
     bar = figure.colorbar(ScalarMappable(cmap=COLOURS), ax=grid, ticks=[0, 1], shrink=shrink, aspect=20, pad=0.02)
     bar.ax.set_yticklabels(["0", "most"], fontsize=9, color=QUIET)
