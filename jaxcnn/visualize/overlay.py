@@ -130,9 +130,9 @@ def class_overlays(
         for stage in stages:
             found = class_maps(trained, chosen.images, labels, method=method, stage=stage)
             for row, label, heat, shares in zip(maps, labels, found, probabilities, strict=True):
-                row.append((f"{trained.classes[label]} {100 * shares[label]:.0f} %, {stage}", heat, fields[stage]))
+                row.append((f"{trained.classes[label]} {100 * shares[label]:.0f} %\n{stage}", heat, fields[stage]))
     captions = [
-        name if label is None else f"{trained.classes[label]}, {name}"
+        name if label is None else f"{trained.classes[label]}\n{name}"
         for name, label in zip(chosen.names, chosen.labels, strict=True)
     ]
     return draw_overlays(chosen.images, captions, maps, photographs=chosen.photographs)
