@@ -58,7 +58,8 @@ def caption(arguments: argparse.Namespace) -> str:
     if found.get("images"):
         split, drawn = None, names_of(arguments.images)
     elif found.get("index"):
-        drawn = f"image {', '.join(map(str, arguments.index))} of {split}"
+        images = "image" if len(arguments.index) == 1 else "images"
+        drawn = f"{images} {', '.join(map(str, arguments.index))} of {split}"
     elif split and other:
         split, drawn = None, f"{split} of {other}"
     return caption_of(arguments.workdir, checkpoint=arguments.checkpoint, split=split, drawn=drawn)

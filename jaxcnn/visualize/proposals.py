@@ -48,7 +48,8 @@ def draw_proposals(trained: Trained, chosen: Selection, *, limit: int = 30) -> F
         colours = matplotlib.colormaps[COLOURS](np.linspace(0, 1, max(len(boxes), 2)))[::-1]
         for box, colour in reversed(list(zip(boxes, colours, strict=False))):
             _rectangle(axes, box, colour)
-        axes.set_title(literal(f"{name}: the {len(boxes)} surest of {there.sum()}", limit=60), fontsize=9)
+        shown = f"the {len(boxes)} surest of {there.sum()}, darker is surer"
+        axes.set_title(f"{literal(name, limit=40)}\n{shown}", fontsize=9)
     return figure
 
 
