@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -46,6 +47,11 @@ OPTAX = {
     and name not in LEFT_OUT
 }
 OPTIMIZERS = {**OURS, **OPTAX}
+# The keys of config.optimizer that a player may change; the others are of the whole step.
+OF_A_PLAYER = (
+    *("name", "options", "momentum", "nesterov", "momentum_convention", "second_moment", "epsilon"),
+    *("rmsprop_convention", "clip", "max_norm", "weight_decay", "decay", "decay_mask"),
+)
 
 
 def make_optimizer(
@@ -121,33 +127,58 @@ def max_norm(limit: float) -> optax.GradientTransformation:
 
 
 def make_optimizers(
-    config: ConfigDict, players: Sequence[str], schedule: Callable[..., Any]
+    config: ConfigDict, players: Mapping[str, int], schedule: Callable[..., Any]
 ) -> dict[str, Callable[..., Any]]:
     """{player: make_optimizer of config.optimizer with the changes of config.optimizers.PLAYER}.
 
-    Among these "rate" is a factor of the learning rate.
+    Among these "rate" is a factor of the learning rate. All updates that a player makes in a step have the step's rate.
 
     Args:
       config: a run's config.
-      players: their names.
+      players: {name: the updates that it makes in a step}.
       schedule: as make_schedule returns it.
     Raises:
-      InputError: there is no such player or key, or a value has another type.
+      InputError: there is no such player or key, or a value cannot be.
     """
     for name in config.optimizers:
         with input_errors("config.optimizers"):
             look_up(name, table=dict.fromkeys(players), kind="player")
-    return {player: _changed(config, player, schedule) for player in players}
+    return {player: _changed(config, player, _by_step(schedule, turns)) for player, turns in players.items()}
+
+
+def _by_step(schedule, turns):
+    """The schedule of a player: optax counts its updates, of which a step has `turns`."""
+    return schedule if turns == 1 else lambda count: schedule(count // turns)
 
 
 def _changed(config, player, schedule):
-    own, where = {**config.optimizers.get(player, {})}, f"config.optimizers.{player}"
-    if not own:
+    if player not in config.optimizers:
         return make_optimizer(config, schedule)
+    rate, changed = config_of_player(config, player)
+    own, where = config.optimizers[player], f"config.optimizers.{player}"
+    optimizer = make_optimizer(changed, lambda step: rate * schedule(step), where=where)
+    fixed = {key: own[key] for key in ("momentum", "weight_decay") if key in own}
+    return lambda numbers: optimizer({**numbers, **fixed})
+
+
+def config_of_player(config: ConfigDict, player: str) -> tuple[float, ConfigDict]:
+    """(The factor of its learning rate, the config with the changes of config.optimizers.PLAYER in config.optimizer).
+
+    Raises:
+      InputError: there is no such key, a value has another type, or the factor cannot be.
+    """
+    own, where = config.optimizers[player], f"config.optimizers.{player}"
+    if not hasattr(own, "items"):
+        raise InputError(f"{where} is {own!r}; it holds changes of config.optimizer, as {{'rate': 0.5}}.")
+    own = dict(own)
     rate, config = own.pop("rate", 1.0), config.copy_and_resolve_references()
+    if "learning_rate" in own:
+        raise InputError(f"{where} has a learning_rate; give rate, a factor of config.optimizer.learning_rate.")
+    if not isinstance(rate, int | float) or not 0 <= rate < math.inf:
+        raise InputError(f"{where}.rate is {rate!r}; it is a factor of the learning rate, from 0.")
     for key in own:
         with input_errors(where):
-            look_up(key, table=config.optimizer.to_dict(), kind="key")
+            look_up(key, table=dict.fromkeys(OF_A_PLAYER), kind="key")
     try:
         with config.unlocked():
             if {"name", "options"} & own.keys():  # the options of another optimizer are not its own
@@ -155,9 +186,7 @@ def _changed(config, player, schedule):
             config.optimizer.update(own)
     except TypeError as error:
         raise InputError(f"{where}: {error}") from error
-    optimizer = make_optimizer(config, lambda step: rate * schedule(step), where=where)
-    fixed = {key: own[key] for key in ("momentum", "weight_decay") if key in own}
-    return lambda numbers: optimizer({**numbers, **fixed})
+    return rate, config
 
 
 def _direction(settings, where):

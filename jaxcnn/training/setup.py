@@ -135,7 +135,8 @@ class Setup:
 
     def optimizers(self) -> dict[str, Any]:
         """{player: the update rule as a function of the hyperparameters}."""
-        return make_optimizers(self.config, [player.name for player in self.bare_task.players], self.schedule())
+        players = {player.name: player.turns for player in self.bare_task.players}
+        return make_optimizers(self.config, players, self.schedule())
 
     def about(self, mean: Any = None, std: Any = None) -> About:
         """The About of the task, for these statistics of the images; None where no image is looked at."""

@@ -13,7 +13,7 @@ from jaxcnn.errors import InputError, input_errors, nearest
 from jaxcnn.operators import LOSSES
 from jaxcnn.training.config import default_config, flatten, is_option
 from jaxcnn.training.duration import duration_in_steps, parse_duration
-from jaxcnn.training.optimizer import OPTIMIZERS
+from jaxcnn.training.optimizer import OPTIMIZERS, config_of_player
 from jaxcnn.training.rundir.trackers import check_trackers
 from jaxcnn.training.schedule import SCHEDULES
 
@@ -128,9 +128,22 @@ def validate(config: ConfigDict) -> None:
         raise InputError("config.optimizer.momentum_convention 'caffe' is for sgd with decay 'l2'.")
     if config.optimizer.name in ("adam", "adamw", "rmsprop") and not config.optimizer.epsilon:
         raise InputError("config.optimizer.epsilon is 0: where gradients are 0 the step would be 0 / 0; 1e-8 is usual.")
+    _validate_players(config)
     _validate_images(config)
     _validate_augment(config.augment)
     _validate_finetune(config)
+
+
+def _validate_players(config):
+    """Checks the optimizer of each player as if it were that of the run."""
+    for player in config.optimizers:
+        _, changed = config_of_player(config, player)
+        with changed.unlocked():
+            changed.optimizers = type(config.optimizers)()
+        try:
+            validate(changed)
+        except InputError as error:
+            raise InputError(str(error).replace("config.optimizer.", f"config.optimizers.{player}.")) from None
 
 
 def _check_number(key, value):

@@ -10,6 +10,7 @@ from jaxcnn import InputError, default_config, trust
 from jaxcnn.tasks import CLASSIFICATION
 from jaxcnn.training.finetune.freeze import with_rates
 from jaxcnn.training.optimizer import OPTIMIZERS, make_optimizer, make_optimizers
+from jaxcnn.training.setup import resolve_values
 from jaxcnn.training.state import hyperparameters
 
 GRADIENTS = np.array([[0.5, -2.0], [1.0, 0.1], [-0.7, 0.3], [0.2, 0.0], [1.5, -1.0]], np.float64)
@@ -293,7 +294,7 @@ def test_a_player_may_have_another_optimizer_with_options_of_its_own():
     config.optimizer.update({"name": "optax:sgd", "options": {"momentum": 0.5}})
     config.optimizers = {"critic": {"name": "optax:lion"}, "actor": {"options": {"nesterov": True}}}
     config.lock()
-    found = make_optimizers(config, ("critic", "actor", "crowd"), constant(0.1))
+    found = make_optimizers(config, dict.fromkeys(("critic", "actor", "crowd"), 1), constant(0.1))
     numbers = hyperparameters(config, CLASSIFICATION, object())
     weights = jnp.float32(START)
     updates = {
@@ -305,4 +306,24 @@ def test_a_player_may_have_another_optimizer_with_options_of_its_own():
     config = default_config()
     config.optimizers = {"critic": {"name": "lino"}}
     with pytest.raises(InputError, match=r"config\.optimizers\.critic\.name: unknown optimizer 'lino'"):
-        make_optimizers(config, ("critic",), constant(0.1))
+        make_optimizers(config, {"critic": 1}, constant(0.1))
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ({"learning_rate": 0.1}, r"critic has a learning_rate; give rate, a factor"),
+        ({"ema": 0.5}, r"critic: unknown key 'ema'"),
+        ({"rate": -1.0}, r"critic\.rate is -1\.0; it is a factor of the learning rate, from 0"),
+        ({"rate": "x"}, r"critic\.rate is 'x'"),
+        ({"momentum": 5.0}, r"critic\.momentum is 5\.0; it is a number from 0\.0 to below 1\.0"),
+        ({"decay": "nonsense"}, r"critic\.decay is 'nonsense'; it is one of l2, decoupled"),
+        ({"name": "adam", "epsilon": 0.0}, r"critic\.epsilon is 0"),
+        (0.5, r"critic is 0\.5; it holds changes of config\.optimizer"),
+    ],
+)
+def test_what_a_player_cannot_change_is_refused(own, words):
+    config = default_config()
+    config.optimizers = {"critic": own}
+    with pytest.raises(InputError, match=r"config\.optimizers\." + words):
+        resolve_values(config)

@@ -326,6 +326,16 @@ def test_turns_and_rates_of_a_player_count(config, tmp_path):
     assert (float(params["a"]["value"]), float(params["b"]["value"])) == pytest.approx((a, b), rel=1e-6)
 
 
+def test_the_turns_of_a_player_are_of_one_step_of_the_schedule(config, tmp_path):
+    """From the second step on the rate is 0: what one step gives, both turns of b among it, stays."""
+    plain = {"optimizer.momentum": 0.0, "optimizer.learning_rate": 0.1, "optimizer.weight_decay": 0.0}
+    once = train(config("game", {**plain, "duration": "1 steps", "evaluation.every": "1 steps"}), tmp_path / "once")
+    changes = {**plain, "schedule.name": "step", "schedule.boundaries": ("1 steps",), "schedule.factor": 0.0}
+    long_run = {"duration": "3 steps", "evaluation.every": "3 steps", "checkpoint.every": "3 steps"}
+    result = train(config("game", {**changes, **long_run}), tmp_path / "three")
+    jax.tree.map(np.testing.assert_array_equal, result.state.params, once.state.params)
+
+
 def test_the_best_checkpoint_is_chosen_by_the_task_s_measure(config, tmp_path):
     result = train(config("autoencoder"), tmp_path)
     held_out = [
