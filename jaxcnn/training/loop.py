@@ -94,7 +94,7 @@ class Loop:
             after(step, steps)
             # The devices work: meanwhile the inputs of the next chunk are read and brought to them.
             steps, ready = self._take(step, inputs, termination)
-            if step == total or not (step % self.evaluate_every and step % self.save_every):
+            if self._has_event(step):
                 self._event(step)
             elif step // log_every > before // log_every:
                 self._flush(step)
@@ -124,7 +124,12 @@ class Loop:
         except WorkerDied:  # of what ends this process too: there is time to save
             if termination.received is None or jax.process_count() > 1:
                 raise
+            if self.pending and self._has_event(step):  # it comes before the end, as where no worker dies
+                self._event(step)
             self._stop(step, termination.received)
+
+    def _has_event(self, step):
+        return step == self.setup.total or not (step % self.evaluate_every and step % self.save_every)
 
     def _chunk(self, step):
         """The steps of the chunk that begins here: a whole one where no event comes before its end; 0 at the end."""
@@ -184,6 +189,8 @@ class Loop:
         held_out = None
         if step % self.evaluate_every == 0 or step == self.setup.total:
             held_out = self._evaluate(step)
+        self.clock += time.monotonic() - begin  # before saving: a checkpoint keeps what it says
+        begin = time.monotonic()
         self.keeper.save(self, step, held_out)
         self.clock += time.monotonic() - begin
 

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import re
+import time
+import types
 
 import jax
 import numpy as np
@@ -10,7 +12,10 @@ import pytest
 
 import jaxcnn
 from jaxcnn.cli import main
-from jaxcnn.training.train import Diverged
+from jaxcnn.data.workers import WorkerDied
+from jaxcnn.training import loop
+from jaxcnn.training.rundir.log import read_metrics
+from jaxcnn.training.train import Diverged, Preempted
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -194,3 +199,50 @@ def test_a_diverged_command_ends_with_2(stateful_config, tmp_path, capsys):
     with contextlib.chdir(tmp_path):
         assert main(["train", f"--config={tmp_path}/config.py", "--workdir=run", "--quiet"]) == 2
     assert "jaxcnn: training diverged at step" in capsys.readouterr().err
+
+
+def test_an_evaluation_that_is_due_comes_before_the_end_of_a_run_whose_worker_died(
+    stateful_config, tmp_path, terminate_at, rows, monkeypatch
+):
+    """A signal ends the workers too: the batch behind step 8 cannot be read any more, but step 8 is evaluated."""
+    config = stateful_config({"evaluation.every": "4 steps", "checkpoint.every": "4 steps"})
+    whole = train(config, tmp_path / "whole")
+    terminate_at(8 * 16)
+    original = jaxcnn.data.Order.records
+
+    def records(self, start, stop):
+        found = original(self, start, stop)
+        if start == 8 * 16:
+            raise WorkerDied("a worker has ended")
+        return found
+
+    with monkeypatch.context() as dying:
+        dying.setattr(jaxcnn.data.Order, "records", records)
+        with pytest.raises(Preempted, match="step 8 of 14 is saved"):
+            train(config, tmp_path / "broken")
+    train(config, tmp_path / "broken")
+    held_out = [
+        [row for row in rows(path) if row["split"] == "validation"] for path in (whole.workdir, tmp_path / "broken")
+    ]
+    assert held_out[0] == held_out[1] and [row["step"] for row in held_out[0]] == [4, 8, 12, 14]
+
+
+def test_the_time_of_an_evaluation_is_none_of_a_resumed_run_s_training(
+    stateful_config, tmp_path, terminate_at, monkeypatch
+):
+    """An evaluation takes 1000 s by the loop's clock; in no row of the log are as many, before and after resuming."""
+    evaluate, spent = loop.Loop._evaluate, [0.0]
+
+    def slow(self, step):
+        spent[0] += 1000
+        return evaluate(self, step)
+
+    monkeypatch.setattr(loop.Loop, "_evaluate", slow)
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(monotonic=lambda: time.monotonic() + spent[0]))
+    config = stateful_config({"evaluation.every": "4 steps", "checkpoint.every": "4 steps"})
+    terminate_at(8 * 16)
+    with pytest.raises(Preempted):
+        train(config, tmp_path)
+    train(config, tmp_path)
+    seconds = [row["seconds"] for row in read_metrics(tmp_path) if row.get("split") == "train"]
+    assert spent[0] == 4000 and max(seconds) < 1000
