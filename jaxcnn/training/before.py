@@ -101,6 +101,10 @@ def _record(setup, function, feed, state):
     program = setup.replicas.map_evaluation(record)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     size = setup.config.evaluation.batch_size
-    parts = [program(variables, feed.data, inputs)[1] for inputs in feed.evaluation(batch_size=size)]
+    parts = []
+    for inputs in feed.evaluation(batch_size=size):
+        parts.append(program(variables, feed.data, inputs)[1])
+        if len(parts) > 1:  # simulated devices that wait for each other in many programs at once never end
+            jax.block_until_ready(parts[-2])
     parts = jax.device_get(parts)
     return {name: np.concatenate([part[name] for part in parts])[: len(feed.records)] for name in parts[0]}
