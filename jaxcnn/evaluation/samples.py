@@ -99,7 +99,7 @@ def write_samples(
     Raises:
       InputError: the folder holds something, cannot be written, or a class is unknown or cannot be a folder's name.
     """
-    folder = pathlib.Path(folder)
+    folder = pathlib.Path(os.path.abspath(folder))  # "." has no name
     if per_class < 1:
         raise InputError(f"{per_class} images of each class cannot be written; 1 is the least.")
     names = _named(generator, classes)

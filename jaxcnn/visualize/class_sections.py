@@ -71,9 +71,9 @@ def _class_accuracies(run):
             (name, hits / count if count else math.nan, f"({hits:g} of {count:g})")
             for name, hits, count in zip(run.classes, right, seen, strict=True)
         ]
-    scored = next((row for row in reversed(run.evaluations) if row.get("per_class")), {"per_class": {}})
-    found = scored["per_class"]
-    return scored.get("split"), [(name, number(found, name), "") for name in found]
+    scored, split = run.last_with("per_class")
+    found = scored.get("per_class", {})
+    return split, [(name, number(found, name), "") for name in found]
 
 
 def _scores(run):

@@ -32,7 +32,7 @@ from jaxcnn.visualize.examples import Example
 from jaxcnn.visualize.figure import save_figure
 from jaxcnn.visualize.history import classifies, detects, labels, restores, says_texts
 from jaxcnn.visualize.latent import read_codes
-from jaxcnn.visualize.report import Picture, RunReport, run_report
+from jaxcnn.visualize.report import Picture, RunReport, last_with, run_report
 
 EXAMPLE_IMAGES = 512
 RESTORED_IMAGES = 6
@@ -65,7 +65,7 @@ def write_report(workdir: str | os.PathLike[str]) -> pathlib.Path:
     shown: dict[str, Any] = {"examples": [], **found}
     classes, shape = read_data(workdir)
     evaluations = read_evaluations(workdir)
-    counted = next((row for row in reversed(evaluations) if "confusion" in row), None)
+    counted, split = last_with("confusion", evaluations, step)
     rows = read_metrics(workdir)
     report = RunReport(
         name=f"{config.model.name} on {config.data.name}",
@@ -75,7 +75,7 @@ def write_report(workdir: str | os.PathLike[str]) -> pathlib.Path:
         evaluations=[_evaluation(row, classes) for row in evaluations],
         classes=classes,
         confusion=np.array(counted["confusion"]) if counted else None,
-        confusion_split=counted["split"] if counted else "",
+        confusion_split=split,
         checkpoint_step=step,
         parameters=parameters,
         calibration=_calibration(evaluations, step, found.get("examples")),

@@ -37,7 +37,7 @@ def examples(run: RunReport) -> Html | None:
     if seen is None or not seen.examples:
         return None
     words = f"Images of {seen.split} with what was found with a score of {SURE:g} or more: "
-    legend = _legend(("right", RIGHT), ("a mistake", WRONG), ("the truth", TRUTH), ("the truth, not counted", IGNORED))
+    legend = _legend(("right", RIGHT), ("a mistake", WRONG), ("the truth", TRUTH), ("not counted", IGNORED))
     drawn = (_plate(seen, image, _truth(run, image) + _answers(run, image)) for image in seen.examples)
     return page.join(page.element("p", words, legend, class_="quiet"), page.element("div", *drawn, class_="sheet"))
 
@@ -64,8 +64,8 @@ def mistakes(run: RunReport) -> Html | None:
 
 def per_class(run: RunReport) -> Html | None:
     """A row a class, the lowest average precision first; None where none was measured and nothing was looked at."""
-    scored = next((row for row in reversed(run.evaluations) if row.get("per_class")), {"per_class": {}})
-    precisions = [number(scored["per_class"], name) for name in run.classes]
+    scored, split = run.last_with("per_class")
+    precisions = [number(scored.get("per_class", {}), name) for name in run.classes]
     if run.detected is None and not any(map(math.isfinite, precisions)):
         return None
     rows = [
@@ -73,7 +73,7 @@ def per_class(run: RunReport) -> Html | None:
         for name, ap, cells in zip(run.classes, precisions, _counts(run), strict=True)
     ]
     order = sorted(range(len(rows)), key=lambda place: (math.isnan(precisions[place]), precisions[place]))
-    words = f"AP at 0.5 of all of {scored['split']}. " if scored["per_class"] else ""
+    words = f"AP at 0.5 of all of {split}. " if scored else ""
     if run.detected is not None:
         words += (
             f"The other columns are of {page.whole(len(run.detected.positions))} images of {run.detected.split}: the "
@@ -114,9 +114,8 @@ def _truth(run, image, *, words=False):
 def _answers(run, image):
     found, kinds = run.detected.found, run.detected.judged.kinds
     places = (found.there[image] & (found.scores[image] >= SURE)).nonzero()[0]
-    return [
-        _answer(run, image, place, RIGHT if kinds[image, place] == KINDS.index("right") else WRONG) for place in places
-    ]
+    colours = {"right": RIGHT, "ignored": IGNORED}
+    return [_answer(run, image, place, colours.get(KINDS[kinds[image, place]], WRONG)) for place in places]
 
 
 def _answer(run, image, place, colour):

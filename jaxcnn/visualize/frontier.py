@@ -180,8 +180,13 @@ def frontier(points: Sequence[Point]) -> list[Point]:
     are lower, are left out.
     """
     same = [p for p in points if p.protocol not in OTHERS]
-    edge = [p for p in same if not any(q.error <= p.error and q.macs <= p.macs and q != p for q in same)]
+    edge = [p for p in same if not any(_beats(q, p) for q in same)]
     return sorted(edge, key=lambda p: p.macs)
+
+
+def _beats(one, other):
+    """Whether a point is as good in both and better in one: two that are alike both stay."""
+    return one.error <= other.error and one.macs <= other.macs and (one.error, one.macs) != (other.error, other.macs)
 
 
 def _key(axes, points):

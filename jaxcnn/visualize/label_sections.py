@@ -18,14 +18,14 @@ COLUMNS = {"average precision": "average_precision", "precision": "precision", "
 
 def by_label(run: RunReport) -> Html | None:
     """A table of the scores of each label at the last evaluation that has them; None without one."""
-    row = next((row for row in reversed(run.evaluations) if row.get("by_label")), None)
-    if row is None:
+    row, split = run.last_with("by_label")
+    if not row:
         return None
     lines = [
         (name, page.whole(own["n"]), *(page.percent(own[key]) for key in COLUMNS.values()))
         for name, own in sorted(row["by_label"].items(), key=lambda item: number(item[1], "average_precision"))
     ]
-    words = f"{row['split']}, {page.whole(row['n'])} images; the lowest average precision first."
+    words = f"{split}, {page.whole(row['n'])} images; the lowest average precision first."
     header = ("label", "images", *COLUMNS)
     table = page.table(header, lines, numeric=range(1, len(header)))
     return page.join(page.element("p", words, class_="quiet"), table)

@@ -105,6 +105,22 @@ class RunReport:
     samples: tuple = ()
     measured: tuple[dict, ...] = ()
 
+    def last_with(self, key: str) -> tuple[dict, str]:
+        """`last_with` of this report's evaluations and checkpoint."""
+        return last_with(key, self.evaluations, self.checkpoint_step)
+
+
+def last_with(key: str, evaluations: list[dict], step: int) -> tuple[dict, str]:
+    """(The last row that has something under a key, its split); one of this step before others, whose step is named.
+
+    Without one ({}, "").
+    """
+    rows = [row for row in evaluations if row.get(key)]
+    for row in reversed(rows):
+        if row.get("step") == step:
+            return row, row["split"]
+    return (rows[-1], f"{rows[-1]['split']} at step {rows[-1].get('step')}") if rows else ({}, "")
+
 
 def run_report(run: RunReport) -> str:
     """The HTML page of one run. A piece that is missing leaves its section out; numbers not finite show as NaN."""

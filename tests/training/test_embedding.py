@@ -120,6 +120,17 @@ def test_measures_of_a_split():
         finish(2, {}, {}, {"embedding": vectors[7:9], "label": label[7:9], "mask": np.ones(2)})
 
 
+@pytest.mark.parametrize(("classes", "images"), [(1000, 5), (2, 1500)])
+def test_a_large_split_in_the_order_of_its_classes_has_pairs_of_one_and_of_two(classes, images):
+    """Every fifth of 5,000 images is another person; the first 1,000 of two large classes are one."""
+    label = np.repeat(np.arange(classes), images)
+    vectors = np.asarray(unit(jnp.asarray(np.random.default_rng(0).normal(size=(classes, 8)))))[label]
+    finish = EMBEDDING.create(About(("a", "b"), (8, 8, 1), {"label": ((), np.int32)}, 0, 1)).finish
+    EMBEDDING.check_split(label)
+    found = finish(len(label), {}, {}, {"embedding": vectors, "label": label, "mask": np.ones(len(label))})
+    assert found == {"area": 1.0, "equal_error_rate": 0.0, "rank1": 1.0}
+
+
 def train(config, workdir, devices=1):
     return jaxcnn.train(config, workdir, quiet=True, devices=jax.devices()[:devices])
 

@@ -44,6 +44,8 @@ def test_the_frontier_is_what_no_other_beats():
     )
     several = Point("c", 10, 1, 1, "10 crops")
     assert frontier([best, worse, cheap, several]) == [cheap, best]
+    again = Point("a3", 20, 9, 2, "one crop")  # another seed that is as good
+    assert frontier([best, worse, again, cheap]) == [cheap, best, again]
 
 
 def test_the_picture(tmp_path, capsys):

@@ -159,3 +159,15 @@ def test_example_png_keeps_pixels_and_shrinks_photographs():
     assert max(Image.open(io.BytesIO(example_png(np.zeros((400, 300, 3), np.uint8)))).size) == LARGEST
     with pytest.raises(ValueError, match="float64"):
         example_png(np.zeros((4, 4, 3)))
+
+
+def test_the_scores_of_classes_are_those_of_the_checkpoint_and_those_of_another_say_so(rows, run_of, read):
+    said = [
+        {"split": "test", "step": step, "n": 10, "per_class": {"cat": accuracy, "dog": 0.9}}
+        for step, accuracy in ((24, 0.25), (12, 0.75))
+    ]
+    changes = {"classes": ("cat", "dog"), "confusion": None, "examples": []}
+    text = read(run_report(run_of(rows, evaluations=said, **changes))).text
+    assert "cat 25.0 %" in text and "75.0 %" not in text and "test, 2 classes" in text
+    text = read(run_report(run_of(rows, evaluations=said[1:], **changes))).text
+    assert "cat 75.0 %" in text and "test at step 12, 2 classes" in text
