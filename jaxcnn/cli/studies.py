@@ -75,7 +75,7 @@ def _sweep(arguments):
       python -m jaxcnn sweep experiments/digits.py --workdir runs/digits --jobs 4 --retries 1
       ./launch.sh sweep experiments/digits.py --workdir /shared/digits --runner slurm --partition gpu --gpus-per-task 1
 
-    --runner population trains runs that differ only in their seed and in numbers in one program; the others as local.
+    --runner population trains runs that differ only in their seed and in numbers in one program, then the others.
     A file with analyse(study, workdir) as well says more when every run is done: of ensembles, for example.
     --until decided adds seeds where claims are open, with verdicts that hold whenever it ends (docs/statistics.md).
     The same command resumes where it was interrupted. A file with search() instead is a search by Optuna: the same
@@ -90,9 +90,9 @@ def _sweep(arguments):
         _refuse(arguments, (*LOCAL, *slurm.NAMES, "collect", "status"), "not for --run, which trains one run here")
         if arguments.runner != "local":
             raise InputError(f"--run trains one run here; leave --runner {arguments.runner} out.")
-    if arguments.runner == "slurm":
-        _refuse(arguments, LOCAL, "for the runners local and population")
-    else:
+    if arguments.runner != "local":
+        _refuse(arguments, LOCAL, "for --runner local")
+    if arguments.runner != "slurm":
         _refuse(arguments, slurm.NAMES, "for --runner slurm")
     _refuse(arguments, ("storage",), "for searches")
     _check_seeds(arguments)
@@ -184,10 +184,11 @@ def _places(arguments):
     """Where runs train: the options `workers` and `population` of run_study."""
     from jaxcnn.sweeps.local import Workers, slots
 
+    if arguments.runner == "population":  # this process has the devices: no other one can train beside it
+        return {"population": True}
     places = slots(arguments.jobs, per_device=arguments.per_device)
     command = [sys.executable, "-m", "jaxcnn", *_itself(arguments), "--run"]
-    workers = Workers(command, places, arguments.retries) if len(places) > 1 or arguments.retries else None
-    return {"workers": workers, "population": arguments.runner == "population"}
+    return {"workers": Workers(command, places, arguments.retries) if len(places) > 1 or arguments.retries else None}
 
 
 def _plan(study, arguments):

@@ -17,6 +17,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.files import replaced
 from jaxcnn.tasks import AXIS
 from jaxcnn.tasks.pixels import as_float
+from jaxcnn.training.state import zeros_batch
 from jaxcnn.training.step import assemble_batch
 
 if TYPE_CHECKING:
@@ -61,6 +62,14 @@ def recorded_before(
                 safetensors.save_file(found, temporary)
         return found
     return safetensors.load_file(path)
+
+
+def blank_before(setup: Setup, task: Task, feed: Feed, state: State) -> dict[str, Any]:
+    """What `recorded_before` returns, zeros everywhere: for a step that is compiled and not run."""
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    batch = zeros_batch(setup.shape, setup.fields)
+    found = jax.eval_shape(lambda v: setup.model.apply(v, batch, method=task.before), variables)
+    return {name: np.zeros((len(feed.records), *x.shape[1:]), x.dtype) for name, x in found.items()}
 
 
 def begun(setup: Setup, task: Task, feed: Feed, state: State) -> State:

@@ -139,6 +139,7 @@ def test_a_plan_of_another_study_is_refused(toy, capsys):
         (("--until", "decided", "--budget", "2 hours"), "'2 hours' is none"),
         (("--until", "decided", "--budget", "2h", "--runner", "slurm"), "--until is for the runners local and"),
         (("--plan", "--runner", "slurm"), "--plan is for the runners local and"),
+        (("--runner", "population", "--jobs", "2"), "--jobs is for --runner local"),
         (("--until", "decided", "--budget", "2h", "--run", "ID"), "leave --until out"),
         (("--budget", "2h"), "--budget is for --until decided"),
         (("--effect", "0.01"), "--effect is for --plan"),

@@ -15,6 +15,8 @@ from jaxcnn.operators import softmax_cross_entropy
 from jaxcnn.population import train_population
 from jaxcnn.tasks import TASKS, About
 from jaxcnn.training.finetune.plan import changes_with_classes
+from jaxcnn.training.preflight.checks import teacher_checks
+from jaxcnn.training.preflight.dry_run import describe
 from jaxcnn.transfer.forgetting import TwoHeads, likelihood, predictions, second_task
 
 SETTINGS = {
@@ -214,3 +216,10 @@ def test_the_new_head_reads_no_map_of_the_old_classes():
     images = np.zeros((1, 32, 32, 3), np.float32)
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))["params"]
     assert shapes["new_head"]["kernel"].shape == (8 * 8 * 192, 3)  # cccp5, not the 5 maps of cccp6
+
+
+def test_a_dry_run_of_a_second_task_ends_and_the_checks_say_that_they_do_not_apply(recipe, old):
+    config = second_task(recipe("new"), old.workdir)
+    assert any(line.startswith("temporary memory of a training step") for line in describe(config))
+    with pytest.raises(InputError, match="task learning_without_forgetting learns from what the network"):
+        teacher_checks(config)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxcnn.errors import InputError
 from jaxcnn.operators import softmax_cross_entropy
 from jaxcnn.training.compilation import compiled, use_persistent_cache
 from jaxcnn.training.config import default_config
@@ -44,9 +45,16 @@ def teacher_checks(config: ConfigDict, *, line: Callable[[str], object] = print)
       line: called with a line of text per check.
     Returns:
       [{"check", "passed", "detail"}]; passed is None where a check does not apply.
+    Raises:
+      InputError: the config cannot be trained, or its task learns from what another network says of the images.
     """
     use_persistent_cache()
     setup = set_up(_small(config), devices=jax.local_devices()[:1])
+    if setup.bare_task.before is not None:
+        raise InputError(
+            f"the checks begin with a new network, but task {config.task.name} learns from what the network that a run "
+            "begins with says of its images: they do not apply."
+        )
     bench = _Bench(setup, Feed(setup.train, setup.replicas, seed=config.seed))
     first, norms = _at_start(bench)
     found = []

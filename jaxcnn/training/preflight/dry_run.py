@@ -10,6 +10,7 @@ import jax
 
 from jaxcnn.analysis import summarize
 from jaxcnn.progress import waiting
+from jaxcnn.training.before import blank_before
 from jaxcnn.training.compilation import compiled, use_persistent_cache
 from jaxcnn.training.normalise import image_statistics
 from jaxcnn.training.setup import set_up
@@ -43,10 +44,13 @@ def describe(config: ConfigDict) -> Iterator[str]:
         state = draw_state(setup)
     yield f"state (parameters, optimizer): {_mib(sum(x.nbytes for x in jax.tree.leaves(state)))} a device"
     yield f"data: {_mib(sum(x.nbytes for x in feed.data.values()))} a device" if feed.resident else "data: streamed"
-    step = setup.train_step(setup.task(*image_statistics(config, feed)))
+    task, data = setup.task(*image_statistics(config, feed)), feed.data
+    if task.before is not None:
+        data = {**data, **setup.replicas.replicate(blank_before(setup, task, feed, state))}
+    step = setup.train_step(task)
     source = feed.training(start=0, batch_size=config.batch_size)
     chunk = setup.replicas.map(make_chunk(step, steps=1))
-    program = compiled(chunk, state, feed.data, source.take(1), deterministic=config.deterministic)
+    program = compiled(chunk, state, data, source.take(1), deterministic=config.deterministic)
     source.close()
     memory = program.memory_analysis()
     yield f"temporary memory of a training step: {_mib(memory.temp_size_in_bytes)} a device"
