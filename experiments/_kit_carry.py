@@ -8,19 +8,29 @@ import re
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable, Sequence
 
 MIB = 2**20
 PART_MIB = 15
-PARTS = "parts.json"
+PARTS, RESULTS = "parts.json", "results.tar"
 # What jaxcnn needs and the machine's image lacks; promise has no wheel and is built here.
 MISSING_THERE = (
     *("array_record", "dm-tree", "dm_pix", "docstring_parser", "googleapis-common-protos", "grain", "immutabledict"),
-    *("ml_collections", "promise", "simple-parsing", "simplejpeg", "tensorboardX", "tensorflow-datasets"),
+    *(
+        "ml_collections",
+        "promise",
+        "pycocotools",
+        "simple-parsing",
+        "simplejpeg",
+        "tensorboardX",
+        "tensorflow-datasets",
+    ),
     *("tensorflow-metadata", "termcolor", "toml"),
 )
 MODULES = (  # by which the lack of any of these, and of what else jaxcnn imports, is found
     *("jax", "flax", "optax", "orbax.checkpoint", "ml_collections", "tensorflow_datasets", "grain", "array_record"),
     *("sklearn", "scipy", "matplotlib", "rich", "tensorboardX", "safetensors", "PIL", "simplejpeg", "dm_pix", "cv2"),
+    "pycocotools",
 )
 PLATFORMS = tuple(f"manylinux_2_{n}_x86_64" for n in (17, 24, 27, 28, 31, 34, 35)) + ("manylinux2014_x86_64",)
 
@@ -30,9 +40,47 @@ def missing() -> list[str]:
     return [name for name in MODULES if not _there(name)]
 
 
-def split(source: pathlib.Path, folder: pathlib.Path, *, part_mib: float = PART_MIB) -> list[str]:
+def pack(source: pathlib.Path, folder: pathlib.Path, *, ended: Sequence[str] = ()) -> list[str]:
+    """Writes the small files of a folder of results into results.tar, and all that the next call needs into parts.
+
+    results.tar leaves out checkpoints alone, so that it tells everything where a part is lost.
+
+    Args:
+      source: the folder.
+      folder: where results.tar and the parts of `split` go.
+      ended: the folders in it whose checkpoints nobody needs any more.
+    Returns:
+      The names of the parts, in order.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(folder / RESULTS, "w") as tar:
+        tar.add(source, arcname=source.name, filter=lambda entry: None if _of_checkpoints(entry.name) else entry)
+
+    def needed(entry):
+        part = pathlib.PurePath(entry.name).parts[1:2]
+        return None if part and part[0] in ended and _of_checkpoints(entry.name) else entry
+
+    return split(source, folder, needed=needed)
+
+
+def _of_checkpoints(name):
+    return "checkpoints" in pathlib.PurePath(name).parts
+
+
+def split(
+    source: pathlib.Path,
+    folder: pathlib.Path,
+    *,
+    part_mib: float = PART_MIB,
+    needed: Callable[[tarfile.TarInfo], tarfile.TarInfo | None] | None = None,
+) -> list[str]:
     """Cuts a file, or a folder packed by tar, into parts and writes their checksums to parts.json beside them.
 
+    Args:
+      source: the file or folder.
+      folder: where the parts go.
+      part_mib: the largest part, MiB.
+      needed: returns None of what a folder leaves out, as tarfile's filter.
     Returns:
       The names of the parts, in order.
     """
@@ -41,7 +89,7 @@ def split(source: pathlib.Path, folder: pathlib.Path, *, part_mib: float = PART_
     if source.is_dir():
         packed = folder / "packed.tar"
         with tarfile.open(packed, "w") as tar:
-            tar.add(source, arcname=source.name)
+            tar.add(source, arcname=source.name, filter=needed)
     parts = []
     with packed.open("rb") as file:
         while block := file.read(round(part_mib * MIB)):

@@ -1,5 +1,6 @@
 """The parts of the accelerator kit that no verb has: each returns what it found as JSON values."""
 
+import math
 import pathlib
 import tempfile
 import time
@@ -40,9 +41,11 @@ def same_numbers(folder: pathlib.Path, tiny: bool) -> dict:
     found = {}
     for name in SAME_NETWORKS[tiny]:
         images = np.random.default_rng(0).standard_normal((4, *CLAIMS[name].input), dtype=np.float32)
+        model = create(name)
         with jax.default_device(jax.devices("cpu")[0]):
-            variables = create(name).init(jax.random.key(0), images, train=False)
-            expected = np.asarray(create(name).apply(variables, images, train=False)[0])
+            variables = jax.jit(lambda x, model=model: model.init(jax.random.key(0), x, train=False))(images)
+            apply = jax.jit(lambda v, x, model=model: model.apply(v, x, train=False)[0])
+            expected = np.asarray(apply(variables, images))
         here = jax.device_put((variables, images), jax.devices()[0])
         errors = {}
         for dtype, precision in (("float32", "highest"), ("bfloat16", "default")):
@@ -87,7 +90,7 @@ def feed(folder: pathlib.Path, tiny: bool) -> dict:
     shape = CLAIMS[network].input
     setup, resident = _training(network, batch, "bfloat16")
     program = compiled(steps.chunk(setup), *(arguments := _arguments(setup, batch, shape)))
-    state = arguments[0]
+    state, metrics = arguments[0], ()
     with tempfile.TemporaryDirectory() as photographs:
         _draw_photographs(pathlib.Path(photographs), PHOTOGRAPHS[tiny])
         size = {"image_size": shape[:2], "channels": shape[2]}
@@ -97,12 +100,13 @@ def feed(folder: pathlib.Path, tiny: bool) -> dict:
             alone = _rate(lambda: next(batches), batch, FED_BATCHES[tiny])
 
             def fed():
-                nonlocal state
+                """A step behind whose start the next batch is read, as in training: the one before has to be done."""
+                nonlocal state, metrics
                 images = next(batches)["image"]
-                state, _ = program(state, {}, steps.examples(setup, images))
+                last, (state, metrics) = metrics, program(state, {}, steps.examples(setup, images))
+                jax.block_until_ready(last)
 
-            with_step = _rate(fed, batch, FED_BATCHES[tiny])
-            jax.block_until_ready(state)
+            with_step = _rate(fed, batch, FED_BATCHES[tiny], finish=lambda: jax.block_until_ready(state))
     step = _rate(resident, batch, FED_BATCHES[tiny])
     return {
         "network": network,
@@ -152,15 +156,18 @@ def determinism(folder: pathlib.Path, tiny: bool) -> dict:
         for name in ("default", "deterministic")
     }
 
+    first, nothing, inputs = _arguments(setup, batch, shape)
+
     def end(name):
-        state, nothing, inputs = _arguments(setup, batch, shape)
+        state = jax.tree.map(jnp.copy, first)  # a step takes its state's memory
         for _ in range(DETERMINISTIC_STEPS[tiny]):
             state, _ = programs[name](state, nothing, inputs)
         return [np.asarray(x) for x in jax.tree.leaves(state.params)]
 
     same = {name: all(map(np.array_equal, end(name), end(name))) for name in programs}
     assert same["deterministic"], "two runs with deterministic kernels differ"
-    times = interleaved({name: lambda name=name: end(name) for name in programs}, rounds=5 if not tiny else 1)
+    calls = {name: lambda name=name: end(name) for name in programs}
+    times = interleaved(calls, rounds=5 if not tiny else 1, slow_s=math.inf)
     price = ratio(times["deterministic"], times["default"])
     return {"network": network, "steps": DETERMINISTIC_STEPS[tiny], "same bits": same, "price": price}
 
@@ -193,12 +200,14 @@ def _training(network, batch, precision):
     return setup, call
 
 
-def _rate(call, batch, count):
-    """Images/s of so many calls behind one that is not measured."""
+def _rate(call, batch, count, finish=lambda: None):
+    """Images/s of so many calls, up to the end of `finish`, behind one that is not measured."""
     call()
+    finish()
     start = time.perf_counter()
     for _ in range(count):
         call()
+    finish()
     return batch * count / (time.perf_counter() - start)
 
 

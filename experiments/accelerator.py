@@ -65,14 +65,17 @@ def run(arguments: argparse.Namespace) -> int:
     statuses = []
     for part in chosen:
         left = end - time.monotonic()
-        statuses.append(run_part(part, output, environment, where, limit_s=min(LIMIT_S, left - SAVING_S)))
+        limit_s = min(LIMIT_S, left - SAVING_S)
+        statuses.append(run_part(part, output, environment, where, limit_s=limit_s, tiny=arguments.tiny))
     print(f"{statuses.count(DONE)} of {len(statuses)} parts are done; the same command runs the others")
     if arguments.pack:
-        _kit_carry.split(output, arguments.pack)
+        ended = [part.name for part, status in zip(chosen, statuses, strict=True) if status == DONE]
+        names = _kit_carry.pack(output, arguments.pack, ended=ended)
+        print(f"{_kit_carry.RESULTS} and {len(names)} parts of at most {_kit_carry.PART_MIB} MiB in {arguments.pack}")
     return int(set(statuses) != {DONE})
 
 
-def run_part(part, output: pathlib.Path, environment: dict, where: dict, *, limit_s: float) -> str:
+def run_part(part, output: pathlib.Path, environment: dict, where: dict, *, limit_s: float, tiny: bool) -> str:
     """Runs a part unless it is done or the time left is too short, writes its result, and returns its status.
 
     Args:
@@ -81,9 +84,12 @@ def run_part(part, output: pathlib.Path, environment: dict, where: dict, *, limi
       environment: the variables of its process.
       where: what the result says of commit, device, driver and versions.
       limit_s: seconds after which it is told to end.
+      tiny: whether it is the part at its tiny size, which is another one.
     """
     path = output / f"{part.name}.json"
     before = json.loads(path.read_text()) if path.exists() else {}
+    if before.get("tiny", tiny) != tiny:
+        raise ValueError(f"{path} is of a run {'without' if tiny else 'with'} --tiny: name another --output.")
     if before.get("status") == DONE:
         print(f"{part.name}: done before", flush=True)
         return DONE
@@ -97,6 +103,7 @@ def run_part(part, output: pathlib.Path, environment: dict, where: dict, *, limi
     result = {
         "part": part.name,
         "about": part.about,
+        "tiny": tiny,
         "status": status,
         "command": shlex.join(command),
         "started": started.isoformat(timespec="seconds"),
@@ -106,7 +113,9 @@ def run_part(part, output: pathlib.Path, environment: dict, where: dict, *, limi
         "rows": _rows(output / part.rows),
         "output": said[-TAIL:],
     }
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(result, indent=1) + "\n")
+    unfinished.replace(path)
     more = "" if status == DONE else f"; {said.strip().splitlines()[-1] if said.strip() else 'it said nothing'}"
     if status == UNFINISHED:
         more += "; the next call resumes it" if part.resumes else "; the next call begins it again"

@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tarfile
 from typing import NamedTuple
 
 import pytest
@@ -34,8 +35,8 @@ def python(code):
 def test_a_part_that_is_done_is_not_run_again_and_one_that_failed_is(kit, tmp_path, monkeypatch):
     monkeypatch.setattr(kit, "LEAST_S", 0)
 
-    def run(name, code, limit_s=60):
-        return kit.run_part(Part(name, python(code)), tmp_path, {}, {"commit": "abc"}, limit_s=limit_s)
+    def run(name, code, limit_s=60, tiny=False):
+        return kit.run_part(Part(name, python(code)), tmp_path, {}, {"commit": "abc"}, limit_s=limit_s, tiny=tiny)
 
     assert run("a", "print('well')") == kit.DONE
     assert run("a", "raise SystemExit('again')") == kit.DONE
@@ -45,6 +46,24 @@ def test_a_part_that_is_done_is_not_run_again_and_one_that_failed_is(kit, tmp_pa
     assert results["a"]["output"] == "well\n" and results["a"]["commit"] == "abc"
     assert "broken" in results["b"]["output"] and results["c"]["status"] == kit.UNFINISHED
     assert run("b", "print('mended')") == kit.DONE
+    with pytest.raises(ValueError, match=r"a\.json is of a run without --tiny: name another --output"):
+        run("a", "print('tiny')", tiny=True)
+
+
+def test_results_come_back_without_the_parts_which_leave_out_checkpoints_of_what_has_ended(kit, tmp_path):
+    results = tmp_path / "kit"
+    for part in ("speed", "cifar10"):
+        (results / part / "0" / "checkpoints" / "7").mkdir(parents=True)
+        (results / part / "0" / "checkpoints" / "7" / "state").write_bytes(b"state")
+        (results / part / "0" / "metrics.jsonl").write_text("{}")
+    (results / "speed.json").write_text("{}")
+    kit._kit_carry.pack(results, tmp_path / "packed", ended=["speed"])
+    with tarfile.open(tmp_path / "packed" / "results.tar") as tar:
+        files = {entry.name for entry in tar if entry.isfile()}
+    assert files == {"kit/speed.json", "kit/speed/0/metrics.jsonl", "kit/cifar10/0/metrics.jsonl"}
+    joined = kit._kit_carry.join(tmp_path / "packed", tmp_path / "there")
+    states = [str(path.relative_to(joined)) for path in joined.rglob("state")]
+    assert states == ["cifar10/0/checkpoints/7/state"] and (joined / "speed/0/metrics.jsonl").is_file()
 
 
 def test_a_file_and_a_folder_arrive_whole_and_damage_is_named(kit, tmp_path, monkeypatch):
