@@ -78,7 +78,7 @@ def _torch_contenders(case, kind, arrays):
         from jaxcnn.benchmark import torch_operators
     except ImportError:
         return {}
-    return torch_operators.contenders(case, kind, arrays)
+    return torch_operators.contenders(case, kind, arrays, accelerator=jax.default_backend() != "cpu")
 
 
 def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from jaxcnn.benchmark.torch_networks import NETWORKS
+from jaxcnn.benchmark.torch_operators import device_of
 
 LAYOUTS = {"torch contiguous": torch.contiguous_format, "torch channels_last": torch.channels_last}
 COMPILED = "torch compiled"
@@ -32,11 +33,8 @@ def contenders(
     Returns:
       dict from the name of a contender to its step; empty where PyTorch has no GPU and one is asked for.
     """
-    if name not in NETWORKS or (accelerator and not torch.cuda.is_available()):
+    if name not in NETWORKS or not (device := device_of(accelerator=accelerator)):
         return {}
-    device = "cuda" if accelerator else "cpu"
-    if accelerator:
-        torch.set_float32_matmul_precision("high")
     settings = {"precision": precision, "device": device, "learning_rate": learning_rate}
     made = {layout: _step(name, images, labels, LAYOUTS[layout], **settings) for layout in LAYOUTS}
     if accelerator:
