@@ -57,6 +57,7 @@ def _score(task, metrics, outputs, batch):
     for own, (name, metric) in metrics.items():
         with trust.slips_named(f"metric {name}", name):
             values = metric(outputs, batch)
+        _check_returned(name, values, finishes=hasattr(metric, "finish"))
         if hasattr(metric, "finish"):
             if values.shape[:1] != batch["mask"].shape:
                 count = len(batch["mask"])
@@ -68,6 +69,16 @@ def _score(task, metrics, outputs, batch):
         else:
             means[own] = values
     return scores._replace(means=means, sums=sums)
+
+
+def _check_returned(name, values, *, finishes):
+    """Raises InputError where a metric returns something else than `with_metrics` says."""
+    wanted = "an array" if finishes else "an array, or two in a tuple: numerators and divisors"
+    arrays = values if isinstance(values, tuple) else (values,)
+    if isinstance(values, tuple) and (finishes or len(values) != 2):
+        raise InputError(f"metric {name} returns {len(values)} values in a tuple; it returns {wanted}.")
+    if other := [type(x).__name__ for x in arrays if not hasattr(x, "shape")]:
+        raise InputError(f"metric {name} returns {other[0]}; it returns {wanted}.")
 
 
 def _finish(task, metrics, n, means, sums, rows):

@@ -94,8 +94,8 @@ def find_neighbours(
       InputError: a row or file is not there, k is too large, the data set or the run is gone or has changed.
     """
     vectors = gallery.vectors()
-    own = [int(query) for query in queries if query.isdigit()]
-    files = [query for query in queries if not query.isdigit()]
+    own = [int(query) for query in queries if query.isdecimal()]
+    files = [query for query in queries if not query.isdecimal()]
     if outside := [row for row in own if row >= len(vectors)]:
         raise InputError(f"there is no row {outside[0]}: the gallery has the rows 0 to {len(vectors) - 1}.")
     if not 1 <= k < len(vectors):

@@ -142,6 +142,6 @@ def class_number(name: str, classes: Sequence[str]) -> int:
     """The label that a name of a class or its number says; an InputError lists the nearest classes."""
     if name in classes:
         return classes.index(name)
-    if name.isdigit() and int(name) < len(classes):
+    if name.isdecimal() and int(name) < len(classes):
         return int(name)
     raise InputError(f"there is no class {name!r}; {nearest(name, classes)}")

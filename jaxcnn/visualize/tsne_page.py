@@ -133,7 +133,7 @@ def tsne_page(
         "side": side,
     }
     marks = (_mark(*row) for row in zip(at.tolist(), points["label"], points["predicted"], strict=True))
-    drawing = element("svg", *marks, viewBox=f"0 0 {width} {height:.1f}", role="img", aria_label=title)
+    drawing = element("svg", *marks, viewBox=f"0 0 {width} {height:.1f}", role="img", **{"aria-label": title})
     drawn = element(
         "div",
         drawing,

@@ -40,6 +40,12 @@ def total(outputs, batch):
 
 total.finish = float
 
+def three(outputs, batch):
+    return (right(outputs, batch),) * 3
+
+def listed(outputs, batch):
+    return [right(outputs, batch)]
+
 def slips(outputs, batch):
     return outputs["logit"]
 
@@ -97,7 +103,9 @@ def test_a_study_claims_about_them(own, tiny_config):
     (("own:right", "own:right"), "would be a second measure 'right'"),
     (("own:flat",), "mean 'flat' of score has shape () for 2 images; it has a value for each, (2,)"),
     (("own:total",), "metric jaxcnn_test_metrics:total gives () for 2 images; it has a row for each, (2, ...)"),
-    (("own:slips",), "line 29: metric jaxcnn_test_metrics:slips: KeyError: 'logit'"),
+    (("own:three",), "metric jaxcnn_test_metrics:three returns 3 values in a tuple; it returns an array, or two in a"),
+    (("own:listed",), "metric jaxcnn_test_metrics:listed returns list; it returns an array, or two in a tuple"),
+    (("own:slips",), "line 35: metric jaxcnn_test_metrics:slips: KeyError: 'logit'"),
     (("own:number",), "is an object of type int; it is a function of yours, f(outputs, batch) -> (n,)"),
     ((3,), "config.metrics is (3,); it holds names in quotes"),
 ])  # fmt: skip

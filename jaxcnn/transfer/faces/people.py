@@ -133,7 +133,7 @@ def embed(
     size = max(1, extractor.batch_size // (crops if crops > 1 else 1 + flip))
     for first in range(0, len(rows), size):
         part = rows[first : first + size]
-        views = [viewed(row) for row in part] if viewed else _mirrored(records.read(part)["image"], flip)
+        views = [viewed(row) for row in part] if viewed else _mirrored(_read(records, part)["image"], flip)
         outputs = extractor(np.concatenate(views)).reshape(-1, found.shape[1])
         outputs = normalize(outputs) if unit else outputs
         ends = np.cumsum([len(view) for view in views])[:-1]
@@ -141,6 +141,15 @@ def embed(
     if not (finite := np.isfinite(found).all(axis=1)).all():
         named = records.describe_record(int(np.asarray(rows)[~finite][0]))
         raise InputError(f"the vectors of {np.sum(~finite)} of {len(rows)} images are not finite, first of {named}.")
+    return found
+
+
+def _read(records, rows, *, of=None):
+    """What records, or views of them, give; DataError for one that cannot be read, though data.on_error skips it."""
+    found = records.read(rows)
+    if lost := np.flatnonzero(found["mask"] == 0).tolist():
+        named = (of or records).describe_record(int(rows[lost[0]]))
+        raise data.DataError(f"{named} cannot be read, and has no vector: remove it, or name people without it.")
     return found
 
 
@@ -157,7 +166,7 @@ def _viewed(records, crops, trained):
 
     def view(row):
         with input_errors("--crops"):
-            found = views.read([row])
+            found = _read(views, [row], of=records)
         return found["views"][found["order"]]
 
     return view

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from jaxcnn import InputError, Trained, cli
-from jaxcnn.data import load
+from jaxcnn.data import DataError, load
 from jaxcnn.transfer.faces.pairs import draw_pairs
-from jaxcnn.transfer.faces.people import default_stage, people_of_network
+from jaxcnn.transfer.faces.people import default_stage, embed, people_of_network
 from jaxcnn.transfer.faces.verification import similarity, verify
 from jaxcnn.transfer.feature_file import write_features
 from jaxcnn.transfer.features import Extractor, split_records
@@ -191,3 +191,16 @@ def test_a_vector_that_is_no_number_is_named(tiny_run):
     trained.variables["params"]["conv1_1"]["bias"] = np.full(4, np.nan, np.float32)
     with pytest.raises(InputError, match=r"the vectors of 2 of 2 images are not finite, first of .* 5"):
         people_of_network(trained, "pool1", name="digits", split="test").vectors(np.array([5, 6]))
+
+
+@pytest.mark.parametrize("crops", [1, 10])
+def test_an_image_that_cannot_be_read_has_no_vector(crops, tiny_run, tmp_path):
+    """data.on_error "skip" leaves it out of training; a vector of a black image would count as one of a person."""
+    for number in range(3):
+        (tmp_path / "p").mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 8), 50 * number, np.uint8)).save(tmp_path / "p" / f"{number}.png")
+    (tmp_path / "p" / "1.png").write_bytes(b"no image")
+    records = load(f"folder:{tmp_path}", "train", image_size=(8, 8), channels=1, on_error="skip")
+    trained = Trained(tiny_run)
+    with pytest.raises(DataError, match=r"p/1\.png cannot be read, and has no vector"):
+        embed(Extractor(trained, default_stage(trained)), records, np.arange(3), crops=crops)
