@@ -17,6 +17,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.files import replaced
 from jaxcnn.tasks import AXIS
 from jaxcnn.tasks.pixels import as_float
+from jaxcnn.training.parallel import hold_back
 from jaxcnn.training.state import zeros_batch
 from jaxcnn.training.step import assemble_batch
 
@@ -113,7 +114,6 @@ def _record(setup, function, feed, state):
     parts = []
     for inputs in feed.evaluation(batch_size=size):
         parts.append(program(variables, feed.data, inputs)[1])
-        if len(parts) > 1:  # simulated devices that wait for each other in many programs at once never end
-            jax.block_until_ready(parts[-2])
+        hold_back(parts)
     parts = jax.device_get(parts)
     return {name: np.concatenate([part[name] for part in parts])[: len(feed.records)] for name in parts[0]}

@@ -14,6 +14,7 @@ import numpy as np
 from jaxcnn.errors import InputError
 from jaxcnn.files import replaced
 from jaxcnn.training.compilation import compiled
+from jaxcnn.training.parallel import hold_back
 from jaxcnn.training.step import DIVISOR, assemble_batch, make_evaluation_step
 
 if TYPE_CHECKING:
@@ -86,8 +87,7 @@ class Evaluator:
             sums, more = self.program(*arguments)
             total = sums if total is None else _added(total, sums)
             rows.append(more)
-            if len(rows) > 1:  # inputs that wait would fill the devices; simulated devices would wait for each other
-                jax.block_until_ready(rows[-2])
+            hold_back(rows)
         runs = self.feed.replicas.runs
         found = [runs(tree) for tree in jax.device_get([total, *rows])]
         return [self._evaluation(total, rows) for total, *rows in zip(*found, strict=True)]
