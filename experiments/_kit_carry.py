@@ -16,16 +16,8 @@ PARTS, RESULTS = "parts.json", "results.tar"
 # What jaxcnn needs and the machine's image lacks; promise has no wheel and is built here.
 MISSING_THERE = (
     *("array_record", "dm-tree", "dm_pix", "docstring_parser", "googleapis-common-protos", "grain", "immutabledict"),
-    *(
-        "ml_collections",
-        "promise",
-        "pycocotools",
-        "simple-parsing",
-        "simplejpeg",
-        "tensorboardX",
-        "tensorflow-datasets",
-    ),
-    *("tensorflow-metadata", "termcolor", "toml"),
+    *("ml_collections", "promise", "pycocotools", "simple-parsing", "simplejpeg", "tensorboardX"),
+    *("tensorflow-datasets", "tensorflow-metadata", "termcolor", "toml"),
 )
 MODULES = (  # by which the lack of any of these, and of what else jaxcnn imports, is found
     *("jax", "flax", "optax", "orbax.checkpoint", "ml_collections", "tensorflow_datasets", "grain", "array_record"),

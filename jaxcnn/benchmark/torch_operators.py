@@ -45,18 +45,21 @@ def contenders(
       dict from "torch contiguous" and "torch channels_last" to a function without arguments; full connections have
       only the first; empty where PyTorch has no GPU and one is asked for.
     """
-    device, made = device_of(accelerator=accelerator), {}
+    device = device_of(accelerator=accelerator)
     if not device:
         return {}
     if case.operator == "dense":
-        made["torch contiguous"] = _dense(kind, *(torch.from_numpy(a).to(device) for a in arrays))
-    for name, layout in LAYOUTS.items() if case.operator != "dense" else ():
-        tensors = [_tensor(a, layout, device, is_kernel=a.shape == case.kernel) for a in arrays]
-        if case.kernel is not None:
-            made[name] = _convolution(case, kind, tensors, layout)
-        else:
-            made[name] = _reduction(case, kind, *tensors)
+        made = {"torch contiguous": _dense(kind, *(torch.from_numpy(a).to(device) for a in arrays))}
+    else:
+        made = {name: _in_layout(case, kind, arrays, layout, device) for name, layout in LAYOUTS.items()}
     return {name: _waited_for(function) for name, function in made.items()} if accelerator else made
+
+
+def _in_layout(case, kind, arrays, layout, device):
+    tensors = [_tensor(a, layout, device, is_kernel=a.shape == case.kernel) for a in arrays]
+    if case.kernel is not None:
+        return _convolution(case, kind, tensors, layout)
+    return _reduction(case, kind, *tensors)
 
 
 def _waited_for(function):

@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from jaxcnn.benchmark.torch_networks import NETWORKS
-from jaxcnn.benchmark.torch_operators import device_of
+from jaxcnn.benchmark.torch_operators import LAYOUTS, device_of
 
-LAYOUTS = {"torch contiguous": torch.contiguous_format, "torch channels_last": torch.channels_last}
 COMPILED = "torch compiled"
 MOMENTUM, AUXILIARY_WEIGHT = 0.9, 0.3  # config.optimizer.momentum and config.loss.auxiliary_weight
 

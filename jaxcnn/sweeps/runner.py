@@ -67,7 +67,7 @@ def run_study(
         if 0 < len(left) < len(runs):
             console.print(f"{len(runs) - len(left)} of {len(runs)} runs are done")
         console.print(f"checking {len(left)} runs" if left else "every run is done")
-        if workers is not None:
+        if workers is not None and not population:
             check_for_elsewhere(left)
         else:
             check_runs(left, devices=jax.devices()[:1] if population else None)
