@@ -270,8 +270,10 @@ def _unknown_key(arguments, error):
     hint, option = "", next(filter(is_option, given), "")
     if option:
         section = next(section for section in OPTIONS if option.startswith(f"{section}."))
-        example = f"""--config.{section}="{{'{option.removeprefix(f"{section}.")}': ...}}\""""
-        hint = f" An option that the config file does not list is given as {example}."
+        example = "..."
+        for name in reversed(option.removeprefix(f"{section}.").split(".")):
+            example = f"{{'{name}': {example}}}"
+        hint = f' An option that the config file does not list is given as --config.{section}="{example}".'
     return f"the config could not be read: {_reason(error)}{hint}"
 
 

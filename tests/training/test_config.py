@@ -90,6 +90,8 @@ def test_a_mistyped_key_names_the_nearest(config_file):
     assert '"activation"' in text and "--config.model.options=" in text
     text = refused(load_config, [config_file(), "--config.loss.options.gamma=1.0"])
     assert """is given as --config.loss.options="{'gamma': ...}".""" in text
+    text = refused(load_config, [config_file(), "--config.optimizers.critic.rate=0.5"])
+    assert """is given as --config.optimizers="{'critic': {'rate': ...}}".""" in text
 
 
 def test_a_key_that_no_lock_stopped_is_refused():
