@@ -178,7 +178,7 @@ def config_of_player(config: ConfigDict, player: str) -> tuple[float, ConfigDict
         raise InputError(f"{where}.rate is {rate!r}; it is a factor of the learning rate, from 0.")
     for key in own:
         with input_errors(where):
-            look_up(key, table=dict.fromkeys(OF_A_PLAYER), kind="key")
+            look_up(key, table=dict.fromkeys(("rate", *OF_A_PLAYER)), kind="key")
     try:
         with config.unlocked():
             if {"name", "options"} & own.keys():  # the options of another optimizer are not its own
