@@ -35,6 +35,7 @@ TAIL = 3000  # characters of its output that a result keeps
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand; returns the exit code: 0, 1 where a part failed or is unfinished, 2 for wrong input."""
+    sys.path.insert(0, str(ROOT))  # a bare machine has jaxcnn from this checkout alone
     arguments = _parser().parse_args(arguments)
     try:
         return arguments.function(arguments)
@@ -86,6 +87,8 @@ def run_part(part, output: pathlib.Path, environment: dict, where: dict, *, limi
       limit_s: seconds after which it is told to end.
       tiny: whether it is the part at its tiny size, which is another one.
     """
+    from jaxcnn.files import write_json
+
     path = output / f"{part.name}.json"
     before = json.loads(path.read_text()) if path.exists() else {}
     if before.get("tiny", tiny) != tiny:
@@ -113,9 +116,7 @@ def run_part(part, output: pathlib.Path, environment: dict, where: dict, *, limi
         "rows": _rows(output / part.rows),
         "output": said[-TAIL:],
     }
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(result, indent=1) + "\n")
-    unfinished.replace(path)
+    write_json(path, result)
     more = "" if status == DONE else f"; {said.strip().splitlines()[-1] if said.strip() else 'it said nothing'}"
     if status == UNFINISHED:
         more += "; the next call resumes it" if part.resumes else "; the next call begins it again"

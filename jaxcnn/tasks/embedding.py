@@ -174,13 +174,11 @@ def _compared(label):
     Images at equal distances would be all of one class or none, where the records are in an order of classes.
     """
     names, classes = np.unique(label, return_inverse=True)
-    order = np.argsort(np.random.default_rng(0).permutation(len(names))[classes], kind="stable")
-    kept, of_class = [], dict.fromkeys(range(len(names)), 0)
-    for place in order:
-        if of_class[classes[place]] < MOST // 2:  # there are two classes in any case
-            of_class[classes[place]] += 1
-            kept.append(place)
-    return np.sort(np.array(kept[:MOST], int))
+    turn = np.random.default_rng(0).permutation(len(names))[classes]
+    order = np.argsort(turn, kind="stable")
+    number = np.arange(len(order)) - np.searchsorted(turn[order], turn[order])  # of each among those of its class
+    last = number >= MOST // 2  # after all others, so that one large class is not alone
+    return np.sort(order[np.argsort(last, kind="stable")][:MOST])
 
 
 def _check_split(label):

@@ -120,6 +120,17 @@ def test_measures_of_a_split():
         finish(2, {}, {}, {"embedding": vectors[7:9], "label": label[7:9], "mask": np.ones(2)})
 
 
+def test_all_pairs_of_a_split_of_a_thousand_are_compared():
+    """One of two classes has most of the images: the area is that of every pair."""
+    random = np.random.default_rng(2)
+    label = np.repeat([0, 1], [800, 200])
+    vectors = np.asarray(unit(jnp.asarray(random.normal(size=(2, 4))[label] + random.normal(size=(1000, 4)))))
+    finish = EMBEDDING.create(About(("a", "b"), (8, 8, 1), {"label": ((), np.int32)}, 0, 1)).finish
+    found = finish(1000, {}, {}, {"embedding": vectors, "label": label, "mask": np.ones(1000)})
+    alike, (first, second) = vectors @ vectors.T, np.triu_indices(1000, 1)
+    assert found["area"] == pytest.approx(roc_auc_score(label[first] == label[second], alike[first, second]), abs=1e-6)
+
+
 @pytest.mark.parametrize(("classes", "images"), [(1000, 5), (2, 1500)])
 def test_a_large_split_in_the_order_of_its_classes_has_pairs_of_one_and_of_two(classes, images):
     """Every fifth of 5,000 images is another person; the first 1,000 of two large classes are one."""

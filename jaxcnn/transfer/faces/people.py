@@ -133,7 +133,10 @@ def embed(
     size = max(1, extractor.batch_size // (crops if crops > 1 else 1 + flip))
     for first in range(0, len(rows), size):
         part = rows[first : first + size]
-        views = [viewed(row) for row in part] if viewed else _mirrored(_read(records, part)["image"], flip)
+        if viewed:
+            views = [viewed(row) for row in part]
+        else:
+            views = _mirrored(_there(records, part, records.read(part))["image"], flip)
         outputs = extractor(np.concatenate(views)).reshape(-1, found.shape[1])
         outputs = normalize(outputs) if unit else outputs
         ends = np.cumsum([len(view) for view in views])[:-1]
@@ -144,11 +147,10 @@ def embed(
     return found
 
 
-def _read(records, rows, *, of=None):
-    """What records, or views of them, give; DataError for one that cannot be read, though data.on_error skips it."""
-    found = records.read(rows)
+def _there(records, rows, found):
+    """What was read of these rows; DataError where one cannot be read, though data.on_error skips it."""
     if lost := np.flatnonzero(found["mask"] == 0).tolist():
-        named = (of or records).describe_record(int(rows[lost[0]]))
+        named = records.describe_record(int(rows[lost[0]]))
         raise data.DataError(f"{named} cannot be read, and has no vector: remove it, or name people without it.")
     return found
 
@@ -166,7 +168,7 @@ def _viewed(records, crops, trained):
 
     def view(row):
         with input_errors("--crops"):
-            found = _read(views, [row], of=records)
+            found = _there(records, [row], views.read([row]))
         return found["views"][found["order"]]
 
     return view
