@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,30 +13,41 @@ import jax.numpy as jnp
 from jaxcnn import trust
 from jaxcnn.errors import InputError
 from jaxcnn.tasks import AXIS, Scores, Terms, means_alone
+from jaxcnn.training.config import default_config, flatten
 from jaxcnn.training.evaluate import check_measures
+from jaxcnn.training.learning import make_task
 from jaxcnn.training.model import dropout_checked
 from jaxcnn.training.state import hyperparameters, zeros_batch
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-    from jaxcnn.tasks.task import About, Kind, Task
+    from jaxcnn.tasks.task import About, Kind
 
 
 COUNT = 2  # images of the traced batch
 
+# Functions of an About, the keys of the config that make them, and what is true of a task that never calls one.
+USES = {
+    "mix": (r"augment\.(mixup|cutmix)$", "does not mix images"),
+    "augment": (r"augment\.(?!mixup$|cutmix$)", "does not augment images by config.augment"),
+    "loss": (r"loss\.(?!auxiliary_weight$)", "has a loss of its own"),
+}
 
-def check_task(
-    config: ConfigDict, kind: Kind, task: Task, model: Any, about: About, variables: Mapping[str, Any]
-) -> None:
+
+def check_task(config: ConfigDict, kind: Kind, model: Any, about: About, variables: Mapping[str, Any]) -> None:
     """Raises InputError for the first function of a task that fails on its network or returns something else.
 
+    So does a value of config.loss or config.augment that is not the default, where the task never uses them.
+
     Args:
-      config, kind, task, about: of the run.
+      config, kind, about: of the run.
       model: the Linen module.
       variables: {collection: its ShapeDtypeStructs}, see `traced_model`.
     """
     name = config.task.name
+    about, called = _noting(about)
+    task = make_task(config, kind, about)
     if not kind.selects and (config.evaluation.patience or config.schedule.name == "plateau"):
         raise InputError(
             f"task {name} names no measure that chooses the best checkpoint (its selects are empty): "
@@ -70,9 +82,37 @@ def check_task(
         with _slips_of(config, "infer, of images alone, as predict calls it"):
             images = {name: batch[name] for name in ("image", *task.reads)}
             jax.eval_shape(lambda v: model.apply(v, images, method=task.infer), variables)
+    _check_used(config, kind, called)
     for key, values in scores.rows.items():
         if values.shape[:1] != (COUNT,):
             raise InputError(f"task {name}: row {key!r} of score has shape {values.shape}, not ({COUNT}, ...).")
+
+
+def _noting(about):
+    """(The About, the set of those of its functions, by name, that have been called since)."""
+    called = set()
+
+    def noting(name, function):
+        def noted(*args):
+            called.add(name)
+            return function(*args)
+
+        return noted
+
+    there = {name: getattr(about, name) for name in USES}
+    return about._replace(**{name: noting(name, own) for name, own in there.items() if own is not None}), called
+
+
+def _check_used(config, kind, called):
+    given, defaults = flatten(config), flatten(default_config())
+    for function, (pattern, what) in USES.items():
+        changed = [key for key in given if re.match(pattern, key) and given[key] != defaults.get(key)]
+        unused = [f"config.{key}" for key in changed if key not in kind.numbers.values()]
+        if unused and function not in called:
+            raise InputError(
+                f"task {config.task.name} {what}: {', '.join(unused)} would do nothing, and must be left at the "
+                "default. What this task can change is in config.task.options."
+            )
 
 
 def _slips_of(config, function):

@@ -237,7 +237,7 @@ def set_up_allowed(config: ConfigDict, *, devices: Any = None) -> Setup:
     setup = Setup(config, train, shape, crop, held_out, model, kind, loss, replicas, steps_per_epoch, total, Plan())
     task = setup.bare_task
     _check_turns(config, task, replicas)
-    check_task(config, kind, task, model, setup.about(), variables)
+    check_task(config, kind, model, setup.about(), variables)
     _check_measurable(kind, held_out)
     setup.optimizers()  # which names schedules and optimizers of the user's own: a slip in one is found now
     plan = make_plan(config, model, shape, steps, init=task.init, fields=setup.fields)

@@ -404,6 +404,15 @@ def test_a_loss_across_the_batch_sees_all_of_it(config, tmp_path):
     ("changes", "words"),
     [
         ({"task.name": "my_tasks:GAMES"}, "GAME"),
+        (
+            {"augment.flip": True, "augment.recipe": "cifar"},
+            "config.augment.flip, config.augment.pad_crop, config.augment.recipe would do",
+        ),
+        ({"augment.mixup": 0.2}, "does not mix images: config.augment.mixup would do nothing"),
+        (
+            {"loss.name": "focal", "loss.options": {"gamma": 1.0}},
+            "its own: config.loss.name, config.loss.options.gamma would",
+        ),
         ({"task.name": "clasification"}, "classification"),
         ({"task.options": {"sigm": 1.0}}, "sigm"),
         ({"task.name": "my_tasks:GAME"}, "player first moves a, but the network has the parameters decoder, encoder"),

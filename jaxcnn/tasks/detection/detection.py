@@ -34,7 +34,7 @@ def create(
 
     The loss is the sum of the four of Faster R-CNN, or of those that the network has; one that proposes no regions
     itself gets those of config.data.proposals. Images are moved with their boxes by the options here; config.augment,
-    which knows of no boxes, is not used. Outputs of `infer` are those of `two_stages.detect`.
+    which knows of no boxes, must be left as it is. Outputs of `infer` are those of `two_stages.detect`.
 
     Args:
       about: an About.
