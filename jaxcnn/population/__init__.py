@@ -11,7 +11,7 @@ import jax
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError
-from jaxcnn.files import local_path
+from jaxcnn.files import local_path, read_json, write_json
 from jaxcnn.lock import hold
 from jaxcnn.population.layout import Members
 from jaxcnn.population.train import train_members
@@ -39,6 +39,8 @@ OWN = {
     "optimizer.momentum": 0.9,
     "optimizer.weight_decay": 0.0,
 }
+
+MEMBERS = "members.json"
 
 
 def own_keys(config: ConfigDict) -> dict[str, Any]:
@@ -70,7 +72,8 @@ def train_population(
     Args:
       configs: their configs; equal but for the keys of OWN.
       workdirs: the run directory of each.
-      folder: where the checkpoints of them all go, from which the same call resumes.
+      folder: where the checkpoints of them all go and members.json, the names of the run directories in their order;
+        the same call resumes from there.
       quiet: print nothing.
       devices: the devices over which the members are laid; None takes all.
     Returns:
@@ -108,12 +111,33 @@ def train_population(
     with contextlib.ExitStack() as held:
         for place in (folder, *workdirs):
             held.enter_context(hold(place, what="run"))
+        _check_begun(folder, workdirs)
         for config, workdir in zip(configs, workdirs, strict=True):
             open_run(workdir, config, setup.about_data)
             keep_code(workdir, config)
+        with full_disk_named(folder):
+            write_json(folder / MEMBERS, [workdir.name for workdir in workdirs])
         kept = Checkpoints(folder / "checkpoints", rank=setup.kind.rank)
         with full_disk_named(folder), kept as checkpoints, hushed(quiet):
             return train_members(setup, configs, workdirs, folder, members, checkpoints, quiet=quiet)
+
+
+def _check_begun(folder, workdirs):
+    """Raises InputError where a population was begun in the folder by other run directories, or one is gone."""
+    if not (folder / MEMBERS).exists():
+        return
+    names, begun = [workdir.name for workdir in workdirs], read_json(folder / MEMBERS, list)
+    if names != begun:
+        raise InputError(
+            f"{folder} holds a population of {', '.join(map(str, begun))}; these run directories are "
+            f"{', '.join(names)}. Give those with which it was begun, in their order; or another folder."
+        )
+    lost = [str(workdir) for workdir in workdirs if not (workdir / "config.json").exists()]
+    if lost and (folder / "checkpoints").exists():
+        raise InputError(
+            f"{folder} holds a population that was begun, but there is no run in {', '.join(lost)}. Put it "
+            "back, or begin again with another folder and other run directories."
+        )
 
 
 def _with_own(resolved, config):

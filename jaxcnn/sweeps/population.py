@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from jaxcnn.errors import InputError
-from jaxcnn.files import read_json, write_json
-from jaxcnn.population import shared_config, train_population
+from jaxcnn.files import read_json
+from jaxcnn.population import MEMBERS, shared_config, train_population
 from jaxcnn.sweeps.worker import in_words
 from jaxcnn.training.config import to_json
 from jaxcnn.training.divergence import Diverged
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 FOLDER = ".population"
-MEMBERS = "members.json"
 
 
 def run_populations(
@@ -63,7 +62,7 @@ def _populations(runs, workdir, done):
     for run in named.values():
         if run.id not in done and not any((workdir / run.id / "checkpoints").glob("*")):
             alike.setdefault(to_json(shared_config(run.config)), []).append(run)
-    return begun + [(_begin(members, workdir), members) for members in alike.values() if len(members) > 1]
+    return begun + [(_folder_of(members, workdir), members) for members in alike.values() if len(members) > 1]
 
 
 def _latest(folder):
@@ -71,13 +70,10 @@ def _latest(folder):
     return max((int(path.name) for path in (folder / "checkpoints").glob("*") if path.name.isdigit()), default=0)
 
 
-def _begin(members, workdir):
-    """Makes the folder of a new population."""
+def _folder_of(members, workdir):
+    """The folder of a new population."""
     ids = [run.id for run in members]
-    folder = workdir / FOLDER / hashlib.sha256(" ".join(ids).encode()).hexdigest()[:10]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / MEMBERS, ids)
-    return folder
+    return workdir / FOLDER / hashlib.sha256(" ".join(ids).encode()).hexdigest()[:10]
 
 
 def _train(members, workdir, folder, quiet):

@@ -168,6 +168,13 @@ def test_broken_off_and_started_again_it_ends_with_the_same_bits(
     end_at(7 * 16, how)  # step 7 runs, the inputs of step 8 are read; the last checkpoint is of step 5
     with pytest.raises(error):
         train(configs, tmp_path)
+    turned = [tmp_path / str(number) for number in (2, 1, 0)]
+    with pytest.raises(InputError, match=r"group holds a population of 0, 1, 2; these run directories are 2, 1, 0"):
+        train_population(configs[::-1], turned, tmp_path / "group", quiet=True, devices=jax.devices()[:1])
+    (tmp_path / "1" / "config.json").rename(tmp_path / "away.json")
+    with pytest.raises(InputError, match=f"there is no run in {tmp_path / '1'}"):
+        train(configs, tmp_path)
+    (tmp_path / "away.json").rename(tmp_path / "1" / "config.json")
     again = train(configs, tmp_path)
     for one, other in zip(together, again, strict=True):
         assert_same_bits(one.state, other.state)
