@@ -118,6 +118,8 @@ def draw_curves(rows: Any, *, kind: Kind = CLASSIFICATION, path: str | os.PathLi
         _draw_panel(own, history, panel, at_train, at_held_out)
         plain_axes(own, title=shown(panel.title()), xlabel=xlabel)
         if panel.measure.unit == "points":
+            own.update_datalim([(0, 0)], updatex=False)  # or the top would leave room for the lines' own height alone
+            own.autoscale_view()
             own.set_ylim(bottom=0)
         else:
             log_scale(own, beyond=300)

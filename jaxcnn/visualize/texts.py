@@ -27,7 +27,7 @@ def texts_section(run: RunReport) -> Html | None:
 def _card(pixels, text, references):
     small = max(np.shape(pixels)[:2]) < LARGEST
     picture = image(example_png(pixels), text or "nothing", class_="pixels" if small else None)
-    verdict = "right" if text in references else "the true ones:" if len(references) > 1 else "the true one:"
+    verdict = "right" if text in references else "truth:"
     said = [element("div", text or "(nothing)", class_="answer"), element("div", verdict, class_="verdict quiet")]
     return element("div", picture, element("div", *said, *_others(text, references), class_="what"), class_="card")
 

@@ -42,6 +42,15 @@ def test_best_held_out_point_is_marked(rows):
     np.testing.assert_allclose(lines(error)["best"][:, 0], expected)
 
 
+def test_a_percentage_that_hardly_moves_has_room_above_it():
+    rows = [
+        {"split": "validation", "step": step, "epoch": step, "loss": 1.0, "top1": top1}
+        for step, top1 in ((1, 0.6), (2, 0.601))
+    ]
+    error = draw_curves(rows).axes[1]
+    assert error.get_ylim() == (0, pytest.approx(1.05 * 40))  # matplotlib's margin, a twentieth of what is shown
+
+
 def test_png_has_150_dpi_and_is_drawn_on(rows):
     picture = Image.open(io.BytesIO(png_bytes(draw_curves(rows))))
     assert picture.format == "PNG" and round(picture.info["dpi"][0]) == DPI
