@@ -11,7 +11,6 @@ from jaxcnn.evaluation.error_table import write_csv
 from jaxcnn.evaluation.protocols import evaluate_protocols
 from jaxcnn.sweeps import Study, scale_config
 from jaxcnn.sweeps.statistics import paired_comparison
-from jaxcnn.training.rundir.directory import read_config
 
 SIZE = 5
 
@@ -26,8 +25,7 @@ def analyse(study, workdir):
     runs, members, ensembles, rows = study.runs(), {}, {}, []
     for first in range(0, len(runs), SIZE):
         group = [workdir / run.id for run in runs[first : first + SIZE]]
-        data = read_config(group[0]).data
-        found = evaluate_protocols(group, "test", crops=(1,), scales=(data.resize or max(data.image_size),)).rows
+        found = evaluate_protocols(group, "test").rows
         errors = {row.members: row.top1_error for row in found}
         members[first], ensembles[first] = errors[f"1 of {SIZE}"], errors[f"all {SIZE}"]
         rows += found

@@ -80,7 +80,7 @@ def _add_evaluate(parser):
     parser.add_argument(
         "--scales",
         metavar="S",
-        help="short sides in pixels; default: config.data.resize, or 8/7 of the crop's",
+        help="short sides in pixels; default: config.data.resize, or the crop's size (of several crops 8/7 of it)",
         **several,
     )
     parser.add_argument("--dense", action="store_true", help="evaluate the whole image, and its mirror image")

@@ -68,7 +68,8 @@ def evaluate_protocols(
       workdirs: run directories.
       split: "validation", "test" or "train".
       crops: some of 1, 10, 12, 144; empty for 1, or none where dense.
-      scales: short sides in pixels; empty for config.data.resize, or 256 / 224 of the image's side where that is 0.
+      scales: short sides in pixels; empty for config.data.resize. Where that is 0 one crop is the image as plain
+        evaluation has it, and several crops or a dense evaluation are of 256 / 224 of its side.
       dense: whether to evaluate whole images.
       checkpoint: of every run: "best", "latest" or a step.
       name, data_dir: of a data set in place of the runs', as in `Trained.open`.
@@ -83,7 +84,7 @@ def evaluate_protocols(
     members = [Trained(workdir, checkpoint).needs_probabilities() for workdir in workdirs]
     _check_members(members, "" if name else split)
     crops = tuple(sorted(set(crops))) or (() if dense else (1,))
-    scales = _scales(scales, members[0])
+    scales = _scales(scales, members[0], larger=dense or crops != (1,))
     if unknown := set(crops) - set(CROPS):
         raise InputError(f"crops are some of {', '.join(map(str, CROPS))}; not {', '.join(map(str, sorted(unknown)))}.")
     opened = members[0].open(split, name=name, data_dir=data_dir)
@@ -145,9 +146,10 @@ def _check_members(members, split):
             )
 
 
-def _scales(scales, member):
+def _scales(scales, member, *, larger):
     size = member.shape[:2]
-    scales = tuple(sorted(set(scales))) or (member.config.data.resize or default_scale(size),)
+    usual = member.config.data.resize or (default_scale(size) if larger else max(size))
+    scales = tuple(sorted(set(scales))) or (usual,)
     if scales[0] < max(size):
         raise InputError(
             f"a scale of {scales[0]} is less than the side of the network's images, {max(size)}: crops do not fit."

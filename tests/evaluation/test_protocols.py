@@ -328,6 +328,13 @@ def test_the_scale_is_that_of_the_run(members, tmp_path):
     assert [row.protocol for row in evaluate_protocols([run], "validation").rows] == ["1 crop, scale 12"]
 
 
+def test_one_crop_is_the_image_of_plain_evaluation_and_several_are_of_a_larger_one(members):
+    (row,) = evaluate_protocols(members[:1], "test").rows
+    _, plain = Trained(members[0]).evaluate("test")
+    assert row.top1_error == pytest.approx(1 - plain["top1"], abs=1e-12)
+    assert evaluate_protocols(members[:1], "test", crops=(10,)).rows[0].protocol == "10 crops, scale 9"  # 8 * 8 / 7
+
+
 def test_what_does_not_go_together(members, tmp_path):
     def refused(workdirs, **options):
         with pytest.raises(InputError) as error:
