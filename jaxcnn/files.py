@@ -110,6 +110,20 @@ def check_keys(value: Any, keys: Iterable[str], where: str, layout: str) -> None
         raise InputError(f"{where} lacks {', '.join(map(repr, lacks))}: {layout}.")
 
 
+def check_unique(values: Iterable[Any], where: str, what: str) -> None:
+    """Raises InputError where a value comes twice, and names it.
+
+    Args:
+      values: hashable.
+      where, what: the file, and what of it the values are, for the error.
+    """
+    seen = set()
+    for value in values:
+        if value in seen:
+            raise InputError(f"{where} has {what} {value!r} twice.")
+        seen.add(value)
+
+
 @contextlib.contextmanager
 def damage_named(path: str | os.PathLike[str], remedy: str) -> Generator[None, None, None]:
     """Raises InputError for what is wrong with the content of a file: a key that is not there, a value of another type.

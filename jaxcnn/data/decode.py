@@ -130,9 +130,27 @@ def _orientation(data):
         return 1
     try:
         with open_image(data) as image:
-            return image.getexif().get(ORIENTATION, 1)
+            return _tag(image)
+    except DataError:
+        return 1
+
+
+def _tag(image):
+    try:
+        return image.getexif().get(ORIENTATION, 1)
     except Exception:  # a damaged tag is no reason to lose the pixels
         return 1
+
+
+def upright_size(data: bytes) -> tuple[int, int]:
+    """The (height, width) of the image of the bytes of a file, turned as it is decoded; its pixels are not read.
+
+    Raises:
+      DataError: as `jaxcnn.data.formats.open_image`.
+    """
+    with open_image(data) as image:
+        width, height = image.size
+        return (width, height) if _tag(image) in (5, 6, 7, 8) else (height, width)
 
 
 def _least_size(size, box, image_size):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -276,13 +277,24 @@ def resolve_data(config: ConfigDict) -> tuple[ConfigDict, Any]:
 def _check_apart(config, train, held_out):
     """Raises InputError where images to train on are held out too."""
     for split, records in held_out.items():
-        for name, start, stop in train.parts:
-            if any(name == other and start < end and begin < stop for other, begin, end in records.parts):
-                raise InputError(
-                    f"config.data.train is '{config.data.train}' and config.data.{split} '{config.data[split]}': they "
-                    f"share images of '{name}', so that what was learned would be measured on itself. Give both keys "
-                    "slices that lie apart, as 'train[:90%]' and 'train[90%:]'."
-                )
+        if shared := _shared(train, records):
+            raise InputError(
+                f"config.data.train is '{config.data.train}' and config.data.{split} '{config.data[split]}': they "
+                f"share {shared}, so that what was learned would be measured on itself. Give both keys slices that lie "
+                "apart, as 'train[:90%]' and 'train[90%:]'."
+            )
+
+
+def _shared(train, records):
+    """What two Records have in common, in words; "" for nothing."""
+    for split, start, stop in train.parts:
+        if any(split == other and start < end and begin < stop for other, begin, end in records.parts):
+            return f"images of '{split}'"
+    # A file may stand in several lists, as those of VOC's trainval do; other records are told apart by their split.
+    listed = os.path.isfile(records.describe_record(0)) and not train.files()
+    files = {records.describe_record(number) for number in range(len(records))} if listed else set()
+    shared = [name for name in map(train.describe_record, range(len(train) if listed else 0)) if name in files]
+    return f"{len(shared):,} of their images, {shared[0]} among them" if shared else ""
 
 
 def _check_measurable(kind, held_out):

@@ -112,6 +112,21 @@ def test_a_pixel_over_the_border_is_cut_off(voc):
     assert load(f"voc:{root}", "train", image_size=SIZE)[1]["boxes"][0].tolist() == [0, 0, 40, 30]
 
 
+def test_an_image_of_another_size_than_its_boxes_is_named(voc, coco):
+    root, write = voc
+    write("a1", ROWS["a1"], (300, 400))
+    said = "the image is 40 wide and 30 high, but its boxes are of one that is 400 wide and 300 high"
+    with pytest.raises(InputError, match=f"a1.png: {said}"):
+        read_all(load(f"voc:{root}", "train", image_size=SIZE))
+    root, write = coco
+    path = write("train")
+    image = Image.fromarray(np.zeros((*SIZE, 3), np.uint8))
+    (exif := Image.Exif())[0x0112] = 6  # a quarter turn
+    image.save(root / "train" / "9.png", exif=exif)
+    with pytest.raises(InputError, match=r"turned upright by its EXIF tag, is 30 wide and 40 high, but .* 40 wide"):
+        read_all(load(f"coco:{path}", "train", image_size=SIZE))
+
+
 def test_files_that_are_missing_or_no_annotations_are_named(voc):
     root, write = voc
     (root / "JPEGImages" / "a4.png").unlink()
@@ -190,6 +205,16 @@ DOG = {"id": 1, "image_id": 4, "category_id": 18, "bbox": [2.5, 4, 10, 16.25]}
         ({"images": []}, "annotation 1 is of image 4"),
         ({"images": [], "annotations": []}, "lists no images"),
         (
+            {"annotations": [{**DOG, "image_id": [4]}]},
+            r"train\.json is damaged: unhashable type: 'list'. expected a file",
+        ),
+        (
+            {"images": [{"id": 4, "file_name": "4.png", "height": None, "width": 4}]},
+            "image number 0 has height None and",
+        ),
+        ({"images": 2 * [{"id": 4, "file_name": "4.png", "height": 30, "width": 40}]}, "has the image id 4 twice"),
+        ({"categories": 2 * [{"id": 18, "name": "dog"}]}, "has the category id 18 twice"),
+        (
             {"images": [{"id": 4, "file_name": "gone.png", "height": 3, "width": 4}]},
             r"gone\.png and so on, are in none of",
         ),
@@ -199,6 +224,11 @@ def test_damage_of_coco_is_named(coco, changes, said):
     path = coco[1]("train", **changes)
     with pytest.raises(InputError, match=said):
         read_all(load(f"coco:{path}", "train", image_size=SIZE))
+
+
+def test_an_area_that_is_null_is_that_of_the_box(coco):
+    path = coco[1]("train", annotations=[{**DOG, "area": None}])
+    assert load(f"coco:{path}", "train", image_size=SIZE)[1]["box_area"].tolist() == [10 * 16.25]
 
 
 def test_files_of_coco_that_do_not_fit_are_named(coco):

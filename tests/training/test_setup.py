@@ -5,6 +5,7 @@ import re
 
 import jax
 import pytest
+from PIL import Image
 
 from jaxcnn import data, train
 from jaxcnn.data.digits import digits
@@ -99,6 +100,20 @@ def own(user_package):
 )
 def test_held_out_images_are_not_trained_on(changes, key, refused):
     assert f"{key}: they share images of 'train'" in refused(changes)
+
+
+def test_a_file_that_two_lists_name_is_not_held_out_of_itself(refused, tmp_path):
+    """VOC's trainval holds its val, under another name."""
+    for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in "abc":
+        Image.new("RGB", (8, 8)).save(tmp_path / "JPEGImages" / f"{name}.png")
+        (tmp_path / "Annotations" / f"{name}.xml").write_text("<annotation/>")
+    for split, names in {"train": "a", "val": "b", "trainval": "ab", "test": "c"}.items():
+        (tmp_path / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(names))
+    said = refused({"data.name": f"voc:{tmp_path}", "task.name": "detection", "data.train": "trainval"})
+    shared = tmp_path / "JPEGImages" / "b.png"
+    assert f"'trainval' and config.data.validation 'val': they share 1 of their images, {shared} among them" in said
 
 
 def test_slices_that_lie_apart(tiny_config, one_device):

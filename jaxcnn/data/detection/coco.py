@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from jaxcnn.data.detection.table import Box, Boxed, Listed, Table, within
 from jaxcnn.errors import InputError
-from jaxcnn.files import check_keys, read_json
+from jaxcnn.files import check_keys, check_unique, damage_named, read_json
 
 LAYOUT = "expected a file as instances.json, or a folder with annotations/instances_SPLIT.json"
 INSTANCES = re.compile(r"instances_(.+)\.json")
@@ -32,11 +32,13 @@ class COCO(Boxed):
         found, tables = {}, {}
         for split, file in _files(root).items():
             content = read_json(file)
-            check_keys(content, ("images", "annotations", "categories"), file, LAYOUT)
-            found[file] = _categories(content["categories"], file)
-            if (first := next(iter(found.values()))) != found[file]:
-                raise InputError(f"{file} has other categories than {next(iter(found))}: {first} and {found[file]}.")
-            tables[split] = Table(_listed(content, file, list(first)))
+            with damage_named(file, f"{LAYOUT}."):
+                check_keys(content, ("images", "annotations", "categories"), file, LAYOUT)
+                found[file] = _categories(content["categories"], file)
+                if (first := next(iter(found.values()))) != found[file]:
+                    said = f"other categories than {next(iter(found))}: {first} and {found[file]}"
+                    raise InputError(f"{file} has {said}.")
+                tables[split] = Table(_listed(content, file, list(first)))
         super().__init__(f"coco:{path}", next(iter(found.values())).values(), tables)
 
 
@@ -59,6 +61,7 @@ def _categories(categories, file):
     """{id: name}, in the order of the ids."""
     for number, one in enumerate(categories):
         check_keys(one, ("id", "name"), f"{file}: category number {number}", LAYOUT)
+    check_unique([one["id"] for one in categories], file, "the category id")
     return {one["id"]: str(one["name"]) for one in sorted(categories, key=lambda one: one["id"])}
 
 
@@ -66,7 +69,11 @@ def _listed(content, file, ids):
     of_image, images = defaultdict(list), {}
     for number, one in enumerate(content["images"]):
         check_keys(one, ("id", "file_name", "height", "width"), f"{file}: image number {number}", LAYOUT)
+        if not all(isinstance(one[side], int | float) and one[side] > 0 for side in ("height", "width")):
+            sides = f"height {one['height']!r} and width {one['width']!r}"
+            raise InputError(f"{file}: image number {number} has {sides}; both are numbers of pixels.")
         images[one["id"]] = one
+    check_unique([one["id"] for one in content["images"]], file, "the image id")
     for number, one in enumerate(content["annotations"]):
         check_keys(one, ("image_id", "category_id", "bbox"), f"{file}: annotation number {number}", LAYOUT)
         if one["image_id"] not in images:
@@ -103,9 +110,9 @@ def _image(path, image, annotations, numbers, file):
             edges = within(_edges(one["bbox"]), (image["height"], image["width"]))
         except ValueError as error:
             return Listed(path, [], f"{file}, annotation {one.get('id', '')} of image {image['id']}: {error}")
-        area = float(one.get("area", 0)) or (edges[2] - edges[0]) * (edges[3] - edges[1])
+        area = float(one.get("area") or 0) or (edges[2] - edges[0]) * (edges[3] - edges[1])
         boxes.append(Box(edges, numbers[one["category_id"]], bool(one.get("iscrowd", 0)), area))
-    return Listed(path, boxes)
+    return Listed(path, boxes, size=(image["height"], image["width"]))
 
 
 def _edges(box):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxcnn.data.decode import upright_size
 from jaxcnn.data.fields import GEOMETRY
 from jaxcnn.data.fit import DataError
 from jaxcnn.data.image_files import read_file
@@ -39,11 +40,13 @@ class Listed(NamedTuple):
       path: of its file.
       boxes: [Box].
       damage: why it cannot be used, or "".
+      size: (height, width) of the image that its boxes are of; (0, 0) where nothing says it.
     """
 
     path: str
     boxes: list
     damage: str = ""
+    size: tuple = (0, 0)
 
 
 def within(edges: Sequence[float], size: Sequence[int]) -> Any:
@@ -95,6 +98,7 @@ class Table:
         self.labels = np.array([box.label for box in every], np.int32)
         self.ignored = np.array([box.ignored for box in every], bool)
         self.areas = np.array([box.area for box in every], np.float32)
+        self.sizes = np.array([one.size for one in listed], np.int32).reshape(-1, 2)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -116,8 +120,25 @@ class Table:
         found = []
         for record in ids:
             stored = DataError(self.damage[record]) if record in self.damage else read_file(self.paths[record])
-            found.append((stored, self.values(record, most)))
+            found.append((self._of_its_size(stored, record), self.values(record, most)))
         return found
+
+    def _of_its_size(self, stored, record):
+        """The bytes, or a DataError where the image is not of the size that its boxes are of."""
+        height, width = self.sizes[record].tolist()
+        if isinstance(stored, DataError) or not height:
+            return stored
+        try:
+            found = upright_size(stored)
+        except DataError as error:
+            return error
+        if found == (height, width):
+            return stored
+        turned = ", turned upright by its EXIF tag," if found == (width, height) else ""
+        return DataError(
+            f"the image{turned} is {found[1]} wide and {found[0]} high, but its boxes are of one that is {width} wide "
+            f"and {height} high"
+        )
 
     def digest(self) -> str:
         """Of the names of all files, wherever they lie, and of all boxes."""

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from jaxcnn.data.detection.table import Box, Boxed, Listed, Table, within
 from jaxcnn.data.image_files import is_image
 from jaxcnn.errors import InputError
+from jaxcnn.files import check_unique, damage_named
 
 LAYOUT = "expected PATH/JPEGImages/NAME.jpg, PATH/Annotations/NAME.xml and PATH/ImageSets/Main/SPLIT.txt, names in it"
 NAMED = 3  # problems that are named
@@ -68,10 +69,12 @@ def _splits(folder):
     for name in sorted(os.listdir(folder)):
         split, ending = os.path.splitext(name)
         if ending == ".txt" and re.fullmatch(r"\w+", split):
-            with open(os.path.join(folder, name), encoding="utf-8") as file:
+            path = os.path.join(folder, name)
+            with damage_named(path, "It is text in UTF-8."), open(path, encoding="utf-8") as file:
                 rows = [line.split() for line in file if line.strip()]
             if rows and all(len(row) == 1 for row in rows):
                 found[split] = [row[0] for row in rows]
+                check_unique(found[split], path, "the name")
     if not found:
         raise InputError(f"{folder} holds no file that lists names of images alone: {LAYOUT}.")
     return found
@@ -109,7 +112,7 @@ def _listed(image, annotation, size, objects, numbers):
             return Listed(image, [], f"{annotation}, object {place} {label!r}: {error}")
         area = (edges[2] - edges[0]) * (edges[3] - edges[1])
         boxes.append(Box(edges, numbers[label], difficult, area))
-    return Listed(image, boxes)
+    return Listed(image, boxes, size=size or (0, 0))
 
 
 def _edges(corners):

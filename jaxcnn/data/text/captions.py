@@ -13,7 +13,7 @@ from jaxcnn.data.image_files import read_file
 from jaxcnn.data.text.tables import folder_of_images, random_place
 from jaxcnn.data.text.vocabulary import Vocabulary, words_of
 from jaxcnn.errors import InputError
-from jaxcnn.files import check_keys, read_json
+from jaxcnn.files import check_keys, check_unique, damage_named, read_json
 
 CAPTIONS = "captions"  # the field
 FILE = "captions.json"
@@ -98,11 +98,17 @@ def _padded(captions, most, length):
 def _read(file):
     """({split: [file names]}, {split: [[words of a caption, ...] of each image]})."""
     content = read_json(file)
+    with damage_named(file, f"{LAYOUT}."):
+        return _captioned(content, file)
+
+
+def _captioned(content, file):
     check_keys(content, ("images", "annotations"), file, LAYOUT)
     images, captions = {}, defaultdict(list)
     for number, one in enumerate(content["images"]):
         check_keys(one, ("id", "file_name"), f"{file}: image number {number}", LAYOUT)
         images[one["id"]] = one
+    check_unique([one["id"] for one in content["images"]], file, "the image id")
     for number, one in enumerate(content["annotations"]):
         check_keys(one, ("image_id", "caption"), f"{file}: annotation number {number}", LAYOUT)
         if one["image_id"] not in images:
