@@ -6,7 +6,7 @@ Command: python -m jaxcnn train --config=configs/finetune_folder.py --config.dat
     Any run directory will do: --config.finetune.source=RUN. Without one, from scratch, which wants some thousand
     photographs: configs/folder.py.
 Recipe: architecture, image size and normalisation of the source; a random half or more of each photograph, flipped or not;
-    for 3 epochs the new head alone, then all layers at a tenth of its rate 0.01; batch 32, clip 1, cosine decay, 30 epochs,
+    for the first tenth, 3 epochs, the new head alone, then all layers at a tenth of its rate 0.01; batch 32, clip 1, cosine decay, 30 epochs,
     ended by 8 evaluations without a lower error on the held-out photographs, where the best checkpoint is kept.
 Hardware and time: about a minute an epoch for 1,000 photographs with the head alone, two with all layers, with ResNet-18 at
     224x224 on 2 CPU cores (estimated from the processor time of 20 steps on a busy machine).
@@ -23,7 +23,7 @@ def get_config():
     config.model.name = ""
     config.finetune.source = "runs/imagenet"
     config.finetune.freeze = ("*",)
-    config.finetune.unfreeze = (("*", "3 epochs"),)
+    config.finetune.unfreeze = (("*", "10%"),)
     config.finetune.rates = (("*", 0.1),)
     config.batch_size = 32
     config.duration = "30 epochs"

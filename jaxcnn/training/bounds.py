@@ -90,6 +90,12 @@ def check_steps(config: ConfigDict, total: int, steps: Callable[..., int]) -> No
             f"config.optimizer.swa is '{swa}', {steps(swa, 'optimizer.swa')} steps, but the run has {total}: no "
             "weights would be averaged."
         )
+    for pattern, duration in config.finetune.unfreeze:
+        if (begin := steps(duration, "finetune.unfreeze")) >= total:
+            raise InputError(
+                f"config.finetune.unfreeze lets '{pattern}' learn from '{duration}', step {begin}, but the run has "
+                f"{total} (config.duration '{config.duration}'): it would stay frozen."
+            )
     boundaries = [steps(boundary, "schedule.boundaries") for boundary in schedule.boundaries]
     if boundaries != sorted(boundaries):
         raise InputError(

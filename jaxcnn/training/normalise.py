@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
 
-# Statistics of a streamed set are taken over its first records in the shuffled order.
+# Statistics of a streamed set of more are taken over about so many, the first in a shuffled order.
 STATISTICS_RECORDS = 20_000
 
 
@@ -69,11 +69,12 @@ def equal_images(config: ConfigDict) -> list[str]:
 
 
 def _sample(feed):
-    batch = min(SAMPLE, len(feed.records))
-    stop = min(len(feed.records), STATISTICS_RECORDS) // batch * batch
-    order = data.Order(len(feed.records), seed=feed.order.seed)  # whatever the sampler: each image once
-    batches = data.stream(feed.records, order, batch_size=batch, stop=stop, num_workers=feed.workers)
-    try:
+    count, workers = len(feed.records), feed.workers
+    if count <= STATISTICS_RECORDS:
+        batches = data.epoch(feed.records, batch_size=min(SAMPLE, count), num_workers=workers)
+    else:
+        order = data.Order(count, seed=feed.order.seed)  # whatever the sampler: each image once
+        stop = STATISTICS_RECORDS // SAMPLE * SAMPLE
+        batches = data.stream(feed.records, order, batch_size=SAMPLE, stop=stop, num_workers=workers)
+    with batches:
         yield from batches
-    finally:
-        batches.close()

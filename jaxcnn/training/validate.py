@@ -241,6 +241,12 @@ def _validate_finetune(config):
     settings = config.finetune
     if not (config.model.name or settings.source):
         raise InputError("config.model.name is empty: name an architecture, or a run in config.finetune.source.")
+    unread = [key for key in ("checkpoint", "rename", "drop") if settings[key] != default_config().finetune[key]]
+    if unread and not settings.source:
+        raise InputError(
+            f"config.finetune.{unread[0]} is {settings[unread[0]]!r}, but config.finetune.source, the run that it is "
+            "about, is empty."
+        )
     for key, example in (("rates", "(('conv*', 0.1),)"), ("unfreeze", "(('fc7', '2 epochs'),)")):
         for entry in settings[key]:
             if not (isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)):

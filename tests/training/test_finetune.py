@@ -333,6 +333,24 @@ def test_a_source_with_other_tensors_is_refused_with_both_sides(tuned_config, tm
     assert "output/kernel" not in there + here + shapes
 
 
+def test_a_rename_that_matches_nothing_names_the_nearest(tuned_config, tmp_path, one_device):
+    config = tuned_config({"finetune.rename": (("conv1_1/krnel", "conv1_1/kernel"),)})
+    text = refused(jaxcnn.train, config, tmp_path, quiet=True, devices=one_device)
+    assert "config.finetune.rename: 'conv1_1/krnel' matches no parameter of the source; did you mean 'conv1_1'" in text
+
+
+def test_a_size_that_is_given_keeps_how_the_source_fits_its_images(source, tuned_config, tmp_path):
+    shutil.copytree(source.workdir, tmp_path / "source")
+    path = tmp_path / "source" / "config.json"
+    theirs = json.loads(path.read_text())
+    theirs["data"] |= {"interpolation": "bicubic", "resize": 9}
+    path.write_text(json.dumps(theirs))
+    for size, resize in (((), 9), ((8, 8), 9), ((12, 12), 0)):
+        config = tuned_config({"finetune.source": str(tmp_path / "source"), "data.image_size": size})
+        inherit(config)
+        assert (config.data.interpolation, config.data.resize) == ("bicubic", resize)
+
+
 def test_what_cannot_be_is_refused_before_anything_is_read(tiny_config, tmp_path):
     def run(changes):
         return refused(jaxcnn.train, tiny_config(changes), tmp_path / "run", quiet=True)
@@ -341,6 +359,12 @@ def test_what_cannot_be_is_refused_before_anything_is_read(tiny_config, tmp_path
     assert "no config.json" in run({"finetune.source": str(tmp_path), "model.name": ""})
     assert "config.finetune.rates has 'conv1'" in run({"finetune.rates": ("conv1",)})
     assert "it is a number from 0" in run({"finetune.rates": (("conv1", -1.0),)})
+    assert "unfreeze lets 'conv1' learn from '20 steps', step 20, but the run has 20" in run(
+        {"finetune.freeze": ("conv1",), "finetune.unfreeze": (("conv1", "20 steps"),)}
+    )
+    assert "config.finetune.rename is (('*', 'a/*'),), but config.finetune.source" in run(
+        {"finetune.rename": (("*", "a/*"),)}
+    )
     assert "config.finetune.unfreeze is '3'" in run({"finetune.unfreeze": (("conv1", "3"),)})
     text = refused(train_population, [tiny_config({"finetune.source": "runs/a"})], [tmp_path / "a"], tmp_path / "p")
     assert "--runner local" in text

@@ -58,8 +58,11 @@ def inherit(config: ConfigDict) -> None:
       InputError: config.finetune.source is not a run directory.
     """
     source = config.finetune.source
-    if not source or (config.model.name and config.data.image_size):
+    if not source:
         return
+    given = config.model.name and config.data.image_size
+    if given and not (local_path(source) / "config.json").is_file():
+        return  # it may be made by then: a study trains its source first
     if not (local_path(source) / "config.json").is_file():
         raise InputError(
             f"config.finetune.source: {source} is not a run directory: it has no config.json. Give one; or fetch one "
@@ -71,11 +74,14 @@ def inherit(config: ConfigDict) -> None:
         options = {key: value for key, value in theirs.model.options.items() if key != "num_classes"}
         config.model.name = theirs.model.name
         config.model.options.update({**options, **config.model.options})
+    fitted = ["fit", "interpolation"]
+    if tuple(config.data.image_size) in ((), tuple(theirs.data.image_size)):
+        fitted.append("resize")
     if not config.data.image_size:
         _, (height, width, channels) = read_data(source)
         config.data.image_size, config.data.channels = (height, width), config.data.channels or channels
-        for key in ("fit", "resize", "interpolation"):
-            config.data[key] = config.data[key] or theirs.data[key]
+    for key in fitted:
+        config.data[key] = config.data[key] or theirs.data[key]
 
 
 def make_plan(config: ConfigDict, model: Any, shape: Sequence[int], steps: Callable[..., int], **made: Any) -> Plan:

@@ -41,7 +41,12 @@ def begin_from_source(state: State, config: ConfigDict, plan: Plan, replicas: Re
     source = read_network(settings.source, settings.checkpoint)
     warn_of_changed_code(settings.source, source.config, set())
     ours, given = {}, {}
-    _check_dropped(settings.drop, source.variables)
+    names = {name for tree in source.variables.values() for name in flatten_dict(tree, sep="/")}
+    for pattern in settings.drop:
+        _check_found("drop", pattern, [name for name in names if matches(name, pattern)], names)
+    for pattern, new in settings.rename:
+        renames = [name for name in names if _new_name(name, ((pattern, new),)) != name]
+        _check_found("rename", pattern, renames or pattern == new, names)
     for key in ("params", "batch_stats"):
         tensors = renamed(flatten_dict(source.variables[key], sep="/"), settings.rename, settings.drop).items()
         given |= {f"{key}/{name}": tensor for name, tensor in tensors if name not in plan.head}
@@ -56,14 +61,12 @@ def begin_from_source(state: State, config: ConfigDict, plan: Plan, replicas: Re
     return state.replace(**network, ema=average), source.step  # ty: ignore[missing-attribute]  of flax.struct
 
 
-def _check_dropped(patterns, variables):
-    names = {name for tree in variables.values() for name in flatten_dict(tree, sep="/")}
-    for pattern in patterns:
-        if not any(matches(name, pattern) for name in names):
-            modules = {name.rpartition("/")[0] for name in names}
-            raise InputError(
-                f"config.finetune.drop: '{pattern}' matches no parameter of the source; {nearest(pattern, modules)}"
-            )
+def _check_found(key, pattern, found, names):
+    if not found:
+        modules = {name.rpartition("/")[0] for name in names}
+        raise InputError(
+            f"config.finetune.{key}: '{pattern}' matches no parameter of the source; {nearest(pattern, modules)}"
+        )
 
 
 def renamed(tensors: Mapping[str, Any], rename: Sequence[Sequence[str]], drop: Sequence[str]) -> dict[str, Any]:
