@@ -107,7 +107,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
     Raises:
       DataError: its pixels have no known range.
     """
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):  # scaled to 16 bits by Pillow
         values = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))
     if image.mode in ("I", "F"):

@@ -120,9 +120,16 @@ class TFDS(Prepared):
 
     def labels(self, split: str) -> np.ndarray:
         if split not in self._labels:
-            count = sum(self._shards[split])
-            chunks = (list(range(start, min(start + CHUNK, count))) for start in range(0, count, CHUNK))
-            found = [label for chunk in chunks for _, label in self.fetch(split, chunk)]
+            count, found = sum(self._shards[split]), []
+            for start in range(0, count, CHUNK):
+                chunk = list(range(start, min(start + CHUNK, count)))
+                for record, (stored, label) in zip(chunk, self.fetch(split, chunk), strict=True):
+                    if isinstance(stored, DataError):
+                        raise InputError(
+                            f"{self.describe_record(split, record)}: {stored}. Its class is not known, which a sampler "
+                            "by class, config.data.keep and balanced class weights need: prepare the data set anew."
+                        )
+                    found.append(label)
             self._labels[split] = np.array(found, np.int32)
         return self._labels[split]
 

@@ -119,8 +119,9 @@ def export(
     """Writes the weights of a run as safetensors under the names of a source; returns the number of tensors.
 
     Raises:
-      InputError: no such run or checkpoint, the source has no layout for its architecture, or the file has another
-        suffix than .safetensors or cannot be written; all but a full disk before any work.
+      InputError: no such run or checkpoint, the source has no layout for its architecture or computes something else
+        with it, or the file has another suffix than .safetensors or cannot be written; all but a full disk before any
+        work.
     """
     from safetensors.numpy import save
 
@@ -132,6 +133,12 @@ def export(
     trained = Trained(workdir, checkpoint)
     options = trained.config.model.options.to_dict()
     layout, entries, _ = find_layout(source, trained.config.model.name, options)
+    for key, value in layout.options.items():
+        if (own := getattr(trained.model, key)) != value:
+            raise InputError(
+                f"{source}'s {trained.config.model.name} is ours with {key}={value!r}, but {workdir} was trained with "
+                f"{own!r}: under these weights it would compute something else."
+            )
     if layout.note:
         logger.warning(layout.note)
     tensors = layout.complete(to_tensors(entries, trained.variables))

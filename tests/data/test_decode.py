@@ -95,6 +95,13 @@ def test_sixteen_bits_are_divided_by_257(form):
     np.testing.assert_array_equal(decoded[..., 0], [[0, 1, 2], [128, 255, 255]])
 
 
+@pytest.mark.parametrize("highest", [65535, 1023])
+def test_sixteen_bits_of_a_pgm(highest):
+    values = np.array([[0, highest // 2, highest]], ">u2")
+    decoded = decode_image(b"P5 3 1 %d\n" % highest + values.tobytes())
+    np.testing.assert_array_equal(decoded[..., 0], [[0, 127, 255]])
+
+
 def test_float_pixels_are_refused():
     with pytest.raises(DataError, match="no known range"):
         decode_image(encoded(np.zeros((2, 2), np.float32), "TIFF"))

@@ -1,4 +1,4 @@
-"""Sets of tensorflow-datasets with boxes: tiny sets with the features of voc/2007 and coco/2017."""
+"""Tiny sets of tensorflow-datasets: with the features of voc/2007 and coco/2017, and one with a damaged record."""
 
 import io
 import pathlib
@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from jaxcnn.data import DataError, load, read_all
+from jaxcnn.errors import InputError
 
 HEIGHT, WIDTH = 30, 40
 LABELS = tfds.features.ClassLabel(names=["cat", "dog"])
@@ -106,3 +107,28 @@ def test_coco_in_tfds_counts_from_zero_and_damage_is_named(prepared):
         said.append(str(error.value))
     assert any("129 boxes; 128 are read at most" in words for words in said)
     assert any(r"box from (4, 4) to (4, 9) has no area" in words for words in said)
+
+
+class Labelled(Voc):
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="own", version=Voc.VERSION)]
+
+    def _info(self):
+        features = tfds.features.FeaturesDict({"image": tfds.features.Image(), "label": LABELS})
+        return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=("image", "label"))
+
+    def _generate_examples(self):
+        yield from ((number, {"image": encoded(number), "label": "dog"}) for number in range(4))
+
+
+def test_the_class_of_a_record_that_cannot_be_read_is_not_made_up(tmp_path):
+    made = Labelled(data_dir=str(tmp_path), file_format="array_record")
+    made.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+    records = load("tfds:labelled/own", "train", data_dir=tmp_path, image_size=(HEIGHT, WIDTH))
+    assert records.labels().tolist() == [1] * 4
+    (file,) = pathlib.Path(made.data_dir).glob("*train*array_record*")
+    content = bytearray(file.read_bytes())
+    place = content.find(b"\x89PNG")
+    content[place : place + 16] = bytes(16)
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"train record \d: the array_record cannot be read .* Its class is not known"):
+        load("tfds:labelled/own", "train", data_dir=tmp_path, image_size=(HEIGHT, WIDTH)).labels()

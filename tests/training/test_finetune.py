@@ -347,7 +347,8 @@ def test_a_size_that_is_given_keeps_how_the_source_fits_its_images(source, tuned
     path.write_text(json.dumps(theirs))
     for size, resize in (((), 9), ((8, 8), 9), ((12, 12), 0)):
         config = tuned_config({"finetune.source": str(tmp_path / "source"), "data.image_size": size})
-        inherit(config)
+        with config.unlocked():
+            inherit(config)
         assert (config.data.interpolation, config.data.resize) == ("bicubic", resize)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from jaxcnn import InputError, Trained, cli
+from jaxcnn import InputError, Trained, cli, default_config
 from jaxcnn.architectures import create
 from jaxcnn.training.state import abstract_variables
 from jaxcnn.transfer import SOURCES, convert, export
@@ -173,6 +174,16 @@ def test_a_table_says_how_a_map_was_flattened(lenet_file, tmp_path):
     (kernel,) = (e for e in entries if e.name == "x.weight")
     theirs = expected[kernel.path].transform.forward(weight, (9216, 2))
     np.testing.assert_array_equal(kernel.transform.forward(weight, (9216, 2)), theirs)
+
+
+def test_a_network_that_the_source_computes_otherwise_is_not_exported(tmp_path, monkeypatch):
+    """torchvision's Inception-v3 counts the zeros of padding in its average pooling, ours by default does not."""
+    config = default_config()
+    config.model.name = "inception_v3"
+    trained = SimpleNamespace(config=config, model=create("inception_v3"))
+    monkeypatch.setattr(sys.modules["jaxcnn.transfer.convert"], "Trained", lambda workdir, checkpoint: trained)
+    with pytest.raises(InputError, match="is ours with count_padding=True, but run was trained with False"):
+        export("run", tmp_path / "weights.safetensors")
 
 
 def test_an_export_that_cannot_be_read_or_written_is_refused_before_work(tmp_path):
