@@ -91,10 +91,10 @@ def convert(
     config = _config(layout.model or architecture, options, prepared, data, data_dir)
     validate(config)
     count = _count(tensors, layout, file)
+    by = "" if classes else data or "its config.json"
     if data:
         setup = set_up(config)
         config, classes = setup.config, classes or setup.classes
-    by = data if classes or data else "its config.json"
     classes = _classes(classes or published.classes, count, file, by)
     shape = (*prepared.image_size, prepared.channels)
     model = make_model(config, shape, classes)

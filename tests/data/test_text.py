@@ -141,7 +141,7 @@ def test_a_table_of_texts(table):
     }
     assert pickle.loads(pickle.dumps(train))[0]["text"].tolist() == train[0]["text"].tolist()
     before = train.class_digests()
-    root = table("0.png\tcab\n1.png\tb\n")
+    root = table("\ufeff0.png\tcab\n1.png\tb\n")  # as spreadsheets mark UTF-8
     after = load(f"text:{root}", "train", image_size=(5, 9))
     assert after.classes == ("a", "b", "c") and after.class_digests()["train"] != before["train"]
 

@@ -85,7 +85,7 @@ def _strange(texts, letters):
 def _read(path):
     """{split: [(file, text)]} of a table."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # a spreadsheet's export begins with a mark
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a table of texts ({error}): {LAYOUT}.") from error

@@ -174,10 +174,8 @@ def _matching(pattern, names, key):
     found = {name for name in names if matches(name, pattern)}
     if not found:
         modules = {"/".join(parts[:i]) for parts in (name.split("/") for name in names) for i in range(1, len(parts))}
-        raise InputError(
-            f"config.finetune.{key}: '{pattern}' matches no {'frozen' if key == 'unfreeze' else 'kept'} parameter; "
-            f"{nearest(pattern, modules)}"
-        )
+        among = {"unfreeze": "frozen parameter", "head": "parameter"}.get(key, "kept parameter")
+        raise InputError(f"config.finetune.{key}: '{pattern}' matches no {among}; {nearest(pattern, modules)}")
     return found
 
 
