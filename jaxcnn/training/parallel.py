@@ -94,8 +94,8 @@ def hold_back(results: list[Any]) -> None:
     """Waits, with each program that is given to the devices, for an earlier one: few are in flight, and their inputs.
 
     Two are, so that a device always has work. Of several simulated devices of a CPU it is one: they have a thread each,
-    and replicas of a second program would hold those that the first one's wait for, until XLA ends the process. Only
-    programs that do not need one another's results have to be held back so.
+    and replicas of a second program would hold those that the first one's wait for, until XLA ends the process; the
+    smallest sum is such a program. Only programs that do not need one another's results have to be held back so.
 
     Args:
       results: what the programs return, in order, the last one's too.
