@@ -86,14 +86,16 @@ def finder(tmp_path_factory):
     ]
     said = [*truths[:2], {"cat": (24, 8, 40, 24)}, {"cat": (12, 4, 28, 28)}, {"dog": (30, 2, 44, 30)}]
     for number, (drawn, told) in enumerate(zip(truths, said, strict=True)):
-        Image.fromarray(photograph((32, 48), **drawn)).save(root / "voc" / "JPEGImages" / f"{number}.png")
         objects = [OBJECT.format(name, x1 + 1, y1 + 1, x2, y2) for name, (x1, y1, x2, y2) in told.items()]
         size = "<size><width>48</width><height>32</height></size>"
-        (root / "voc" / "Annotations" / f"{number}.xml").write_text(
-            f"<annotation>{size}{''.join(objects)}</annotation>"
-        )
+        for split in ("train", "val", "test"):
+            Image.fromarray(photograph((32, 48), **drawn)).save(root / "voc" / "JPEGImages" / f"{split}{number}.png")
+            (root / "voc" / "Annotations" / f"{split}{number}.xml").write_text(
+                f"<annotation>{size}{''.join(objects)}</annotation>"
+            )
     for split in ("train", "val", "test"):
-        (root / "voc" / "ImageSets" / "Main" / f"{split}.txt").write_text("0\n1\n2\n3\n4\n")
+        names = "".join(f"{split}{number}\n" for number in range(5))
+        (root / "voc" / "ImageSets" / "Main" / f"{split}.txt").write_text(names)
     config = jaxcnn.default_config()
     config.data.name, config.data.image_size, config.data.fit = f"voc:{root}/voc", (24, 24), "inside"
     config.task.name, config.model.name = "jaxcnn_test_finder:FINDER", "jaxcnn_test_finder:Nothing"
