@@ -178,6 +178,19 @@ def test_a_pilot_tells_what_the_claims_would_take(toy, capsys, monkeypatch):
     assert "2.00" in capsys.readouterr().out
 
 
+def test_differences_that_are_equal_but_for_rounding_tell_no_spread(toy, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = toy()
+    assert sweep(path, "--plan") == 0
+    capsys.readouterr()
+    for rate, accuracies in ((0.1, (0.9, 0.95, 1.0)), (0.2, (0.85, 0.9, 0.95))):  # a std of 6e-17
+        for seed, top1 in enumerate(accuracies):
+            (folder,) = (path.parent / "out").glob(f"learning_rate={rate}-seed={seed}-*")
+            row = json.loads((folder / "evaluations.jsonl").read_text())
+            (folder / "evaluations.jsonl").write_text(json.dumps({**row, "top1": top1}) + "\n")
+    assert sweep(path, "--plan") == 0 and "its pairs tell no spread" in capsys.readouterr().out
+
+
 def test_seeds_of_an_effect():
     """Cohen's d of 0.5 needs 34 pairs (G*Power 3.1); any stop takes more, and finds it at its n four times in five."""
     assert seeds_fixed(0.5) == 34 and seeds_fixed(0.01) is None is seeds_until(0.01) is seeds_fixed(0.0)
