@@ -193,17 +193,17 @@ def _places(arguments):
 
 def _plan(study, arguments):
     from jaxcnn.files import local_path
-    from jaxcnn.sweeps.planning import HEADER, is_enough, plan, with_pilot
+    from jaxcnn.sweeps.planning import HEADER, pilot, plan, with_pilot
     from jaxcnn.sweeps.rounds import FILE, grown
-    from jaxcnn.sweeps.runner import run_study
+    from jaxcnn.sweeps.runner import read_runs, train_study
 
     if not study.claims:
         raise InputError("the study has no claims: there is nothing to plan. Leave --plan out.")
     workdir, failed = local_path(arguments.workdir), {}
-    study = grown(study, workdir) if (workdir / FILE).exists() else study
-    if not is_enough(study, workdir):
-        study = with_pilot(study)
-        _, failed = run_study(study, workdir, title=f"Pilot of {arguments.study}", **_places(arguments))
+    study = with_pilot(grown(study, workdir) if (workdir / FILE).exists() else study)
+    if (first := pilot(study, workdir)).runs():
+        train_study(first, workdir, **_places(arguments))
+        failed = read_runs(first, workdir)[1]
     table(HEADER, plan(study, workdir, effect=arguments.effect))
     _tell_failed(failed)
     return int(bool(failed))

@@ -27,14 +27,20 @@ HEADER = ("claim", "pairs", "std", "effect", "seeds, fixed before", "seeds, unti
 
 
 def with_pilot(study: Study) -> Study:
-    """The study of its first three seeds."""
-    return dataclasses.replace(study, until=dict.fromkeys(study.cells(), PILOT))
+    """The study with three seeds of each cell, or more where it has more."""
+    return dataclasses.replace(study, until={name: max(len(study.seeds_of(name)), PILOT) for name in study.cells()})
 
 
-def is_enough(study: Study, workdir: pathlib.Path) -> bool:
-    """Whether every claim of a study has the two pairs in workdir that tell a spread."""
-    cells = _cells(study, workdir) if workdir.is_dir() else []
-    return all(len(_paired(claim, study, cells)[0]) > 1 for claim in study.claims)
+def pilot(study: Study, workdir: pathlib.Path) -> Study:
+    """The first three seeds of the cells that need them; of other cells none.
+
+    They are those of a claim without the two pairs in workdir that tell a spread, and have fewer finished runs: of
+    others more runs would be as many that tell nothing.
+    """
+    cells, levels = _cells(study, workdir) if workdir.is_dir() else [], study.cells()
+    open_ = {n for claim in study.claims if len(_paired(claim, study, cells)[0]) < 2 for n in claim.cells(levels)}
+    open_ -= {cell.name for cell in cells if len(cell.seeds) >= PILOT}
+    return dataclasses.replace(study, until={name: PILOT if name in open_ else 0 for name in levels})
 
 
 def plan(study: Study, workdir: pathlib.Path, *, effect: float | None = None) -> list[Any]:

@@ -65,6 +65,10 @@ def toy(tiny_run, tiny_config, tmp_path, monkeypatch):
     return make
 
 
+def files(path):
+    return {file: file.read_bytes() for file in (path.parent / "out").iterdir() if file.is_file()}
+
+
 def sweep(path, *options):
     return main(["sweep", str(path), "--workdir", str(path.parent / "out"), *options])
 
@@ -189,6 +193,34 @@ def test_differences_that_are_equal_but_for_rounding_tell_no_spread(toy, capsys,
             row = json.loads((folder / "evaluations.jsonl").read_text())
             (folder / "evaluations.jsonl").write_text(json.dumps({**row, "top1": top1}) + "\n")
     assert sweep(path, "--plan") == 0 and "its pairs tell no spread" in capsys.readouterr().out
+
+
+def test_a_finished_study_is_planned_as_it_is(toy, capsys, monkeypatch):
+    """A claim that never gets pairs takes no pilot, which would overwrite the report with that of three seeds."""
+    monkeypatch.setenv("COLUMNS", "200")
+    path = toy()
+    never = 'claims=(*claims, Claim("Never.", {rate: 0.1}, {rate: 0.3}, metric="never")), measures={"never": never}'
+    text = path.read_text().replace("claims=claims", never)
+    path.write_text(text + "\n\nfrom jaxcnn.sweeps import Metric\nnever = Metric(lambda rows: None)\n")
+    assert sweep(path) == 0 and len(toy.trained) == 16
+    before, _ = files(path), capsys.readouterr()
+    assert sweep(path, "--plan") == 0 and len(toy.trained) == 16
+    out, err = capsys.readouterr()
+    assert out.count("its pairs tell no spread") == 1 and "every run is done" not in err
+    assert re.search(r"One tests better than two\.\W+4\b", out)
+    assert files(path) == before
+
+
+def test_a_pilot_trains_what_it_lacks_and_leaves_no_report(toy, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = toy()
+    path.write_text(path.read_text().replace("(0, 1, 2, 3)", "(0,)"))
+    toy.train.ends_at = 7  # the third rate has one run
+    assert sweep(path, "--plan") == 130
+    del toy.train.ends_at
+    assert sweep(path, "--plan") == 0 and len(toy.trained) == len(set(toy.trained)) == 12
+    assert re.search(r"Three tests better than four\.\W+3\b", capsys.readouterr().out)
+    assert [file.name for file in files(path)] == [".lock"]
 
 
 def test_seeds_of_an_effect():
