@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LOCAL = {  # option: its default, its help
     "jobs": (0, "runs at a time; default: one on each accelerator, or one"),
     "per-device": (1, "runs that share an accelerator"),
-    "retries": (0, "further starts of a run whose process died"),
+    "retries": (0, "further starts of a run whose process died or was told to end by another"),
 }
 STATES = ("done", "running", "stopped", "failed", "waiting")
 SEEDS = {  # option: its help; all of them of how many seeds there are

@@ -135,6 +135,13 @@ def test_a_worker_that_dies_is_started_again_as_often_as_asked(retries, starts, 
 
 
 def test_a_worker_whose_parent_still_holds_its_input_ends_by_itself():
+def test_a_worker_that_another_told_to_end_is_started_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    workers, ends = Workers(["bash", "-c", DIES_ONCE.replace("kill -KILL $$", "exit 143"), "worker"], [{}], 1), []
+    run_workers([SimpleNamespace(id="one")], tmp_path / "runs", workers, done=lambda run, error: ends.append(error))
+    assert ends == [""] and len((tmp_path / "one").read_text().splitlines()) == 2
+
+
     code = "from jaxcnn.sweeps.worker import end_with_parent; end_with_parent()"
     pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, WATCH: "1"}, **pipes) as process:
