@@ -185,6 +185,7 @@ def test_every_claims_interval_as_it_narrowed(cell_of, read):
     assert set(edges[:, 0]) == {2, 3}
     ends = edges[edges[:, 0] == 3][:, 1]
     assert (min(ends), max(ends)) == pytest.approx(100 * np.array(found["claims"][0]["interval"]))
+    assert points.get_ylabel() == "difference (points)" and ratio.get_ylabel() == "ratio"
     assert ratio.get_yscale() == "log" and not [line for line in ratio.lines if line.get_gid() == "margin"]
     text = read(report(cells, claims=claims)).text
     assert "after every pair of runs" in text and "two one-sided tests" in text
