@@ -95,6 +95,8 @@ def _sweep(arguments):
     if arguments.runner != "slurm":
         _refuse(arguments, slurm.NAMES, "for --runner slurm")
     _refuse(arguments, ("storage",), "for searches")
+    if arguments.status:
+        _refuse(arguments, (*LOCAL, *SEEDS, "plan", "collect"), "not for --status, which only reads")
     _check_seeds(arguments)
     return _study(module, arguments)
 
