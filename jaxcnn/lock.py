@@ -5,9 +5,12 @@ import fcntl
 import os
 import pathlib
 import threading
+import time
 from collections.abc import Generator
 
 from jaxcnn.errors import InputError
+
+PATIENCE = 0.2  # seconds for which a lock is tried again: `is_held` of another process has it for a moment
 
 _mine = set()  # (folder, thread): what this process holds
 
@@ -49,19 +52,24 @@ def hold(
 
 
 def _lock(file, kind, folder, what):
-    try:
-        fcntl.flock(file, kind)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip() or "another process"
-        raise InputError(
-            f"another {what} is at work in {folder} ({holder}). Wait for it, or give another workdir."
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"the file system of {folder} cannot lock a file ({error.strerror}), and two processes there would write "
-            "over each other. Give a workdir on a local disk, or on NFS or Lustre mounted with locks."
-        ) from error
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return fcntl.flock(file, kind)
+        except BlockingIOError:
+            if time.monotonic() < end:
+                time.sleep(PATIENCE / 20)
+                continue
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise InputError(
+                f"another {what} is at work in {folder} ({holder}). Wait for it, or give another workdir."
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"the file system of {folder} cannot lock a file ({error.strerror}), and two processes there would "
+                "write over each other. Give a workdir on a local disk, or on NFS or Lustre mounted with locks."
+            ) from error
 
 
 def is_held(folder: pathlib.Path) -> bool:

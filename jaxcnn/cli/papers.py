@@ -50,7 +50,7 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     code = 0
     if arguments.run is not None:
         output = output or reproduction.RECORDS / "papers.md"
-        code = _train(papers, workdir, arguments)
+        code = _train(reproduction.papers_of(arguments.run) if arguments.run else papers, workdir, arguments)
     listed = reproduction.papers_of([]) if output else papers  # the page has all of them
     found = {paper.name: reproduction.find(paper, workdir) for paper in listed}
     table(reproduction.HEADER, [reproduction.row(paper, found[paper.name]) for paper in papers], names_first=True)

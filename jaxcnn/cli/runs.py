@@ -60,7 +60,7 @@ def _add_train(parser):
         "--coordinator",
         default=None,
         metavar="HOST:PORT",
-        help="of a run of several processes; found by itself under SLURM, on TPUs and on Kubernetes",
+        help="of a run of several processes; found by itself under SLURM and Open MPI and on TPUs",
     )
     parser.add_argument("--processes", type=int, default=None, help="how many processes, with --coordinator")
     parser.add_argument("--process", type=int, default=None, help="the number of this one, with --coordinator")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LOCAL = {  # option: its default, its help
     "jobs": (0, "runs at a time; default: one on each accelerator, or one"),
     "per-device": (1, "runs that share an accelerator"),
-    "retries": (0, "further starts of a run whose process died"),
+    "retries": (0, "further starts of a run whose process died or was told to end by another"),
 }
 STATES = ("done", "running", "stopped", "failed", "waiting")
 SEEDS = {  # option: its help; all of them of how many seeds there are
@@ -95,6 +95,8 @@ def _sweep(arguments):
     if arguments.runner != "slurm":
         _refuse(arguments, slurm.NAMES, "for --runner slurm")
     _refuse(arguments, ("storage",), "for searches")
+    if arguments.status:
+        _refuse(arguments, (*LOCAL, *SEEDS, "plan", "collect"), "not for --status, which only reads")
     _check_seeds(arguments)
     return _study(module, arguments)
 
@@ -193,17 +195,17 @@ def _places(arguments):
 
 def _plan(study, arguments):
     from jaxcnn.files import local_path
-    from jaxcnn.sweeps.planning import HEADER, is_enough, plan, with_pilot
+    from jaxcnn.sweeps.planning import HEADER, pilot, plan, with_pilot
     from jaxcnn.sweeps.rounds import FILE, grown
-    from jaxcnn.sweeps.runner import run_study
+    from jaxcnn.sweeps.runner import read_runs, train_study
 
     if not study.claims:
         raise InputError("the study has no claims: there is nothing to plan. Leave --plan out.")
     workdir, failed = local_path(arguments.workdir), {}
-    study = grown(study, workdir) if (workdir / FILE).exists() else study
-    if not is_enough(study, workdir):
-        study = with_pilot(study)
-        _, failed = run_study(study, workdir, title=f"Pilot of {arguments.study}", **_places(arguments))
+    study = with_pilot(grown(study, workdir) if (workdir / FILE).exists() else study)
+    if (first := pilot(study, workdir)).runs():
+        train_study(first, workdir, **_places(arguments))
+        failed = read_runs(first, workdir)[1]
     table(HEADER, plan(study, workdir, effect=arguments.effect))
     _tell_failed(failed)
     return int(bool(failed))

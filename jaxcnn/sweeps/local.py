@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 POLL = 0.05  # seconds between looks at the workers
+TOLD_TO_END = 128 + signal.SIGTERM  # exit code of a worker that saved its state: where we did not tell it, another did
 
 # How a process is given one accelerator of several, by backend.
 VISIBLE = {"gpu": "CUDA_VISIBLE_DEVICES", "tpu": "TPU_VISIBLE_CHIPS"}
@@ -31,7 +32,8 @@ class Workers(NamedTuple):
     Attributes:
       command: of a worker, a list of str; the id of its run comes last.
       slots: the environment of each that may run at a time, as `slots` gives them.
-      retries: starts more than one for a run whose process died; one that says why it failed is not started again.
+      retries: starts more than one for a run whose process died, or was told to end by another than the sweep; one that
+        says why it failed is not started again.
     """
 
     command: list
@@ -105,7 +107,8 @@ def run_workers(
                 run, tries, slot = running.pop(process)
                 process.stdin.close()
                 free.append(slot)
-                if process.returncode < 0 and tries < workers.retries:
+                died = process.returncode < 0 or process.returncode == TOLD_TO_END
+                if died and tries < workers.retries:
                     waiting.insert(0, (run, tries + 1))
                 elif not received:
                     error = _verdict(process.returncode, workdir / run.id)

@@ -14,7 +14,7 @@ from jaxcnn.quantity import amount, duration
 from jaxcnn.sweeps import anytime
 from jaxcnn.sweeps.results import gather
 from jaxcnn.sweeps.runner import read_runs
-from jaxcnn.sweeps.statistics import ALPHA, POWER, paired, smallest_detectable_difference
+from jaxcnn.sweeps.statistics import ALPHA, POWER, is_constant, paired, smallest_detectable_difference
 from jaxcnn.sweeps.verdicts import claim_values
 
 if TYPE_CHECKING:
@@ -27,14 +27,20 @@ HEADER = ("claim", "pairs", "std", "effect", "seeds, fixed before", "seeds, unti
 
 
 def with_pilot(study: Study) -> Study:
-    """The study of its first three seeds."""
-    return dataclasses.replace(study, until=dict.fromkeys(study.cells(), PILOT))
+    """The study with three seeds of each cell, or more where it has more."""
+    return dataclasses.replace(study, until={name: max(len(study.seeds_of(name)), PILOT) for name in study.cells()})
 
 
-def is_enough(study: Study, workdir: pathlib.Path) -> bool:
-    """Whether every claim of a study has the two pairs in workdir that tell a spread."""
-    cells = _cells(study, workdir) if workdir.is_dir() else []
-    return all(len(_differences(claim, study, cells)) > 1 for claim in study.claims)
+def pilot(study: Study, workdir: pathlib.Path) -> Study:
+    """The first three seeds of the cells that need them; of other cells none.
+
+    They are those of a claim without the two pairs in workdir that tell a spread, and have fewer finished runs: of
+    others more runs would be as many that tell nothing.
+    """
+    cells, levels = _cells(study, workdir) if workdir.is_dir() else [], study.cells()
+    open_ = {n for claim in study.claims if len(_paired(claim, study, cells)[0]) < 2 for n in claim.cells(levels)}
+    open_ -= {cell.name for cell in cells if len(cell.seeds) >= PILOT}
+    return dataclasses.replace(study, until={name: PILOT if name in open_ else 0 for name in levels})
 
 
 def plan(study: Study, workdir: pathlib.Path, *, effect: float | None = None) -> list[Any]:
@@ -60,17 +66,18 @@ def _cells(study, workdir):
     return gather(study, *read_runs(study, workdir))
 
 
-def _differences(claim, study, cells):
+def _paired(claim, study, cells):
+    """The differences of a claim's pairs, and the values that they are of."""
     first, second, _ = claim_values(claim, cells, log=study.metrics[claim.metric].measure.log)
-    return paired(first, second)[0] if first.keys() & second.keys() else np.zeros(0)
+    return paired(first, second) if first.keys() & second.keys() else (np.zeros(0), np.zeros(0))
 
 
 def _rows(claim, study, cells, alpha, effect):
-    metric, found = study.metrics[claim.metric], _differences(claim, study, cells)
-    std = float(found.std(ddof=1)) if len(found) > 1 else 0.0
-    if not std:
+    metric, (found, values) = study.metrics[claim.metric], _paired(claim, study, cells)
+    if len(found) < 2 or is_constant(found, values):
         yield claim.text, len(found), *["n/a"] * 3, "n/a: its pairs tell no spread", "n/a"
         return
+    std = float(found.std(ddof=1))
     log, described = metric.measure.log, metric.described(claim.metric)
     scale = {"unit": ""} if log else described
 

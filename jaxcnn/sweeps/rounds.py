@@ -92,11 +92,19 @@ def _read(study, workdir):
     if not (workdir / FILE).exists():
         return new
     plan = read_json(workdir / FILE, dict)
-    if plan.keys() != new.keys():
+    if plan.keys() != new.keys() or not _is_sound(plan):
         raise InputError(f"{workdir / FILE} is damaged. Remove it, and the sweep begins with the seeds of the study.")
     if plan["first"] != new["first"] or list(plan["seeds"]) != names:
         raise InputError(f"{workdir / FILE} is of other cells or seeds than the study's: give another workdir.")
     return plan
+
+
+def _is_sound(plan):
+    """Whether the values of a plan are of the types of a new one's, and no cell has fewer seeds than the study."""
+    types = {"first": list, "seeds": dict, "rounds": list, "runs": int, "seconds": int | float}
+    if not all(isinstance(plan[key], kind) for key, kind in types.items()):
+        return False
+    return all(isinstance(n, int) and n >= len(plan["first"]) for n in plan["seeds"].values())
 
 
 def _round(study, workdir, plan, **options):

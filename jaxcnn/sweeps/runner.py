@@ -56,6 +56,22 @@ def run_study(
       InputError: a run cannot be trained, another sweep is at work in workdir, or it cannot be written.
       Preempted: told to end; the state of every run is saved.
     """
+    workdir = local_path(workdir)
+    with hold(workdir, what="sweep", reentrant=True):
+        train_study(study, workdir, quiet=quiet, workers=workers, population=population, again=again)
+        return collect(study, workdir, title=title, docstring=docstring)
+
+
+def train_study(
+    study: Study,
+    workdir: pathlib.Path,
+    *,
+    quiet: bool = False,
+    workers: Workers | None = None,
+    population: bool = False,
+    again: bool = True,
+) -> None:
+    """Trains what run_study does, with its arguments and errors, and writes no table and no report."""
     workdir, runs = local_path(workdir), study.runs()
     console = rich.console.Console(file=sys.stderr, highlight=False, markup=False, emoji=False, quiet=quiet)
 
@@ -86,7 +102,6 @@ def run_study(
                 tell(run, run_one(run, workdir))
         elif signal := run_workers(left, workdir, workers, done=tell):
             raise Preempted(f"told to end ({signal.name}); the same command resumes", signal)
-        return collect(study, workdir, title=title, docstring=docstring)
 
 
 def collect(

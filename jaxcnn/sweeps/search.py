@@ -297,10 +297,14 @@ def _draw_again(study, workdir):
 
 def _space(search, drawn):
     """The space of the next trial, narrowed in the second half of coarse_to_fine."""
-    scored = [t for t in drawn if t.values]
-    if search.sampler != "coarse_to_fine" or len(drawn) < search.trials / 2 or not scored:
+    if search.sampler != "coarse_to_fine" or len(drawn) < search.trials / 2:
         return search.space
-    best = search.best(scored[: math.ceil(search.trials / 2)], lambda t: t.value)
+    # By the number of its folder, which one that is drawn again keeps; one that diverged has no value.
+    half = math.ceil(search.trials / 2)
+    first = [t for t in drawn if t.values and int(t.user_attrs[FOLDER].removeprefix("trial-")) < half]
+    if not first:
+        return search.space
+    best = search.best(first, lambda t: t.value)
     return {key: space.around(best.params[key], NARROW) for key, space in search.space.items()}
 
 

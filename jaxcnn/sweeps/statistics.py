@@ -93,7 +93,7 @@ def mean_interval(
       ValueError: a value is not finite.
     """
     values = _finite(values)
-    if len(values) < 2 or _is_constant(values, values):
+    if len(values) < 2 or is_constant(values, values):
         return None
     n = len(values)
     half = scipy.special.stdtrit(n - 1, (1 + confidence) / 2) * values.std(ddof=1) / math.sqrt(n)
@@ -130,7 +130,7 @@ def paired_comparison(
     differences, values = paired(first, second)
     n, mean, rounding = len(differences), float(differences.mean()), rounding_of(values)
     flipped = sign_flip(differences, rounding=rounding)
-    if _is_constant(differences, values):
+    if is_constant(differences, values):
         # Where all lie within the margin, the one-sided sign flip from either end of it; else nothing.
         flat = None if margin is None else 2.0**-n if abs(mean) < margin - rounding else 1.0
         return Comparison(n, mean, 0.0 if n > 1 else None, None, None, flipped, flipped, flat)
@@ -289,7 +289,7 @@ def rounding_of(values: Any) -> float:
     return ROUNDING * np.abs(values).max()
 
 
-def _is_constant(differences, values):
+def is_constant(differences: np.ndarray, values: np.ndarray) -> bool:
     """Whether differences of values differ by no more than rounding; one does not vary either."""
     return bool(np.ptp(differences) <= rounding_of(values))
 

@@ -12,6 +12,7 @@ import itertools
 import json
 import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Generator, Mapping
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from jaxcnn.tasks.task import Kind
 
 
+NAMED = r"^\s*(def |from .*import .*|import .*)?(study|search)\b"  # a line that may give a module either of the two
 LONGEST = 150  # characters of a run's levels in its id, which names a folder
 
 
@@ -214,7 +216,7 @@ def load_module(path: str | os.PathLike[str]) -> ModuleType:
     Args:
       path: of the file, or the name of one of jaxcnn's own.
     Raises:
-      InputError: no such file (names the nearest), or it cannot be read.
+      InputError: no such file (names the nearest), it is a program of its own, or it cannot be read.
     """
     path = shipped("experiments", path)
     if not path.is_file():
@@ -222,6 +224,9 @@ def load_module(path: str | os.PathLike[str]) -> ModuleType:
         raise InputError(f"there is no study file {path}; {nearest(path.name, there)}")
     if path.suffix != ".py":
         raise InputError(f"{path} is no study file: its name does not end in .py.")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if re.search("^if __name__ == ", text, re.MULTILINE) and not re.search(NAMED, text, re.MULTILINE):
+        raise InputError(f"{path} is a program, without study() or search(). Start it by itself: python {path} --help")
     trust.find_here(path)
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)  # ty: ignore[invalid-argument-type]  of a file there is one

@@ -45,7 +45,7 @@ def draw_effects(effects: Mapping[str, Any], metric: Any) -> Figure:
 
 
 def draw_cells(cells: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any]) -> Figure:
-    """Draws the mean of every cell with the interval of the mean, a panel for each metric.
+    """Draws the mean of every cell with the interval of the mean and their n, a panel for each metric.
 
     Args:
       cells: [{"cell", "metrics": {name: {"n", "mean", "interval"}}}], as `findings` has them.
@@ -57,11 +57,14 @@ def draw_cells(cells: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any]) -
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False).flat
     for axes, (name, metric) in zip(panels, metrics.items(), strict=True):
         for place, cell in enumerate(cells):
-            _draw_level(axes, place, cell["metrics"][name], multiple(metric))
+            found = cell["metrics"][name]
+            _draw_level(axes, place, found, multiple(metric))
+            beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 8.5, "color": QUIET}
+            axes.text(1.01, place, f"n = {found['n']}", **beside)  # a run may have one metric and lack another
         plain_axes(axes, xlabel=literal(heading(metric)))
         axes.grid(axis="y", visible=False)
-    names = [{"level": cell["cell"], "n": cell["metrics"][next(iter(metrics))]["n"]} for cell in cells]
-    figure.axes[0].set_yticks(range(len(cells)), map(_name, names), fontsize=10)
+    names = [literal(cell["cell"], limit=44) for cell in cells]
+    figure.axes[0].set_yticks(range(len(cells)), names, fontsize=10)
     figure.axes[0].set_ylim(len(cells) - 0.5, -0.5)
     return figure
 

@@ -38,7 +38,7 @@ def draw_narrowing(claims: Sequence[Mapping[str, Any]], metrics: Mapping[str, An
 
 def _draw_claim(axes, claim, metric):
     scale, path = 1 if metric["ratio"] else multiple(metric), claim["path"]
-    unit = "%" if metric["unit"] == "points" else metric["unit"]
+    unit = metric["unit"]
     words = "ratio" if metric["ratio"] else f"difference{unit and f' ({unit})'}"
     plain_axes(axes, title=literal(claim["text"], limit=40), xlabel="pairs", ylabel=literal(words))
     if metric["ratio"]:

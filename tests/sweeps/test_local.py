@@ -8,6 +8,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -134,6 +135,13 @@ def test_a_worker_that_dies_is_started_again_as_often_as_asked(retries, starts, 
     assert len((tmp_path / "one").read_text().splitlines()) == starts
 
 
+def test_a_worker_that_another_told_to_end_is_started_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    workers, ends = Workers(["bash", "-c", DIES_ONCE.replace("kill -KILL $$", "exit 143"), "worker"], [{}], 1), []
+    run_workers([SimpleNamespace(id="one")], tmp_path / "runs", workers, done=lambda run, error: ends.append(error))
+    assert ends == [""] and len((tmp_path / "one").read_text().splitlines()) == 2
+
+
 def test_a_worker_whose_parent_still_holds_its_input_ends_by_itself():
     code = "from jaxcnn.sweeps.worker import end_with_parent; end_with_parent()"
     pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -184,6 +192,15 @@ def test_a_second_sweep_is_refused(study, tmp_path, capsys):
         code = other.submit(main, ["sweep", str(study), "--workdir", str(tmp_path / "runs")]).result()
     err = capsys.readouterr().err
     assert code == 2 and "another sweep is at work" in err and f"process {os.getpid()}" in err
+
+
+def test_a_look_whether_a_directory_is_held_refuses_nobody(tmp_path):
+    """`is_held` has the lock itself for a moment: here for longer than it ever takes."""
+    file = (tmp_path / ".lock").open("a+")
+    fcntl.flock(file, fcntl.LOCK_SH)
+    threading.Timer(0.05, file.close).start()
+    with hold(tmp_path, what="sweep"):
+        assert file.closed
 
 
 def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):

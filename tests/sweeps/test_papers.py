@@ -123,6 +123,14 @@ def test_a_named_result_is_trained_though_a_record_has_it(tmp_path, monkeypatch,
     assert re.search("cannot be written|is not prepared", capsys.readouterr().err)
 
 
+def test_only_what_run_names_is_trained(tmp_path, monkeypatch, capsys):
+    swept = []
+    monkeypatch.setattr("jaxcnn.cli.papers._sweep", lambda paper, *_: swept.append(paper.name) or 0)
+    given = ["--workdir", str(tmp_path / "runs"), "--output", str(tmp_path / "papers.md")]
+    assert main(["reproduce", "maxout", *given, "--run", "lenet5"]) == 0 and swept == ["lenet5"]
+    assert "maxout" in capsys.readouterr().out
+
+
 def test_the_verb_trains_what_is_missing_and_writes_the_page(tmp_path, monkeypatch, capsys):
     """Two results of one study of three seeds: it is swept once, with the one that they take, and then read."""
     study = tmp_path / "tiny.py"

@@ -65,6 +65,10 @@ def toy(tiny_run, tiny_config, tmp_path, monkeypatch):
     return make
 
 
+def files(path):
+    return {file: file.read_bytes() for file in (path.parent / "out").iterdir() if file.is_file()}
+
+
 def sweep(path, *options):
     return main(["sweep", str(path), "--workdir", str(path.parent / "out"), *options])
 
@@ -132,6 +136,16 @@ def test_a_plan_of_another_study_is_refused(toy, capsys):
     assert "is of other cells or seeds than the study's" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seeds", ["4", None, 3])
+def test_a_plan_that_holds_something_else_is_damaged(seeds, toy, capsys):
+    path = toy()
+    assert sweep(path, "--until", "decided", "--budget", "0.0001s") == 0
+    plan = results(path, "plan.json")
+    plan["seeds"] |= dict.fromkeys(plan["seeds"], seeds)
+    (path.parent / "out" / "plan.json").write_text(json.dumps(plan))
+    assert sweep(path, "--status") == 2 and "plan.json is damaged. Remove it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -145,6 +159,9 @@ def test_a_plan_of_another_study_is_refused(toy, capsys):
         (("--effect", "0.01"), "--effect is for --plan"),
         (("--plan", "--effect", "-1"), "--effect is -1.0"),
         (("--plan", "--collect"), "--collect is not for --plan"),
+        (("--status", "--jobs", "2"), "--jobs is not for --status"),
+        (("--status", "--until", "decided", "--budget", "2h"), "--until is not for --status"),
+        (("--status", "--plan"), "--plan is not for --status"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_runs(options, words, toy, capsys):
@@ -176,6 +193,47 @@ def test_a_pilot_tells_what_the_claims_would_take(toy, capsys, monkeypatch):
     assert "as observed" in out and "none, within 10.00" in out and out.count("Three tests") == 2
     assert sweep(path, "--plan", "--effect", "0.02") == 0 and len(toy.trained) == 12
     assert "2.00" in capsys.readouterr().out
+
+
+def test_a_finished_study_is_planned_as_it_is(toy, capsys, monkeypatch):
+    """A claim that never gets pairs takes no pilot, which would overwrite the report with that of three seeds."""
+    monkeypatch.setenv("COLUMNS", "200")
+    path = toy()
+    never = 'claims=(*claims, Claim("Never.", {rate: 0.1}, {rate: 0.3}, metric="never")), measures={"never": never}'
+    text = path.read_text().replace("claims=claims", never)
+    path.write_text(text + "\n\nfrom jaxcnn.sweeps import Metric\nnever = Metric(lambda rows: None)\n")
+    assert sweep(path) == 0 and len(toy.trained) == 16
+    before, _ = files(path), capsys.readouterr()
+    assert sweep(path, "--plan") == 0 and len(toy.trained) == 16
+    out, err = capsys.readouterr()
+    assert out.count("its pairs tell no spread") == 1 and "every run is done" not in err
+    assert re.search(r"One tests better than two\.\W+4\b", out)
+    assert files(path) == before
+
+
+def test_a_pilot_trains_what_it_lacks_and_leaves_no_report(toy, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = toy()
+    path.write_text(path.read_text().replace("(0, 1, 2, 3)", "(0,)"))
+    toy.train.ends_at = 7  # the third rate has one run
+    assert sweep(path, "--plan") == 130
+    del toy.train.ends_at
+    assert sweep(path, "--plan") == 0 and len(toy.trained) == len(set(toy.trained)) == 12
+    assert re.search(r"Three tests better than four\.\W+3\b", capsys.readouterr().out)
+    assert [file.name for file in files(path)] == [".lock"]
+
+
+def test_differences_that_are_equal_but_for_rounding_tell_no_spread(toy, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = toy()
+    assert sweep(path, "--plan") == 0
+    capsys.readouterr()
+    for rate, accuracies in ((0.1, (0.9, 0.95, 1.0)), (0.2, (0.85, 0.9, 0.95))):  # a std of 6e-17
+        for seed, top1 in enumerate(accuracies):
+            (folder,) = (path.parent / "out").glob(f"learning_rate={rate}-seed={seed}-*")
+            row = json.loads((folder / "evaluations.jsonl").read_text())
+            (folder / "evaluations.jsonl").write_text(json.dumps({**row, "top1": top1}) + "\n")
+    assert sweep(path, "--plan") == 0 and "its pairs tell no spread" in capsys.readouterr().out
 
 
 def test_seeds_of_an_effect():

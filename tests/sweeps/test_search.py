@@ -15,6 +15,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.sweeps import search as sweeps_search
 from jaxcnn.sweeps.search import Choice, Range, Search, run_search
 from jaxcnn.sweeps.trials import trial_rows
+from jaxcnn.training.divergence import Diverged
 
 optuna = pytest.importorskip("optuna")
 
@@ -80,6 +81,21 @@ def test_the_second_half_of_coarse_to_fine_lies_around_the_best_of_the_first(qui
     best = coarse[np.abs(coarse + 1).argmin()]
     assert np.abs(fine - best).max() <= 3 * 0.25 / 2 + 1e-9  # a quarter of three decades
     assert np.ptp(coarse) > 1.5
+
+
+def test_trials_that_diverged_move_no_fine_trial_into_the_first_half(quick, tmp_path, monkeypatch):
+    make, seen = quick
+
+    def train(config, workdir, *, on_evaluation, final_test, quiet):
+        seen.append(config.optimizer.learning_rate)
+        workdir.mkdir(parents=True, exist_ok=True)
+        if len(seen) <= 5:
+            raise Diverged("training diverged")
+        return type("Result", (), {"validation": {"top1": len(seen) / 100}})  # the last of the first half is its best
+
+    monkeypatch.setattr("jaxcnn.sweeps.search.train", train)
+    run_search(make(sampler="coarse_to_fine", trials=20), tmp_path, report=lambda line: None)
+    assert np.abs(np.log10(seen[10:]) - np.log10(seen[9])).max() <= 3 * 0.25 / 2 + 1e-9
 
 
 def test_a_trial_below_the_median_is_pruned(quick, tmp_path):

@@ -31,6 +31,12 @@ def test_every_combination_and_every_seed(tiny_config):
     assert base.seed == 0 and base.optimizer.learning_rate == 0.1  # untouched
 
 
+@pytest.mark.parametrize("name", ["orl", "teacher_checks"])
+def test_a_program_is_named_as_one(name):
+    with pytest.raises(InputError, match=rf"is a program, without study.*: python .*{name}\.py --help"):
+        load_study(name)
+
+
 def test_the_same_config_has_the_same_id(tiny_config):
     factors = {"optimizer.learning_rate": (0.1, 0.2), "optimizer.momentum": (0.5,)}
     turned = dict(reversed(factors.items()))

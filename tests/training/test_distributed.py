@@ -35,6 +35,14 @@ def test_a_process_takes_the_gpus_that_are_its_own(variables, seen, monkeypatch)
         _see(*before)
 
 
+def test_the_pods_of_an_indexed_job_are_no_run_of_several_processes(monkeypatch):
+    """One without --coordinator trains alone: a study's Job has pods that are a run each."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *_: pytest.fail("joined"))
+    join_processes()
+
+
 def _takes_one():
     _see("1", "1")
 

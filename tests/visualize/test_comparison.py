@@ -59,3 +59,5 @@ def test_runs_that_cannot_be_compared(runs, tmp_path, capsys):
     assert "its suffix names the format" in capsys.readouterr().err
     assert compare(runs[0], tmp_path) == 2
     assert "not a run directory" in capsys.readouterr().err
+    assert compare(*runs, runs[0] / ".." / runs[0].name, "--output", tmp_path / "curves.png") == 2
+    assert "is given twice" in capsys.readouterr().err

@@ -149,7 +149,11 @@ def test_cells_have_a_panel_for_each_metric():
     first, second = draw_cells(cells, {"x": {**PLAIN, "unit": "points"}, "y": PLAIN}).axes
     assert lines(first, "mean") == [[50], [70]] and lines(first, "interval") == [[40, 60]]
     assert lines(second, "mean") == [[8.0]] and not lines(second, "interval")
-    assert [tick.get_text() for tick in first.get_yticklabels()] == ["a (n = 3)", "b (n = 1)"]
+    assert [tick.get_text() for tick in first.get_yticklabels()] == ["a", "b"]
+    assert [[text.get_text() for text in axes.texts] for axes in (first, second)] == [
+        ["n = 3", "n = 1"],
+        ["n = 0", "n = 1"],
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -181,6 +185,7 @@ def test_every_claims_interval_as_it_narrowed(cell_of, read):
     assert set(edges[:, 0]) == {2, 3}
     ends = edges[edges[:, 0] == 3][:, 1]
     assert (min(ends), max(ends)) == pytest.approx(100 * np.array(found["claims"][0]["interval"]))
+    assert points.get_ylabel() == "difference (points)" and ratio.get_ylabel() == "ratio"
     assert ratio.get_yscale() == "log" and not [line for line in ratio.lines if line.get_gid() == "margin"]
     text = read(report(cells, claims=claims)).text
     assert "after every pair of runs" in text and "two one-sided tests" in text

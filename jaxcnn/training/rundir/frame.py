@@ -42,7 +42,14 @@ def history(runs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> 
 
 
 def named_runs(workdirs: Iterable[str | os.PathLike[str]]) -> dict[str, Any]:
-    """{name: path} of run directories: the name is the folder's, or its path where two share it."""
+    """{name: path} of run directories: the name is the folder's, or its path where two share it.
+
+    Raises:
+      InputError: one is given twice, by whatever path.
+    """
     paths = [local_path(workdir) for workdir in workdirs]
-    names = [path.resolve().name for path in paths]
+    places = [path.resolve() for path in paths]
+    if twice := [path for path, place in zip(paths, places, strict=True) if places.count(place) > 1]:
+        raise InputError(f"the run directory {twice[0]} is given twice.")
+    names = [place.name for place in places]
     return {name if names.count(name) == 1 else str(path): path for name, path in zip(names, paths, strict=True)}
