@@ -201,6 +201,7 @@ def _evaluate(arguments):
 
       python -m jaxcnn evaluate --workdir RUN --classifier CLASSIFIER_RUN --split test
     """
+    from jaxcnn.evaluation.detected import detects
     from jaxcnn.evaluation.trained import Trained
     from jaxcnn.progress import waiting
 
@@ -232,9 +233,10 @@ def _evaluate(arguments):
     if "class_scores" in row:
         _print_classes(row["class_scores"])
     elif "per_class" in row:
+        measure, none = ("AP at IoU 0.5", "no objects") if detects(trained) else ("accuracy", "no images")
         table(
-            ("class", "accuracy"),
-            [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
+            ("class", measure),
+            [(name, none if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
         )
     if "calibration" in row:
         from jaxcnn.visualize.reliability import calibration_words
