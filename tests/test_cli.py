@@ -439,6 +439,14 @@ def test_log_prints_rows(call, refused, tiny_run):
     assert "no config.json" in refused("log", f"--workdir={tiny_run / 'checkpoints'}")
 
 
+def test_a_log_that_is_piped_is_not_folded_and_has_no_empty_columns(call, run_of, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    rows = [row | ({"top5": None} if "split" in row else {}) for row in lines(run_of / "metrics.jsonl")]
+    (run_of / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    _, out, _ = call("log", f"--workdir={run_of}")
+    assert sum("validation" in line for line in out.splitlines()) == 2 and "images/s" in out and "top5" not in out
+
+
 def test_find_rate_draws_and_suggests(call, config, refused, tmp_path):
     picture, run = tmp_path / "new" / "rates.png", f"--workdir={tmp_path / 'run'}"
     code, out, err = call("train", config, f"--find_rate={picture}", run)

@@ -13,6 +13,9 @@ from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
 
+UNFOLDED = 100_000  # columns that no table has
+
+
 def subcommand(parsers: Any, function: Callable, name: str, text: str) -> argparse.ArgumentParser:
     """The parser of a verb or of a kind of one; its page of help is the function's docstring, line for line."""
     return parsers.add_parser(
@@ -37,7 +40,9 @@ def trusting(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, names_first: bool = False) -> None:
-    """Prints a table; long cells are folded, since a path is needed whole. No cell is markup, whatever it holds.
+    """Prints a table; on a terminal long cells are folded, since a path is needed whole, elsewhere no line is.
+
+    No cell is markup, whatever it holds.
 
     With names_first, the first column holds names to be typed: they stay in one line.
     """
@@ -50,7 +55,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, names_first: 
         drawn.add_column(rich.text.Text(name), overflow="fold", no_wrap=names_first and column == 0)
     for row in rows:
         drawn.add_row(*(rich.text.Text(shown(cell)) for cell in row))
-    rich.console.Console(highlight=False).print(drawn)
+    console = rich.console.Console(highlight=False)
+    if not console.is_terminal:
+        console.width = UNFOLDED
+    console.print(drawn)
 
 
 @contextlib.contextmanager
