@@ -12,19 +12,20 @@ from typing import Any
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
-
 UNFOLDED = 100_000  # columns that no table has
 
 
 def subcommand(parsers: Any, function: Callable, name: str, text: str) -> argparse.ArgumentParser:
     """The parser of a verb or of a kind of one; its page of help is the function's docstring, line for line."""
-    return parsers.add_parser(
+    added = parsers.add_parser(
         name,
         help=text,
         description=function.__doc__,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    added.set_defaults(options=added._option_string_actions)  # for the hint at a misspelt one; of a kind its own
+    return added
 
 
 def trusting(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
