@@ -55,7 +55,7 @@ def _add_network(parser):
     parser.add_argument(
         "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
     )
-    parser.add_argument("--stage", default="", help="whose vectors; default: the last before the result, or embedding")
+    parser.add_argument("--stage", default="", help="whose vectors; default: embedding, or the last before the result")
     parser.add_argument("--data_dir", default="", help="where TFDS sets lie")
     parser.add_argument("--metric", choices=("cosine", "euclidean"), default="cosine", help="default: cosine")
     parser.add_argument("--flip", action="store_true", help="average with the vector of the mirror image")

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from jaxcnn.evaluation.trained import Trained
 
 
+EMBEDDING = "embedding"  # a task, and what its result is called beside the name of the stage
+
+
 class People(NamedTuple):
     """Images, a row each.
 
@@ -51,11 +54,11 @@ class People(NamedTuple):
 
 
 def default_stage(trained: Trained) -> str:
-    """The stage whose vectors tell people apart best: of a network that embeds its result, else the last before it."""
+    """The stage whose vectors tell people apart best: of task embedding "embedding", else the last before the result."""
+    if trained.config.task.name == EMBEDDING:
+        return EMBEDDING
     names = list(stage_names(trained.model, trained.variables, trained.shape))
-    result = names.index(result_name(trained.model))
-    is_embedding = trained.config.task.name == "embedding"
-    return names[result if is_embedding or not result else result - 1]
+    return names[max(names.index(result_name(trained.model)) - 1, 0)]
 
 
 def people_of_network(
@@ -73,7 +76,8 @@ def people_of_network(
 
     Args:
       trained: a Trained.
-      stage: a name of `stage_names`; maps are flattened. Results of task embedding are scaled to length 1.
+      stage: a name of `stage_names`; maps are flattened. Results of task embedding are scaled to length 1, and called
+        "embedding" too.
       name: of a data set, as "folder:PEOPLE"; empty for the run's own.
       split: "train", "validation" or "test", as the run has them or by default_splits; empty for all images of a set.
       data_dir: where TFDS sets lie.
@@ -83,8 +87,9 @@ def people_of_network(
     Raises:
       InputError: there is no such stage, data set or split.
     """
-    extractor = Extractor(trained, stage, batch_size=batch_size)
-    unit = trained.config.task.name == "embedding" and stage == result_name(trained.model)
+    result = result_name(trained.model)
+    unit = trained.config.task.name == EMBEDDING and stage in (EMBEDDING, result)
+    extractor = Extractor(trained, result if unit else stage, batch_size=batch_size)
     config = config_on(trained, name=name, data_dir=data_dir)
     if name:
         take_default_splits(config, name)

@@ -126,6 +126,17 @@ def test_flips_and_crops_are_averaged(tiny_run):
     assert np.abs(crops - plain.vectors(rows)).max() > 1e-3
 
 
+def test_the_result_of_task_embedding_is_called_so(tiny_run):
+    trained = Trained(tiny_run)
+    with trained.config.unlocked():
+        trained.config.task.name = "embedding"
+    assert default_stage(trained) == "embedding"
+    one, other = (people_of_network(trained, stage, name="digits") for stage in ("embedding", "logits"))
+    rows = np.arange(3)
+    np.testing.assert_array_equal(one.vectors(rows), other.vectors(rows))
+    np.testing.assert_allclose(np.linalg.norm(one.vectors(rows), axis=1), 1, rtol=1e-6)
+
+
 def test_all_images_of_a_folder_are_its_people(tiny_run, people):
     found = people_of_network(Trained(tiny_run), "pool1", name=f"folder:{people}")
     assert len(found.label) == 20 and sorted(set(found.people)) == ["p0", "p1", "p2", "p3"]
