@@ -38,6 +38,7 @@ class People(NamedTuple):
       vectors: f(rows) -> (k, d) float32.
       images: f(rows) -> (k, h, w, c) uint8.
       files: f() -> [path] of all rows; empty of data that are no folder.
+      described: f() -> [what tells a record from all others] of all rows; empty of a file of features.
     """
 
     name: str
@@ -46,6 +47,7 @@ class People(NamedTuple):
     vectors: Callable
     images: Callable
     files: Callable
+    described: Callable
 
     @property
     def people(self) -> np.ndarray:
@@ -54,7 +56,7 @@ class People(NamedTuple):
 
 
 def default_stage(trained: Trained) -> str:
-    """The stage whose vectors tell people apart best: of task embedding "embedding", else the last before the result."""
+    """The stage whose vectors tell people apart best: "embedding" of that task, else the last before the result."""
     if trained.config.task.name == EMBEDDING:
         return EMBEDDING
     names = list(stage_names(trained.model, trained.variables, trained.shape))
@@ -109,6 +111,7 @@ def people_of_network(
         lambda rows: embed(extractor, records, rows, crops=crops, flip=flip, unit=unit),
         lambda rows: records.read(rows)["image"],
         lambda: [file for _, file in records.files()],
+        lambda: [os.path.realpath(records.describe_record(row)) for row in range(len(records))],
     )
 
 
@@ -195,6 +198,7 @@ def people_of_file(path: str | os.PathLike[str]) -> People:
         lambda rows: vectors[rows],
         lambda rows: records().read(features.position[rows])["image"],
         lambda: [files[position][1] for position in features.position] if (files := records().files()) else [],
+        list,
     )
 
 

@@ -167,6 +167,18 @@ def test_probes_are_identified_in_a_gallery(features, said, tmp_path):
     assert "10 people" in printed and "closed set, rank 10" in printed and "open set" not in printed
 
 
+def test_an_image_of_the_gallery_that_is_a_probe_too_does_not_find_itself(tiny_run, people, said, refused, tmp_path):
+    probes = tmp_path / "probes"
+    for person in ("p0", "p1"):
+        (probes / person).mkdir(parents=True)
+        (probes / person / "1.pgm").symlink_to(people / person / "1.pgm")
+    given = ["identify", "--workdir", tiny_run, "--probe", f"folder:{probes}", "--gallery"]
+    row = json.loads(said(*given, f"folder:{people}", "--json", "--worst", tmp_path / "wrong.png"))
+    assert (row["left_out"], row["people"], row["known"]) == (2, 4, 2)
+    assert "2 images of the gallery are probes, and left out" in said(*given, f"folder:{people}")
+    assert "every image of the gallery is a probe too" in refused(*given, f"folder:{probes}/../probes")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
