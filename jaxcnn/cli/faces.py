@@ -104,8 +104,9 @@ def _identify(arguments):
       python -m jaxcnn identify --gallery train.npz --probe test.npz --unknown 10 --seed 1
 
     People are matched by their names; an image that is a probe too is left out of the gallery. Closed set: the share of
-    probes whose person is among the first 1, 5 and 10. Open set, where some probes are of people who are not in the gallery: the share of known probes that are above a
-    threshold and whose person is first, for thresholds that let at most a tenth and a hundredth of the unknown pass.
+    probes whose person is among the first 1, 5 and 10. Open set, where some probes are of people who are not in the
+    gallery: the share of known probes that are above a threshold and whose person is first, for thresholds that let at
+    most a tenth and a hundredth of the unknown pass.
     Intervals are Wilson's over probes. Whitening is learned from the gallery.
     """
     import numpy as np
@@ -253,15 +254,15 @@ def _draw_identification(arguments, gallery, kept, probe, vectors, found, below)
         known, probes = vectors
         options = {"metric": arguments.metric, "count": WORST}
         wrong = wrong_probes(known, gallery.people[kept], probes, probe.people, **options)
-        own = [_shown_probe(gallery, probe, w.probe, kept[w.own], w.own_score, accepted=False) for w in wrong]
-        taken = [_shown_probe(gallery, probe, w.probe, kept[w.taken], w.taken_score, accepted=True) for w in wrong]
+        own = [_shown_probe(gallery, probe, w.probe, kept[w.own], w.own_score) for w in wrong]
+        taken = [_shown_probe(gallery, probe, w.probe, kept[w.taken], w.taken_score) for w in wrong]
         titles = "wrong probes, and their person", "whom they are taken for"
         _save(draw_worst_pairs(own, taken, titles=titles), below, arguments.worst)
 
 
-def _shown_probe(gallery, probe, row, place, score, *, accepted):
+def _shown_probe(gallery, probe, row, place, score):
     images = probe.images([row])[0], gallery.images([place])[0]
-    return images, (probe.people[row], gallery.people[place]), score, accepted
+    return images, (probe.people[row], gallery.people[place]), score, None
 
 
 def _shown_pair(people, names, pairs, found, number):
