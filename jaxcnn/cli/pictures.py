@@ -307,7 +307,9 @@ def _confusion(arguments):
     logged = _logged(trained, arguments.split, "confusion")
     details = logged or trained.evaluate(arguments.split)[0].details
     if "confusion" not in details:
-        raise InputError(f"the task of {arguments.workdir} counts no confusion matrix: nothing can be drawn.")
+        raise InputError(
+            f"A confusion matrix needs a classifier; {arguments.workdir} is a run of task {trained.config.task.name}."
+        )
     return draw_confusion(np.array(details["confusion"]), trained.classes)
 
 

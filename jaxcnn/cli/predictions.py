@@ -72,6 +72,8 @@ def _predict(arguments):
 
         least = LIKELY if arguments.least_score is None else arguments.least_score
         predictions = write_found(trained, arguments.images, arguments.output, least_score=least)
+    elif "restored" not in trained.outputs():
+        raise InputError("--output is for networks that restore images or find objects.")
     else:
         predictions = restore_files(trained, arguments.images, arguments.output)
     failed = [row for row in predictions if "error" in row]

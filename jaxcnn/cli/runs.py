@@ -82,7 +82,7 @@ def _add_evaluate(parser):
     parser.add_argument(
         "--scales",
         metavar="S",
-        help="short sides in pixels; default: config.data.resize, or 8/7 of the crop's",
+        help="short sides in pixels; default: config.data.resize, or, without it, 8/7 of the crop's size",
         **several,
     )
     parser.add_argument("--dense", action="store_true", help="evaluate the whole image, and its mirror image")

@@ -95,6 +95,8 @@ class Trained(Inference):
           InputError: a path is not there, a folder has no image, the task does not describe images, or there is no such
             temperature.
         """
+        if self.task.describe is None and self.config.task.name == "embedding":
+            raise InputError("An embedding has no labels to predict; use verify, identify or features.")
         if self.task.describe is None:
             raise InputError(
                 f"task {self.config.task.name} of {self.workdir} does not describe images: predict needs the function "

@@ -135,6 +135,9 @@ def test_the_result_of_task_embedding_is_called_so(tiny_run):
     rows = np.arange(3)
     np.testing.assert_array_equal(one.vectors(rows), other.vectors(rows))
     np.testing.assert_allclose(np.linalg.norm(one.vectors(rows), axis=1), 1, rtol=1e-6)
+    trained.task = trained.task._replace(describe=None)
+    with pytest.raises(InputError, match="use verify, identify or features"):
+        trained.predict([])
 
 
 def test_all_images_of_a_folder_are_its_people(tiny_run, people):
