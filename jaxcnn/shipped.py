@@ -24,7 +24,7 @@ def shipped(folder: str, given: str | os.PathLike[str]) -> pathlib.Path:
         return path
     known = _files(folder)
     if path.name not in known:
-        raise InputError(f"no file of jaxcnn's {folder} is named '{given}'; {nearest(given, known)}. Or give a path.")
+        raise InputError(f"no file of jaxcnn's {folder} is named '{given}'; {nearest(given, known)}; or give a path.")
     return known[path.name]
 
 

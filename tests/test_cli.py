@@ -406,7 +406,7 @@ def test_summary_of_mistakes(refused):
 
 
 def test_dry_run_trains_nothing(call, config, tmp_path):
-    code, out, _ = call("train", config, "--dry_run", f"--workdir={tmp_path / 'run'}")
+    code, out, _ = call("train", config, "--dry-run", f"--workdir={tmp_path / 'run'}")
     assert code == 0 and not (tmp_path / "run").exists()
     for words in (
         "test: test, 360 images of 8x8x1",
@@ -416,6 +416,13 @@ def test_dry_run_trains_nothing(call, config, tmp_path):
     ):
         assert words in out
     assert re.search(r"conv1_1 +32x8x8x4 ", out)
+
+
+@pytest.mark.parametrize("other", ["--check", "--find_rate=rates.png", "--find-rate=rates.png"])
+def test_of_the_looks_at_a_config_one_is_taken(call, config, other, capsys):
+    with pytest.raises(SystemExit):
+        call("train", config, "--dry_run", other)
+    assert "not allowed with argument --dry-run" in capsys.readouterr().err
 
 
 def test_log_prints_rows(call, refused, tiny_run):
@@ -439,9 +446,17 @@ def test_log_prints_rows(call, refused, tiny_run):
     assert "no config.json" in refused("log", f"--workdir={tiny_run / 'checkpoints'}")
 
 
+def test_a_log_that_is_piped_is_not_folded_and_has_no_empty_columns(call, run_of, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    rows = [row | ({"top5": None} if "split" in row else {}) for row in lines(run_of / "metrics.jsonl")]
+    (run_of / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    _, out, _ = call("log", f"--workdir={run_of}")
+    assert sum("validation" in line for line in out.splitlines()) == 2 and "images/s" in out and "top5" not in out
+
+
 def test_find_rate_draws_and_suggests(call, config, refused, tmp_path):
     picture, run = tmp_path / "new" / "rates.png", f"--workdir={tmp_path / 'run'}"
-    code, out, err = call("train", config, f"--find_rate={picture}", run)
+    code, out, err = call("train", config, f"--find-rate={picture}", run)
     assert code == 0 and not (tmp_path / "run").exists()
     assert "config.optimizer.learning_rate: " in out and str(picture) in out and "/100 steps" in err
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -485,7 +500,10 @@ def test_mistakes_in_the_config(refused, config, tmp_path):
         "--config.batch_size=33": "40",  # eight devices
         "--config.duration=0 steps": "less than one step",
         "--config.model.dropout=1.0": "below 1.0",
-        "--workdri=x": "workdri",
+        "--config.batch_size=abc": "flag --config.batch_size=abc: it is a whole number",
+        "--workdri=x": "not an argument of this verb: --workdri=x; did you mean '--workdir'",
+        "--config.seed=1.5": "flag --config.seed=1.5: it is a whole number",
+        "--extra": "not an argument of this verb: --extra; did you mean '--extend'",
     }
     for flag, words in cases.items():
         assert words in refused("train", config, flag, workdir), flag

@@ -118,7 +118,7 @@ def totals_lines(totals: Mapping[str, Any], *, flops: bool = False) -> list[str]
 
 def _result(totals):
     name = totals["stages"][-1]["stage"]
-    return "main logits" if name == "logits" else f"{name} that comes out"
+    return "main logits" if name == "logits" else f"output '{name}'"
 
 
 def comparison_table(several: Mapping[str, Mapping[str, Any]], *, flops: bool = False) -> list[str]:

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -89,10 +90,10 @@ def _run(argv):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     logging.getLogger("huggingface_hub").propagate = False  # it has a handler of its own, and would say all twice
     try:
-        if rest and not arguments.takes_config:
-            raise InputError(
-                f"not an argument of this verb: {' '.join(rest)}; see python -m jaxcnn {arguments.name} --help"
-            )
+        if unknown := [word for word in rest if not (arguments.takes_config and _may_be_of_config(word))]:
+            options = (option for option in arguments.options if option.startswith("--"))
+            near = nearest(unknown[0].partition("=")[0], options)
+            raise InputError(f"not an argument of this verb: {' '.join(unknown)}; {near}.")
         if (getattr(arguments, "seed", None) or 0) < 0:
             raise InputError(f"--seed is {arguments.seed}; it is 0 or more.")
         arguments.config_arguments = rest
@@ -114,6 +115,11 @@ def _run(argv):
     except KeyboardInterrupt:
         print("jaxcnn: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _may_be_of_config(word):
+    """Whether `load_config` may read a word: an option of the config, or a value in a word of its own."""
+    return not word.startswith("--") or re.match("--(no)?config([.=]|$)", word)
 
 
 class _Shown(logging.Formatter):

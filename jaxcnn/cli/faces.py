@@ -55,7 +55,7 @@ def _add_network(parser):
     parser.add_argument(
         "--checkpoint", default="best", metavar="best|latest|STEP", help="default: best on the held-out slice"
     )
-    parser.add_argument("--stage", default="", help="whose vectors; default: the last before the result, or embedding")
+    parser.add_argument("--stage", default="", help="whose vectors; default: embedding, or the last before the result")
     parser.add_argument("--data_dir", default="", help="where TFDS sets lie")
     parser.add_argument("--metric", choices=("cosine", "euclidean"), default="cosine", help="default: cosine")
     parser.add_argument("--flip", action="store_true", help="average with the vector of the mirror image")
@@ -103,9 +103,10 @@ def _identify(arguments):
       python -m jaxcnn identify --workdir RUN --gallery folder:KNOWN --probe folder:NEW --worst wrong.png
       python -m jaxcnn identify --gallery train.npz --probe test.npz --unknown 10 --seed 1
 
-    People are matched by their names. Closed set: the share of probes whose person is among the first 1, 5 and 10.
-    Open set, where some probes are of people who are not in the gallery: the share of known probes that are above a
-    threshold and whose person is first, for thresholds that let at most a tenth and a hundredth of the unknown pass.
+    People are matched by their names; an image that is a probe too is left out of the gallery. Closed set: the share of
+    probes whose person is among the first 1, 5 and 10. Open set, where some probes are of people who are not in the
+    gallery: the share of known probes that are above a threshold and whose person is first, for thresholds that let at
+    most a tenth and a hundredth of the unknown pass.
     Intervals are Wilson's over probes. Whitening is learned from the gallery.
     """
     import numpy as np
@@ -118,6 +119,7 @@ def _identify(arguments):
         raise InputError(f"--gallery and --probe are both {arguments.gallery}: every image would find itself.")
     (gallery, probe), stage = _people(arguments, (arguments.gallery, arguments.probe))
     kept = _without_unknown(gallery, arguments.unknown, arguments.seed)
+    kept, left_out = _without_probes(gallery, kept, probe)
     known, probes = gallery.vectors(kept), probe.vectors(np.arange(len(probe.label)))
     if known.shape[1] != probes.shape[1]:
         raise InputError(
@@ -129,13 +131,14 @@ def _identify(arguments):
         known, probes = components.transform(known), components.transform(probes)
     found = identify(known, gallery.people[kept], probes, probe.people, metric=arguments.metric)
     counted = f"{found.known} probes of people in the gallery, {found.unknown} of others"
+    counted += f"; {left_out} images of the gallery are probes, and left out" if left_out else ""
     below = _below(arguments, stage, f"{probe.name} among {gallery.name}: {counted}")
     _draw_identification(arguments, gallery, kept, probe, (known, probes), found, below)
     if arguments.json:
-        print(json.dumps(_identification_row(arguments, gallery, probe, stage, found)))
+        print(json.dumps(_identification_row(arguments, gallery, probe, stage, found, left_out)))
         return
     print(shown(f"{probe.name} among {gallery.name}: {found.people} people{_of(stage)}"))
-    print(f"{found.known} probes of people in the gallery, {found.unknown} of others")
+    print(counted)
     _print_identification(found)
 
 
@@ -212,6 +215,17 @@ def _without_unknown(gallery, count, seed):
     return np.flatnonzero(np.isin(gallery.label, left))
 
 
+def _without_probes(gallery, kept, probe):
+    """(The rows of a gallery that are no probes too, how many are): such an image would find itself."""
+    import numpy as np
+
+    there, probes = gallery.described(), set(probe.described())
+    left = [row for row in kept if not there or there[row] not in probes]
+    if not left:
+        raise InputError("every image of the gallery is a probe too, and would find itself: name others by --gallery.")
+    return np.array(left), len(kept) - len(left)
+
+
 WORST = 6  # pairs of each kind, or probes, that are drawn
 
 
@@ -240,15 +254,15 @@ def _draw_identification(arguments, gallery, kept, probe, vectors, found, below)
         known, probes = vectors
         options = {"metric": arguments.metric, "count": WORST}
         wrong = wrong_probes(known, gallery.people[kept], probes, probe.people, **options)
-        own = [_shown_probe(gallery, probe, w.probe, kept[w.own], w.own_score, accepted=False) for w in wrong]
-        taken = [_shown_probe(gallery, probe, w.probe, kept[w.taken], w.taken_score, accepted=True) for w in wrong]
+        own = [_shown_probe(gallery, probe, w.probe, kept[w.own], w.own_score) for w in wrong]
+        taken = [_shown_probe(gallery, probe, w.probe, kept[w.taken], w.taken_score) for w in wrong]
         titles = "wrong probes, and their person", "whom they are taken for"
         _save(draw_worst_pairs(own, taken, titles=titles), below, arguments.worst)
 
 
-def _shown_probe(gallery, probe, row, place, score, *, accepted):
+def _shown_probe(gallery, probe, row, place, score):
     images = probe.images([row])[0], gallery.images([place])[0]
-    return images, (probe.people[row], gallery.people[place]), score, accepted
+    return images, (probe.people[row], gallery.people[place]), score, None
 
 
 def _shown_pair(people, names, pairs, found, number):
@@ -307,11 +321,12 @@ def _verification_row(arguments, people, stage, pairs, found):
     }
 
 
-def _identification_row(arguments, gallery, probe, stage, found):
+def _identification_row(arguments, gallery, probe, stage, found, left_out):
     return {
         "gallery": gallery.name,
         "probe": probe.name,
         **_options_row(arguments, stage),
+        "left_out": left_out,
         "people": found.people,
         "known": found.known,
         "unknown": found.unknown,

@@ -44,7 +44,7 @@ def _log(arguments):
             print(json.dumps(row))
         return
     _, measures, _ = measures_there(arguments.workdir)
-    names = [name for name in (*measures, *OF_A_ROW) if any(name in row for row in rows)]
+    names = [name for name in (*measures, *OF_A_ROW) if any(_number(row, name) for row in rows)]
     lines = [
         (row["split"], str(row["step"]), f"{row['epoch']:.2f}", *(_number(row, name) for name in names)) for row in rows
     ]

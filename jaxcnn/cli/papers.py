@@ -30,7 +30,8 @@ def add(verb: Callable) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:
-    """Lists every published result that is met at its own scale: ours, the verdict and what it costs:
+    """Lists published results that two cores can pay for at their own scale, with ours, the verdict (met, missed by how
+    much, or missing) and what it costs:
 
       python -m jaxcnn reproduce
       python -m jaxcnn reproduce lenet5 maxout

@@ -176,7 +176,8 @@ def _filters(arguments):
 
 
 def _activations(arguments):
-    """Draws what every stage of a network makes of one image: its strongest channels, vectors as bars or strips:
+    """Draws what every stage of a network makes of one image: its strongest channels, vectors as bars or strips, and
+    the most probable classes of a classifier:
 
     python -m jaxcnn visualize activations --workdir RUN --images photo.jpg --output activations.png
     python -m jaxcnn visualize activations --workdir RUN --split test --index 17 --output activations.png
@@ -185,7 +186,7 @@ def _activations(arguments):
     from jaxcnn.visualize.activations import draw_activations, stage_activations
 
     check_positive(arguments, "channels")
-    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities()
+    trained = Trained(arguments.workdir, arguments.checkpoint)
     image = chosen(trained, arguments).images
     if len(image) != 1:
         raise InputError(f"activations are drawn of one image, not of {len(image)}.")
@@ -205,7 +206,7 @@ def _cam(arguments):
     from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.overlay import class_overlays
 
-    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities()
+    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities("cam")
     with input_errors("cam"):
         return class_overlays(
             trained,
@@ -241,8 +242,9 @@ def _tsne(arguments):
     from jaxcnn.visualize.tsne_page import tsne_page
 
     check_positive(arguments, "count")
-    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities()
+    trained = Trained(arguments.workdir, arguments.checkpoint)
     records = trained.open(arguments.split).records
+    classes = trained.classes if "label" in trained.fields else ()
     with input_errors("tsne"), counting("images") as report:
         check_perplexity(arguments.perplexity, min(arguments.count, len(records)))
         sample = sample_stage(
@@ -252,10 +254,10 @@ def _tsne(arguments):
     title = f"{trained.config.model.name}, {arguments.stage}: t-SNE of {len(places)} images of {arguments.split}"
     if arguments.html:
         words = f"seed {arguments.seed}, perplexity {arguments.perplexity:g}, checkpoint of step {trained.step}"
-        page = tsne_page(places, sample, trained.classes, title=title, subtitle=words, split=arguments.split)
+        page = tsne_page(places, sample, classes, title=title, subtitle=words, split=arguments.split)
         write_text(arguments.html, page)
         print(arguments.html)
-    return draw_tsne(places, sample, trained.classes, title=title, thumbnails=arguments.thumbnails)
+    return draw_tsne(places, sample, classes, title=title, thumbnails=arguments.thumbnails)
 
 
 def _latent(arguments):
@@ -305,7 +307,9 @@ def _confusion(arguments):
     logged = _logged(trained, arguments.split, "confusion")
     details = logged or trained.evaluate(arguments.split)[0].details
     if "confusion" not in details:
-        raise InputError(f"the task of {arguments.workdir} counts no confusion matrix: nothing can be drawn.")
+        raise InputError(
+            f"A confusion matrix needs a classifier; {arguments.workdir} is a run of task {trained.config.task.name}."
+        )
     return draw_confusion(np.array(details["confusion"]), trained.classes)
 
 
@@ -328,7 +332,7 @@ def _calibration(arguments):
     from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.reliability import draw_reliability
 
-    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities()
+    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities("calibration")
     held_out = _logged(trained, "validation", "calibration") or trained.evaluate("validation")[1]
     row = held_out if arguments.split == "validation" else _logged(trained, arguments.split, "calibration")
     temperatures = [one and one.get("calibration", {}).get("temperature") for one in (row, held_out)]
@@ -351,7 +355,7 @@ def _mistakes(arguments):
     from jaxcnn.visualize.selection import file_of, photograph
 
     check_positive(arguments, "limit")
-    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities()
+    trained = Trained(arguments.workdir, arguments.checkpoint).needs_probabilities("mistakes")
     records = trained.open(arguments.split).records
     with counting("images") as report:
         kept, wrong, seen = find_mistakes(trained, records, limit=arguments.limit, report=report)

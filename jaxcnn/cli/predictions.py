@@ -23,7 +23,11 @@ def add(verb: Callable) -> None:
         help="write there, as PNG: restored images, or the images with their objects drawn, and detections.json",
     )
     parser.add_argument(
-        "--least_score", type=float, default=None, metavar="S", help="of an object that --output draws; default: 0.5"
+        "--least_score",
+        type=float,
+        default=None,
+        metavar="S",
+        help="of an object that --output draws and lists; default: 0.5",
     )
     parser.add_argument(
         "--temperature",
@@ -38,7 +42,7 @@ def _predict(arguments):
 
     A network that restores images or finds objects writes images with --output, at their full size and upright, under
     their names: what it restored, or the objects that it found with a score of 0.5 (--least_score) or more, drawn over
-    them. All of them are in detections.json beside the images, in the layout of COCO's results:
+    them. Objects of any score are in detections.json beside the images, in the layout of COCO's results, and in --json:
 
       python -m jaxcnn predict --workdir RUN photographs --output results
 
@@ -54,7 +58,7 @@ def _predict(arguments):
     from jaxcnn.evaluation.restored import restore_files
     from jaxcnn.evaluation.trained import Trained
 
-    trained = Trained(arguments.workdir, arguments.checkpoint)
+    trained, least = Trained(arguments.workdir, arguments.checkpoint), None
     if arguments.output is not None and arguments.temperature is not None:
         raise InputError("--temperature is of class probabilities, which --output does not write: leave out one.")
     if arguments.least_score is not None and (arguments.output is None or not detects(trained)):
@@ -68,6 +72,8 @@ def _predict(arguments):
 
         least = LIKELY if arguments.least_score is None else arguments.least_score
         predictions = write_found(trained, arguments.images, arguments.output, least_score=least)
+    elif "restored" not in trained.outputs():
+        raise InputError("--output is for networks that restore images or find objects.")
     else:
         predictions = restore_files(trained, arguments.images, arguments.output)
     failed = [row for row in predictions if "error" in row]
@@ -81,7 +87,7 @@ def _predict(arguments):
     elif any(row.keys() == {"file", "labels", "probabilities"} for row in predictions):
         table(("file", "labels, with their probabilities"), [_with_labels(row) for row in predictions])
     elif arguments.output is not None and any("objects" in row for row in predictions):
-        table(("file", "objects", "written to"), [_found(row) for row in predictions])
+        table(("file", "objects", "written to"), [_found(row, least) for row in predictions])
     elif arguments.output is not None:
         table(("file", "written to", "change (rms, of 255)"), [_restored(row) for row in predictions])
     else:
@@ -114,10 +120,10 @@ def _restored(row):
     return row["file"], row["output"], f"{row['change']:.2f}"
 
 
-def _found(row):
+def _found(row, least):
     if "error" in row:
         return row["file"], f"not read: {row['error']}", ""
-    objects = ", ".join(f"{one['label']} {one['score']:.2f}" for one in row["objects"])
+    objects = ", ".join(f"{one['label']} {one['score']:.2f}" for one in row["objects"] if one["score"] >= least)
     return row["file"], objects or "none", row.get("output", "")
 
 

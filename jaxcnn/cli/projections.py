@@ -161,7 +161,10 @@ def _inspector(arguments):
     from jaxcnn.evaluation.trained import Trained
     from jaxcnn.visualize.inspector import Inspector
 
-    inspector = Inspector(Trained(arguments.workdir, arguments.checkpoint).needs_probabilities())
+    trained = Trained(arguments.workdir, arguments.checkpoint)
+    if arguments.kind == "occlusion":
+        trained.needs_probabilities("occlusion")
+    inspector = Inspector(trained, classes=trained.classes if "logits" in trained.outputs() else ())
     arguments.stage = arguments.stage or inspector.default_stage()
     return inspector
 

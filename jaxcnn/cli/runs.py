@@ -26,13 +26,15 @@ def _add_train(parser):
     parser.set_defaults(takes_config=True)
     trusting(parser)
     parser.add_argument("--workdir", default=None, help="the run directory; a run that is there is resumed")
-    parser.add_argument(
+    before = parser.add_mutually_exclusive_group()
+    before.add_argument(
         "--check",
         action="store_true",
         help="only run the teacher's checks: loss at chance, regularisation, 20 images overfitted",
     )
-    parser.add_argument("--dry_run", action="store_true", help="only print shapes, parameters and memory")
-    parser.add_argument(
+    before.add_argument("--dry-run", "--dry_run", action="store_true", help="only print shapes, parameters and memory")
+    before.add_argument(
+        "--find-rate",
         "--find_rate",
         default=None,
         metavar="FILE.png",
@@ -111,7 +113,7 @@ def _train(arguments):
     Any key of the config can be given as --config.key=value; jaxcnn/training/config.py lists them all. The same command
     resumes a run that was broken off. It ends with one evaluation on the test split and a report. With --extend and a
     longer --config.duration a run, finished or not, resumes from its last state; nothing else may change. --check,
-    --dry_run and --find_rate look at a config before a long run, and leave every run as it was.
+    --dry-run and --find-rate look at a config before a long run, and leave every run as it was.
     """
     from jaxcnn.training.processes.distributed import joined_processes
 
@@ -201,6 +203,7 @@ def _evaluate(arguments):
 
       python -m jaxcnn evaluate --workdir RUN --classifier CLASSIFIER_RUN --split test
     """
+    from jaxcnn.evaluation.detected import detects
     from jaxcnn.evaluation.trained import Trained
     from jaxcnn.progress import waiting
 
@@ -232,9 +235,10 @@ def _evaluate(arguments):
     if "class_scores" in row:
         _print_classes(row["class_scores"])
     elif "per_class" in row:
+        measure, none = ("AP at IoU 0.5", "no objects") if detects(trained) else ("accuracy", "no images")
         table(
-            ("class", "accuracy"),
-            [(name, "no images" if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
+            ("class", measure),
+            [(name, none if v is None else f"{v:.4f}") for name, v in row["per_class"].items()],
         )
     if "calibration" in row:
         from jaxcnn.visualize.reliability import calibration_words

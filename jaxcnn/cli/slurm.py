@@ -127,7 +127,7 @@ def _options(arguments):
         if value is not None and value < 1:
             raise InputError(f"--{name} is {value}; it is a whole number from 1.")
     if options["requeues"] is not None and options["requeues"] < 0:
-        raise InputError(f"--requeues is {options['requeues']}; it is a whole number from 0.")
+        raise InputError(f"--requeues is {options['requeues']}; it is a whole number of 0 or more.")
     for word in options["sbatch"] or ():
         if not re.fullmatch(r"[a-z][a-z-]*(=.*)?", word):
             raise InputError(f"--sbatch is {word!r}; it is an option of sbatch without --, as exclude=node7.")

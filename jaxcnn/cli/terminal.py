@@ -12,16 +12,20 @@ from typing import Any
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
+UNFOLDED = 100_000  # columns that no table has
+
 
 def subcommand(parsers: Any, function: Callable, name: str, text: str) -> argparse.ArgumentParser:
     """The parser of a verb or of a kind of one; its page of help is the function's docstring, line for line."""
-    return parsers.add_parser(
+    added = parsers.add_parser(
         name,
         help=text,
         description=function.__doc__,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    added.set_defaults(options=added._option_string_actions)  # for the hint at a misspelt one; of a kind its own
+    return added
 
 
 def trusting(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -37,7 +41,9 @@ def trusting(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, names_first: bool = False) -> None:
-    """Prints a table; long cells are folded, since a path is needed whole. No cell is markup, whatever it holds.
+    """Prints a table; on a terminal long cells are folded, since a path is needed whole, elsewhere no line is.
+
+    No cell is markup, whatever it holds.
 
     With names_first, the first column holds names to be typed: they stay in one line.
     """
@@ -50,7 +56,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, names_first: 
         drawn.add_column(rich.text.Text(name), overflow="fold", no_wrap=names_first and column == 0)
     for row in rows:
         drawn.add_row(*(rich.text.Text(shown(cell)) for cell in row))
-    rich.console.Console(highlight=False).print(drawn)
+    console = rich.console.Console(highlight=False)
+    if not console.is_terminal:
+        console.width = UNFOLDED
+    console.print(drawn)
 
 
 @contextlib.contextmanager

@@ -77,6 +77,9 @@ class Networks:
                 logits, _ = jax.eval_shape(apply, member.variables, jax.ShapeDtypeStruct(shape, jnp.float32))
             except (flax.errors.FlaxError, ValueError, TypeError) as error:
                 reason = " ".join(str(error).split())
+                if isinstance(error, flax.errors.ScopeParamShapeError):  # whose text is of initializers
+                    height, width, _ = member.shape
+                    reason = f"its fully connected layers take images of {height}x{width} only."
                 raise InputError(f"{where}, at images of {shape[1]}x{shape[2]}: {reason}") from error
             if logits.shape != (1, len(member.classes)):
                 raise InputError(f"{where}: its logits for images of {shape[1]}x{shape[2]} have shape {logits.shape}.")

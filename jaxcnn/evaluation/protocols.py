@@ -81,7 +81,7 @@ def evaluate_protocols(
         or an argument is not as above.
     """
     workdirs = [str(workdir) for workdir in workdirs]
-    members = [Trained(workdir, checkpoint).needs_probabilities() for workdir in workdirs]
+    members = [Trained(workdir, checkpoint).needs_probabilities("the mean of views or runs") for workdir in workdirs]
     _check_members(members, "" if name else split)
     crops = tuple(sorted(set(crops))) or (() if dense else (1,))
     scales = _scales(scales, members[0], larger=dense or crops != (1,))

@@ -224,7 +224,7 @@ def measure_samples(
     Raises:
       InputError: the classifier does not know the classes, or has no such stage.
     """
-    classifier.needs_probabilities()
+    classifier.needs_probabilities("the classifier that measures samples")
     if per_class < 2:
         raise InputError(f"{per_class} samples of a class have no variety; 2 are the least.")
     known = classifier.classes if generator.conditional else (EVERY,)

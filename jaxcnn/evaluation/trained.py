@@ -95,6 +95,8 @@ class Trained(Inference):
           InputError: a path is not there, a folder has no image, the task does not describe images, or there is no such
             temperature.
         """
+        if self.task.describe is None and self.config.task.name == "embedding":
+            raise InputError("An embedding has no labels to predict; use verify, identify or features.")
         if self.task.describe is None:
             raise InputError(
                 f"task {self.config.task.name} of {self.workdir} does not describe images: predict needs the function "
@@ -162,9 +164,23 @@ class Trained(Inference):
             raise InputError(f"task {self.config.task.name} of {self.workdir} gives {', '.join(outputs)}, no {words}.")
         return self
 
-    def needs_probabilities(self) -> Self:
-        """This network, for a use that needs class probabilities; errors of `needs`."""
-        return self.needs(("probabilities",), "class probabilities: this is for classifiers")
+    def gives_probabilities(self) -> bool:
+        """Whether the task of the run gives class probabilities."""
+        return "probabilities" in self.outputs()
+
+    def needs_probabilities(self, use: str) -> Self:
+        """This network, for a use that needs class probabilities.
+
+        Args:
+          use: what needs them, for the message.
+        Raises:
+          InputError: the task of the run gives none.
+        """
+        if not self.gives_probabilities():
+            raise InputError(
+                f"{use} needs class probabilities; {self.workdir} is a run of task {self.config.task.name}."
+            )
+        return self
 
     def _temperature(self):
         """The temperature that an evaluation of this checkpoint on the held-out part fitted and logged, or None."""

@@ -41,7 +41,7 @@ def noise(
       ValueError: sigma is negative.
     """
     if not sigma >= 0:
-        raise ValueError(f"sigma is {sigma}; it is a number from 0, in units of 1/255")
+        raise ValueError(f"sigma is {sigma}; it is a number of 0 or more, in units of 1/255")
     noisy = image + sigma / 255 * jax.random.normal(key, image.shape)
     return (jnp.clip(noisy, 0, 1) if clip else noisy), None
 

@@ -27,7 +27,7 @@ def create(about: About, *, weight: float = 1.0, temperature: float = 2.0) -> Ta
       ValueError: a number is out of range, or images are mixed, whose recorded responses would be others.
     """
     if not weight >= 0:
-        raise ValueError(f"weight is {weight}; it is a number from 0")
+        raise ValueError(f"weight is {weight}; it is a number of 0 or more")
     if not 0 < temperature < float("inf"):
         raise ValueError(f"temperature is {temperature}; it is above 0")
     if about.mix is not None:

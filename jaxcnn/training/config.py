@@ -282,6 +282,8 @@ def _reason(error):
     while error.args and isinstance(error.args[0], Exception):
         error = error.args[0]
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    text = re.sub(r"invalid literal for int\(\) with base 10: .*", "it is a whole number", text)
+    text = re.sub("could not convert string to float: .*", "it is a number", text)
     return " ".join(re.sub(r"Other fields present: .*", "", text).split())
 
 

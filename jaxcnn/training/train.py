@@ -110,7 +110,7 @@ def train(
     """
     use_persistent_cache()
     if profile < 0:
-        raise InputError(f"the steps to profile are {profile}; it is a number from 0.")
+        raise InputError(f"the steps to profile are {profile}; it is a number of 0 or more.")
     check_workers(config)
     with hushed(quiet):
         setup = set_up(config, devices=devices)

@@ -151,8 +151,8 @@ def _check_number(key, value):
     below, kind = key in OPEN_RANGES, type(value)
     highest = LARGEST.get(kind, 0) if high is None else high
     if kind not in LARGEST or not (low <= value < highest if below else low <= value <= highest):
-        limit = f" to {'below ' if below else ''}{high}" if high is not None else ""
-        raise InputError(f"config.{key} is {value}; it is a number from {low}{limit}.")
+        limit = f"of {low:g} or more" if high is None else f"from {low} to {'below ' if below else ''}{high}"
+        raise InputError(f"config.{key} is {value}; it is a number {limit}.")
 
 
 def _validate_durations(config, flat):
@@ -261,7 +261,9 @@ def _validate_finetune(config):
             )
     for pattern, factor in settings.rates:
         if not (_are_numbers((factor,)) and 0 <= factor < math.inf):
-            raise InputError(f"config.finetune.rates: the factor of '{pattern}' is {factor!r}; it is a number from 0.")
+            raise InputError(
+                f"config.finetune.rates: the factor of '{pattern}' is {factor!r}; it is a number of 0 or more."
+            )
     for _, duration in settings.unfreeze:
         duration_in_steps(duration, key="finetune.unfreeze", steps_per_epoch=1, total=1)
     if config.task.name == "learning_without_forgetting" and not settings.source:

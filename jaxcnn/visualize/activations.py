@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
+from jaxcnn.analysis.accounting import result_name
 from jaxcnn.visualize.cam import is_map
 from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, show_image
 
@@ -27,27 +28,29 @@ EXPLANATION = (
 )
 
 
-def stage_activations(trained: Trained, image: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def stage_activations(trained: Trained, image: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
     """The stages of a trained network for one image.
 
     Args:
       trained: a Trained.
       image: uint8 (h, w, c).
     Returns:
-      {stage: (h, w, c) or (units,) float32} in the order of the network, "logits" left out; and the class
-      probabilities (K,).
+      {stage: (h, w, c) or (units,) float32} in the order of the network, and the class probabilities (K,); without
+      these None, and the result as the last stage.
     """
-    names = []
+    names, result = [], result_name(trained.model)
+    classifies = trained.gives_probabilities()
 
     @jax.jit
     def run(variables, images):
-        logits, features = trained.apply(variables, images)
+        output, features = trained.apply(variables, images)
+        features = {name: value for name, value in features.items() if name != result}
+        features |= {} if classifies else {result: output}
         names.extend(features)  # jit returns a dict in alphabetical order
-        return features, jax.nn.softmax(logits[0])
+        return features, jax.nn.softmax(output[0]) if classifies else None
 
     features, probabilities = jax.device_get(run(trained.variables, image[None]))
-    stages = {name: np.asarray(features[name][0], np.float32) for name in names if name != "logits"}
-    return stages, probabilities
+    return {name: np.asarray(features[name][0], np.float32) for name in names}, probabilities
 
 
 def strongest_channels(maps: np.ndarray, count: int) -> np.ndarray:
@@ -58,7 +61,7 @@ def strongest_channels(maps: np.ndarray, count: int) -> np.ndarray:
 def draw_activations(
     image: np.ndarray,
     stages: Mapping[str, np.ndarray],
-    probabilities: np.ndarray,
+    probabilities: np.ndarray | None,
     classes: Sequence[str],
     *,
     channels: int = 16,
@@ -70,11 +73,11 @@ def draw_activations(
     Args:
       image: uint8 (h, w, 1 | 3).
       stages: {name: (h, w, c) or (units,)}.
-      probabilities: (K,).
+      probabilities: (K,); None without classes.
       classes: K names.
       channels: how many channels a row has.
     Returns:
-      A matplotlib Figure of three axes: the image, the most probable classes, the stages.
+      A matplotlib Figure of three axes: the image, the most probable classes (where there are any), the stages.
     """
     names = list(stages)
     figure = new_figure(3.9 + CELL * channels, max(CELL * ROW * len(names) + 0.3, 3.9))
@@ -82,7 +85,8 @@ def draw_activations(
     beside, below = 2.35, 1.3  # inches of the image and of the classes
     parts = left.subfigures(3, 1, height_ratios=(beside, below, max(figure.get_figheight() - beside - below, 0.01)))
     show_image(parts[0].subplots(), image)
-    _draw_classes(parts[1].subplots(), probabilities, classes)
+    if probabilities is not None:
+        _draw_classes(parts[1].subplots(), probabilities, classes)
     axes = right.subplots()
     for row, name in enumerate(names):
         _draw_stage(axes, len(names) - 1 - row, name, stages[name], channels)

@@ -24,14 +24,15 @@ class Inspector:
 
     Args:
       trained: a Trained.
+      classes: names of the units of "logits"; empty where they are no classes.
 
     Attributes:
-      trained: the same.
+      trained, classes: the same.
       stages: {name: `units.Stage`}.
     """
 
-    def __init__(self, trained: Trained) -> None:
-        self.trained = trained
+    def __init__(self, trained: Trained, *, classes: Sequence[str] = ()) -> None:
+        self.trained, self.classes = trained, classes
         self.stages = units.network_stages(trained.model, trained.variables, trained.shape)
 
     def default_stage(self) -> str:
@@ -42,8 +43,8 @@ class Inspector:
     def unit_name(self, stage: str, channel: int, place: Sequence[int] | np.ndarray | None = None) -> str:
         """ "conv3 17 at 4, 5", or the class of a logit; the place is left out of a map that has only one."""
         name = f"{stage} {channel}"
-        if stage == "logits" and channel < len(self.trained.classes):
-            name = f"{stage} {self.trained.classes[channel]}"
+        if stage == "logits" and channel < len(self.classes):
+            name = f"{stage} {self.classes[channel]}"
         if place is None or self.stages[stage].shape[:2] == (1, 1):
             return name
         return f"{name} at {place[0]}, {place[1]}"

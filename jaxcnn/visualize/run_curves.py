@@ -53,8 +53,7 @@ def read_runs(workdirs: Iterable[str | os.PathLike[str]]) -> tuple[dict[str, Any
         kinds.append(Kind(*kind, create=None))
         if kinds[-1] != kinds[0]:
             raise InputError(
-                f"{path}, a run of task {task}, is measured by other things than {first}: their curves cannot be "
-                "compared. Draw them one task at a time."
+                f"Runs of different tasks cannot be compared: {first} is {measures_there(first)[0]}, {path} is {task}."
             )
     return runs, kinds[0]
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 COMPONENTS = 50  # that principal component analysis leaves before t-SNE (the paper's section 4.2)
 MARKERS = ("o", "s", "^", "D")
 THUMBNAIL = 0.036  # of the side of the map
+LINES = 16  # of a column of names: more than the lowest map has room for would squeeze it
 
 
 class Sample(NamedTuple):
@@ -30,22 +31,27 @@ class Sample(NamedTuple):
 
     Attributes:
       images: uint8 (n, h, w, c).
-      labels: (n,) int.
+      labels: (n,) int, all 0 of data whose images have no class.
       positions: (n,) int, in the split.
       vectors: (n, d) float32 of a stage; maps are averaged over the image.
-      probabilities: (n, K) float32.
+      probabilities: (n, K) float32; None of a network that gives none.
     """
 
     images: np.ndarray
     labels: np.ndarray
     positions: np.ndarray
     vectors: np.ndarray
-    probabilities: np.ndarray
+    probabilities: np.ndarray | None
 
     @property
-    def predicted(self) -> np.ndarray:
-        """(n,), the most probable class of each."""
-        return self.probabilities.argmax(axis=1)
+    def predicted(self) -> np.ndarray | None:
+        """(n,), the most probable class of each; None without probabilities."""
+        return None if self.probabilities is None else self.probabilities.argmax(axis=1)
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """(n,) bool, whether the prediction is wrong; nothing is without one."""
+        return np.zeros(len(self.labels), bool) if self.predicted is None else self.predicted != self.labels
 
 
 def sample_stage(
@@ -76,7 +82,9 @@ def sample_stage(
 
     positions, batch, vectors = draw_images(trained, records, read, count=count, seed=seed, report=report)
     images = batch["image"]
-    return Sample(images, batch["label"], positions, vectors.astype(np.float32), trained.probabilities(images))
+    probabilities = trained.probabilities(images) if trained.gives_probabilities() else None
+    labels = batch.get("label", np.zeros(len(images), np.int32))
+    return Sample(images, labels, positions, vectors.astype(np.float32), probabilities)
 
 
 def draw_images(
@@ -145,7 +153,7 @@ def draw_tsne(
     Args:
       places: (n, 2) in [0, 1].
       sample: a `Sample`.
-      classes: names of the classes.
+      classes: names of the classes; may be empty.
       title: text above.
       thumbnails: the images themselves instead of points, framed in the colour of their class.
     Returns:
@@ -155,16 +163,17 @@ def draw_tsne(
     figure = new_figure(10.5, max(8.4 * (places[:, 1].max() + 2 * margin) + 0.4, 4))
     axes = figure.subplots()
     axes.set_title(literal(title, limit=110), loc="left", fontsize=11)
-    wrong = sample.predicted != sample.labels
     if thumbnails:
         _draw_thumbnails(axes, places, sample)
     else:
-        draw_points(axes, places, sample.labels, wrong)
+        draw_points(axes, places, sample.labels, sample.wrong)
     axes.set_xlim(-margin, places[:, 0].max() + margin)
     axes.set_ylim(-margin, places[:, 1].max() + margin)
     axes.set_aspect("equal")
     hide_scales(axes)
-    explain_classes(axes, sample.labels, classes, rings=not thumbnails and wrong.any(), frames=thumbnails)
+    if classes:
+        rings = not thumbnails and bool(sample.wrong.any())
+        explain_classes(axes, sample.labels, classes, rings=rings, frames=thumbnails)
     return figure
 
 
@@ -206,7 +215,7 @@ def explain_classes(
     if rings:
         handles.append(Line2D([], [], color="white", marker="o", linestyle="", markeredgecolor="#111827"))
         names.append("predicted wrong")
-    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0, "ncols": -(-len(names) // LINES)}
     legend = axes.legend(handles, [str(i) for i in range(len(names))], frameon=False, fontsize=10, **place)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_text(name)  # set afterwards: a label that begins with "_" would be dropped

@@ -2,8 +2,10 @@
 
 import io
 import json
+import operator
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 from PIL import Image
 
@@ -24,6 +26,7 @@ SHAPES = {  # a marker of matplotlib as a path around (0, 0)
     "^": "M0-5.5L5.5 4.5h-11z",
     "D": "M0-6L6 0L0 6L-6 0z",
 }
+BUTTONS = "A class is hidden and shown by its button."
 STYLE = """
 .map { position: relative; }
 .map svg { width: 100%; height: auto; background: var(--plate); border-radius: 8px; touch-action: none;
@@ -52,7 +55,8 @@ const points = JSON.parse(document.getElementById("points").textContent), sheet 
 const marks = [...drawing.querySelectorAll("path")], hidden = new Set();
 const side = points.side, zoom = Math.max(2, Math.round(128 / side));
 let near = -1, onlyWrong = false;
-const shown = i => !hidden.has(points.label[i]) && !(onlyWrong && points.label[i] === points.predicted[i]);
+const wrong = i => points.predicted !== null && points.label[i] !== points.predicted[i];
+const shown = i => !hidden.has(points.label[i]) && !(onlyWrong && !wrong(i));
 function leave() { if (near >= 0) marks[near].classList.remove("near"); near = -1; tip.style.display = "none"; }
 function refresh() { leave(); marks.forEach((mark, i) => mark.classList.toggle("off", !shown(i))); }
 document.querySelectorAll(".keys button").forEach(button => button.addEventListener("click", () => {
@@ -76,9 +80,9 @@ function show(i, event) {
     leave(); near = i; marks[i].classList.add("near"); tip.replaceChildren();
     const picture = part("picture", ""), [x, y] = [i % points.columns, Math.floor(i / points.columns)];
     picture.style.backgroundPosition = `-${x * side * zoom}px -${y * side * zoom}px`;
-    part("true", points.classes[points.label[i]]);
-    const right = points.label[i] === points.predicted[i];
-    part(right ? "hit" : "miss", `predicted ${points.classes[points.predicted[i]]}, ${points.confidence[i]}`);
+    if (points.classes.length) part("true", points.classes[points.label[i]]);
+    if (points.predicted !== null)
+      part(wrong(i) ? "miss" : "hit", `predicted ${points.classes[points.predicted[i]]}, ${points.confidence[i]}`);
     part("quiet", `${points.split} ${points.position[i]}`);
   }
   tip.style.display = "block";
@@ -108,31 +112,32 @@ def tsne_page(
     Args:
       places: (n, 2) in [0, 1], y upwards.
       sample: a `Sample`.
-      classes: names of the classes.
+      classes: names of the classes; may be empty.
       title, subtitle: text.
       split: the name of the split, for the positions.
     Returns:
       The page as text; it fetches nothing.
     """
-    order = np.argsort(sample.predicted != sample.labels, kind="stable")  # a ring lies above its neighbours
-    sample, places = Sample(*(values[order] for values in sample)), places[order]
+    order = np.argsort(sample.wrong, kind="stable")  # a ring lies above its neighbours
+    sample, places = jax.tree.map(operator.itemgetter(order), (sample, places))
     width = SIDE + 40
     at = np.stack([20 + SIDE * places[:, 0], 20 + SIDE * (places[:, 1].max() - places[:, 1])], axis=1).round(1)
     height = float(at[:, 1].max()) + 20
     side = min(THUMBNAIL, max(sample.images.shape[1:3]))
+    guessed = sample.probabilities is not None
     points = {
         "width": width,
         "place": at.tolist(),
         "label": sample.labels.tolist(),
-        "predicted": sample.predicted.tolist(),
-        "confidence": [percent(row.max(), 1) for row in sample.probabilities],
+        "predicted": sample.predicted.tolist() if guessed else None,
+        "confidence": [percent(row.max(), 1) for row in sample.probabilities] if guessed else None,
         "position": sample.positions.tolist(),
-        "classes": [class_name(classes, i) for i in range(sample.probabilities.shape[1])],
+        "classes": [class_name(classes, i) for i in range(sample.probabilities.shape[1])] if guessed else [*classes],
         "split": split,
         "columns": COLUMNS,
         "side": side,
     }
-    marks = (_mark(*row) for row in zip(at.tolist(), points["label"], points["predicted"], strict=True))
+    marks = (_mark(*row) for row in zip(at.tolist(), points["label"], sample.wrong, strict=True))
     drawing = element("svg", *marks, viewBox=f"0 0 {width} {height:.1f}", role="img", **{"aria-label": title})
     drawn = element(
         "div",
@@ -146,7 +151,7 @@ def tsne_page(
         element("style", Html(STYLE)),
         _keys(sample, classes),
         drawn,
-        element("p", "A ring: predicted wrong. A class is hidden and shown by its button.", class_="quiet"),
+        element("p", "A ring: predicted wrong. " * guessed, BUTTONS if classes else "", class_="quiet"),
         element("script", data, type="application/json", id="points"),
         element("script", Html(SCRIPT)),
     )
@@ -166,7 +171,7 @@ def thumbnail_sheet(images: np.ndarray, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def _mark(place, label, predicted):
+def _mark(place, label, wrong):
     x, y = place
     color, shape = _look(label)
     return element(
@@ -174,7 +179,7 @@ def _mark(place, label, predicted):
         d=shape,
         fill=color,
         transform=f"translate({x:g} {y:g})",
-        class_="wrong" if label != predicted else None,
+        class_="wrong" if wrong else None,
     )
 
 
@@ -185,10 +190,11 @@ def _look(label):
 
 def _keys(sample, classes):
     buttons = []
-    for label in np.unique(sample.labels).tolist():
+    for label in np.unique(sample.labels).tolist() if classes else ():
         color, shape = _look(label)
         mark = element("svg", element("path", d=shape, fill=color), viewBox="-6 -6 12 12")
         pressed = {"aria-pressed": "true", "data-label": label}
         buttons.append(element("button", mark, class_name(classes, label), type="button", **pressed))
-    buttons.append(element("button", "only mistakes", type="button", **{"aria-pressed": "false"}))
+    if sample.probabilities is not None:
+        buttons.append(element("button", "only mistakes", type="button", **{"aria-pressed": "false"}))
     return element("div", *buttons, class_="keys")

@@ -81,7 +81,8 @@ def draw_worst_pairs(
     """Draws pairs of faces, those of one person on the left, those of two people on the right, the worst above.
 
     Args:
-      alike, different: [(two images (h, w, c) uint8, names (2,), score, whether they were accepted)].
+      alike, different: [(two images (h, w, c) uint8, names (2,), score, whether they were accepted, or None where no
+        threshold is applied)].
       titles: of both halves.
     Returns:
       A matplotlib Figure.
@@ -95,11 +96,11 @@ def draw_worst_pairs(
         for axes in grid.ravel():
             axes.axis("off")
         for row, (images, names, score, accepted) in zip(grid, pairs, strict=False):
-            wrong = accepted != (pairs is alike)
+            wrong = accepted is not None and accepted != (pairs is alike)
             for axes, image, name in zip(row, images, names, strict=True):
                 axes.axis("on")
                 show_image(axes, image)
                 axes.set_title(literal(name, limit=18), fontsize=7, pad=2)
-            text = f"{score:.3g}, {'accepted' if accepted else 'rejected'}"
+            text = f"{score:.3g}" + ("" if accepted is None else ", accepted" if accepted else ", rejected")
             row[0].set_xlabel(text, fontsize=7, labelpad=2, color=PALETTE[1] if wrong else QUIET)
     return figure

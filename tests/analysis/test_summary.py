@@ -50,7 +50,7 @@ def test_a_network_that_returns_an_image_ends_with_it():
     assert [stage["stage"] for stage in found["stages"]] == ["conv1", "conv2", "conv3", "image"]
     assert found["stages"][-1]["shape"] == (1, 8, 6, 1) and found["layers"][-1]["layer"] == "image"
     lines = layer_table(found)
-    assert f"{found['macs']:,} MACs for an image, to the image that comes out" in lines
+    assert f"{found['macs']:,} MACs for an image, to the output 'image'" in lines
     assert "logits" not in "".join(lines)
 
 

@@ -346,7 +346,8 @@ def test_what_does_not_go_together(members, tmp_path):
     assert "not 5" in refused([one], crops=(5,))
     assert "scale of 7" in refused([one], scales=(7, 10))
     text = refused([one], dense=True)
-    assert f"convnet ({one}) cannot be evaluated densely" in text and "9x10" in text
+    assert f"convnet ({one}) cannot be evaluated densely" in text
+    assert "9x10: its fully connected layers take images of 8x8 only." in text
     assert "fit 'pad'" in refused([edited(one, tmp_path / "pad", '"fit": "crop"', '"fit": "pad"')])
     text = refused([one, edited(one, tmp_path / "split", "train[90%:]", "train[80%:]")])
     assert "'train[90%:]'" in text and "'train[80%:]'" in text

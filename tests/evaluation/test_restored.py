@@ -175,7 +175,7 @@ def test_no_file_is_overwritten_and_no_two_results_share_a_name(restorer, photog
 
 def test_a_classifier_restores_nothing(tiny_run, photograph, tmp_path, capsys):
     assert predict(tiny_run, photograph, "--output", tmp_path / "out") == 2
-    assert "gives logits, probabilities, no restored images" in capsys.readouterr().err
+    assert "--output is for networks that restore images or find objects." in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -196,7 +196,7 @@ def test_the_workers_of_a_search_are_tasks(cluster, capsys):
     ("options", "words"),
     [
         (["--workers", "0"], "--workers is 0; it is a whole number from 1"),
-        (["--requeues", "-1"], "--requeues is -1; it is a whole number from 0"),
+        (["--requeues", "-1"], "--requeues is -1; it is a whole number of 0 or more"),
         (["--sbatch", "--exclusive"], "expected one argument"),
         (["--sbatch", "Exclude=a"], "--sbatch is 'Exclude=a'; it is an option of sbatch without --"),
         (["--runs-per-task", "2"], "--runs-per-task is for studies; "),

@@ -83,7 +83,7 @@ def test_a_key_gives_one_corruption(name):
     [
         ("nois", {}, "unknown corruption 'nois'; did you mean 'noise'?"),
         ("noise", {"sigm": 1}, "corruption noise takes no option 'sigm'; did you mean 'sigma'?"),
-        ("noise", {"sigma": -1}, "sigma is -1; it is a number from 0"),
+        ("noise", {"sigma": -1}, "sigma is -1; it is a number of 0 or more"),
         ("noise", {"sigma": "much"}, "an option of corruption noise is of the wrong kind"),
         ("mask", {"side": 2.0}, "side is 2.0; it is a share within"),
         ("watermark", {"strength": (0.5, 0.2)}, "strength is .0.5, 0.2.; it is .least, most."),

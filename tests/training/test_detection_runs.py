@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import jaxcnn
+from jaxcnn.cli import main
 from jaxcnn.data.detection.scenes import scenes
 from jaxcnn.errors import InputError
 from jaxcnn.evaluation.detected import detected_examples
@@ -117,10 +118,14 @@ def test_a_config_of_given_regions_fits_together(with_proposals, name):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", GIVEN)
-def test_a_detector_of_given_regions_trains_and_is_fitted_with_svms(with_proposals, folder, tmp_path, name):
+def test_a_detector_of_given_regions_trains_and_is_fitted_with_svms(with_proposals, folder, tmp_path, capsys, name):
     result = jaxcnn.train(with_proposals(name), tmp_path / "run", quiet=True, devices=jax.devices()[:1])
     assert 0 < result.test["proposal_recall"] <= 1 and 0 <= result.test["ap50"] <= 1
     assert "Found objects" in write_report(tmp_path / "run").read_text()
+    capsys.readouterr()
+    assert main(["evaluate", "--workdir", str(tmp_path / "run"), "--split", "test"]) == 0
+    said = capsys.readouterr().out
+    assert "AP at IoU 0.5" in said and "accuracy" not in said
     trained = jaxcnn.Trained(tmp_path / "run")
     _check_that_files_give_what_the_split_does(trained, folder)
     with pytest.raises(InputError, match="cannot be exported: it takes proposals, proposal_mask, view beside images"):

@@ -169,8 +169,8 @@ def test_killed_and_resumed_it_ends_with_the_same_bits_and_its_vectors_have_leng
     assert rows(whole.workdir) == rows(resumed.workdir) and whole.test == resumed.test
     assert {"area", "equal_error_rate", "rank1"} <= whole.test.keys()
     trained = jaxcnn.Trained(whole.workdir)
-    assert default_stage(trained) == "logits"
-    vectors = people_of_network(trained, "logits", split="test").vectors(np.arange(9))
+    assert default_stage(trained) == "embedding"
+    vectors = people_of_network(trained, "embedding", split="test").vectors(np.arange(9))
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 

@@ -359,7 +359,7 @@ def test_what_cannot_be_is_refused_before_anything_is_read(tiny_config, tmp_path
     assert "config.model.name is empty" in run({"model.name": ""})
     assert "no config.json" in run({"finetune.source": str(tmp_path), "model.name": ""})
     assert "config.finetune.rates has 'conv1'" in run({"finetune.rates": ("conv1",)})
-    assert "it is a number from 0" in run({"finetune.rates": (("conv1", -1.0),)})
+    assert "it is a number of 0 or more" in run({"finetune.rates": (("conv1", -1.0),)})
     assert "unfreeze lets 'conv1' learn from '20 steps', step 20, but the run has 20" in run(
         {"finetune.freeze": ("conv1",), "finetune.unfreeze": (("conv1", "20 steps"),)}
     )

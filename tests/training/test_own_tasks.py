@@ -371,13 +371,19 @@ def test_a_run_of_an_own_task_is_reported_and_verbs_for_classifiers_say_so(confi
     report = (run / "report.html").read_text()
     assert "Held-out signal to noise" in report and "run of task my_tasks:DENOISE" in report
     capsys.readouterr()
-    said = f"jaxcnn: task my_tasks:DENOISE of {run} gives restored, no class probabilities: this is for classifiers.\n"
-    for verb in (["evaluate", "--crops=1"], ["visualize", "mistakes"], ["visualize", "occlusion", "--index=0"]):
+    said = f"needs class probabilities; {run} is a run of task my_tasks:DENOISE.\n"
+    for verb, use in (
+        (["evaluate", "--crops=1"], "the mean of views or runs"),
+        (["visualize", "mistakes"], "mistakes"),
+        (["visualize", "occlusion", "--index=0"], "occlusion"),
+    ):
         assert main([*verb, "--workdir", str(run)]) == 2
-        assert capsys.readouterr().err == said
+        assert capsys.readouterr().err == f"jaxcnn: {use} {said}"
     assert main(["visualize", "confusion", "--workdir", str(run)]) == 2
-    assert "counts no confusion matrix" in capsys.readouterr().err
+    assert "A confusion matrix needs a classifier" in capsys.readouterr().err
     assert not (run / "pictures").exists() or not list((run / "pictures").iterdir())
+    for kind in (["activations", "--index=0"], ["tsne", "--stage=code", "--count=40"], ["top", "--units=1"]):
+        assert main(["visualize", *kind, "--workdir", str(run), f"--output={tmp_path}/{kind[0]}.png"]) == 0
 
 
 def test_a_run_of_boxes_is_opened_with_its_fields(config, tmp_path):

@@ -48,6 +48,7 @@ def test_what_is_drawn():
     np.testing.assert_allclose(heights / np.abs(heights).max(), stages["units"] / np.abs(stages["units"]).max())
     words = [text.get_text() for text in rows.texts]
     assert "4x4x6" in words and "1x1x70" in words
+    assert len(draw_activations(np.zeros((4, 4, 1), np.uint8), stages, None, ()).axes) == 2  # no classes
 
 
 def test_the_strongest_are_those_of_largest_magnitude():

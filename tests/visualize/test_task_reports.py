@@ -139,7 +139,7 @@ def test_runs_that_are_measured_by_different_things_are_not_compared(denoising_r
     output = tmp_path / "runs.png"
     both = ["visualize", "curves", "--workdir", str(tiny_run), str(denoising_run), "--output", str(output)]
     assert main(both) == 2 and not output.exists()
-    assert f"{denoising_run}, a run of task jaxcnn_no_such:denoise, is measured by other" in capsys.readouterr().err
+    assert f"{denoising_run} is jaxcnn_no_such:denoise." in capsys.readouterr().err
 
 
 def test_evaluate_prints_the_measures_that_have_a_value(denoising_run, monkeypatch, capsys):

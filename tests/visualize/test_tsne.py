@@ -106,6 +106,17 @@ def test_the_page_says_what_each_point_is(places, sample, read):
     assert source.count('class="wrong"') == 1 and source.count("<path ") == 60 + 3
 
 
+def test_without_predictions_and_classes_no_point_is_wrong_and_none_is_named(places, sample):
+    bare = sample._replace(probabilities=None)
+    (axes,) = draw_tsne(places, bare, ("a", "b", "c")).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b", "c"]
+    assert draw_tsne(places, bare, ()).axes[0].get_legend() is None
+    source = tsne_page(places, bare, (), title="a map", subtitle="seed 3", split="test")
+    assert not re.search("only mistakes|predicted wrong|class 0", source)
+    data = json.loads(re.search(r'<script type="application/json" id="points">(.*?)</script>', source, re.S)[1])
+    assert (data["predicted"], data["classes"]) == (None, [])
+
+
 def test_thumbnails_lie_in_rows_of_32(sample):
     import io
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from jaxcnn.evaluation.trained import Trained
 
 
+EMBEDDING = "embedding"  # a task, and what its result is called beside the name of the stage
+
+
 class People(NamedTuple):
     """Images, a row each.
 
@@ -35,6 +38,7 @@ class People(NamedTuple):
       vectors: f(rows) -> (k, d) float32.
       images: f(rows) -> (k, h, w, c) uint8.
       files: f() -> [path] of all rows; empty of data that are no folder.
+      described: f() -> [what tells a record from all others] of all rows; empty of a file of features.
     """
 
     name: str
@@ -43,6 +47,7 @@ class People(NamedTuple):
     vectors: Callable
     images: Callable
     files: Callable
+    described: Callable
 
     @property
     def people(self) -> np.ndarray:
@@ -51,11 +56,11 @@ class People(NamedTuple):
 
 
 def default_stage(trained: Trained) -> str:
-    """The stage whose vectors tell people apart best: of a network that embeds its result, else the last before it."""
+    """The stage whose vectors tell people apart best: "embedding" of that task, else the last before the result."""
+    if trained.config.task.name == EMBEDDING:
+        return EMBEDDING
     names = list(stage_names(trained.model, trained.variables, trained.shape))
-    result = names.index(result_name(trained.model))
-    is_embedding = trained.config.task.name == "embedding"
-    return names[result if is_embedding or not result else result - 1]
+    return names[max(names.index(result_name(trained.model)) - 1, 0)]
 
 
 def people_of_network(
@@ -73,7 +78,8 @@ def people_of_network(
 
     Args:
       trained: a Trained.
-      stage: a name of `stage_names`; maps are flattened. Results of task embedding are scaled to length 1.
+      stage: a name of `stage_names`; maps are flattened. Results of task embedding are scaled to length 1, and called
+        "embedding" too.
       name: of a data set, as "folder:PEOPLE"; empty for the run's own.
       split: "train", "validation" or "test", as the run has them or by default_splits; empty for all images of a set.
       data_dir: where TFDS sets lie.
@@ -83,8 +89,9 @@ def people_of_network(
     Raises:
       InputError: there is no such stage, data set or split.
     """
-    extractor = Extractor(trained, stage, batch_size=batch_size)
-    unit = trained.config.task.name == "embedding" and stage == result_name(trained.model)
+    result = result_name(trained.model)
+    unit = trained.config.task.name == EMBEDDING and stage in (EMBEDDING, result)
+    extractor = Extractor(trained, result if unit else stage, batch_size=batch_size)
     config = config_on(trained, name=name, data_dir=data_dir)
     if name:
         take_default_splits(config, name)
@@ -104,6 +111,7 @@ def people_of_network(
         lambda rows: embed(extractor, records, rows, crops=crops, flip=flip, unit=unit),
         lambda rows: records.read(rows)["image"],
         lambda: [file for _, file in records.files()],
+        lambda: [os.path.realpath(records.describe_record(row)) for row in range(len(records))],
     )
 
 
@@ -190,6 +198,7 @@ def people_of_file(path: str | os.PathLike[str]) -> People:
         lambda rows: vectors[rows],
         lambda rows: records().read(features.position[rows])["image"],
         lambda: [files[position][1] for position in features.position] if (files := records().files()) else [],
+        list,
     )
 
 

@@ -192,7 +192,7 @@ def _too_few(rate, different):
     if expected < 1:
         return f"too few pairs: none of {different} false accepts is allowed; {rate:g} takes {round(1 / rate):,} pairs"
     if expected < ENOUGH:
-        return f"few pairs: {int(expected)} of {different} may be false accepts; a rate takes {ENOUGH} of them"
+        return f"too few pairs: only {int(expected)} of {different} may be false accepts; at least {ENOUGH} are wanted"
     return ""
 
 

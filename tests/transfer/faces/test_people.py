@@ -126,6 +126,20 @@ def test_flips_and_crops_are_averaged(tiny_run):
     assert np.abs(crops - plain.vectors(rows)).max() > 1e-3
 
 
+def test_the_result_of_task_embedding_is_called_so(tiny_run):
+    trained = Trained(tiny_run)
+    with trained.config.unlocked():
+        trained.config.task.name = "embedding"
+    assert default_stage(trained) == "embedding"
+    one, other = (people_of_network(trained, stage, name="digits") for stage in ("embedding", "logits"))
+    rows = np.arange(3)
+    np.testing.assert_array_equal(one.vectors(rows), other.vectors(rows))
+    np.testing.assert_allclose(np.linalg.norm(one.vectors(rows), axis=1), 1, rtol=1e-6)
+    trained.task = trained.task._replace(describe=None)
+    with pytest.raises(InputError, match="use verify, identify or features"):
+        trained.predict([])
+
+
 def test_all_images_of_a_folder_are_its_people(tiny_run, people):
     found = people_of_network(Trained(tiny_run), "pool1", name=f"folder:{people}")
     assert len(found.label) == 20 and sorted(set(found.people)) == ["p0", "p1", "p2", "p3"]
@@ -154,6 +168,18 @@ def test_probes_are_identified_in_a_gallery(features, said, tmp_path):
     assert width(tmp_path / "match.png") > 300 and width(tmp_path / "wrong.png") > 300
     printed = said(*given, "--whiten", "4", "--metric", "euclidean")
     assert "10 people" in printed and "closed set, rank 10" in printed and "open set" not in printed
+
+
+def test_an_image_of_the_gallery_that_is_a_probe_too_does_not_find_itself(tiny_run, people, said, refused, tmp_path):
+    probes = tmp_path / "probes"
+    for person in ("p0", "p1"):
+        (probes / person).mkdir(parents=True)
+        (probes / person / "1.pgm").symlink_to(people / person / "1.pgm")
+    given = ["identify", "--workdir", tiny_run, "--probe", f"folder:{probes}", "--gallery"]
+    row = json.loads(said(*given, f"folder:{people}", "--json", "--worst", tmp_path / "wrong.png"))
+    assert (row["left_out"], row["people"], row["known"]) == (2, 4, 2)
+    assert "2 images of the gallery are probes, and left out" in said(*given, f"folder:{people}")
+    assert "every image of the gallery is a probe too" in refused(*given, f"folder:{probes}/../probes")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from jaxcnn.transfer.faces.verification import (
     verify,
     worst_pairs,
 )
+from jaxcnn.visualize.verification import draw_worst_pairs
 
 
 @pytest.fixture(scope="module", params=["distinct", "ties"])
@@ -71,7 +72,7 @@ def test_few_pairs_are_said_to_be_few():
     scores = np.where(same, 1.0, 0.0) + np.random.default_rng(0).normal(size=600)
     notes = [rate.note for rate in verify(scores, folded(same)).at_rates]
     assert notes[0] == ""
-    assert notes[1] == "few pairs: 3 of 300 may be false accepts; a rate takes 10 of them"
+    assert notes[1] == "too few pairs: only 3 of 300 may be false accepts; at least 10 are wanted"
     assert notes[3] == "too few pairs: none of 300 false accepts is allowed; 0.0001 takes 10,000 pairs"
 
 
@@ -164,3 +165,10 @@ def test_the_worst_pairs_of_both_kinds():
 def test_scores_that_are_no_numbers():
     with pytest.raises(InputError, match="the scores of 1 of 4 pairs are not finite"):
         verify(np.array([1, np.nan, 0, 0]), folded(np.array([True, False] * 2), 2))
+
+
+def test_where_no_threshold_is_applied_the_similarity_stands_alone():
+    pair = (np.zeros((2, 4, 4, 1), np.uint8), ("a", "b"), 0.8551)
+    figure = draw_worst_pairs([(*pair, None), (*pair, False)], [(*pair, None), (*pair, True)])
+    words = [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()]
+    assert words == ["0.855", "0.855, rejected", "0.855", "0.855, accepted"]
