@@ -52,9 +52,13 @@ def read_runs(workdirs: Iterable[str | os.PathLike[str]]) -> tuple[dict[str, Any
         task, *kind = measures_there(path)
         kinds.append(Kind(*kind, create=None))
         if kinds[-1] != kinds[0]:
-            raise InputError(
-                f"Runs of different tasks cannot be compared: {first} is {measures_there(first)[0]}, {path} is {task}."
-            )
+            other = measures_there(first)[0]
+            words = f"Runs of different tasks cannot be compared: {first} is {other}, {path} is {task}."
+            if other == task:
+                words = (
+                    f"{first} and {path} are measured by different things (config.metrics): they cannot be compared."
+                )
+            raise InputError(words)
     return runs, kinds[0]
 
 
