@@ -167,7 +167,7 @@ def test_what_is_wrong_with_a_file_is_said(config_file, tmp_path):
         ("data.workers", -1, "from 0 to 1024"),
         ("batch_size", True, "of 1 or more"),
         ("batch_size", 2**31, "of 1 or more"),
-        ("seed", True, "of 0 or more"),
+        ("seed", True, "from 0"),
         ("optimizer.learning_rate", float("inf"), "of 0 or more"),
         ("optimizer.learning_rate", 1e39, "of 0 or more"),
         ("optimizer.weight_decay", float("inf"), "of 0 or more"),
