@@ -79,6 +79,10 @@ class Trained(Inference):
         what = f"{self.config.model.name} for {size}, {len(self.classes)} classes, {self.parameters():,} parameters"
         return f"<Trained of {self.workdir} at step {self.step}: {self.config.task.name}, {what}>"
 
+    def normalise(self, images: jax.Array) -> jax.Array:
+        """Images (n, h, w, c), uint8 or floats in [0, 1], as the task of the run gives them to the network."""
+        return super().normalise(images) if self.task.enter is None else self.task.enter(as_float(images))
+
     def predict(
         self, paths: Iterable[str | os.PathLike[str]], *, temperature: float | str | None = None
     ) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ import optax
 
 from jaxcnn.errors import InputError, look_up
 from jaxcnn.operators import softmax_cross_entropy
-from jaxcnn.tasks.task import About, Kind, Measure, Player, Sample, Scores, Task, Terms
+from jaxcnn.tasks.task import About, Kind, Measure, Player, Sample, Scores, Task, Terms, images_as_they_are
 
 WON = 0.05  # mean probabilities of being real: generated images below it, real ones above 1 less it
 
@@ -180,6 +180,7 @@ def make_game(about: About, rules: Rules, **more: Any) -> Task:
         init=functools.partial(_init, rules),
         check=functools.partial(_check, rules),
         sample=Sample(_codes, _images, conditional=rules.classes > 0),
+        enter=images_as_they_are,
         **more,
     )
 

@@ -96,6 +96,7 @@ def create(
         describe=_describe,
         init=lambda module, batch: module(view.enter(batch["image"]), train=False),
         check=functools.partial(_check, view),
+        enter=view.enter,
         undefined=parts.undefined,
     )
 

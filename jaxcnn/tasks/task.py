@@ -160,6 +160,11 @@ class About(NamedTuple):
         return {**example, "image": image}
 
 
+def images_as_they_are(images: jax.Array) -> jax.Array:
+    """The same images: `Task.enter` of a task that does not normalise."""
+    return images
+
+
 def _example_as_it_is(key, example, numbers):
     return example
 
@@ -216,6 +221,8 @@ class Task(NamedTuple):
         run begins with; fields of every training batch from then on. Or None.
       begin: a Beginning, or None where a run begins with the network as it was drawn or as config.finetune has it.
       sample: a Sample, or None where the network generates no images.
+      enter: f(images (n, h, w, c) in [0, 1]) -> what infer calls the network with, for whoever looks at its stages;
+        None for about.normalise.
       reads: the fields of an example that infer needs beside the image.
       undefined: names of measures that have no value on these data.
       stored: names of rows that are kept in evaluations/SPLIT-STEP.npz.
@@ -238,6 +245,7 @@ class Task(NamedTuple):
     before: Callable | None = None
     begin: Beginning | None = None
     sample: Sample | None = None
+    enter: Callable | None = None
     reads: tuple = ()
     undefined: tuple = ()
     stored: tuple = ()

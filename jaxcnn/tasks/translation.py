@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxcnn.data.text.tokens import TEXT
 from jaxcnn.tasks import writing
-from jaxcnn.tasks.task import About, Kind, Player, Scores, Task, Terms, wrong_positions
+from jaxcnn.tasks.task import About, Kind, Player, Scores, Task, Terms, images_as_they_are, wrong_positions
 
 
 def create(about: About, *, beam: int = 1, penalty: float = 0.0, own_tokens: float = 0.0) -> Task:
@@ -48,6 +48,7 @@ def create(about: About, *, beam: int = 1, penalty: float = 0.0, own_tokens: flo
         details=wrong_positions,
         describe=functools.partial(writing.describe, about),
         init=_init,
+        enter=images_as_they_are,
         check=functools.partial(writing.check_logits, "translation", "seq2seq", TEXT),
     )
 

@@ -20,6 +20,7 @@ from jaxcnn.errors import InputError
 from jaxcnn.evaluation.inference import Inference
 from jaxcnn.evaluation.latent import Walks, choose_pairs, generated_walks, latent_of, pca_beside, walk
 from jaxcnn.tasks import Sample
+from jaxcnn.visualize.activations import stage_activations
 from jaxcnn.visualize.latent import Coded, draw_latent, draw_walks, lay_out, read_codes
 
 
@@ -47,6 +48,18 @@ def network():
         return Inference(model, {"params": {"two": jnp.array(2.0)}}, shape=(2, 2, 1), classes=(), mean=0, std=1)
 
     return make
+
+
+def test_stages_are_of_the_images_that_the_task_gives_the_network(autoencoder):
+    """An autoencoder gets them in [0, 1], not normalised as a classifier."""
+    trained = jaxcnn.Trained(autoencoder)
+    images = trained.open("test").records.read(range(3))["image"]
+    expected = trained.model.apply(trained.variables, images / np.float32(255), train=False)
+    found = trained.apply(trained.variables, images)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, expected)
+    stages, probabilities = stage_activations(trained, images[0])
+    np.testing.assert_allclose(stages["code"], expected[1]["code"][0], atol=1e-5)
+    assert probabilities is None
 
 
 def test_codes_are_those_of_the_network_and_decode_to_what_it_restores(autoencoder):
