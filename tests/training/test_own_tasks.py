@@ -382,7 +382,7 @@ def test_a_run_of_an_own_task_is_reported_and_verbs_for_classifiers_say_so(confi
     assert main(["visualize", "confusion", "--workdir", str(run)]) == 2
     assert "A confusion matrix needs a classifier" in capsys.readouterr().err
     assert not (run / "pictures").exists() or not list((run / "pictures").iterdir())
-    for kind in (["activations", "--index=0"], ["tsne", "--stage=code", "--count=40"], ["top", "--units=1"]):
+    for kind in (["activations", "--index=0"], ["tsne", "--stage=code", "--count=40"], ["top", "--units=0"]):
         assert main(["visualize", *kind, "--workdir", str(run), f"--output={tmp_path}/{kind[0]}.png"]) == 0
 
 
