@@ -212,12 +212,12 @@ def cell_of():
     from jaxcnn.tasks import CLASSIFICATION
     from jaxcnn.visualize.study_report import Cell
 
-    def make(levels, test_top1, *, tested=None, failed=(), rows=None, cost=None, **values):
+    def make(levels, test_top1, *, tested=None, left=(), rows=None, cost=None, **values):
         seeds = list(range(len(test_top1)))
         empty = {name: [None] * len(seeds) for name in metrics_of(CLASSIFICATION)}
         every = {**empty, "test_top1": list(test_top1), **{name: list(v) for name, v in values.items()}}
         rows = [[] for _ in seeds] if rows is None else rows
-        return Cell(cell_name(levels), levels, seeds, every, tested or {}, list(failed), rows, cost or {})
+        return Cell(cell_name(levels), levels, seeds, every, tested or {}, list(left), rows, cost or {})
 
     return make
 

@@ -151,25 +151,25 @@ def run(module: types.ModuleType, study: Study, arguments: argparse.Namespace) -
             return slurm.submit_study(study, arguments, _itself(arguments))
         if arguments.plan:
             return _plan(study, arguments)
-        study, cells, failed, ended = _run(study, arguments, title=title, docstring=docstring)
+        study, cells, left, ended = _run(study, arguments, title=title, docstring=docstring)
     except Preempted as stop:
         print(f"jaxcnn: {stop}", file=sys.stderr)
         return 128 + stop.signal
-    _show(study, arguments.workdir, cells, failed)
+    _show(study, arguments.workdir, cells, left)
     if ended:
         print(ended)
-    if hasattr(module, "analyse") and not failed:
+    if hasattr(module, "analyse") and not left:
         workdir, lines = pathlib.Path(arguments.workdir), []
         with slips_named(module.__file__):
             for line in module.analyse(study, workdir):
                 print(line)
                 lines.append(line)
         add_analysis(workdir, lines)
-    return int(bool(failed))
+    return int(bool(left))
 
 
 def _run(study, arguments, **about):
-    """(The study with all seeds that it has got, its cells, what failed, why its rounds have ended or "")."""
+    """(The study with all its seeds, its cells, the states of runs without a result, why its rounds ended or "")."""
     from jaxcnn.sweeps.rounds import grown, run_until_decided, seconds_of
     from jaxcnn.sweeps.runner import collect, run_study
 
@@ -201,14 +201,14 @@ def _plan(study, arguments):
 
     if not study.claims:
         raise InputError("the study has no claims: there is nothing to plan. Leave --plan out.")
-    workdir, failed = local_path(arguments.workdir), {}
+    workdir, left = local_path(arguments.workdir), {}
     study = with_pilot(grown(study, workdir) if (workdir / FILE).exists() else study)
     if (first := pilot(study, workdir)).runs():
         train_study(first, workdir, **_places(arguments))
-        failed = read_runs(first, workdir)[1]
+        left = read_runs(first, workdir)[1]
     table(HEADER, plan(study, workdir, effect=arguments.effect))
-    _tell_failed(failed)
-    return int(bool(failed))
+    _tell_left(left)
+    return int(bool(left))
 
 
 def _itself(arguments):
@@ -220,7 +220,7 @@ def _itself(arguments):
     return ["sweep", places[0], "--workdir", places[1], *scale, *trusted]
 
 
-def _show(study, workdir, cells, failed):
+def _show(study, workdir, cells, left):
     import rich.console
 
     from jaxcnn.sweeps.results import results_table
@@ -231,12 +231,22 @@ def _show(study, workdir, cells, failed):
     for claim in found["claims"]:
         print(f"{claim['text']}\n  {claim['sentence']}")
     print(f"{workdir}/report.html")
-    _tell_failed(failed)
+    _tell_left(left)
 
 
-def _tell_failed(failed):
-    for run, error in failed.items():
-        print(f"jaxcnn: {run} failed: {error}", file=sys.stderr)
+def _tell_left(left):
+    """Names the runs that failed, and counts those that have not ended."""
+    failed = {run: state for run, state in left.items() if state.startswith("failed")}
+    for run, state in failed.items():
+        print(f"jaxcnn: {run} {state}", file=sys.stderr)
+    if others := [state for run, state in left.items() if run not in failed]:
+        print(f"jaxcnn: without a result: {_counted(others)}", file=sys.stderr)
+
+
+def _counted(states):
+    """ "3 done, 1 failed, 2 waiting": how many of each state."""
+    names = [state.partition(":")[0] for state in states]
+    return ", ".join(f"{names.count(name)} {name}" for name in STATES if name in names)
 
 
 def _one(study, arguments):
@@ -259,8 +269,7 @@ def _status(study, arguments):
 
     rows = states(grown(study, arguments.workdir), pathlib.Path(arguments.workdir))
     table(("run", "state", "step"), rows, names_first=True)
-    counted = {state: sum(row[1].partition(":")[0] == state for row in rows) for state in STATES}
-    print(", ".join(f"{count} {state}" for state, count in counted.items() if count))
+    print(_counted(state for _, state, _ in rows))
     return 0
 
 

@@ -74,9 +74,9 @@ def trained(paper: Paper, workdir: pathlib.Path) -> Found:
     if paper.script or paper.difference or paper.table != "results.csv" or not folder.is_dir():
         return _record(paper, folder)
     study, _ = study_of_paper(paper)
-    results, failed = read_runs(study, folder)
+    results, left = read_runs(study, folder)
     if paper.claim:
-        return _of_claim(paper, findings(study, gather(study, results, failed)), folder)
+        return _of_claim(paper, findings(study, gather(study, results, left)), folder)
     rows = [
         {"cell": run.cell, **{name: value for name, value in results[run.id].values.items() if value is not None}}
         for run in study.runs()

@@ -133,7 +133,7 @@ def write_study(
     study: Study,
     workdir: pathlib.Path,
     results: Mapping[str, Any],
-    failed: Mapping[str, str],
+    left: Mapping[str, str],
     *,
     title: str,
     docstring: str = "",
@@ -141,18 +141,18 @@ def write_study(
     """Writes results.csv, verdicts.json, figure.png, summary.md and report.html of a study into workdir.
 
     Args:
-      results: {run id: Result, None where it failed}.
-      failed: {run id: error message}.
+      results: {run id: Result, None without one}.
+      left: {run id: state of those without a result}.
     Returns:
       The Cells of the study, in its order.
     """
-    _write_table(workdir / "results.csv", study, results)
-    cells = gather(study, results, failed)
+    _write_table(workdir / "results.csv", study, results, left)
+    cells = gather(study, results, left)
     found = findings(study, cells)
     write_json(workdir / "verdicts.json", found)
     save_figure(draw_cells(found["cells"], found["metrics"]), workdir / "figure.png")
     starts = list(filter(None, (_start(workdir / run.id) for run in study.runs())))
-    write_text(workdir / "summary.md", summary(starts, found, failed, title=title))
+    write_text(workdir / "summary.md", summary(starts, found, left, title=title))
     about = starts[0] if starts else environment(), study.kind, named_measures(study)
     report = StudyReport(title, docstring, how_to_repeat(), cells, found, *about)
     write_text(workdir / "report.html", study_report(report))
@@ -176,12 +176,12 @@ def how_to_repeat() -> str:
     return f"python {program} {shlex.join(word for word in sys.argv[1:] if word != '--collect')}"
 
 
-def gather(study: Study, results: Mapping[str, Any], failed: Mapping[str, str]) -> list[Any]:
+def gather(study: Study, results: Mapping[str, Any], left: Mapping[str, str]) -> list[Any]:
     """The Cells of a study, in its order.
 
     Args:
       results: {run id: Result or None}.
-      failed: {run id: what went wrong}.
+      left: {run id: state of those without a result}.
     """
     cells, costs = {}, {}
     for run in study.runs():
@@ -189,7 +189,7 @@ def gather(study: Study, results: Mapping[str, Any], failed: Mapping[str, str]) 
         cell = cells.setdefault(run.cell, Cell(run.cell, run.levels, [], empty, {}, [], [], {}))
         result = results[run.id]
         if result is None:
-            cell.failed.append(f"{run.id}: {failed.get(run.id, 'not finished')}")
+            cell.left.append(f"{run.id}: {left[run.id]}")
             continue
         cell.seeds.append(run.seed)
         for name, value in result.values.items():
@@ -210,7 +210,7 @@ def _cost(config, classes, shape, fields, known):
     return known[key]
 
 
-def _write_table(path, study, results):
+def _write_table(path, study, results, left):
     """A row for each run, the levels of its factors and all metrics as columns."""
     with replaced(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -218,7 +218,7 @@ def _write_table(path, study, results):
         for run in study.runs():
             done = results[run.id]
             values = [done.values[name] for name in study.metrics] if done else [None] * len(study.metrics)
-            state = ["done", done.step] if done else ["failed", None]
+            state = ["done", done.step] if done else [left[run.id].partition(":")[0], None]
             row = [run.id, run.cell, *run.levels.values(), run.seed, *state, *values]
             writer.writerow([json.dumps(v) if isinstance(v, float) else v for v in row])
 

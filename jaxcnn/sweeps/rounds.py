@@ -56,7 +56,7 @@ def run_until_decided(
       budget: seconds, of all calls together.
       options: of `run_study`.
     Returns:
-      (the study with all its seeds, its Cells, {run id: error message of those that failed}, a sentence: why it ended).
+      (the study with all its seeds, its Cells, {run id: state of those without a result}, a sentence: why it ended).
     Raises:
       InputError: as in `run_study`; the study has no claims, or plan.json is of another.
     """
@@ -67,17 +67,17 @@ def run_until_decided(
         plan = _read(study, workdir)
         while True:
             study = dataclasses.replace(study, until=plan["seeds"])
-            cells, failed = _round(study, workdir, plan, again=again, **options)
+            cells, unfinished = _round(study, workdir, plan, again=again, **options)
             again, left = False, budget - plan["seconds"]
             found = findings(study, cells)
             claims = [c for c, row in zip(study.claims, found["claims"], strict=True) if _is_open(row, found)]
             if not claims:
-                return study, cells, failed, _ended(found, plan)
+                return study, cells, unfinished, _ended(found, plan)
             seeds = _next(study, claims, _run_time(plan, cells), left)
             if seeds is None:
                 open_ = f"{len(claims)} claim{'s are' if len(claims) > 1 else ' is'} open"
                 words = f"{open_}, and another round does not fit into the {duration(max(left, 0))} that are left"
-                return study, cells, failed, f"{words} of {duration(budget)}: a larger --budget goes on"
+                return study, cells, unfinished, f"{words} of {duration(budget)}: a larger --budget goes on"
             plan["seeds"] = seeds
             plan["rounds"].append({"seeds": seeds, "open": [claim.text for claim in claims]})
             write_json(workdir / FILE, plan)

@@ -13,12 +13,13 @@ import rich.console
 from jaxcnn import trust
 from jaxcnn.errors import InputError
 from jaxcnn.files import local_path
-from jaxcnn.lock import hold, is_held
+from jaxcnn.lock import hold
 from jaxcnn.quantity import measured
 from jaxcnn.sweeps.check import check_for_elsewhere, check_runs
 from jaxcnn.sweeps.local import Workers, run_workers
 from jaxcnn.sweeps.population import run_populations
 from jaxcnn.sweeps.results import result_or_damage, write_study
+from jaxcnn.sweeps.status import unfinished
 from jaxcnn.sweeps.worker import read_error, run_one, write_error
 from jaxcnn.training.processes.preemption import Preempted
 
@@ -51,7 +52,7 @@ def run_study(
       population: first train those together in one program that differ only in their seed and in numbers.
       again: whether runs that failed before are tried again.
     Returns:
-      (list of Cell in the order of the study, {run id: error message of those that failed}).
+      (list of Cell in the order of the study, {run id: its state} of those without a result, as `unfinished` says it).
     Raises:
       InputError: a run cannot be trained, another sweep is at work in workdir, or it cannot be written.
       Preempted: told to end; the state of every run is saved.
@@ -117,26 +118,19 @@ def collect(
     workdir = local_path(workdir)
     if not workdir.is_dir():
         raise InputError(f"there is no directory {workdir}: nothing to collect.")
-    results, failed = read_runs(study, workdir)
-    return write_study(study, workdir, results, failed, title=title, docstring=docstring), failed
+    results, left = read_runs(study, workdir)
+    return write_study(study, workdir, results, left, title=title, docstring=docstring), left
 
 
 def read_runs(study: Study, workdir: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """({run id: Result, None where it has none}, {run id: why it has none}) of a study's runs as they are now."""
-    results, failed = {}, {}
+    """({run id: Result, None where it has none}, {run id: state of those that have none}) of a study's runs now."""
+    results, left = {}, {}
     for run in study.runs():
         trust.allow_config(run.config)  # the user's study names it; its run is read as data
         results[run.id], damage = result_or_damage(workdir / run.id, study.metrics)
         if results[run.id] is None:
-            failed[run.id] = damage or _why_not(workdir / run.id)
-    return results, failed
-
-
-def _why_not(folder):
-    """Why a run is not finished."""
-    if is_held(folder):
-        return "not finished; a process is at work on it"
-    return read_error(folder) or "not finished"
+            left[run.id] = unfinished(workdir / run.id, damage)
+    return results, left
 
 
 def _teller(study, workdir, console, total):

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 def states(study: Study, workdir: pathlib.Path) -> list[tuple[Any, ...]]:
     """[(run id, state, step)] in the order of the study.
 
-    The state is "done"; "running", a process is at work on it; "stopped", it has begun and none is; "failed: why"; or
-    "waiting". The step is the last that was logged, "" without one.
+    The state is "done" or what `unfinished` says. The step is the last that was logged, "" without one.
 
     Args:
       study: a Study.
@@ -34,17 +33,28 @@ def states(study: Study, workdir: pathlib.Path) -> list[tuple[Any, ...]]:
     return [(run.id, *_state(workdir / run.id, study.metrics)) for run in study.runs()]
 
 
+def unfinished(folder: pathlib.Path, damage: str = "") -> str:
+    """The state of a run that has no result.
+
+    Args:
+      folder: its run directory.
+      damage: which of its files is damaged, "" for none.
+    Returns:
+      "waiting", it has not begun; "running", a process is at work on it; "failed: why"; or "stopped", it has begun and
+      no process is at work on it.
+    """
+    if not folder.is_dir():
+        return "waiting"
+    if is_held(folder):
+        return "running"
+    if error := damage or read_error(folder):
+        return f"failed: {error}"
+    return "stopped"
+
+
 def _state(folder, metrics):
     result, damage = result_or_damage(folder, metrics)
-    if result is not None:
-        return "done", _step(folder)
-    if not folder.is_dir():
-        return "waiting", ""
-    if is_held(folder):
-        return "running", _step(folder)
-    if error := damage or read_error(folder):
-        return f"failed: {error}", _step(folder)
-    return "stopped", _step(folder)
+    return "done" if result is not None else unfinished(folder, damage), _step(folder)
 
 
 def _step(folder):

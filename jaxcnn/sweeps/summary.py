@@ -17,14 +17,14 @@ ANYTIME = (
 
 
 def summary(
-    starts: Iterable[Mapping[str, Any]], found: Mapping[str, Any], failed: Mapping[str, str], *, title: str
+    starts: Iterable[Mapping[str, Any]], found: Mapping[str, Any], left: Mapping[str, str], *, title: str
 ) -> str:
     """The text of summary.md.
 
     Args:
       starts: of its runs, what `environment` said at the last start of each.
       found: what `findings` returns.
-      failed: {run id: why}.
+      left: {run id: state of those without a result}.
       title: the study's question.
     Returns:
       Markdown: a sentence for each claim, n, mean, standard deviation and interval of each cell, and of the runs
@@ -33,8 +33,8 @@ def summary(
     parts = [f"# {title}", _claims(found), "" if found["fixed"] else ANYTIME, "![means of the cells](figure.png)"]
     main = next(iter(found["metrics"]), "")
     parts += [_cells(found["cells"], name, metric, name == main) for name, metric in found["metrics"].items()]
-    if failed:
-        parts.append("Without a result:\n\n" + "\n".join(f"- {run}: {why}" for run, why in failed.items()))
+    if left:
+        parts.append("Without a result:\n\n" + "\n".join(f"- {run}: {state}" for run, state in left.items()))
     return "\n\n".join(filter(None, [*parts, _origin(starts)])) + "\n"
 
 

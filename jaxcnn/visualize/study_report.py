@@ -63,7 +63,7 @@ class Cell:
       seeds: their seeds.
       values: {metric: [float or None, ...]}.
       tested: {seed: (what identifies its test images, positions of those it has wrong or None)}.
-      failed: what went wrong, a line for each run that is not finished.
+      left: its runs without a result, a line each: "id: waiting", "id: failed: why".
       rows: the rows of metrics.jsonl of each.
       cost: {"parameters", "macs"} of the network; empty where no run is finished.
     """
@@ -73,7 +73,7 @@ class Cell:
     seeds: list[int]
     values: dict[str, list]
     tested: dict
-    failed: list[str]
+    left: list[str]
     rows: list[list[dict]]
     cost: dict
 
@@ -119,8 +119,8 @@ class StudyReport:
 
 def study_report(study: StudyReport) -> str:
     """The HTML page of a study: verdicts, then every cell in the order given; no cell is set apart as best."""
-    done, failed = sum(len(cell.seeds) for cell in study.cells), sum(len(cell.failed) for cell in study.cells)
-    runs = f"{done} of {done + failed} runs have a result" if failed else f"{done} runs"
+    done, left = sum(len(cell.seeds) for cell in study.cells), sum(len(cell.left) for cell in study.cells)
+    runs = f"{done} of {done + left} runs have a result" if left else f"{done} runs"
     return page.page(
         study.title,
         subtitle=f"jaxcnn study, {len(study.cells)} cells, {runs}",
@@ -160,12 +160,12 @@ def _results(study):
     if not study.cells:
         return page.element("p", "This study has no cells.", class_="quiet")
     metrics = {**study.found["metrics"], study.held_out: _described(study.metrics[study.held_out])}
-    failures = [(cell.name, message) for cell in study.cells for message in cell.failed]
+    left = [(cell.name, run) for cell in study.cells for run in cell.left]
     return page.join(
         page.element("p", RESULTS if study.found["fixed"] else ANYTIME_RESULTS, class_="quiet"),
         *(_scores(study.found["cells"], name, metric, name == study.test) for name, metric in metrics.items()),
-        page.element("h3", "Failed runs") if failures else None,
-        page.table(("cell", "failure"), failures) if failures else None,
+        page.element("h3", "Runs without a result") if left else None,
+        page.table(("cell", "run"), left) if left else None,
     )
 
 

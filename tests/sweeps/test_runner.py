@@ -77,7 +77,7 @@ def test_a_failing_run_is_named_and_hides_no_other(study, finished):
     assert list(failed) == [bad.id] and "diverged" in failed[bad.id]
     assert [cell.name for cell in cells] == [run.cell for run in study.runs()]
     assert [len(cell.values["test_top1"]) for cell in cells] == [1, 0, 1]
-    assert "diverged" in cells[1].failed[0] and cells[1].failed[0].startswith(bad.id)
+    assert "diverged" in cells[1].left[0] and cells[1].left[0].startswith(f"{bad.id}: failed: ")
     assert cells[0].seeds == cells[2].seeds == [0]
     for run, cell in ((good, cells[0]), (other, cells[2])):
         logged = json.loads((workdir / run.id / "evaluations.jsonl").read_text())
@@ -112,7 +112,7 @@ def test_a_run_that_another_process_is_at_is_named_and_hides_no_other(study, fin
     with (workdir / taken.id / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # as another process does: what this one holds it may use
         cells, failed = run_study(study, workdir, title="", quiet=True)
-    assert failed[taken.id] == "not finished; a process is at work on it"
+    assert failed[taken.id] == "running"
     assert [len(cell.seeds) for cell in cells] == [0, 0, 1]
 
 
@@ -241,7 +241,7 @@ def test_a_fault_in_the_users_own_network_hides_no_other_run(tiny_config, tmp_pa
     user_package("jaxcnn_test_fault", FAULT)
     study = Study(tiny_config({"duration": "2 steps"}), {"model.name": ("jaxcnn_test_fault:build", "convnet")}, (0,))
     cells, failed = run_study(study, tmp_path / "study", title="", quiet=True)
-    assert list(failed.values()) == ["RuntimeError: a slip of mine"]
+    assert list(failed.values()) == ["failed: RuntimeError: a slip of mine"]
     assert "RuntimeError: a slip of mine" in capsys.readouterr().err  # with its traceback
     assert [len(cell.values["test_top1"]) for cell in cells] == [0, 1]
 
@@ -284,7 +284,7 @@ def test_the_summary_says_what_the_numbers_were_computed_on(study, finished):
     assert f"| {cells[0].name} | 1 | {100 * cells[0].values['test_top1'][0]:.2f} | n/a | n/a |" in text
     assert f"- commit: {start['git_commit'][:9]} (3 runs)" in text and f"jax {start['versions']['jax']}" in text
     (bad,) = failed
-    assert f"- {bad}: training diverged" in text
+    assert f"- {bad}: failed: training diverged" in text
     assert (workdir / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -337,7 +337,7 @@ def test_a_run_whose_evaluations_are_lost_is_not_finished_and_is_tested_again(da
     workdir = shutil.copytree(finished[0], tmp_path / "study")
     (workdir / study.runs()[0].id / "evaluations.jsonl").write_bytes(damage)
     cells, failed = collect(study, workdir, title="again")
-    assert failed[study.runs()[0].id] == "not finished"
+    assert failed[study.runs()[0].id] == "stopped"
     cells, failed = run_study(study, workdir, title="again", quiet=True)
     assert [cell.values for cell in cells] == [cell.values for cell in finished[1]]
 

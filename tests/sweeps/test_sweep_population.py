@@ -50,7 +50,7 @@ def test_the_results_are_those_of_one_run_after_another(study, finished, tmp_pat
     assert [len(cell.values["test_top1"]) for cell in cells] == [2, 0, 2]
     assert list(failed) == list(wanted) == [run.id for run in study.runs()[2:4]]
     for run, error in failed.items():
-        assert error.partition(":")[0] == wanted[run].partition(":")[0]  # training diverged at step n
+        assert error.split(":")[:2] == wanted[run].split(":")[:2]  # training diverged at step n
     for row, other in zip(table(workdir), table(tmp_path), strict=True):
         losses = ("test_loss", "train_loss")  # sums in another order
         assert {**row, **dict.fromkeys(losses)} == {**other, **dict.fromkeys(losses)}

@@ -32,8 +32,8 @@ def cells(rows_of, cell_of):
     values = {"validation_top1": (0.94, 0.95, 0.955), "seconds": (60.0, 66.0, 69.0), "steps": (24, 24, 24)}
     tested = {0: (images, [1, 2, 3, 4, 5, 6])}
     whole = cell_of({FACTOR: LEVELS[0]}, (0.91, 0.93, 0.926), rows=rows, cost=cost, tested=tested, **values)
-    failed = ["seed 1: <oom>"]
-    single = cell_of({FACTOR: "single"}, (0.5,), rows=rows[:1], failed=failed, tested={0: (images, [])}, steps=(24,))
+    left = ["seed 1: <oom>"]
+    single = cell_of({FACTOR: "single"}, (0.5,), rows=rows[:1], left=left, tested={0: (images, [])}, steps=(24,))
     return [whole, single, cell_of({FACTOR: "none"}, ())]
 
 
