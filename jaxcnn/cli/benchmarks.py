@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from jaxcnn.cli.terminal import check_writable
+from jaxcnn.cli.terminal import check_writable, refuse
 from jaxcnn.errors import InputError
 
 KINDS = ("operators", "steps", "input", "augment", "population", "start", "growth")
@@ -56,6 +56,8 @@ def _benchmark(arguments):
         raise InputError(f"--rounds is {arguments.rounds}; it is at least 1")
     if arguments.precision != "float32" and arguments.kind != "steps":
         raise InputError(f"--precision is for steps; {arguments.kind} are timed in float32")
+    if arguments.kind != "input":
+        refuse(arguments, ("data", "needed"), f"for input, not for {arguments.kind}")
     if arguments.output:
         check_writable(arguments.output)
     from jaxcnn.benchmark import report

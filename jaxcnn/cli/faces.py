@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from jaxcnn.cli.subjects import check_positive
-from jaxcnn.cli.terminal import check_picture, table, trusting
+from jaxcnn.cli.terminal import check_picture, refuse, table, trusting
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
 
@@ -28,7 +28,7 @@ def _add_verify(parser):
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--pairs", default=None, metavar="FILE", help="pairs in the format of LFW's pairs.txt")
     which.add_argument("--draw", default=None, metavar="FOLDSxPAIRS", help="draw so many pairs of each kind: 10x30")
-    parser.add_argument("--seed", type=int, default=0, help="of --draw; default: 0")
+    parser.add_argument("--seed", type=int, default=None, help="of --draw; default: 0")
     parser.add_argument("--curve", default=None, metavar="FILE.png", help="draw the ROC")
     parser.add_argument("--worst", default=None, metavar="FILE.png", help="draw the worst pairs with their faces")
 
@@ -45,7 +45,7 @@ def _add_identify(parser):
     parser.add_argument(
         "--unknown", type=int, default=0, metavar="PEOPLE", help="leave so many people out of the gallery, by --seed"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of --unknown; default: 0")
+    parser.add_argument("--seed", type=int, default=None, help="of --unknown; default: 0")
     parser.add_argument("--curve", default=None, metavar="FILE.png", help="draw the share of probes over the rank")
     parser.add_argument("--worst", default=None, metavar="FILE.png", help="draw the wrong probes with their faces")
 
@@ -83,6 +83,8 @@ def _verify(arguments):
     from jaxcnn.transfer.faces.verification import pair_scores, verify
 
     _check(arguments, "curve", "worst")
+    if arguments.draw is None:
+        refuse(arguments, ("seed",), "for --draw")
     (people,), stage = _people(arguments, (arguments.data,))
     pairs = _pairs(arguments, people)
     rows = pairs.rows
@@ -115,10 +117,12 @@ def _identify(arguments):
     from jaxcnn.transfer.faces.verification import whitening
 
     _check(arguments, "curve", "worst")
+    if not arguments.unknown:
+        refuse(arguments, ("seed",), "for --unknown")
     if arguments.gallery == arguments.probe:
         raise InputError(f"--gallery and --probe are both {arguments.gallery}: every image would find itself.")
     (gallery, probe), stage = _people(arguments, (arguments.gallery, arguments.probe))
-    kept = _without_unknown(gallery, arguments.unknown, arguments.seed)
+    kept = _without_unknown(gallery, arguments.unknown, arguments.seed or 0)
     kept, left_out = _without_probes(gallery, kept, probe)
     known, probes = gallery.vectors(kept), probe.vectors(np.arange(len(probe.label)))
     if known.shape[1] != probes.shape[1]:
@@ -201,7 +205,7 @@ def _pairs(arguments, people):
     folds, times, each = arguments.draw.partition("x")
     if not (times and folds.isdecimal() and each.isdecimal()):
         raise InputError(f"--draw is {arguments.draw!r}; it is FOLDSxPAIRS, as 10x30.")
-    return draw_pairs(people.label, folds=int(folds), each=int(each), seed=arguments.seed)
+    return draw_pairs(people.label, folds=int(folds), each=int(each), seed=arguments.seed or 0)
 
 
 def _without_unknown(gallery, count, seed):

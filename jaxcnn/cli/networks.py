@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from jaxcnn.cli.terminal import counting, trusting
+from jaxcnn.cli.terminal import counting, refuse, trusting
 from jaxcnn.errors import InputError
 from jaxcnn.names import shown
+
+READING = ("architecture", "key", "option", "data", "data_dir", "classes")  # of convert --from, with what follows
+READING += ("mean", "std", "image_size", "resize", "interpolation")
 
 
 def add(verb: Callable) -> None:
@@ -190,6 +193,7 @@ def _convert(arguments):
     from jaxcnn.transfer import convert, export
 
     if arguments.target:
+        refuse(arguments, READING, "for --from; with --to the run says it")
         count = export(arguments.workdir, arguments.file, source=arguments.target)
         print(f"{count} tensors in {arguments.file}")
         return

@@ -10,17 +10,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jaxcnn.cli import slurm
-from jaxcnn.cli.terminal import table, trusting
+from jaxcnn.cli.terminal import refuse, table, trusting
 from jaxcnn.errors import InputError
 from jaxcnn.shipped import shipped
 
 if TYPE_CHECKING:
     from jaxcnn.sweeps.study import Study
 
-LOCAL = {  # option: its default, its help
-    "jobs": (0, "runs at a time; default: one on each accelerator, or one"),
-    "per-device": (1, "runs that share an accelerator"),
-    "retries": (0, "further starts of a run whose process died or was told to end by another"),
+LOCAL = {  # option: its help; all of them are counts
+    "jobs": "runs at a time; default: one on each accelerator, or one",
+    "per-device": "runs that share an accelerator; default: 1",
+    "retries": "further starts of a run whose process died or was told to end by another; default: 0",
 }
 STATES = ("done", "running", "stopped", "failed", "waiting")
 SEEDS = {  # option: its help; all of them of how many seeds there are
@@ -49,8 +49,8 @@ def add_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     trusting(parser)
     parser.add_argument("--runner", choices=("local", "population", "slurm"), default="local", help="default: local")
     local = parser.add_argument_group("runner local")
-    for name, (default, text) in LOCAL.items():
-        local.add_argument(f"--{name}", type=int, default=default, metavar="N", help=text)
+    for name, text in LOCAL.items():
+        local.add_argument(f"--{name}", type=int, default=None, metavar="N", help=text)
     slurm.add_options(parser)
     seeds = parser.add_argument_group("how many seeds")
     kinds: dict[str, Any] = {"until": {"choices": ("decided",)}, "effect": {"type": float}}
@@ -87,16 +87,16 @@ def _sweep(arguments):
     if hasattr(module, "search"):
         return _search(module, arguments)
     if arguments.run is not None:
-        _refuse(arguments, (*LOCAL, *slurm.NAMES, "collect", "status"), "not for --run, which trains one run here")
+        refuse(arguments, (*LOCAL, *slurm.NAMES, "collect", "status"), "not for --run, which trains one run here")
         if arguments.runner != "local":
             raise InputError(f"--run trains one run here; leave --runner {arguments.runner} out.")
     if arguments.runner != "local":
-        _refuse(arguments, LOCAL, "for --runner local")
+        refuse(arguments, LOCAL, "for --runner local")
     if arguments.runner != "slurm":
-        _refuse(arguments, slurm.NAMES, "for --runner slurm")
-    _refuse(arguments, ("storage",), "for searches")
+        refuse(arguments, slurm.NAMES, "for --runner slurm")
+    refuse(arguments, ("storage",), "for searches")
     if arguments.status:
-        _refuse(arguments, (*LOCAL, *SEEDS, "plan", "collect"), "not for --status, which only reads")
+        refuse(arguments, (*LOCAL, *SEEDS, "plan", "collect"), "not for --status, which only reads")
     _check_seeds(arguments)
     return _study(module, arguments)
 
@@ -104,28 +104,20 @@ def _sweep(arguments):
 def _check_seeds(arguments):
     """Raises InputError for options of SEEDS that do nothing, or that this runner or another option rules out."""
     if arguments.until is None:
-        _refuse(arguments, ("budget",), "for --until decided")
+        refuse(arguments, ("budget",), "for --until decided")
     if not arguments.plan:
-        _refuse(arguments, ("effect",), "for --plan")
+        refuse(arguments, ("effect",), "for --plan")
     elif arguments.effect is not None and not arguments.effect > 0:
         raise InputError(f"--effect is {arguments.effect}; the size of a difference is positive, a ratio too.")
     if arguments.until or arguments.plan:
         word = "--until" if arguments.until else "--plan"
         if arguments.runner == "slurm":
             raise InputError(f"{word} is for the runners local and population, which wait for their runs.")
-        _refuse(arguments, ("run",), f"of one run; leave {word} out")
+        refuse(arguments, ("run",), f"of one run; leave {word} out")
     if arguments.plan:
-        _refuse(arguments, ("until", "collect"), "not for --plan, which writes no table and no report")
+        refuse(arguments, ("until", "collect"), "not for --plan, which writes no table and no report")
     elif arguments.until and arguments.budget is None and not arguments.collect:
         raise InputError("--until decided needs a --budget, as 2h: a claim that is nearly a tie takes any time.")
-
-
-def _refuse(arguments, options, reason):
-    """Raises InputError for the first option that was given though it would do nothing."""
-    for name in options:
-        default = LOCAL[name][0] if name in LOCAL else None
-        if getattr(arguments, name.replace("-", "_")) not in (default, None, False, ""):
-            raise InputError(f"--{name} is {reason}.")
 
 
 def _study(module, arguments):
@@ -188,9 +180,9 @@ def _places(arguments):
 
     if arguments.runner == "population":  # this process has the devices: no other one can train beside it
         return {"population": True}
-    places = slots(arguments.jobs, per_device=arguments.per_device)
-    command = [sys.executable, "-m", "jaxcnn", *_itself(arguments), "--run"]
-    return {"workers": Workers(command, places, arguments.retries) if len(places) > 1 or arguments.retries else None}
+    places = slots(arguments.jobs or 0, per_device=1 if arguments.per_device is None else arguments.per_device)
+    command, retries = [sys.executable, "-m", "jaxcnn", *_itself(arguments), "--run"], arguments.retries or 0
+    return {"workers": Workers(command, places, retries) if len(places) > 1 or retries else None}
 
 
 def _plan(study, arguments):
@@ -279,11 +271,11 @@ def _search(module, arguments):
     from jaxcnn.training.processes.preemption import Preempted
 
     options = ("scale", "run", "collect", "status", "plan", *SEEDS, *LOCAL)
-    _refuse(arguments, options, f"for studies; {arguments.study} is a search")
+    refuse(arguments, options, f"for studies; {arguments.study} is a search")
     if arguments.runner == "slurm":
         search_of(module)
         return slurm.submit_search(arguments, _itself(arguments))
-    _refuse(arguments, slurm.NAMES, "for --runner slurm")
+    refuse(arguments, slurm.NAMES, "for --runner slurm")
     if arguments.runner == "population":
         raise InputError("--runner population is for studies: the trials of a search are drawn one after another.")
     try:

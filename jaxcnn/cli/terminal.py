@@ -109,6 +109,19 @@ def check_picture(path: str | os.PathLike[str]) -> None:
     check_writable(path)
 
 
+def refuse(arguments: argparse.Namespace, names: Iterable[str], reason: str) -> None:
+    """Raises InputError for the first of these options that was given though it would do nothing.
+
+    Args:
+      arguments: the parsed command; an option that was not given is None, False, 0 or empty there.
+      names: of the options, without dashes before them.
+      reason: what follows "--NAME is" in the error.
+    """
+    for name in names:
+        if getattr(arguments, name.replace("-", "_")) not in (None, False, 0, "", []):
+            raise InputError(f"--{name} is {reason}.")
+
+
 def make_folder(path: pathlib.Path) -> None:
     """Makes the folder of a file; InputError where that cannot be."""
     try:
