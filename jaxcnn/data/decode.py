@@ -142,17 +142,6 @@ def _tag(image):
         return 1
 
 
-def upright_size(data: bytes) -> tuple[int, int]:
-    """The (height, width) of the image of the bytes of a file, turned as it is decoded; its pixels are not read.
-
-    Raises:
-      DataError: as `jaxcnn.data.formats.open_image`.
-    """
-    with open_image(data) as image:
-        width, height = image.size
-        return (width, height) if _tag(image) in (5, 6, 7, 8) else (height, width)
-
-
 def _least_size(size, box, image_size):
     """Returns the (height, width) that an upright image of a size must at least be decoded at; (0, 0) is full size."""
     if box is None:

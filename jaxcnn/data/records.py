@@ -48,6 +48,8 @@ class Source(Protocol):
 
         `stored` is the encoded file (bytes), a uint8 array (h, w, c), or, for a record that cannot be read, the
         DataError that says why, beside which values may be missing. The value of a field that is an image is the same.
+        Values may hold `size` too, the (height, width) of the upright image that boxes and the like are of: a record
+        whose image has another size cannot be read.
         """
         ...
 
@@ -253,14 +255,17 @@ class Records:
           rooms: {name: array} that the images are written to where that saves a copy.
         """
         values = values if self._declares else {"label": values}
-        part = isinstance(stored, DataError)
+        part, size = isinstance(stored, DataError), None
+        if isinstance(values, dict) and "size" in values:
+            size = tuple(map(int, values["size"]))
+            values = {name: value for name, value in values.items() if name != "size"}
         try:
             values = checked(values, self._fetched, self._images, of=self.name, part=part)
         except ValueError as error:
             raise InputError(f"{self._source.describe_record(split, record)}: {error}.") from None
         images = {"image": stored, **{name: values.pop(name) for name in self._images if name in values}}
         try:
-            shown = _shown(images, target, cut, rooms, self._geometry)
+            shown = _shown(images, target, cut, rooms, self._geometry, size)
         except DataError as error:
             self._skip(error, split, record)
             shown = {}
@@ -276,8 +281,12 @@ class Records:
             logger.warning("skipped %s", message)
 
 
-def _shown(images, target, cut, rooms, geometry):
-    """{name: pixels} of the images of one record, which are cut alike, and those of GEOMETRY that are asked for."""
+def _shown(images, target, cut, rooms, geometry, size):
+    """{name: pixels} of the images of one record, which are cut alike, and those of GEOMETRY that are asked for.
+
+    Raises:
+      DataError: one cannot be read, or is not of the (height, width) `size`, where that is not None.
+    """
     found, first = {}, None
     for name, stored in images.items():
         try:
@@ -285,6 +294,8 @@ def _shown(images, target, cut, rooms, geometry):
                 raise stored
             image = (of_array if isinstance(stored, np.ndarray) else decoded)(stored, target, cut)
             first = first or image
+            if size not in (None, image.size):
+                raise DataError(_of_another_size(image.size, size))
             if image.size != first.size:
                 sizes = ("x".join(map(str, size)) for size in (image.size, first.size))
                 raise DataError("it is {}, and the image {}: both are of one size".format(*sizes))
@@ -295,6 +306,12 @@ def _shown(images, target, cut, rooms, geometry):
         own = {"view": target.view(first, exact=cut is None), "size": first.size}
         found |= {name: np.array(own[name], GEOMETRY[name][1]) for name in geometry}
     return found
+
+
+def _of_another_size(found, wanted):
+    said = "the image is {1} wide and {0} high, but its annotation is of one that is {3} wide and {2} high"
+    turned = ": an EXIF tag turns it, or the annotation has its sides in the wrong order"
+    return said.format(*found, *wanted) + (turned if found == wanted[::-1] else "")
 
 
 def empty_batch(n: int, shape: Sequence[int], fields: Mapping[str, Any] = LABEL) -> dict[str, np.ndarray]:

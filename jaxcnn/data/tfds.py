@@ -159,7 +159,7 @@ class BoxedTFDS(Prepared):
         try:
             with open_image(stored) as image:
                 size = image.size[::-1]
-            listed = Listed("", self._boxes(example["objects"], size))
+            listed = Listed("", self._boxes(example["objects"], size), size=size)
         except ValueError as error:
             return DataError(str(error)), self._missing()
         return stored, Table([listed]).values(0, MOST)

@@ -115,7 +115,7 @@ def test_a_pixel_over_the_border_is_cut_off(voc):
 def test_an_image_of_another_size_than_its_boxes_is_named(voc, coco):
     root, write = voc
     write("a1", ROWS["a1"], (300, 400))
-    said = "the image is 40 wide and 30 high, but its boxes are of one that is 400 wide and 300 high"
+    said = "the image is 40 wide and 30 high, but its annotation is of one that is 400 wide and 300 high"
     with pytest.raises(InputError, match=f"a1.png: {said}"):
         read_all(load(f"voc:{root}", "train", image_size=SIZE))
     root, write = coco
@@ -123,7 +123,7 @@ def test_an_image_of_another_size_than_its_boxes_is_named(voc, coco):
     image = Image.fromarray(np.zeros((*SIZE, 3), np.uint8))
     (exif := Image.Exif())[0x0112] = 6  # a quarter turn
     image.save(root / "train" / "9.png", exif=exif)
-    with pytest.raises(InputError, match=r"turned upright by its EXIF tag, is 30 wide and 40 high, but .* 40 wide"):
+    with pytest.raises(InputError, match=r"is 30 wide and 40 high, but .* is 40 wide and 30 high: an EXIF tag turns"):
         read_all(load(f"coco:{path}", "train", image_size=SIZE))
 
 

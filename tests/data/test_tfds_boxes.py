@@ -16,9 +16,10 @@ HEIGHT, WIDTH = 30, 40
 LABELS = tfds.features.ClassLabel(names=["cat", "dog"])
 
 
-def encoded(number):
-    file = io.BytesIO()
-    Image.fromarray(np.full((HEIGHT, WIDTH, 3), 10 * number, np.uint8)).save(file, "PNG")
+def encoded(number, orientation=1):
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.full((HEIGHT, WIDTH, 3), 10 * number, np.uint8)).save(file, "PNG", exif=exif)
     return file.getvalue()
 
 
@@ -59,6 +60,7 @@ class Coco(Voc):
         )
         yield 1, {"image": encoded(1), "objects": [self.box(0, 0, 1, 1, 1)] * 129}
         yield 2, {"image": encoded(2), "objects": [self.box(4, 4, 4, 9, 1)]}
+        yield 3, {"image": encoded(3, orientation=6), "objects": [self.box(2, 4, 12, 20, 1)]}  # a quarter turn
 
     def box(self, *corners, crowd=False):
         return {"label": "dog", "bbox": shares(*corners[:4]), "area": corners[4], "is_crowd": crowd}
@@ -92,7 +94,7 @@ def test_voc_in_tfds_keeps_its_corners(prepared):
 def test_coco_in_tfds_counts_from_zero_and_damage_is_named(prepared):
     records = load("tfds:coco/2017", "test", data_dir=prepared, image_size=(HEIGHT, WIDTH), on_error="skip")
     found = read_all(records)
-    assert sorted(found["mask"].tolist()) == [0, 0, 1]
+    assert sorted(found["mask"].tolist()) == [0, 0, 0, 1]
     (whole,) = np.flatnonzero(found["mask"])
     assert found["boxes"][whole, :2].tolist() == [[2, 4, 12, 20.5], [0, 0, 40, 30]]
     assert found["box_ignored"][whole, :2].tolist() == [False, True] and found["box_area"][whole, :2].tolist() == [
@@ -107,6 +109,7 @@ def test_coco_in_tfds_counts_from_zero_and_damage_is_named(prepared):
         said.append(str(error.value))
     assert any("129 boxes; 128 are read at most" in words for words in said)
     assert any(r"box from (4, 4) to (4, 9) has no area" in words for words in said)
+    assert any("is 30 wide and 40 high, but its annotation is of one that is 40 wide and 30" in words for words in said)
 
 
 class Labelled(Voc):

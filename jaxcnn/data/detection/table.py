@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcnn.data.decode import upright_size
 from jaxcnn.data.fields import GEOMETRY
 from jaxcnn.data.fit import DataError
 from jaxcnn.data.image_files import read_file
@@ -104,7 +103,7 @@ class Table:
         return len(self.paths)
 
     def values(self, record: int, most: int) -> dict[str, np.ndarray]:
-        """The fields of a record, padded to `most` boxes."""
+        """The fields of a record, padded to `most` boxes; and, where it is known, the size of the image they are of."""
         rows = slice(self.stops[record], self.stops[record + 1])
         count = rows.stop - rows.start
         found = {name: np.zeros(shape, dtype) for name, (shape, dtype) in box_fields(most).items()}
@@ -113,32 +112,15 @@ class Table:
         for name, array in own.items():
             found[name][:count] = array[rows]
         found["box_mask"][:count] = True
-        return found
+        return found | ({"size": self.sizes[record]} if self.sizes[record].all() else {})
 
     def fetch(self, ids: Sequence[int], most: int) -> list[Any]:
         """[(the bytes of a file, its fields)], as Source.fetch gives them; a DataError in place of what is damaged."""
         found = []
         for record in ids:
             stored = DataError(self.damage[record]) if record in self.damage else read_file(self.paths[record])
-            found.append((self._of_its_size(stored, record), self.values(record, most)))
+            found.append((stored, self.values(record, most)))
         return found
-
-    def _of_its_size(self, stored, record):
-        """The bytes, or a DataError where the image is not of the size that its boxes are of."""
-        height, width = self.sizes[record].tolist()
-        if isinstance(stored, DataError) or not height:
-            return stored
-        try:
-            found = upright_size(stored)
-        except DataError as error:
-            return error
-        if found == (height, width):
-            return stored
-        turned = ", turned upright by its EXIF tag," if found == (width, height) else ""
-        return DataError(
-            f"the image{turned} is {found[1]} wide and {found[0]} high, but its boxes are of one that is {width} wide "
-            f"and {height} high"
-        )
 
     def digest(self) -> str:
         """Of the names of all files, wherever they lie, and of all boxes."""
