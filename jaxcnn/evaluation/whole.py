@@ -58,7 +58,7 @@ def evaluate_whole(
             if shape not in programs:
                 programs[shape] = jax.jit(_score_at(trained, shape, records.fields_at(shape)))
             scores = jax.device_get(programs[shape](trained.variables, batch))
-            found.append({key: float(value[0]) for key, value in scores.items() if np.isfinite(value[0])})
+            found.append({key: float(value[0]) for key, (value, there) in scores.items() if there[0]})
         if report:
             report(position + 1, len(records))
     values = {key: [own[key] for own in found if key in own] for key in trained.kind.measures}
@@ -66,7 +66,7 @@ def evaluate_whole(
 
 
 def _score_at(trained, shape, fields):
-    """f(variables, batch of one image) -> {measure: (1,)}, NaN where the image has none."""
+    """f(variables, batch of one image) -> {measure: (its value (1,), whether the image has one, bool (1,))}."""
     about = make_about(trained.classes, shape, fields, trained.mean, trained.std)
     task, (height, width) = make_task(trained.config, trained.kind, about), shape[:2]
     room = ((0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0))
@@ -79,6 +79,6 @@ def _score_at(trained, shape, fields):
         outputs |= {name: outputs[name][:, :height, :width] for name in ("restored", "output")}
         means = task.score(outputs, batch).means.items()
         weighted = {key: x if isinstance(x, tuple) else (x, jnp.ones_like(x)) for key, x in means}
-        return {key: jnp.where(weight > 0, value / weight, jnp.nan) for key, (value, weight) in weighted.items()}
+        return {key: (value / weight, weight > 0) for key, (value, weight) in weighted.items()}
 
     return score

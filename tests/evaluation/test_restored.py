@@ -28,6 +28,15 @@ class Plain(nn.Module):
         return x + self.grey * seen + self.scale * nn.Conv(x.shape[-1], (3, 3), name="conv")(x), {}
 
 
+class Divided(nn.Module):
+    '''The image over its mean, times it.'''
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        mean = x.mean(axis=(1, 2, 3), keepdims=True)
+        return x / mean * mean + 0 * nn.Conv(x.shape[-1], (3, 3), name="conv")(x), {}
+
+
 class Flat(nn.Module):
     '''The image through a layer of one size, which begins as the identity.'''
 
@@ -200,6 +209,20 @@ def test_whole_images_are_measured_at_their_own_size(restorer, tmp_path, capsys)
         assert image["psnr"] == pytest.approx(20 * np.log10(255 / 10), abs=0.2)
         assert image["sse"] == pytest.approx(3 * size * image["mse"], rel=1e-5)
         assert image["psnr_input"] == pytest.approx(image["psnr"], abs=1e-4) and 0 < image["ssim"] < 1
+
+
+def test_an_image_whose_restoration_is_no_number_is_not_left_out(restorer, tmp_path, capsys):
+    """The network divides by the mean of its input, which is 0 of a black image."""
+    run = restorer("Divided", task={"corrupt": "noise", "sigma": 0.0})
+    folder = tmp_path / "others" / "test"
+    folder.mkdir(parents=True)
+    for number in range(10):
+        Image.fromarray(np.full((50, 70, 3), 20 * number, np.uint8)).save(folder / f"{number}.png")
+    options = ("--split", "test", "--data", f"images:{folder}", "--whole", "--json")
+    assert main(["evaluate", "--workdir", str(run), *options]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert row["n"] == 10 and sum(np.isnan(image["mse"]) for image in row["images"]) == 1
+    assert np.isnan(row["mse"])
 
 
 def test_a_network_of_one_size_is_not_measured_on_whole_images(restorer, capsys):
