@@ -30,8 +30,8 @@ def add(verb: Callable) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:
-    """Lists published results that two cores can pay for at their own scale, with ours, the verdict (met, missed by how
-    much, or missing) and what it costs:
+    """Lists published results that a few cores can pay for at their own scale, with ours, the verdict (met, missed by
+    how much, or missing) and what it costs:
 
       python -m jaxcnn reproduce
       python -m jaxcnn reproduce lenet5 maxout

@@ -139,8 +139,8 @@ def verdict(paper: Paper, found: Found) -> str:
     """A result in words: "missing", "2 of 3 runs: ...", "met", "met, within the interval", "missed by ...".
 
     A number is met where ours, rounded as it is printed, is at least as good, or where our interval holds it. A claim
-    is met where the study supports it, missed where it says another thing, or "not decided". One run has no interval,
-    and the verdict says so.
+    is met where the study supports it, of two that are alike where it finds no difference that matters; missed where it
+    says another thing; or "not decided". One run has no interval, and the verdict says so.
     """
     if found.value is None:
         return "missing"
@@ -172,7 +172,9 @@ def _printed(paper: Paper) -> float:
 def _of_words(paper: Paper, found: Found) -> str:
     if found.said == NOT_DECIDED:
         return NOT_DECIDED
-    return "met" if found.said == (NO_DIFFERENCE if paper.alike else SUPPORTED) else f"missed: {found.said}"
+    if paper.alike:
+        return "met" if found.said == NO_DIFFERENCE else "missed: there is a difference"
+    return "met" if found.said == SUPPORTED else f"missed: {found.said}"
 
 
 def row(paper: Paper, found: Found) -> tuple[str, ...]:
@@ -182,9 +184,9 @@ def row(paper: Paper, found: Found) -> tuple[str, ...]:
 
 
 def published(paper: Paper) -> str:
-    """The printed number with its unit, or the claim."""
+    """The printed number with its unit, or the claim, or that there is no difference."""
     if paper.number is None:
-        return paper.claim
+        return f"No difference: {paper.claim}" if paper.alike else paper.claim
     units = {"error": " %", "PSNR": " dB", "factor": " times"}
     return f"{paper.number.printed}{units.get(paper.number.quantity, '')}"
 
@@ -212,7 +214,7 @@ def write_page(found: Sequence[tuple[Paper, Found]], path: pathlib.Path) -> None
 COLUMNS = ("result", "published", "ours", "n", "verdict", "minutes of a core")
 PAGE = f"""# Papers at their own scale
 
-Published results that two cores can pay for, with ours beside them. `python -m jaxcnn reproduce` writes this page; a
+Published results that a few cores can pay for, with ours beside them. `python -m jaxcnn reproduce` writes this page; a
 published number is that of the ledger (`audit`). Ours is the mean over n runs, or the estimate of a claim, with its
 95 % interval. *Met*: ours, rounded as the paper rounds, is at least as good, or our interval holds the paper's number;
 *missed by* says by how much. One run has no interval. A result leads to its study: the protocol, and what in it is not

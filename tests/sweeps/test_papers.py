@@ -96,7 +96,7 @@ def test_higher_is_better_of_what_is_no_error_and_claims_are_met_where_supported
         assert verdict(claim, Found(3, 1.0, None, said)) == f"missed: {said}"
     alike = Paper("alike", "", "adam_mnist", 3, 1, source="figure", claim="One is above.", alike=True)
     assert verdict(alike, Found(3, 0.0, None, "no difference that matters")) == "met"
-    assert verdict(alike, Found(3, 0.0, None, "supported")) == "missed: supported"
+    assert verdict(alike, Found(3, 0.0, None, "supported")) == "missed: there is a difference"
 
 
 def test_an_unknown_name_is_refused_and_the_nearest_named(tmp_path, monkeypatch, capsys):
