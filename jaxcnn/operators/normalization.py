@@ -85,8 +85,9 @@ class BatchNorm(nn.Module):
     other.
 
     Images that do not count (those that could not be read) are 0 in the variable "mask", (n,), of the root collection
-    "batch", beside the positions of `Dropout`; without it all count. Where none of a batch counts, the running
-    statistics stay. x may have k rows for each image, image by image (regions).
+    "batch", beside the positions of `Dropout`; without it all count. Inside `nn.remat` and the like the root is the
+    module that is transformed: `jaxcnn.operators.remat.batch_rows` gives it the variable too. Where none of a batch
+    counts, the running statistics stay. x may have k rows for each image, image by image (regions).
 
     Attributes:
       momentum, epsilon: as above and in `normalize`.

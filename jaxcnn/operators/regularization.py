@@ -35,8 +35,9 @@ class Dropout(nn.Module):
 
     The positions of the images in the global batch, (n,) int32, are the variable "position" of the root collection
     "batch": `model.apply({**variables, "batch": {"position": positions}}, x, train=True, rngs={"dropout": key})`.
-    Without it they are 0 to rows - 1. A replica that is given its own positions drops what one device would have
-    dropped. x may have k rows for each image, image by image (regions, crops): row j of an image folds j into its key.
+    Without it they are 0 to rows - 1; inside `nn.remat` `jaxcnn.operators.remat.batch_rows` gives it. A replica that is
+    given its own positions drops what one device would have dropped. x may have k rows for each image, image by image
+    (regions, crops): row j of an image folds j into its key.
 
     Attributes:
       rate: a number, or a traced scalar; the number 0 needs no "dropout" key.

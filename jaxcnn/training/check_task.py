@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxcnn import trust
 from jaxcnn.errors import InputError
+from jaxcnn.operators.remat import batch_rows
 from jaxcnn.tasks import AXIS, Scores, Terms, means_alone
 from jaxcnn.training.config import default_config, flatten
 from jaxcnn.training.evaluate import check_measures
@@ -139,7 +140,8 @@ def _objective(task, player, model, numbers, batch, variables):
         raise ValueError(f"prepare drops {', '.join(lost)} of its example; return {{**example, ...}}")
     batch = batch | {"key": keys}
     batch = batch if task.mix is None else task.mix(keys[0], batch, numbers)
-    state = {**variables, "batch": {"position": position, "mask": batch["mask"]}}
+    rows = batch_rows({"position": position, "mask": batch["mask"]}, variables["params"])
+    state = {**variables, "batch": rows}
     options = {"mutable": ["batch_stats"], "rngs": {"dropout": keys[0]}}
     # traced here at every rate, as in a population
     cloned = model.clone(dropout_rate=numbers["dropout"]) if "dropout" in numbers else model

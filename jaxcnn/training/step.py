@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from jaxcnn.operators.remat import batch_rows
 from jaxcnn.tasks import AXIS, own_parts
 from jaxcnn.tasks.pixels import as_float
 from jaxcnn.training.finetune.freeze import frozen_statistics, select_trained, with_rates, without_gradient
@@ -234,7 +235,8 @@ def _objective(params, stats, turn, state, batch, total):
     model = with_dropout(turn.model, numbers)
     own = without_gradient(params, turn.factors_of("params"))
     rows = {name: batch[name] for name in (("position", "mask") if turn.skips else ("position",))}
-    variables = {"params": {**state.params, **own}, "batch_stats": stats, "batch": rows}
+    variables = {"params": {**state.params, **own}, "batch_stats": stats}
+    variables["batch"] = batch_rows(rows, variables["params"])
     with frozen_statistics(turn.factors.get("batch_stats")):
         terms, changed = model.apply(
             variables,

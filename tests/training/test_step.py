@@ -171,6 +171,51 @@ def test_images_that_were_left_out_do_not_enter_batch_norm(tiny_config, parts):
     assert_same(state.params, expected.params, rtol=1e-4, atol=1e-6)
 
 
+BLOCKS = """
+from typing import Any
+
+import flax.linen as nn
+from jaxcnn.operators import BatchNorm, Dropout
+
+
+class Block(nn.Module):
+    norm: Any
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = self.norm(name="norm")(nn.Conv(4, (3, 3), name="conv")(x), train=train)
+        return Dropout(0.5)(nn.relu(x), train=train)
+
+
+class Rematerialised(nn.Module):
+    remat: bool = True
+    norm: Any = BatchNorm
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        block = nn.remat(Block, static_argnums=(2,)) if self.remat else Block
+        return nn.Dense(10, name="output")(block(self.norm, name="block")(x, train).mean(axis=(1, 2))), {}
+"""
+
+
+def test_inside_remat_modules_know_which_images_they_have(tiny_config, user_package):
+    """What was left out enters no statistics, and an image's dropout is that of its place, on two devices too."""
+    user_package("jaxcnn_test_step", BLOCKS)
+    batch = make_batch(64, mask=(mask := np.arange(64) % 4 > 0))
+    batch["image"][~mask] = 0
+
+    def step(remat, devices):
+        options = {"model.name": "jaxcnn_test_step:Rematerialised", "model.options": {"remat": remat}}
+        config = tiny_config({"data.on_error": "skip", "model.batch_norm": "synchronized", **options})
+        return Bench(config, devices=jax.devices()[:devices]).step(batch)
+
+    for devices in (1, 2):
+        (state, metrics), (expected, wanted) = step(True, devices), step(False, 1)
+        assert_same(metrics, wanted, rtol=1e-5)
+        assert_same(state.batch_stats, expected.batch_stats, rtol=1e-5, atol=1e-7)
+        assert_same(state.params, expected.params, rtol=1e-4, atol=1e-6)
+
+
 def test_a_batch_of_nothing_changes_nothing(tiny_config):
     bench = Bench(tiny_config())
     state, metrics = bench.step(make_batch(4, mask=np.zeros(4)))
