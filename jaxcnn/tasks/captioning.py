@@ -133,8 +133,12 @@ def bleu_of(classes: Sequence[str], texts: np.ndarray, captions: np.ndarray) -> 
       ({"bleu_1": float from 0 to 1, ...}, sacrebleu's signature).
     """
     said = [writing.words(classes, row.tolist()).replace(UNKNOWN, "<unsaid>") for row in np.asarray(texts)]
-    true = [[writing.words(classes, row.tolist()) for row in own] for own in np.asarray(writing.without_end(captions))]
-    return bleu(said, [[text for text in own if text] for own in true])
+    known = np.asarray(writing.without_end(captions)), np.asarray(captions)
+    true = [  # rows of nothing but padding are no captions; one of <end> alone is the caption without a word
+        [writing.words(classes, row.tolist()) for row, ended in zip(*own, strict=True) if ended.any()]
+        for own in zip(*known, strict=True)
+    ]
+    return bleu(said, true)
 
 
 def _bleu(about, rows):

@@ -59,7 +59,7 @@ def _prepare(about, key, example, numbers):
 
 
 def _loss(logits, targets):
-    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, targets), axis=1)
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits.astype(jnp.float32), targets), axis=1)
 
 
 def _objective(about, module, batch, numbers):
@@ -71,12 +71,13 @@ def _objective(about, module, batch, numbers):
 
 def _infer(about, module, batch):
     logits, features = module(about.normalise(batch["image"]), train=False)
+    logits = logits.astype(jnp.float32)
     return {"logits": logits, "scores": jax.nn.sigmoid(logits), "features": features}
 
 
 def _score(threshold, outputs, batch):
     scores, there = outputs["scores"], batch["mask"] > 0
-    wrong = jnp.any((scores >= threshold) != batch[LABELS], axis=1)
+    wrong = jnp.any(((scores >= threshold) != batch[LABELS]) | jnp.isnan(scores), axis=1)
     rows = {"scores": scores, LABELS: batch[LABELS], "there": there, "wrong": there & wrong}
     return Scores({"loss": _loss(outputs["logits"], batch[LABELS].astype(jnp.float32))}, rows=rows)
 
@@ -87,11 +88,11 @@ def _finish(threshold, n, means, sums, rows):
 
 
 def label_scores(labels: np.ndarray, scores: np.ndarray, *, threshold: float) -> dict[str, Any]:
-    """The scores of a split, with scikit-learn's definitions.
+    """The scores of a split, with scikit-learn's definitions. A NaN predicts nothing and ranks last.
 
     Args:
       labels: bool (n, K).
-      scores: (n, K), higher for a class that is more likely there.
+      scores: (n, K) from 0 to 1, higher for a class that is more likely there.
       threshold: of a score, from which a class is predicted.
     Returns:
       {"map", "macro_f1", "micro_f1": fractions, "n", "average_precision", "precision", "recall", "f1": (K,), NaN where
@@ -99,11 +100,13 @@ def label_scores(labels: np.ndarray, scores: np.ndarray, *, threshold: float) ->
     """
     from sklearn.metrics import average_precision_score, precision_recall_fscore_support  # half a second at a start
 
-    predicted, counts = scores >= threshold, labels.sum(axis=0)
+    predicted, counts, scores = scores >= threshold, labels.sum(axis=0), np.nan_to_num(scores, nan=-1.0)
     average_precision = np.full(labels.shape[1], np.nan)
     for number in np.flatnonzero(counts):
         average_precision[number] = average_precision_score(labels[:, number], scores[:, number])
-    measured = functools.partial(precision_recall_fscore_support, labels, predicted)
+    # One column is two classes to scikit-learn, without it and with it: the second is ours.
+    own = {"labels": [1]} if labels.shape[1] == 1 else {}
+    measured = functools.partial(precision_recall_fscore_support, labels.astype(int), predicted.astype(int), **own)
     precision, recall, f1, _ = measured(average=None, zero_division=np.nan)
     return {
         "map": _mean(average_precision),

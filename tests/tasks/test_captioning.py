@@ -167,6 +167,12 @@ def test_an_unknown_word_matches_nothing():
     assert scores["bleu_1"] == pytest.approx(2 / 3)
 
 
+def test_a_caption_without_a_word_is_a_caption():
+    """Two texts of two words and one; the first is right, the second has nothing to be right about."""
+    scores, _ = bleu_of(CLASSES, np.array([[4, 5], [4, 0]]), padded([[(4, 5, 2)], [(2,)]], 2, 4))
+    assert scores["bleu_1"] == pytest.approx(2 / 3)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def few_scenes():
     """All of `sentences` takes seconds to draw."""

@@ -3,6 +3,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,6 +39,34 @@ def test_measures_by_hand():
     np.testing.assert_allclose(found["f1"], [4 / 5, 0, np.nan])
     assert (found["macro_f1"], found["micro_f1"]) == (pytest.approx(2 / 5), pytest.approx(4 / 7))
     assert label_scores(np.zeros((2, 3), bool), np.zeros((2, 3)), threshold=0.5)["map"] == 0
+
+
+def test_one_class_is_measured_where_it_is_there():
+    labels = np.array([[1], [1], [0], [0]], bool)
+    found = label_scores(labels, np.array([[0.9], [0.1], [0.8], [0.2]]), threshold=0.5)
+    # one of two found, one of two predicted is right, ranks 1 and 4: 1/2 * 1 + 1/2 * 2/4
+    assert [found[name].tolist() for name in ("precision", "recall", "f1")] == [[0.5], [0.5], [0.5]]
+    assert (found["map"], found["macro_f1"], found["micro_f1"]) == (0.75, 0.5, 0.5)
+    nothing = label_scores(labels, np.zeros((4, 1)), threshold=0.5)
+    assert nothing["recall"].tolist() == [0] and nothing["macro_f1"] == nothing["micro_f1"] == 0
+
+
+def test_scores_that_are_no_numbers_predict_nothing_and_rank_last():
+    labels = np.array([[1, 0], [0, 1], [0, 1]], bool)
+    found = label_scores(labels, np.array([[np.nan, np.nan], [0.1, 0.9], [0.2, 0.2]]), threshold=0.5)
+    assert found["average_precision"].tolist() == [pytest.approx(1 / 3), 1]
+    assert found["recall"].tolist() == [0, 0.5]
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_the_loss_is_taken_in_float32(dtype):
+    fields = {"labels": ((2,), np.dtype(bool))}
+    task = TASKS["multilabel"].create(About(("a", "b"), (4, 4, 1), fields, 0.0, 1.0))
+    logits = jnp.asarray([[1.25, -0.75]], dtype)
+    batch = {"image": jnp.zeros((1, 4, 4, 1)), "targets": jnp.asarray([[1.0, 1.0]])}
+    terms = task.players[0].objective(lambda x, train: (logits, {}), batch, {})
+    assert terms.loss.dtype == jnp.float32
+    np.testing.assert_allclose(terms.loss, np.log1p(np.exp([-1.25, 0.75])).mean(), rtol=1e-6)
 
 
 @pytest.fixture(scope="module")
