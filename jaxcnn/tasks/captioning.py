@@ -50,7 +50,7 @@ def create(about: About, *, beam: int = 1, penalty: float = 0.0, own_tokens: flo
       ValueError: an option is out of its range.
     """
     writing.check_texts("captioning", about, CAPTIONS, SETS)
-    writing.check_options(beam, own_tokens)
+    writing.check_options(beam, penalty, own_tokens)
     if isinstance(spread, bool) or not (isinstance(spread, int | float) and spread >= 0):
         raise ValueError(f"spread is {spread!r}; it is the weight of a penalty, 0 or more")
     if about.loss is not None:  # without it nothing is measured, as in predict
@@ -83,10 +83,10 @@ def _init(module, batch):
 
 
 def _objective(about, own_tokens, spread, module, batch, numbers):
-    def write(given):
+    def write(module, given):
         return module(about.normalise(batch["image"]), train=True, text=given)
 
-    logits, features = writing.forced(write, batch[TEXT], batch["key"], own_tokens)
+    logits, features = writing.forced(module, write, batch[TEXT], batch["key"], own_tokens)
     loss, right, count = writing.of_tokens(logits, batch[TEXT])
     means = {"loss": (loss, count), "token_accuracy": (right, count)}
     if spread and "attention" in features:

@@ -22,7 +22,7 @@ MOST = 1000  # images of a split whose pairs are all compared: 499,500 of them
 LEAST = 1e-12  # squared lengths below it count as this
 
 
-def create(about: About, *, loss: str = "triplet", mining: str = "semi_hard", margin: float | None = None) -> Task:
+def create(about: About, *, loss: str = "triplet", mining: str | None = None, margin: float | None = None) -> Task:
     """The Task of embedding the images of `about`.
 
     With "triplet" an anchor a with a positive p, another image of its class, and a negative n, of another, costs
@@ -41,7 +41,7 @@ def create(about: About, *, loss: str = "triplet", mining: str = "semi_hard", ma
     Args:
       about: an About.
       loss: "triplet" or "contrastive".
-      mining: of triplets, "semi_hard" or "hardest".
+      mining: of triplets, "semi_hard" or "hardest"; None for the first.
       margin: None for 0.2 of triplets, 1 of contrastive pairs.
     Raises:
       ValueError: an option does not fit, or images are without classes.
@@ -50,7 +50,10 @@ def create(about: About, *, loss: str = "triplet", mining: str = "semi_hard", ma
         raise ValueError("images are embedded by class, but these data are without labels")
     if about.mix is not None:
         raise ValueError("mixup and cutmix mix labels, which the comparison of images is without")
-    standard, mined = look_up(loss, table=MARGINS, kind="loss"), look_up(mining, table=MINING, kind="mining")
+    standard = look_up(loss, table=MARGINS, kind="loss")
+    mined = look_up("semi_hard" if mining is None else mining, table=MINING, kind="mining")
+    if mining is not None and loss != "triplet":
+        raise ValueError(f"mining is {mining!r}, which is of triplets; loss {loss!r} compares all pairs")
     margin = standard if margin is None else margin
     if isinstance(margin, bool) or not (isinstance(margin, int | float) and 0 < margin < np.inf):
         raise ValueError(f"margin is {margin!r}; it is a positive number")

@@ -38,7 +38,7 @@ def create(about: About, *, beam: int = 1, penalty: float = 0.0, own_tokens: flo
       ValueError: an option is out of its range.
     """
     writing.check_texts("translation", about, TEXT, "'copy' and 'reverse'")
-    writing.check_options(beam, own_tokens)
+    writing.check_options(beam, penalty, own_tokens)
     search = {"classes": about.classes, "length": about.fields[TEXT][0][0], "beam": beam, "penalty": penalty}
     return Task(
         players=(Player("translator", functools.partial(_objective, own_tokens)),),
@@ -67,10 +67,10 @@ def _init(module, batch):
 def _objective(own_tokens, module, batch, numbers):
     lengths = steps_there(batch["image"])
 
-    def write(given):
+    def write(module, given):
         return module(batch["image"], train=True, lengths=lengths, text=given)
 
-    logits, _ = writing.forced(write, batch[TEXT], batch.get("key"), own_tokens)
+    logits, _ = writing.forced(module, write, batch[TEXT], batch.get("key"), own_tokens)
     loss, right, count = writing.of_tokens(logits, batch[TEXT])
     return Terms(loss, {"token_accuracy": (right, count)}, count)
 

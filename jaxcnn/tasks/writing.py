@@ -5,6 +5,7 @@ which every text ends. The network has a method `step`, see jaxcnn.architectures
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -36,11 +37,15 @@ def check_texts(task: str, about: About, field: str, sets: str) -> None:
         )
 
 
-def check_options(beam: int, own_tokens: float) -> None:
-    """Raises ValueError where the width of a search or the share of own tokens is out of its range."""
+def check_options(beam: int, penalty: float, own_tokens: float) -> None:
+    """Raises ValueError where the width of a search, its penalty or the share of own tokens is out of its range."""
     if isinstance(beam, bool) or not isinstance(beam, int) or beam < 1:
         raise ValueError(f"beam is {beam!r}; it is a width, from 1")
-    if not 0 <= own_tokens <= 1:
+    if not (isinstance(penalty, int | float) and math.isfinite(penalty)):
+        raise ValueError(f"penalty is {penalty!r}; it is a finite number")
+    if penalty and beam == 1:
+        raise ValueError(f"penalty is {penalty}, but beam is 1: a search of one text has nothing to compare it with")
+    if not (isinstance(own_tokens, int | float) and 0 <= own_tokens <= 1):
         raise ValueError(f"own_tokens is {own_tokens!r}; it is a probability")
 
 
@@ -77,21 +82,29 @@ def of_tokens(logits: jax.Array, text: jax.Array) -> tuple[jax.Array, ...]:
     return tuple(jnp.sum(there * part, axis=-1) for part in (-own, right, jnp.ones_like(own)))
 
 
-def forced(write: Callable[[jax.Array], Any], text: jax.Array, keys: jax.Array, own_tokens: float) -> Any:
+def forced(
+    module: Any, write: Callable[[Any, jax.Array], Any], text: jax.Array, keys: jax.Array, own_tokens: float
+) -> Any:
     """The result of writing behind the true tokens, some of them replaced by the network's own.
 
+    Its own tokens come from a pass that leaves no trace: running statistics move once.
+
     Args:
-      write: f(tokens before (n, l)) -> (logits, more).
+      module: the bound network.
+      write: f(network, tokens before (n, l)) -> (logits, more).
       text: (n, l).
       keys: (n,), of the images.
       own_tokens: the probability that a token before is replaced by what the network would have written there.
     """
     given = before(text)
     if own_tokens:
-        own = before(jnp.argmax(jax.lax.stop_gradient(write(given)[0]), axis=-1).astype(text.dtype))
+        pure, variables = module.unbind()
+        rngs = {"dropout": module.make_rng("dropout")} if module.has_rng("dropout") else {}
+        (logits, _), _ = pure.apply(variables, given, method=write, rngs=rngs, mutable=["batch_stats"])
+        own = before(jnp.argmax(jax.lax.stop_gradient(logits), axis=-1).astype(text.dtype))
         replaced = jax.vmap(lambda key: jax.random.bernoulli(key, own_tokens, text.shape[1:]))(keys)
         given = jnp.where(replaced, own, given)
-    return write(given)
+    return write(module, given)
 
 
 def written(module: Any, state: Any, classes: Sequence[str], *, length: int, beam: int, penalty: float) -> jax.Array:

@@ -115,6 +115,24 @@ def test_what_is_written_is_found_by_the_steps_and_compared_with_every_caption(n
     assert wide["text"].shape == outputs["text"].shape
 
 
+def test_own_tokens_move_running_statistics_once(draw):
+    trunk = {"widths": (4,), "convolutions": 1, "hidden": (), "batch_norm": True}
+    module = create("caption_lstm", num_classes=len(CLASSES), **{**TRUNK, "backbone_options": trunk})
+    image = np.random.default_rng(0).uniform(size=(3, 4, 4, 1)).astype(np.float32)
+    variables = {**draw(module, image.shape[1:])}
+    text = padded(SAID, 1, 4)[:, 0]
+    batch = {"image": image, "text": text, "key": jax.random.split(jax.random.key(0), 3)}
+
+    def statistics(share):
+        objective = task_of(3, 4, own_tokens=share).players[0].objective
+        changed = module.apply(variables, batch, {}, method=objective, mutable=["batch_stats"])[1]
+        return jax.tree.leaves(changed["batch_stats"])
+
+    moved = statistics(0.0)
+    assert moved and all(map(np.array_equal, moved, statistics(0.5)))
+    assert not any(map(np.array_equal, moved, jax.tree.leaves(variables["batch_stats"])))
+
+
 def test_training_draws_every_caption_alike_and_none_that_is_not_there():
     task, captions = task_of(4, 4), padded(SAID, 4, 4)
     image = np.zeros((4, 4, 1), np.float32)

@@ -125,11 +125,13 @@ def test_a_run_writes_and_is_measured_by_tokens(tmp_path, capsys):
     ({"model.name": "crnn_small"}, "a network that reads and writes .* encode and step"),
     ({"task.options.beam": 0}, "beam is 0; it is a width, from 1"),
     ({"task.options.own_tokens": 1.5}, "own_tokens is 1.5; it is a probability"),
+    ({"task.options.penalty": 0.7}, "penalty is 0.7, but beam is 1"),
+    ({"task.options": {"beam": 2, "penalty": float("nan")}}, "penalty is nan; it is a finite number"),
 ])  # fmt: skip
 def test_what_cannot_write_is_refused(changes, said):
     config = default_config()
     config.data.name, config.task.name, config.model.name = "copy", "translation", "seq2seq"
-    config.task.options = {"beam": 1, "own_tokens": 0.0}
+    config.task.options = {"beam": 1, "own_tokens": 0.0, "penalty": 0.0}
     config.update_from_flattened_dict(changes)
     with pytest.raises(InputError, match=said):
         set_up(config)

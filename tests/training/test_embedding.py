@@ -208,6 +208,7 @@ def test_triplets_bring_unseen_images_of_a_digit_together(config, tmp_path):
     [
         ({"task.options": {"loss": "triplets"}}, "did you mean 'triplet'"),
         ({"task.options": {"mining": "easy"}}, "unknown mining 'easy'"),
+        ({"task.options": {"loss": "contrastive", "mining": "hardest"}}, "mining is 'hardest', which is of triplets"),
         ({"task.options": {"margin": -1.0}}, "margin is -1.0; it is a positive number"),
         ({"augment.mixup": 0.2}, "mixup and cutmix mix labels"),
         ({"data.test": "test[:1]"}, "config.data.test: .*1 images of 1 classes do not make both"),
