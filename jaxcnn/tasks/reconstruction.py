@@ -74,7 +74,8 @@ def create(
       about: an About.
       corrupt: the network gets an image after one of CORRUPTIONS; "gray", its luminance, of which colours are learned;
         or "pair", the image of a source whose field `target` is another one.
-      loss: "squared", "absolute" or "cross_entropy" (pixels as probabilities), the mean over the values of an image.
+      loss: "squared", "absolute" or "cross_entropy" (pixels as probabilities, without a gradient within 1e-7 of 0 and
+        1), the mean over the values of an image.
       normalise: whether the network gets (image - mean) / std of config.data in place of images in [0, 1].
       **options: of the corruption; of "gray" `space`: "rgb", or "lab", where a and b alone are learned.
     Raises:

@@ -57,6 +57,20 @@ def test_depthwise_gradients_jit_vmap_and_bfloat16():
     np.testing.assert_allclose(y.astype(jnp.float32), exact, rtol=2**-6, atol=2**-6)  # two roundings: sum, then bias
 
 
+@pytest.mark.parametrize("groups, stride", [(4, 1), (4, 2), (1, 2)])
+def test_bfloat16_is_rounded_once_behind_the_sum_of_the_taps(groups, stride):
+    rng = np.random.default_rng(0)
+    x, kernel = (rng.normal(size=s).astype(jnp.bfloat16) for s in ((2, 14, 14, 4), (5, 5, 4 // groups, 8)))
+
+    def both(x, kernel):
+        y, pull = jax.vjp(lambda x: conv2d(x, kernel, stride=stride, padding=2, groups=groups), x)
+        return y, pull(jnp.ones_like(y))[0]
+
+    for short, exact in zip(both(x, kernel), both(x.astype(np.float32), kernel.astype(np.float32)), strict=True):
+        assert short.dtype == jnp.bfloat16
+        np.testing.assert_allclose(short.astype(np.float32), exact, rtol=2**-8, atol=1e-5)  # half a step of 2**-7
+
+
 @pytest.mark.parametrize("shape", [(3, 3, 2, 1), (3, 3, 4)])
 def test_depthwise_refuses_a_kernel_of_other_channels(shape):
     with pytest.raises(ValueError, match=r"expected a kernel \(h, w, 4, multiplier\)"):

@@ -5,6 +5,9 @@ where channels are few or grouped. Inside a loop it is a hundred times slower un
 wants them that XLA calls, (n, h, w, c) and (h, w, c, f): XLA brings them there outside loops only. So both gradients
 are written as convolutions of that form, their flips and transposes spelled out, and cost the same in a loop.
 
+Merged groups and columns multiply pixels that an output does not see by zero: an infinite pixel is NaN in those
+outputs too, here and not on other backends.
+
 `python -m jaxcnn benchmark operators` measures it all; the tables are in experiments/results/operators.
 """
 
@@ -16,6 +19,7 @@ from jax import lax
 
 from jaxcnn.operators.lowering import convolution_xla as convolve_xla
 from jaxcnn.operators.lowering.window import Window, place_tap, tap_views, total
+from jaxcnn.operators.precision import wide
 
 # Groups of this many channels and fewer are merged into blocks, with zeros between the groups.
 BLOCK = 32
@@ -87,7 +91,7 @@ def _together(channels, features, window):
     return wanted if window.output[1] % wanted == 0 else 1
 
 
-def _wide(window, count):
+def _wider(window, count):
     """The window of so many neighbour columns as channels of one: its kernel is wider by their strides."""
     stride = window.stride[1]
     left, width = window.padding[1][0], window.kernel[1] + (count - 1) * stride
@@ -106,7 +110,7 @@ def _columns_together(x, kernel, window, count):
     stride = window.stride[1]
     sides = [(at * stride, (count - 1 - at) * stride) for at in range(count)]
     kernels = jnp.concatenate([jnp.pad(kernel, ((0, 0), side, (0, 0), (0, 0))) for side in sides], axis=3)
-    y = convolve_xla.output(x, kernels, window=_wide(window, count))
+    y = convolve_xla.output(x, kernels, window=_wider(window, count))
     return y.reshape(x.shape[0], *window.output, kernel.shape[3])
 
 
@@ -116,15 +120,16 @@ def _kernel_of_columns(x, dy, window, count):
         return _images_as_channels(x, dy, window)
     stride, taps, features = window.stride[1], window.kernel[1], dy.shape[3]
     together = dy.reshape(dy.shape[0], window.output[0], window.output[1] // count, count * features)
-    wide = _images_as_channels(x, together, _wide(window, count))
-    parts = (wide[:, at * stride : at * stride + taps] for at in range(count))
+    wider = _images_as_channels(x, together, _wider(window, count))
+    parts = (wider[:, at * stride : at * stride + taps] for at in range(count))
     return total(part[..., at * features : (at + 1) * features] for at, part in enumerate(parts))
 
 
 def _scattered(dy, kernel, window):
     """One product a tap, each laid out at the stride and summed."""
-    products = (lax.dot_general(dy, kernel[tap], (((3,), (1,)), ((), ()))) for tap in window.taps)
-    return total(place_tap(product, tap, window) for product, tap in zip(products, window.taps, strict=True))
+    products = (lax.dot_general(wide(dy), wide(kernel[tap]), (((3,), (1,)), ((), ()))) for tap in window.taps)
+    sums = total(place_tap(product, tap, window) for product, tap in zip(products, window.taps, strict=True))
+    return sums.astype(dy.dtype)
 
 
 def _turned(dy, kernel, window):
@@ -195,8 +200,9 @@ def _grouped_output(x, kernel, window):
         x = _repeated(x, kernel.shape[3] // x.shape[3])
         if window.stride == (1, 1):  # as the input gradient is: the products are shifted, not the image
             return _grouped_input(x, lax.rev(kernel, (0, 1)), _there_and_back(window)._replace(groups=x.shape[3]))
-        pixels, weights = tap_views(x, window), kernel[:, :, None]
-        return total(pixel * weights[tap][None] for pixel, tap in zip(pixels, window.taps, strict=True))
+        pixels, weights = tap_views(wide(x), window), wide(kernel[:, :, None])
+        sums = total(pixel * weights[tap][None] for pixel, tap in zip(pixels, window.taps, strict=True))
+        return sums.astype(x.dtype)
     size, blocks = _blocks(window, x.shape[3])
     dense, one = _block_diagonal(kernel, size, blocks), window._replace(groups=1)
     return _each_block(lambda x, k: output(x, k, window=one), x, dense, blocks)
@@ -204,10 +210,10 @@ def _grouped_output(x, kernel, window):
 
 def _grouped_input(dy, kernel, window):
     if kernel.shape[2] == 1:
-        weights = kernel[:, :, None]
-        wide = total(place_tap(dy * weights[tap][None], tap, window) for tap in window.taps)
-        times = dy.shape[3] // window.groups
-        return wide if times == 1 else jnp.sum(wide.reshape(*wide.shape[:3], window.groups, times), axis=4)
+        weights, times = wide(kernel[:, :, None]), dy.shape[3] // window.groups
+        sums = total(place_tap(wide(dy) * weights[tap][None], tap, window) for tap in window.taps)
+        sums = sums if times == 1 else jnp.sum(sums.reshape(*sums.shape[:3], window.groups, times), axis=4)
+        return sums.astype(dy.dtype)
     size, blocks = _blocks(window, kernel.shape[2] * window.groups)
     dense, one = _block_diagonal(kernel, size, blocks), window._replace(groups=1)
     return _each_block(lambda dy, k: input_gradient(dy, k, window=one), dy, dense, blocks)
