@@ -73,7 +73,7 @@ class Identities:
     """
 
     def __init__(self, labels: np.ndarray, *, seed: int, batch_size: int, identities: int, images: int) -> None:
-        if not all(isinstance(size, int) and size > 0 for size in (identities, images)):
+        if not all(type(size) is int and size > 0 for size in (identities, images)):
             raise InputError(f"identities is {identities!r} and images {images!r}; both are positive whole numbers.")
         if identities * images != batch_size:
             raise InputError(

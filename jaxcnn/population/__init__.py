@@ -91,6 +91,7 @@ def train_population(
         raise InputError(f"the members of a population differ only in {', '.join(own_keys(configs[0]))}.")
     if shared.model.dropout is not None and not any(config.model.dropout for config in configs):
         shared.model.dropout = 0.0  # then no masks are made
+    shared.augment.magnitude = min(config.augment.magnitude for config in configs)  # operations have a largest one
     if shared.finetune.source or shared.evaluation.patience:
         raise InputError(
             "the members of a population begin from their own draws and end together: config.finetune.source and "

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 from jax import lax
+from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from jaxcnn.errors import InputError
-from jaxcnn.files import replaced
+from jaxcnn.files import damage_named, replaced
 from jaxcnn.tasks import AXIS
 from jaxcnn.tasks.pixels import as_float
 from jaxcnn.training.parallel import hold_back
@@ -46,7 +47,7 @@ def recorded_before(
       workdir: the run directory.
       resumed: whether the run has begun before.
     Raises:
-      InputError: the training images are streamed, or cut at random.
+      InputError: the training images are streamed, or cut at random; what was recorded is damaged or not there.
     """
     name = setup.config.task.name
     if not feed.resident:
@@ -62,7 +63,11 @@ def recorded_before(
             with replaced(path) as temporary:
                 safetensors.save_file(found, temporary)
         return found
-    return safetensors.load_file(path)
+    with damage_named(path, "Restore it: the network that it is of has learnt since. Or begin in another workdir."):
+        try:
+            return safetensors.load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise ValueError(error) from error
 
 
 def blank_before(setup: Setup, task: Task, feed: Feed, state: State) -> dict[str, Any]:

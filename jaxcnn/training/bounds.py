@@ -60,7 +60,13 @@ def _check_operations(entries, shape):
             function = make_operation(name, **dict(*options))
         where = f"config.augment.operations: {name} of an image {shape}"
         with trust.slips_named(where, name):
-            found = jax.eval_shape(lambda k, i, m: function(k, i, magnitude=m), key, image, magnitude)  # noqa: B023
+            try:
+                found = jax.eval_shape(lambda k, i, m: function(k, i, magnitude=m), key, image, magnitude)  # noqa: B023
+            except TypeError as error:
+                if trust.is_code(name):
+                    raise
+                reason = " ".join(str(error).split())
+                raise InputError(f"{where}: one of {dict(*options)} is of another kind: {reason}") from error
         if getattr(found, "shape", None) != shape:
             raise InputError(
                 f"{where} gives {getattr(found, 'shape', type(found).__name__)}; it gives an image of the same shape."

@@ -288,7 +288,16 @@ def _reason(error):
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """{"optimizer.learning_rate": 0.1, ...} of a ConfigDict or a nested dict; an empty dict is kept as a leaf."""
+    """{"optimizer.learning_rate": 0.1, ...} of a ConfigDict or a nested dict; an empty dict is kept as a leaf.
+
+    Raises:
+      InputError: a key is no text, of which config.json would make one.
+    """
+    if numbers := [key for key in config.keys() if not isinstance(key, str)]:  # noqa: SIM118  a ConfigDict yields others
+        raise InputError(
+            f"config.{prefix.rstrip('.')} has the key {numbers[0]!r}; a key is text: '{numbers[0]}', or "
+            f"'{numbers[0]} steps' where it is a time."
+        )
     flat = {}
     for key in sorted(config.keys()):
         value = config[key]

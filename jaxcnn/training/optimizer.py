@@ -174,7 +174,7 @@ def config_of_player(config: ConfigDict, player: str) -> tuple[float, ConfigDict
     rate, config = own.pop("rate", 1.0), config.copy_and_resolve_references()
     if "learning_rate" in own:
         raise InputError(f"{where} has a learning_rate; give rate, a factor of config.optimizer.learning_rate.")
-    if not isinstance(rate, int | float) or not 0 <= rate < math.inf:
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf:
         raise InputError(f"{where}.rate is {rate!r}; it is a factor of the learning rate, from 0.")
     for key in own:
         with input_errors(where):

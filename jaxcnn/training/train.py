@@ -33,7 +33,7 @@ from jaxcnn.training.rundir.code import keep_code
 from jaxcnn.training.rundir.directory import CONVERTED, check_space, full_disk_named, open_run
 from jaxcnn.training.rundir.environment import write_environment
 from jaxcnn.training.rundir.extension import check_extension, extension_of
-from jaxcnn.training.rundir.log import Progress
+from jaxcnn.training.rundir.log import Progress, read_metrics
 from jaxcnn.training.selection import OF_IMAGES, few_images
 from jaxcnn.training.setup import Setup, set_up
 from jaxcnn.training.state import state_function
@@ -220,7 +220,8 @@ def _set_state(loop, resumed, memory, extension):
     if source := setup.config.finetune.source:
         loop.state, step = begin_from_source(loop.state, setup.config, setup.plan, replicas)
         head = sorted(setup.plan.head)
-        loop.note({"event": "begun", "source": source, "step": step, "head": head})
+        if not any(row.get("event") == "begun" for row in read_metrics(host.workdir)):  # of a start that saved nothing
+            loop.note({"event": "begun", "step": 0, "source": source, "source_step": step, "head": head})
         loop.progress.line(f"the network of {source}, step {step}, under a new head: {', '.join(head)}")
 
 

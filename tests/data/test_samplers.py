@@ -207,6 +207,7 @@ def dir_of(source):
         ("identities", {"identities": 2, "images": 3}, "are 6, but config.batch_size is 8"),
         ("identities", {"identities": 4, "images": 2}, "identities is 4, but the training images are of 2 classes"),
         ("identities", {"identities": 4.0, "images": 2}, "both are positive whole numbers"),
+        ("identities", {"identities": True, "images": 8}, "both are positive whole numbers"),
         ("my.samplers:Own", {}, "Nothing that a file names is imported"),
     ],
 )

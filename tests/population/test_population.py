@@ -82,6 +82,16 @@ def test_a_member_is_the_run_alone(together, alone, assert_near, rows):
             assert row == pytest.approx(wanted, rel=1e-4)
 
 
+def test_members_have_operations_that_their_magnitudes_allow(stateful_config, tmp_path):
+    """A perspective of 0.4 is refused at the magnitude 1, which the shared program had."""
+    changes = {"duration": "2 steps", "evaluation.every": "2 steps", "checkpoint.every": "2 steps"}
+    changes["augment.operations"] = (("perspective", 1.0, 0.4),)
+    magnitudes = {"augment.magnitude": 0.5}, {"augment.magnitude": 0.25}
+    members = train([stateful_config({**changes, **own}) for own in magnitudes], tmp_path)
+    first, second = (jax.tree.leaves(member.state.params) for member in members)
+    assert not all(map(np.array_equal, first, second))
+
+
 def test_the_plateau_and_the_numbers_act_on_each_member_by_itself(together, alone, rows):
     rates = [[row["learning_rate"] for row in rows(r.workdir) if row["split"] == "train"] for r in together]
     assert [r[0] for r in rates] == pytest.approx([0.1, 0.02, 0.1])

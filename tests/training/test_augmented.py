@@ -60,6 +60,8 @@ def test_a_part_of_a_recipe_is_left_out(tiny_config):
         ({"augment.operations": (("crop_and_pad", 0.5, 0.5),)}, r"crop_and_pad is below 0.5 \(of the side\)"),
         ({"augment.operations": (("shear_x", 1.0, 30),), "augment.magnitude": 3.0}, "magnitude 3; .* is below 90"),
         ({"augment.crop_area": ("0.5", "1")}, "config.augment.crop_area is"),
+        ({"augment.operations": (("elastic", 1.0, 1.0, {"sigma": "a"}),)}, "elastic of an image .* is of another kind"),
+        ({"augment.operations": (("coarse_salt", 1.0, 0.1, {"cell": 2.5}),)}, r"one of \{'cell': 2.5\} is of another"),
         ({"augment.rand_augment": 2}, "draws from config.augment.operations, which is empty"),
         ({"augment.pca": (1.0,)}, "config.augment.pca has 1 values"),
         ({"augment.mixup": -1.0}, "config.augment.mixup is -1.0"),

@@ -282,6 +282,12 @@ def test_numbers_and_arrays_of_numpy_and_jax_are_taken_as_python_s():
         config.batch_size = np.float64(32.5)
 
 
+@pytest.mark.parametrize("key", ["data.keep", "schedule.options", "task.options"])
+def test_a_key_that_is_no_text_is_refused(key):
+    text = refused(validate, changed(key, {3: 5}))
+    assert f"config.{key} has the key 3; a key is text: '3'" in text
+
+
 def test_flatten_keeps_an_empty_dict():
     flat = flatten(default_config())
     assert flat["model.options"] == {} and flat["optimizer.learning_rate"] == 0.1

@@ -170,7 +170,7 @@ def test_the_head_is_new_and_the_run_says_what_it_began_from(source, tuned):
     assert tuned.state.params["output"]["kernel"].shape == (8, 3)
     events = [json.loads(line) for line in (tuned.workdir / "metrics.jsonl").read_text().splitlines()]
     begun = next(row for row in events if row.get("event") == "begun")
-    assert (begun["source"], begun["step"]) == (str(source.workdir), 4)
+    assert (begun["source"], begun["step"], begun["source_step"]) == (str(source.workdir), 0, 4)
     assert begun["head"] == ["output/bias", "output/kernel"]
 
 
@@ -216,6 +216,7 @@ def test_broken_off_in_either_phase_it_ends_with_the_same_bits(
     assert len(stops) == 2 and stops[0] < 5 < stops[1]
     assert_same_bits(tuned.state, again.state)
     assert rows(tuned.workdir) == rows(tmp_path)
+    assert (tmp_path / "metrics.jsonl").read_text().count('"event": "begun"') == 1
 
 
 OPTIMIZERS = [

@@ -316,6 +316,7 @@ def test_a_player_may_have_another_optimizer_with_options_of_its_own():
         ({"ema": 0.5}, r"critic: unknown key 'ema'"),
         ({"rate": -1.0}, r"critic\.rate is -1\.0; it is a factor of the learning rate, from 0"),
         ({"rate": "x"}, r"critic\.rate is 'x'"),
+        ({"rate": True}, r"critic\.rate is True"),
         ({"momentum": 5.0}, r"critic\.momentum is 5\.0; it is a number from 0\.0 to below 1\.0"),
         ({"decay": "nonsense"}, r"critic\.decay is 'nonsense'; it is one of l2, decoupled"),
         ({"name": "adam", "epsilon": 0.0}, r"critic\.epsilon is 0"),

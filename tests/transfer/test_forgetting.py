@@ -1,6 +1,7 @@
 """Learning without forgetting: the loss, what is recorded, and the methods that it is compared with."""
 
 import functools
+import shutil
 
 import jax
 import numpy as np
@@ -114,6 +115,17 @@ def test_responses_are_those_of_the_old_network_to_the_new_images(old, learned):
     trained = jaxcnn.Trained(old.workdir)
     images = read_all(task("new", data_dir="", image_size=(8, 8), on_error="raise"))["image"]
     np.testing.assert_allclose(softmax(recorded), trained.probabilities(images), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("content", [None, b"{}"])
+def test_responses_that_are_lost_or_damaged_are_named_and_not_recorded_again(content, recipe, old, learned, tmp_path):
+    run = shutil.copytree(learned("lwf").workdir, tmp_path / "run")
+    (run / "responses.safetensors").unlink()
+    if content is not None:
+        (run / "responses.safetensors").write_bytes(content)
+    config = second_task(recipe("new", {"seed": 1, "duration": "6 steps"}), old.workdir, method="lwf")
+    with pytest.raises(InputError, match=r"responses\.safetensors is damaged: .* Restore it"):
+        jaxcnn.train(config, run, quiet=True, devices=jax.devices()[:1], extend=True)
 
 
 def test_without_weight_it_is_training_of_the_new_task_with_the_old_head_idle(learned):
