@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 MIB = 2**20
 PART_MIB = 15
+BACK_FILES, BACK_MIB = 8, 64  # what comes back from a lent machine
 PARTS, RESULTS = "parts.json", "results.tar"
 # What jaxcnn needs and the machine's image lacks; promise has no wheel and is built here.
 MISSING_THERE = (
@@ -35,24 +36,45 @@ def missing() -> list[str]:
 def pack(source: pathlib.Path, folder: pathlib.Path, *, ended: Sequence[str] = ()) -> list[str]:
     """Writes the small files of a folder of results into results.tar, and all that the next call needs into parts.
 
-    results.tar leaves out checkpoints alone, so that it tells everything where a part is lost.
+    results.tar leaves out checkpoints alone, so that it tells everything where a part is lost. The parts have the
+    newest checkpoint of each run that has not ended. There are none where more than BACK_FILES or BACK_MIB would have
+    to come back.
 
     Args:
       source: the folder.
       folder: where results.tar and the parts of `split` go.
       ended: the folders in it whose checkpoints nobody needs any more.
     Returns:
-      The names of the parts, in order.
+      The names of the parts, in order; [] where there are none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(folder / RESULTS, "w") as tar:
         tar.add(source, arcname=source.name, filter=lambda entry: None if _of_checkpoints(entry.name) else entry)
 
     def needed(entry):
-        part = pathlib.PurePath(entry.name).parts[1:2]
-        return None if part and part[0] in ended and _of_checkpoints(entry.name) else entry
+        part, *inside = pathlib.PurePath(entry.name).parts[1:] or ("",)
+        if not _of_checkpoints(entry.name):
+            return entry
+        return None if part in ended or _is_needless(source.joinpath(part, *inside)) else entry
 
-    return split(source, folder, needed=needed)
+    parts = split(source, folder, needed=needed)
+    files = [folder / name for name in (RESULTS, PARTS, *parts)]
+    if len(files) > BACK_FILES or sum(file.stat().st_size for file in files) > BACK_MIB * MIB:
+        for file in files[1:]:
+            file.unlink()
+        return []
+    return parts
+
+
+def _is_needless(path):
+    """Whether a path in a folder of checkpoints is of an older one, or of a population's run that has ended."""
+    within = next(parent for parent in (path, *path.parents) if parent.name == "checkpoints")
+    run = within.parent
+    if (run.parent / ".population").is_dir() and (run / "evaluations.jsonl").exists():
+        return True
+    steps = [step for step in within.iterdir() if step.name.isdecimal()]
+    newest = max(steps, key=lambda step: int(step.name), default=None)
+    return any(step != newest and (step == path or step in path.parents) for step in steps)
 
 
 def _of_checkpoints(name):

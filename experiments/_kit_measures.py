@@ -1,7 +1,12 @@
 """The parts of the accelerator kit that no verb has: each returns what it found as JSON values."""
 
+import functools
+import hashlib
 import math
+import os
 import pathlib
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -143,33 +148,53 @@ def speed(folder: pathlib.Path, tiny: bool) -> dict:
 
 
 def determinism(folder: pathlib.Path, tiny: bool) -> dict:
-    """Two runs of resnet20 from one state with deterministic kernels are equal to the bit; and what these kernels cost.
+    """Two processes that compile and train resnet20 with deterministic kernels end with equal bits; and their price.
 
     Raises:
-      AssertionError: they are not.
+      AssertionError: they do not.
     """
-    network, batch = ("lenet5_common", 8) if tiny else ("resnet20", 128)
-    setup, shape = steps.made_of(create(network), CLAIMS[network].input), CLAIMS[network].input
-    mapped = steps.chunk(setup)
-    programs = {
-        name: compiled(mapped, *_arguments(setup, batch, shape), deterministic=name == "deterministic")
-        for name in ("default", "deterministic")
-    }
-
-    first, nothing, inputs = _arguments(setup, batch, shape)
-
-    def end(name):
-        state = jax.tree.map(jnp.copy, first)  # a step takes its state's memory
-        for _ in range(DETERMINISTIC_STEPS[tiny]):
-            state, _ = programs[name](state, nothing, inputs)
-        return [np.asarray(x) for x in jax.tree.leaves(state.params)]
-
-    same = {name: all(map(np.array_equal, end(name), end(name))) for name in programs}
-    assert same["deterministic"], "two runs with deterministic kernels differ"
-    calls = {name: lambda name=name: end(name) for name in programs}
-    times = interleaved(calls, rounds=5 if not tiny else 1, slow_s=math.inf)
+    network, runs = _kernels(tiny)
+    digests = [_trained_apart(tiny) for _ in range(2)]
+    same = {name: digests[0][name] == digests[1][name] for name in runs}
+    assert same["deterministic"], "two processes with deterministic kernels differ"
+    times = interleaved(runs, rounds=5 if not tiny else 1, slow_s=math.inf)
     price = ratio(times["deterministic"], times["default"])
     return {"network": network, "steps": DETERMINISTIC_STEPS[tiny], "same bits": same, "price": price}
+
+
+def trained(folder: pathlib.Path, tiny: bool) -> dict:
+    """{"default", "deterministic"}: digests of the parameters that training with either kernels ends with."""
+    _, runs = _kernels(tiny)
+    return {name: hashlib.sha256(b"".join(x.tobytes() for x in run())).hexdigest() for name, run in runs.items()}
+
+
+def _trained_apart(tiny):
+    """What `trained` returns in a process of its own that finds nothing compiled."""
+    with tempfile.TemporaryDirectory() as folder:
+        kit = pathlib.Path(__file__).with_name("accelerator.py")
+        command = [sys.executable, str(kit), "measure", "trained", "--output", folder, *(["--tiny"] if tiny else [])]
+        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        return read_json(pathlib.Path(folder) / "trained.rows.json")
+
+
+def _kernels(tiny):
+    """(The network, {"default", "deterministic": f() -> its parameters after DETERMINISTIC_STEPS with them})."""
+    network, batch = ("lenet5_common", 8) if tiny else ("resnet20", 128)
+    setup, shape = steps.made_of(create(network), CLAIMS[network].input), CLAIMS[network].input
+    first, nothing, inputs = _arguments(setup, batch, shape)
+
+    def run(program):
+        state = jax.tree.map(jnp.copy, first)  # a step takes its state's memory
+        for _ in range(DETERMINISTIC_STEPS[tiny]):
+            state, _ = program(state, nothing, inputs)
+        return [np.asarray(x) for x in jax.tree.leaves(state.params)]
+
+    runs = {}
+    for name in ("default", "deterministic"):
+        program = compiled(steps.chunk(setup), first, nothing, inputs, deterministic=name == "deterministic")
+        runs[name] = functools.partial(run, program)
+    return network, runs
 
 
 MEASURES: dict[str, Callable[[pathlib.Path, bool], dict]] = {
@@ -179,6 +204,7 @@ MEASURES: dict[str, Callable[[pathlib.Path, bool], dict]] = {
     "feed": feed,
     "speed": speed,
     "determinism": determinism,
+    "trained": trained,
 }
 
 

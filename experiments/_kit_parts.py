@@ -9,9 +9,11 @@ from jaxcnn.benchmark.steps import NETWORKS
 ROOT = pathlib.Path(__file__).parents[1]
 KIT = str(ROOT / "experiments" / "accelerator.py")
 PYTHON = sys.executable
+ARCHITECTURES = tuple(f"tests/architectures/{path.name}" for path in sorted(ROOT.glob("tests/architectures/test_*.py")))
 TESTS = {  # files that need one device, no prepared data and no other process
     "operators": ("tests/operators",),
-    "architectures": ("tests/architectures",),
+    "architectures_1": ARCHITECTURES[::2],
+    "architectures_2": ARCHITECTURES[1::2],
     "training": (
         *("tests/augment", "tests/tasks", "tests/training/test_step.py", "tests/training/test_optimizer.py"),
         *("tests/training/test_embedding.py", "tests/analysis/test_backward.py"),
@@ -76,7 +78,7 @@ def _tests(tiny):
     """float32 at full precision: the bounds of the tests are those of a CPU."""
     chosen = {"operators": ("tests/operators/test_dense.py",)} if tiny else TESTS
     for name, files in chosen.items():
-        workers = "0" if tiny else "4"
+        workers = "0" if tiny else "8"
         command = (PYTHON, "-m", "pytest", "-q", "-n", workers, "-p", "no:cacheprovider")
         command += ("--junitxml", f"{{out}}/tests_{name}.xml", *files)
         environment = {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}
@@ -92,7 +94,7 @@ def _steps(network, precision, tiny):
 
 
 def _cifar(tiny):
-    study = ("{out}/tiny.py",) if tiny else (str(ROOT / "experiments/degradation.py"), "--scale", "cifar10")
+    study = ("{out}/tiny.py",) if tiny else (str(ROOT / "experiments/_kit_cifar10.py"),)
     command = (PYTHON, "-m", "jaxcnn", "sweep", *study, "--workdir", "{out}/cifar10", "--runner", "population")
-    about = "plain and residual, 20 and 56 layers"
+    about = "plain and residual, 20 and 56 layers, three seeds"
     return Part("cifar10", about, command, rows="cifar10/summary.md", resumes=True)

@@ -73,6 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
         ended = [part.name for part, status in zip(chosen, statuses, strict=True) if status == DONE]
         names = _kit_carry.pack(output, arguments.pack, ended=ended)
         print(f"{_kit_carry.RESULTS} and {len(names)} parts of at most {_kit_carry.PART_MIB} MiB in {arguments.pack}")
+        if not names:
+            most = f"{_kit_carry.BACK_FILES} files or {_kit_carry.BACK_MIB} MiB"
+            print(f"the state is too large to come back ({most}): what is unfinished begins again on another machine")
     return int(set(statuses) != {DONE})
 
 
@@ -176,6 +179,8 @@ def _environment(arguments):
     """The variables of every part: this checkout, and memory that JAX and PyTorch can share."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    if os.environ.get("JAX_PLATFORMS") in ("cuda", "tpu"):  # the CPU's numbers are compared with
+        environment["JAX_PLATFORMS"] += ",cpu"
     if arguments.data_dir:
         environment["TFDS_DATA_DIR"] = str(arguments.data_dir.resolve())
     return environment

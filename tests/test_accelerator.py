@@ -66,6 +66,22 @@ def test_results_come_back_without_the_parts_which_leave_out_checkpoints_of_what
     assert states == ["cifar10/0/checkpoints/7/state"] and (joined / "speed/0/metrics.jsonl").is_file()
 
 
+def test_the_newest_state_of_what_has_not_ended_is_carried_unless_it_is_too_large(kit, tmp_path, monkeypatch):
+    results, sweep = tmp_path / "kit", tmp_path / "kit" / "cifar10"
+    for run in (".population/a", "ended", "begun"):
+        for step in ("9", "10"):
+            (sweep / run / "checkpoints" / step).mkdir(parents=True)
+            (sweep / run / "checkpoints" / step / "state").write_bytes(b"state")
+    (sweep / "ended" / "evaluations.jsonl").write_text("{}")
+    assert kit._kit_carry.pack(results, tmp_path / "packed") == ["part000"]
+    joined = kit._kit_carry.join(tmp_path / "packed", tmp_path / "there")
+    states = sorted(str(path.parent.relative_to(joined / "cifar10")) for path in joined.rglob("state"))
+    assert states == [".population/a/checkpoints/10", "begun/checkpoints/10"]
+    monkeypatch.setattr(kit._kit_carry, "BACK_MIB", 0.01)
+    assert kit._kit_carry.pack(results, tmp_path / "again") == []
+    assert [path.name for path in (tmp_path / "again").iterdir()] == ["results.tar"]
+
+
 def test_a_file_and_a_folder_arrive_whole_and_damage_is_named(kit, tmp_path, monkeypatch):
     folder = tmp_path / "data"
     (folder / "inner").mkdir(parents=True)

@@ -80,5 +80,6 @@ def _mapped(function):
 
 
 def _compiled(function, argument):
+    argument = jax.device_put(argument)  # or each call copies it there
     program = compiled(jax.jit(function), argument)
     return lambda: jax.block_until_ready(program(argument))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 
 from jaxcnn.cli.terminal import check_writable, refuse
@@ -60,6 +61,7 @@ def _benchmark(arguments):
         refuse(arguments, ("data", "needed"), f"for input, not for {arguments.kind}")
     if arguments.output:
         check_writable(arguments.output)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch wants a part of the accelerator's memory
     from jaxcnn.benchmark import report
 
     function, line, options = _kind(arguments)

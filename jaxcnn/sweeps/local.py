@@ -24,6 +24,7 @@ TOLD_TO_END = 128 + signal.SIGTERM  # exit code of a worker that saved its state
 
 # How a process is given one accelerator of several, by backend.
 VISIBLE = {"gpu": "CUDA_VISIBLE_DEVICES", "tpu": "TPU_VISIBLE_CHIPS"}
+OLD_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 
 
 class Workers(NamedTuple):
@@ -57,7 +58,8 @@ def slots(jobs: int, *, per_device: int = 1) -> list[dict[str, str]]:
     backend, count = _devices() if has_accelerator() else ("cpu", 1)
     if backend not in VISIBLE:
         return [{}] * max(1, jobs)
-    shares = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / per_device:.2f}"} if per_device > 1 else {}
+    fraction = OLD_FRACTION if OLD_FRACTION in os.environ else "XLA_CLIENT_MEM_FRACTION"  # JAX refuses both together
+    shares = {fraction: f"{0.9 / per_device:.2f}"} if per_device > 1 else {}
     # Those that this process may use: a batch system, or another user of the machine, leaves some of them.
     named = [name for name in os.environ.get(VISIBLE[backend], "").split(",") if name]
     named = named[:count] or list(map(str, range(count)))

@@ -14,6 +14,8 @@ from jaxcnn.progress import waiting
 # XLA gives products, reductions and convolutions to the YNN library on CPU. The first two are 4 times faster there;
 # convolutions larger than 1x1 are 1.2 to 1.8 times slower (jaxlib 0.10.2).
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
+# Kernels whose sums have one order, chosen without timing them: compiled anew they are the same.
+DETERMINISTIC_OPTIONS = {"xla_gpu_deterministic_ops": True}
 # A program that runs once is not worth LLVM's full effort: a tenth to a fifth less to compile, the same bits.
 ONCE_OPTIONS = {"xla_backend_optimization_level": 1}
 
@@ -37,10 +39,10 @@ def compiler_options(*, deterministic: bool = False, once: bool = False) -> dict
     """The XLA options of the default backend, those that this jaxlib knows.
 
     Args:
-      deterministic: on a GPU, only kernels that give the same bits every time.
+      deterministic: on a GPU, only kernels that give the same bits every time, also where the program is compiled anew.
       once: the program runs a single time: on a CPU, compile it sooner. A level in XLA_FLAGS goes first.
     Raises:
-      InputError: JAX is told to compile nothing.
+      InputError: JAX is told to compile nothing, or this jaxlib knows no deterministic kernels.
     """
     check_jit()
     named = any(name in os.environ.get("XLA_FLAGS", "") for name in ONCE_OPTIONS)
@@ -50,12 +52,14 @@ def compiler_options(*, deterministic: bool = False, once: bool = False) -> dict
 @functools.cache
 def _options(deterministic, once):
     backend = jax.default_backend()
-    options: dict[str, Any] = {}
-    if backend == "cpu":
-        options = {**CPU_OPTIONS, **(ONCE_OPTIONS if once else {})}
+    options = {**CPU_OPTIONS, **(ONCE_OPTIONS if once else {})} if backend == "cpu" else {}
+    found = {name: value for name, value in options.items() if _known(name, value)}
     if backend == "gpu" and deterministic:
-        options["xla_gpu_exclude_nondeterministic_ops"] = True
-    return {name: value for name, value in options.items() if _known(name, value)}
+        for name, value in DETERMINISTIC_OPTIONS.items():
+            if not _known(name, value):
+                raise InputError(f"config.deterministic is True, but this jaxlib does not know {name}.")
+        found |= DETERMINISTIC_OPTIONS
+    return found
 
 
 def _known(name, value):

@@ -118,6 +118,17 @@ def test_a_worker_on_each_accelerator_that_this_process_may_use(visible, names, 
         local.slots(8)
 
 
+@pytest.mark.parametrize("name", ["XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"])
+def test_workers_on_one_accelerator_share_its_memory_under_the_name_that_is_set(name, monkeypatch):
+    """JAX takes one of the two names, and ends where both are set."""
+    monkeypatch.setattr(local, "has_accelerator", lambda: True)
+    monkeypatch.setattr(local, "_devices", lambda: ("gpu", 1))
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
+    monkeypatch.setenv(name, "0.5")
+    (slot, _) = local.slots(0, per_device=2)
+    assert {key: value for key, value in slot.items() if "FRACTION" in key} == {name: "0.45"}
+
+
 DIES_ONCE = 'echo >> "$1"; [ "$(wc -l < "$1")" -gt 1 ] || kill -KILL $$'
 
 

@@ -4,6 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from jaxcnn.errors import InputError
+from jaxcnn.training import compilation
 from jaxcnn.training.compilation import compiler_options
 from jaxcnn.training.setup import set_up
 from jaxcnn.training.state import create_state
@@ -16,6 +18,20 @@ def test_the_level_of_a_program_that_runs_once_is_low_unless_xla_flags_say_one(m
     monkeypatch.setenv("XLA_FLAGS", flags)
     assert compiler_options(once=True).get(LEVEL) == level
     assert LEVEL not in compiler_options()
+
+
+def test_deterministic_kernels_of_a_gpu_are_chosen_without_timing_them(monkeypatch):
+    """XLA calls so what also turns off autotuning, which may choose other kernels in another process."""
+    monkeypatch.setattr(compilation.jax, "default_backend", lambda: "gpu")
+    compilation._options.cache_clear()
+    try:
+        assert compiler_options(deterministic=True) == {"xla_gpu_deterministic_ops": True} and not compiler_options()
+        monkeypatch.setattr(compilation, "DETERMINISTIC_OPTIONS", {"xla_gpu_some_ops": True})
+        compilation._options.cache_clear()
+        with pytest.raises(InputError, match="this jaxlib does not know xla_gpu_some_ops"):
+            compiler_options(deterministic=True)
+    finally:
+        compilation._options.cache_clear()
 
 
 def test_the_first_state_has_the_bits_of_full_optimisation(monkeypatch, tiny_config):
