@@ -7,13 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcnn import InputError, default_config
 from jaxcnn.data.detection.table import box_fields
 from jaxcnn.operators import regions
 from jaxcnn.tasks import TASKS, About
 from jaxcnn.tasks.detection.rpn import propose
 from jaxcnn.tasks.detection.two_stages import Settings, detect, objective
-from jaxcnn.training.setup import set_up
 
 SIZE = (32, 48)
 CLASSES = ("cat", "dog", "cow")
@@ -249,14 +247,6 @@ def test_options_at_their_ends_fit():
     task(anchors=2, regions=4, detections=1, best_of=(1, 1), proposals=[1, 1], least_side=0, border=0, jitter=0)
     task(background=0, least_score=0, overlap=0, zoom=(2, 2))
     task(background=0.49, least_score=1, overlap=1.0)
-
-
-def test_a_bad_option_of_a_config_is_named_with_its_place():
-    config = default_config()
-    config.data.name, config.task.name, config.task.options = "scenes", "detection", {"regions": 0}
-    config.model.name = "faster_rcnn"
-    with pytest.raises(InputError, match=r"config.task.options: regions is 0"):
-        set_up(config)
 
 
 def test_data_without_boxes_are_refused():

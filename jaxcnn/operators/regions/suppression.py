@@ -42,7 +42,7 @@ def non_maximum_suppression_by_class(
     scores those of the first class count as better.
 
     Args:
-      boxes: (K, m, 4), of one image, as each class.
+      boxes: of shape (K, m, 4), those of one image as each class.
       scores: (K, m), as in `non_maximum_suppression`.
       mask: (K, m), or None.
       threshold: as there.
