@@ -125,20 +125,41 @@ def test_anchors_are_those_of_the_paper():
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.7])
 def test_suppression_equals_a_loop(threshold):
-    random = np.random.default_rng(3)
-    boxes, classes = random_boxes(600, seed=2), random.integers(0, 3, 600)
+    random, boxes = np.random.default_rng(3), random_boxes(600, seed=2)
     scores = random.integers(0, 200, 600).astype(np.float32)  # many are equal
     scores[::17] = -np.inf
     mask = random.random(600) > 0.1
     suppress = jax.jit(functools.partial(regions.non_maximum_suppression, threshold=threshold, count=600))
-    expected = loops.suppress(boxes, np.where(mask, scores, -np.inf), classes, threshold)
-    indices, kept = suppress(boxes, scores, mask=mask, classes=classes)
-    assert indices[: len(expected)].tolist() == expected and 20 < len(expected) < 560
+    expected = loops.suppress(boxes, np.where(mask, scores, -np.inf), np.zeros(600), threshold)
+    indices, kept = suppress(boxes, scores, mask=mask)
+    assert indices[: len(expected)].tolist() == expected and 5 < len(expected) < 560
     assert kept.tolist() == [True] * len(expected) + [False] * (600 - len(expected))
     assert not indices[len(expected) :].any()
 
 
-def test_suppression_of_many_images_without_classes_or_mask():
+@pytest.mark.parametrize("count", [20, 600])
+def test_suppression_of_classes_equals_a_loop_over_all_of_their_boxes(count):
+    random, boxes = np.random.default_rng(3), random_boxes(1200, seed=2)
+    scores = random.integers(0, 200, 1200).astype(np.float32)  # many are equal
+    scores[::17] = np.nan
+    mask = random.random(1200) > 0.1
+    candidates = np.where(mask & ~np.isnan(scores), scores, -np.inf)
+    classes = np.repeat(np.arange(3), 200)
+    suppress = functools.partial(regions.non_maximum_suppression_by_class, threshold=0.3, count=count)
+    shape = 2, 3, 200  # of images, of classes, of boxes
+    of_images = jax.jit(jax.vmap(lambda boxes, scores, mask: suppress(boxes, scores, mask=mask)))
+    found = of_images(boxes.reshape(*shape, 4), scores.reshape(shape), mask.reshape(shape))
+    for image, (own, places, kept) in enumerate(zip(*map(np.asarray, found), strict=True)):
+        rows = slice(600 * image, 600 * (image + 1))
+        expected = loops.suppress(boxes[rows], candidates[rows], classes, 0.3)
+        assert 60 < len(expected) < 560
+        expected = expected[:count]
+        assert (200 * own + places)[: len(expected)].tolist() == expected
+        assert kept.tolist() == [True] * len(expected) + [False] * (count - len(expected))
+        assert not own[len(expected) :].any() and not places[len(expected) :].any()
+
+
+def test_suppression_of_many_images_without_a_mask():
     boxes = random_boxes(2000, seed=4).reshape(20, 100, 4)
     scores = np.random.default_rng(5).random((20, 100), np.float32)
     scores[3, 7] = np.nan

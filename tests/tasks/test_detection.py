@@ -141,7 +141,7 @@ def test_proposals_are_large_enough_cut_to_the_image_and_pass_no_gradient():
 
 
 def task(**options):
-    return TASKS["detection"].create(about(), **FEW, **options)
+    return TASKS["detection"].create(about(), **{**FEW, **options})
 
 
 def example(view=(0, 0, 32, 48)):
@@ -200,16 +200,53 @@ def test_what_is_found_is_measured_in_pixels_of_the_original(found):
     assert [chosen["ap50"], chosen["ap"]] == pytest.approx([1, 1])
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"measured": ("horse",)}, "measured names horse; the classes are cat, dog, cow"),
-        ({"overlaps": 0.3}, "unknown option 'overlaps'; known: anchors"),
-    ],
-)
+NAN = float("nan")
+PAIR = r"it is a pair of whole numbers from 1, as \(2000, 300\)"
+PIXELS = "it is a number of pixels, from 0"
+RISING = "it is a pair of factors above 0 that rise"
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"measured": ("horse",)}, "measured names horse; the classes are cat, dog, cow"),
+    ({"measured": "cat"}, r"measured is 'cat'; it is a list of classes"),
+    ({"measured": 3}, "measured is 3; it is a list of classes"),
+    ({"overlaps": 0.3}, "unknown option 'overlaps'; known: anchors"),
+    ({"anchors": 0}, "anchors is 0; it is a whole number from 2"),
+    ({"anchors": 1}, "anchors is 1; it is a whole number from 2"),
+    ({"border": -1.0}, f"border is -1.0; {PIXELS}"),
+    ({"best_of": (100,)}, rf"best_of is \(100,\); {PAIR}"),
+    ({"best_of": (100, 50.5)}, PAIR),
+    ({"proposals": 300}, f"proposals is 300; {PAIR}"),
+    ({"proposals": (0, 0)}, rf"proposals is \(0, 0\); {PAIR}"),
+    ({"proposals": "20"}, f"proposals is '20'; {PAIR}"),
+    ({"least_side": "a"}, f"least_side is 'a'; {PIXELS}"),
+    ({"least_side": np.inf}, f"least_side is inf; {PIXELS}"),
+    ({"regions": 0}, "regions is 0; it is a whole number from 4"),
+    ({"regions": 3}, "regions is 3; it is a whole number from 4"),
+    ({"background": 2.0}, "background is 2.0; it is an IoU from 0 and below 0.5"),
+    ({"background": 0.5}, "background is 0.5; it is an IoU from 0 and below 0.5"),
+    ({"detections": 2.5}, "detections is 2.5; it is a whole number from 1"),
+    ({"detections": True}, "detections is True; it is a whole number from 1"),
+    ({"least_score": None}, "least_score is None; it is a probability, from 0 to 1"),
+    ({"least_score": NAN}, "least_score is nan; it is a probability, from 0 to 1"),
+    ({"overlap": "x"}, "overlap is 'x'; it is an IoU, from 0 to 1"),
+    ({"overlap": 1.5}, "overlap is 1.5; it is an IoU, from 0 to 1"),
+    ({"flip": "no"}, "flip is 'no'; it is True or False"),
+    ({"zoom": 2.0}, f"zoom is 2.0; {RISING}"),
+    ({"zoom": (1.5, 0.5)}, RISING),
+    ({"zoom": (0, 1)}, RISING),
+    ({"jitter": -1.0}, "jitter is -1.0; it is a number from 0"),
+    ({"coco": "yes"}, "coco is 'yes'; it is True or False"),
+])  # fmt: skip
 def test_options_that_do_not_fit_are_named(options, said):
     with pytest.raises(ValueError, match=said):
         task(**options)
+
+
+def test_options_at_their_ends_fit():
+    task(anchors=2, regions=4, detections=1, best_of=(1, 1), proposals=[1, 1], least_side=0, border=0, jitter=0)
+    task(background=0, least_score=0, overlap=0, zoom=(2, 2))
+    task(background=0.49, least_score=1, overlap=1.0)
 
 
 def test_data_without_boxes_are_refused():

@@ -89,6 +89,24 @@ def test_what_is_found_lies_where_the_network_moves_it(moves):
     assert (found["proposals"] == GIVEN).all() and (found["proposed"] == given[1]).all()
 
 
+def test_many_regions_of_one_object_do_not_hide_another():
+    """More than four for each of the results, all as sure: what overlaps the first is left out before it is counted."""
+    near = OBJECTS[:, :1] + np.linspace(0, 1, 5 * SETTINGS.detections, dtype=np.float32)[:, None]
+    given = np.concatenate([near, OBJECTS[:, 1:]], axis=1)
+    found = jax.jit(lambda: detect(SETTINGS, knowing(moves=False), IMAGES, (given, np.ones(given.shape[:2], bool))))()
+    there = np.asarray(found["there"])
+    assert there.sum(axis=1).tolist() == [2, 1]
+    order = np.argsort(np.asarray(found["classes"])[0, :2])
+    assert np.asarray(found["classes"])[0, order].tolist() == [0, 2]
+    np.testing.assert_array_equal(np.asarray(found["boxes"])[0, order], OBJECTS[0, [1, 0]])
+
+
+def test_a_place_without_a_region_is_not_found_at_any_score():
+    given = GIVEN, np.array([[True, False, False], [False, False, False]])
+    found = jax.jit(lambda: detect(SETTINGS._replace(least_score=0.0), knowing(), IMAGES, given))()
+    assert np.asarray(found["there"]).sum(axis=1).tolist() == [len(CLASSES), 0]  # the region as each class
+
+
 def test_images_alone_give_no_regions():
     with pytest.raises(InputError, match=r"classifies regions that it is given .* images alone give none"):
         detect(SETTINGS, knowing(), IMAGES)

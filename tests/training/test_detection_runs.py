@@ -78,6 +78,11 @@ def test_a_config_of_a_detector_fits_together(config):
     assert setup.steps_per_epoch == 3
 
 
+def test_an_option_that_does_not_fit_is_named_with_its_place(config):
+    with pytest.raises(InputError, match=r"config.task.options: regions is 0; it is a whole number from 4"):
+        set_up(config({"task.options.regions": 0}), devices=jax.devices()[:1])
+
+
 BACKBONE = {"backbone": "convnet", "backbone_options": {"widths": (4, 6), "convolutions": 1, "hidden": ()}}
 BACKBONE |= {"stage": "pool2", "hidden": (8,)}
 GIVEN = {

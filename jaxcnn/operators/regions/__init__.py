@@ -21,7 +21,7 @@ from jaxcnn.operators.regions.boxes import areas, clip, covered, inside, iou, or
 from jaxcnn.operators.regions.coding import decode, encode, smooth_l1
 from jaxcnn.operators.regions.matching import Assignment, assign, sample
 from jaxcnn.operators.regions.roi import roi_align, roi_pool
-from jaxcnn.operators.regions.suppression import non_maximum_suppression
+from jaxcnn.operators.regions.suppression import non_maximum_suppression, non_maximum_suppression_by_class
 from jaxcnn.operators.regions.warp import warp
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "inside",
     "iou",
     "non_maximum_suppression",
+    "non_maximum_suppression_by_class",
     "original",
     "roi_align",
     "roi_pool",

@@ -15,6 +15,7 @@ from jaxcnn.tasks.detection.average_precision import average_precisions
 from jaxcnn.tasks.detection.boxes import Detections, Objects, mean_of
 from jaxcnn.tasks.detection.coco import check_installed, coco_measures
 from jaxcnn.tasks.detection.examples import FIELDS, REGIONS, given_regions, prepare
+from jaxcnn.tasks.detection.options import check
 from jaxcnn.tasks.task import About, Kind, Measure, Player, Scores, Task, Terms
 
 PROPOSAL_OVERLAP = 0.5  # IoU at which a proposal has found an object
@@ -52,15 +53,16 @@ def create(
             f"an example of these data lacks {', '.join(missing)}: detection is of images with boxes, as voc:PATH, "
             "coco:PATH and scenes have them"
         )
+    if unknown := sorted(set(settings) - set(two_stages.Settings._fields)):
+        raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(two_stages.Settings._fields)}")
+    chosen = two_stages.Settings(**settings)
+    check({**chosen._asdict(), "flip": flip, "zoom": zoom, "jitter": jitter, "measured": measured, "coco": coco})
     if unknown := [name for name in measured if name not in about.classes]:
         raise ValueError(f"measured names {', '.join(unknown)}; the classes are {', '.join(about.classes)}")
     if about.mix is not None:
         raise ValueError("mixup and cutmix mix labels of whole images")
-    if unknown := sorted(set(settings) - set(two_stages.Settings._fields)):
-        raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(two_stages.Settings._fields)}")
     if coco:
         check_installed()
-    chosen = two_stages.Settings(**settings)
     return Task(
         players=(Player("detector", functools.partial(_objective, about, chosen)),),
         infer=functools.partial(_infer, about, chosen),

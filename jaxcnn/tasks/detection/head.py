@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
 
 from jaxcnn.operators import regions
 from jaxcnn.operators.regions.coding import STDS
@@ -93,23 +92,23 @@ def find(
     every = jnp.broadcast_to(boxes[:, :, None], (*scores.shape, 4))
     moved = every if offsets is None else regions.decode(offsets, every, stds=STDS)
     of_image = functools.partial(best, settings)
-    found = jax.vmap(of_image)(regions.clip(moved, size=size), jnp.where(there[..., None], scores, 0))
+    found = jax.vmap(of_image)(regions.clip(moved, size=size), jnp.where(there[..., None], scores, -jnp.inf))
     return dict(zip(("boxes", "classes", "scores", "there"), found, strict=True))
 
 
 def best(settings: Settings, boxes: jax.Array, scores: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """(boxes (d, 4), classes (d,), scores (d,), whether there is one (d,)) of an image.
 
+    Every box with a score of `least_score` or more is a candidate. Each class is suppressed on its own, and the surest
+    `detections` of all classes stay.
+
     Args:
       settings: two_stages.Settings; `least_score`, `overlap` and `detections` are used.
       boxes: (p, K, 4), of each proposal as each class.
-      scores: (p, K).
+      scores: (p, K), -inf of what is no proposal.
     """
-    classes, boxes, scores = scores.shape[1], boxes.reshape(-1, 4), scores.reshape(-1)
-    # suppression asks each result about each candidate: the surest are enough
-    scores, rows = lax.top_k(scores, min(4 * settings.detections, len(scores)))
-    label, boxes = rows % classes, boxes[rows]
+    boxes, scores = boxes.swapaxes(0, 1), scores.T
     options = {"threshold": settings.overlap, "count": settings.detections}
     likely = scores >= settings.least_score
-    kept, found = regions.non_maximum_suppression(boxes, scores, mask=likely, classes=label, **options)
-    return boxes[kept], label[kept], scores[kept], found
+    label, kept, found = regions.non_maximum_suppression_by_class(boxes, scores, mask=likely, **options)
+    return boxes[label, kept], label, scores[label, kept], found
