@@ -120,8 +120,9 @@ def _draw_stage(axes, row, name, values, channels):
     look = {"cmap": "RdBu_r" if signed else "viridis", "vmin": -largest if signed else 0, "vmax": largest}
     if is_map(values.shape):
         for place, channel in enumerate(strongest_channels(values, channels)):
-            _tile(axes, values[..., channel], (place, place + 0.94, bottom, bottom + 0.94), **look)
-            axes.text(place, bottom + 0.96, str(channel), fontsize=5.5, color=QUIET, va="bottom")
+            left, right, foot, top = _fitted(values.shape, place, bottom)
+            _tile(axes, values[..., channel], (left, right, foot, top), **look)
+            axes.text(left, top + 0.02, str(channel), fontsize=5.5, color=QUIET, va="bottom")
     elif values.size <= BARS_UP_TO:
         _bars(axes, values.ravel(), largest, signed, bottom, channels)
     else:
@@ -129,6 +130,13 @@ def _draw_stage(axes, row, name, values, channels):
         strip = np.full(lines * -(-values.size // lines), np.nan)
         strip[: values.size] = values.ravel()
         _tile(axes, strip.reshape(lines, -1), (0, channels - 0.06, bottom, bottom + 0.94), **look)
+
+
+def _fitted(shape, place, bottom):
+    """(left, right, bottom, top) of a map in the middle of its cell, as wide for its height as it is."""
+    height, width = (0.47 * side / max(shape[:2]) for side in shape[:2])
+    x, y = place + 0.47, bottom + 0.47
+    return x - width, x + width, y - height, y + height
 
 
 def _tile(axes, values, extent, **look):

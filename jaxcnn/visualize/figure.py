@@ -23,6 +23,7 @@ FORMATS = frozenset(FigureCanvasAgg.get_supported_filetypes()) - {"pgf"}  # whic
 # Okabe and Ito (2008), told apart under the three common colour deficiencies; yellow is left out, faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 TRAIN, HELD_OUT, QUIET = PALETTE[0], PALETTE[1], "#6b7280"
+OTHERS = "#b6bcc6"  # classes without a colour of their own
 LINE_STYLES = ("-", "--", ":", "-.")
 
 
@@ -89,11 +90,20 @@ def cut_spikes(axes: Any) -> None:
         axes.text(0.5, 0.98, words, transform=axes.transAxes, ha="center", va="top", fontsize=9, color=QUIET)
 
 
+def shortened(text: str, *, limit: int) -> str:
+    """One line of at most `limit` characters; one that was longer ends in an ellipsis."""
+    text = " ".join(shown(text).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def literal(text: str, *, limit: int = 60) -> str:
     """One line of at most `limit` characters that matplotlib's mathtext will not read: `$` is escaped."""
-    text = " ".join(shown(text).split())
-    text = text if len(text) <= limit else text[: limit - 1] + "…"
-    return text.replace("$", r"\$")
+    return shortened(text, limit=limit).replace("$", r"\$")
+
+
+def others(count: int) -> str:
+    """What a legend says of classes without a colour of their own."""
+    return f"{count} other{'s' * (count > 1)}"
 
 
 def style(index: int) -> dict:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from jaxcnn.analysis.occlusion import BATCH, Occlusion, occlude
 from jaxcnn.analysis.units import Box, find_unit
 from jaxcnn.visualize.examples import class_name
-from jaxcnn.visualize.figure import PALETTE, literal, new_figure, show_image
+from jaxcnn.visualize.figure import OTHERS, PALETTE, literal, new_figure, others, show_image
 from jaxcnn.visualize.projections import outline
 
 if TYPE_CHECKING:
@@ -102,18 +102,20 @@ def _heat(figure, axes, values, title, extent, **limits):
 
 
 def _classes(axes, found, classes, extent):
-    """Each class in a colour of its own, the most frequent first; the rest is grey."""
+    """Each class in a colour of its own, the most frequent first; the others are grey."""
     names, counts = np.unique(found.predicted, return_counts=True)
     named = names[np.argsort(-counts, kind="stable")][: len(PALETTE)].tolist()
     rank = np.full(found.predicted.shape, len(named))
     for number, name in enumerate(named):
         rank[found.predicted == name] = number
-    colors = ListedColormap([*PALETTE[: len(named)], "#d1d5db"])
+    colors = [*PALETTE[: len(named)], OTHERS]
     norm = BoundaryNorm(np.arange(len(named) + 2) - 0.5, len(named) + 1)
-    axes.imshow(rank, extent=extent, interpolation="nearest", cmap=colors, norm=norm)
+    axes.imshow(rank, extent=extent, interpolation="nearest", cmap=ListedColormap(colors), norm=norm)
     _bare(axes, f"most probable class\n{literal(class_name(classes, found.whole[1]), limit=24)} uncovered")
-    handles = [axes.scatter([], [], marker="s", color=PALETTE[number]) for number in range(len(named))]
     labels = [literal(class_name(classes, name), limit=18) for name in named]
+    if len(named) < len(names):
+        labels.append(others(len(names) - len(named)))
+    handles = [axes.scatter([], [], marker="s", color=color) for color in colors[: len(labels)]]
     axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7.5, frameon=False)
 
 

@@ -14,7 +14,7 @@ from scipy.ndimage import map_coordinates
 from jaxcnn.analysis import analyse
 from jaxcnn.errors import InputError, look_up, nearest
 from jaxcnn.visualize.cam import class_maps, last_convolution, map_stages, pooled_head
-from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
+from jaxcnn.visualize.figure import QUIET, literal, new_figure, shortened, show_image
 
 if TYPE_CHECKING:
     from jaxcnn.evaluation.trained import Trained
@@ -25,6 +25,7 @@ COLOURS = "inferno"  # perceptually uniform, and dark where there is nothing
 SHARE = 0.8  # of the colour where a map is largest, the rest is the image in grey
 SIDE = 224  # pixels: smaller images are enlarged, so that the map over them is smooth
 CELL = 1.5  # inches
+LINE = 21  # characters of a title, as many as fit above a cell
 PANELS = 6  # beside each other, where an image has few
 
 
@@ -83,7 +84,7 @@ def draw_overlays(images: Any, captions: Sequence[str], maps: Sequence[Any], *, 
             axes.axis("off")
             continue
         show_image(axes, panel[1])
-        axes.set_title("\n".join(literal(line, limit=21) for line in panel[0].split("\n")), fontsize=8)
+        axes.set_title("\n".join(literal(line, limit=LINE) for line in panel[0].split("\n")), fontsize=8)
     shrink = min(0.6, 2.2 / figure.get_figheight())
     bar = figure.colorbar(ScalarMappable(cmap=COLOURS), ax=grid, ticks=[0, 1], shrink=shrink, aspect=20, pad=0.02)
     bar.ax.set_yticklabels(["0", "most"], fontsize=9, color=QUIET)
@@ -130,7 +131,9 @@ def class_overlays(
         for stage in stages:
             found = class_maps(trained, chosen.images, labels, method=method, stage=stage)
             for row, label, heat, shares in zip(maps, labels, found, probabilities, strict=True):
-                row.append((f"{trained.classes[label]} {100 * shares[label]:.0f} %\n{stage}", heat, fields[stage]))
+                share = f" {100 * shares[label]:.0f} %"
+                name = shortened(trained.classes[label], limit=LINE - len(share))
+                row.append((f"{name}{share}\n{stage}", heat, fields[stage]))
     captions = [
         name if label is None else f"{trained.classes[label]}\n{name}"
         for name, label in zip(chosen.names, chosen.labels, strict=True)

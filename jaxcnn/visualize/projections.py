@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 CELL = 1.7  # inches
+LINE = 20  # characters of a title, as many as fit beside a cell
 ALIKE = 0.9  # the cosine between two projections from which on they are called the same
 COLUMNS = {"deconvnet": "deconvnet", "guided": "guided backpropagation", "gradient": "saliency"}
 
@@ -147,7 +149,7 @@ def draw_projections(image: np.ndarray, units: Sequence[Projected]) -> Figure:
         axes.set_title(title, fontsize=10)
     for row, unit in zip(grid, units, strict=True):
         show_image(row[0], image)
-        row[0].set_ylabel(literal(unit.title, limit=40), fontsize=9)
+        row[0].set_ylabel(_two_lines(unit.title), fontsize=9)
         outline(row[0], unit.box, image.shape)
         panels = [patch(image, unit.box)] if cropped else []
         panels += [
@@ -159,6 +161,11 @@ def draw_projections(image: np.ndarray, units: Sequence[Projected]) -> Figure:
     words = f"deconvnet, guided backpropagation: {SCALES['guided']}\nsaliency: {SCALES['gradient']}"
     figure.supxlabel(words, fontsize=7.5, color=QUIET, x=0.01, ha="left")
     return figure
+
+
+def _two_lines(title):
+    first, *rest = textwrap.wrap(title, LINE, break_on_hyphens=False)
+    return "\n".join(literal(line, limit=LINE) for line in (first, " ".join(rest)) if line)
 
 
 def patch(image: np.ndarray, box: Any) -> np.ndarray:

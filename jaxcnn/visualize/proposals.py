@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 COLUMNS, CELL = 3, 3.0  # images a row, inches of one
+PAIRS = 2  # a row, of an image without and with its objects
 COLOURS = "viridis_r"  # the surest is dark
 COVERED = 0.7  # the IoU from which an anchor is one of an object (Ren et al. 2015)
 
@@ -39,7 +40,7 @@ def draw_proposals(trained: Trained, chosen: Selection, *, limit: int = 30) -> F
     trained.needs(("proposals", "proposed"), "proposals of regions")
     examples = trained.examples(chosen.images, chosen.fields) if chosen.fields else chosen.images
     found = trained.map(trained.infer, examples)
-    figure, grid = _panels(len(chosen.images))
+    figure, grid = _panels(len(chosen.images), COLUMNS)
     for axes, image, name, boxes, there in zip(
         grid, chosen.images, chosen.names, found["proposals"], found["proposed"], strict=False
     ):
@@ -65,7 +66,8 @@ def draw_anchors(trained: Trained, chosen: Selection) -> Figure:
       InputError: the network has no anchors.
     """
     anchors, count = _anchors(trained)
-    figure, grid = _panels(len(chosen.images) * (1 if chosen.fields is None else 2))
+    images = len(chosen.images)
+    figure, grid = _panels(images, COLUMNS) if chosen.fields is None else _panels(2 * images, 2 * PAIRS)
     panels = iter(grid)
     for number, (image, name) in enumerate(zip(chosen.images, chosen.names, strict=True)):
         axes = next(panels)
@@ -113,8 +115,8 @@ def _draw_nearest(axes, image, anchors, fields):
     axes.set_title(f"{enough} of {len(boxes)} objects have\nan anchor of IoU {COVERED:g} or more", fontsize=9)
 
 
-def _panels(count):
-    columns = min(COLUMNS, count)
+def _panels(count, columns):
+    columns = min(columns, count)
     rows = -(-count // columns)
     figure = new_figure(CELL * columns, (CELL + 0.3) * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()

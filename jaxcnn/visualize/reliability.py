@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from jaxcnn.evaluation.calibration import TEMPERATURES
 from jaxcnn.quantity import decimal, percent, whole
@@ -70,6 +71,7 @@ def _draw_images(axes, images):
     for x, count in zip(centres, images, strict=True):
         axes.bar(x, count, width=0.92 * width, color=QUIET, linewidth=0, gid="images")
     plain_axes(axes, xlabel="confidence (%)", ylabel="images")
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def calibration_words(found: Any, *, split: str, fitted_here: bool) -> Iterator[str]:

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from threadpoolctl import threadpool_limits
 
 from jaxcnn.transfer.stages import read_stage
-from jaxcnn.visualize.figure import PALETTE, QUIET, literal, new_figure, show_image, style
+from jaxcnn.visualize.figure import OTHERS, PALETTE, QUIET, literal, new_figure, others, show_image, style
 
 if TYPE_CHECKING:
     from jaxcnn.evaluation.trained import Trained
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 COMPONENTS = 50  # that principal component analysis leaves before t-SNE (the paper's section 4.2)
 MARKERS = ("o", "s", "^", "D")
-THUMBNAIL = 0.036  # of the side of the map
+MARKS = len(PALETTE) * len(MARKERS)  # that differ
+THUMBNAIL = 0.036  # the longer side of an image, of the side of the map
 LINES = 16  # of a column of names: more than the lowest map has room for would squeeze it
 
 
@@ -140,15 +141,28 @@ def embed(vectors: np.ndarray, *, perplexity: float = 30.0, seed: int = 0) -> np
     return places / (places.max() or 1)
 
 
-def look(label: int) -> tuple[str, str]:
-    """(colour, matplotlib marker) of a class: 28 that differ, then round again."""
-    return PALETTE[label % len(PALETTE)], MARKERS[label // len(PALETTE) % len(MARKERS)]
+def marks(labels: np.ndarray) -> dict[int, int | None]:
+    """The mark of each class of labels (n,): of more than 28 classes the most frequent have one, the others None.
+
+    It is the class's own number where all are below 28, so that two maps agree; else its place among those with a mark.
+    """
+    found, counts = np.unique(labels, return_counts=True)
+    named = np.sort(found[np.argsort(-counts, kind="stable")[:MARKS]]).tolist()
+    numbers = {label: label if found[-1] < MARKS else place for place, label in enumerate(named)}
+    return {label: numbers.get(label) for label in found.tolist()}
+
+
+def look(mark: int | None) -> tuple[str, str]:
+    """(colour, matplotlib marker) of a mark, a number below 28; grey where it is None."""
+    return (OTHERS, "o") if mark is None else (PALETTE[mark % len(PALETTE)], MARKERS[mark // len(PALETTE)])
 
 
 def draw_tsne(
     places: np.ndarray, sample: Sample, classes: Sequence[str], *, title: str = "", thumbnails: bool = False
 ) -> Figure:
     """Draws a map: a point an image, coloured by its true class; what the network gets wrong has a dark ring.
+
+    Of more than 28 classes those of the most images have a colour and a name, the others are grey.
 
     Args:
       places: (n, 2) in [0, 1].
@@ -185,38 +199,55 @@ def hide_scales(axes: Any) -> None:
 
 
 def draw_points(axes: Any, places: np.ndarray, labels: np.ndarray, ringed: np.ndarray) -> None:
-    """Draws a point (n, 2) in the colour and shape of its class; those that are ringed (n,) bool lie above."""
-    for label in np.unique(labels):
-        color, marker = look(label)
-        for chosen, ring, width, above in ((~ringed, "white", 0.4, 2), (ringed, "#111827", 1.3, 3)):
+    """Draws a point (n, 2) in the colour and shape of its class; grey ones lie below, those ringed (n,) bool above."""
+    for label, mark in marks(labels).items():
+        color, marker = look(mark)
+        height = 1 if mark is None else 2
+        for chosen, ring, width, above in ((~ringed, "white", 0.4, height), (ringed, "#111827", 1.3, 3)):
             x, y = places[chosen & (labels == label)].T
             edge = {"edgecolors": ring, "linewidths": width, "zorder": above}
             axes.scatter(x, y, s=30, color=color, marker=marker, gid=f"class {label}", **edge)
 
 
 def _draw_thumbnails(axes, places, sample):
+    height, width = np.array(sample.images.shape[1:3]) * THUMBNAIL / max(sample.images.shape[1:3])
+    numbers = marks(sample.labels)
     for (x, y), image, label in zip(places, sample.images, sample.labels, strict=True):
-        half = THUMBNAIL / 2
-        show_image(axes, image, extent=(x - half, x + half, y - half, y + half), zorder=2)
-        frame = [x - half, x + half, x + half, x - half, x - half], [y - half, y - half, y + half, y + half, y - half]
-        axes.plot(*frame, linewidth=1.6, zorder=2, **style(label))
+        left, right, bottom, top = x - width / 2, x + width / 2, y - height / 2, y + height / 2
+        show_image(axes, image, extent=(left, right, bottom, top), zorder=2)
+        frame = [left, right, right, left, left], [bottom, bottom, top, top, bottom]
+        axes.plot(*frame, linewidth=1.6, zorder=2, **_line(numbers[label]))
+
+
+def _line(mark):
+    return {"color": OTHERS} if mark is None else style(mark)
 
 
 def explain_classes(
     axes: Any, labels: np.ndarray, classes: Sequence[str], *, rings: bool = False, frames: bool = False
 ) -> None:
-    """Names beside a map the classes of its points, or of its frames, and what a ring says."""
-    handles, names = [], []
-    for label in np.unique(labels):
-        color, marker = look(label)
-        point = {"color": color, "marker": marker, "linestyle": "", "markersize": 7}
-        handles.append(Line2D([], [], **({"linewidth": 2, **style(label)} if frames else point)))
-        names.append(literal(classes[label], limit=24))
+    """Names beside a map the classes of its points, or of its frames, how many are grey, and what a ring says."""
+    numbers = marks(labels)
+    named = [label for label, mark in numbers.items() if mark is not None]
+    handles, notes = [_key(numbers[label], frames) for label in named], []
+    if len(named) < len(numbers):
+        handles.append(_key(None, frames))
+        notes.append(others(len(numbers) - len(named)))
     if rings:
         handles.append(Line2D([], [], color="white", marker="o", linestyle="", markeredgecolor="#111827"))
-        names.append("predicted wrong")
-    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0, "ncols": -(-len(names) // LINES)}
-    legend = axes.legend(handles, [str(i) for i in range(len(names))], frameon=False, fontsize=10, **place)
-    for text, name in zip(legend.get_texts(), names, strict=True):
+        notes.append("predicted wrong")
+    columns = -(-len(handles) // LINES)
+    limit, size = (24, 10) if columns == 1 else (18, 9)  # two columns of longer names would be wider than the map
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0, "ncols": columns, "fontsize": size}
+    legend = axes.legend(handles, [str(i) for i in range(len(handles))], frameon=False, **place)
+    names = [literal(classes[label], limit=limit) for label in named]
+    for number, (text, name) in enumerate(zip(legend.get_texts(), [*names, *notes], strict=True)):
         text.set_text(name)  # set afterwards: a label that begins with "_" would be dropped
-        text.set_color(QUIET if name == "predicted wrong" else "black")
+        text.set_color("black" if number < len(names) else QUIET)
+
+
+def _key(mark, frame):
+    """What stands beside a name: a frame's line, or a point."""
+    color, marker = look(mark)
+    point = {"color": color, "marker": marker, "linestyle": "", "markersize": 7}
+    return Line2D([], [], **({"linewidth": 2, **_line(mark)} if frame else point))

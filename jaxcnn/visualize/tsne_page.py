@@ -14,7 +14,7 @@ from jaxcnn.visualize.examples import class_name
 from jaxcnn.visualize.figure import PALETTE
 from jaxcnn.visualize.page import Html, element, join, page, percent
 from jaxcnn.visualize.page import image as png_image
-from jaxcnn.visualize.tsne import Sample, look
+from jaxcnn.visualize.tsne import Sample, look, marks
 
 SIDE = 900  # of the drawing, in its own units
 THUMBNAIL = 64  # pixels
@@ -137,8 +137,10 @@ def tsne_page(
         "columns": COLUMNS,
         "side": side,
     }
-    marks = (_mark(*row) for row in zip(at.tolist(), points["label"], sample.wrong, strict=True))
-    drawing = element("svg", *marks, viewBox=f"0 0 {width} {height:.1f}", role="img", **{"aria-label": title})
+    looks = _looks(sample.labels)
+    rows = zip(at.tolist(), points["label"], sample.wrong, strict=True)
+    shown = (_mark(place, *looks[label], wrong) for place, label, wrong in rows)
+    drawing = element("svg", *shown, viewBox=f"0 0 {width} {height:.1f}", role="img", **{"aria-label": title})
     drawn = element(
         "div",
         drawing,
@@ -149,7 +151,7 @@ def tsne_page(
     data = Html(json.dumps(points, ensure_ascii=False).replace("<", "\\u003c"))
     content = join(
         element("style", Html(STYLE)),
-        _keys(sample, classes),
+        _keys(sample, classes, looks),
         drawn,
         element("p", "A ring: predicted wrong. " * guessed, BUTTONS if classes else "", class_="quiet"),
         element("script", data, type="application/json", id="points"),
@@ -171,9 +173,8 @@ def thumbnail_sheet(images: np.ndarray, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def _mark(place, label, wrong):
+def _mark(place, color, shape, wrong):
     x, y = place
-    color, shape = _look(label)
     return element(
         "path",
         d=shape,
@@ -183,15 +184,16 @@ def _mark(place, label, wrong):
     )
 
 
-def _look(label):
-    color, marker = look(label)
-    return "var(--ink)" if color == PALETTE[-1] else color, SHAPES[marker]  # black would not be seen on a dark page
+def _looks(labels):
+    """{class: (colour, path)}; black would not be seen on a dark page."""
+    found = {label: look(mark) for label, mark in marks(labels).items()}
+    ink = {PALETTE[-1]: "var(--ink)"}
+    return {label: (ink.get(color, color), SHAPES[marker]) for label, (color, marker) in found.items()}
 
 
-def _keys(sample, classes):
+def _keys(sample, classes, looks):
     buttons = []
-    for label in np.unique(sample.labels).tolist() if classes else ():
-        color, shape = _look(label)
+    for label, (color, shape) in looks.items() if classes else ():
         mark = element("svg", element("path", d=shape, fill=color), viewBox="-6 -6 12 12")
         pressed = {"aria-pressed": "true", "data-label": label}
         buttons.append(element("button", mark, class_name(classes, label), type="button", **pressed))

@@ -257,3 +257,8 @@ def test_anchors_lie_around_the_middle_and_on_objects():
     assert corners[1][0] == (9.5, 7.5, 10, 10) and corners[1][1][2:] == (10, 10)
     assert [text.get_text() for text in objects.texts] == ["0.68", "0.03"]  # of a pixel in 6 x 6
     assert objects.get_title() == "0 of 2 objects have\nan anchor of IoU 0.7 or more"
+    fields = {name: np.repeat(value, 3, axis=0) for name, value in fields.items()}
+    three = Selection(np.zeros((3, 24, 32, 3), np.uint8), ["a", "b", "c"], [None] * 3, fields)
+    panels = [axes.get_subplotspec() for axes in draw_anchors(trained, three).axes]
+    for first, second in zip(panels[:6:2], panels[1:6:2], strict=True):  # an image, and beside it with its objects
+        assert (second.rowspan.start, second.colspan.start) == (first.rowspan.start, first.colspan.start + 1)

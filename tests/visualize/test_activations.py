@@ -51,6 +51,15 @@ def test_what_is_drawn():
     assert len(draw_activations(np.zeros((4, 4, 1), np.uint8), stages, None, ()).axes) == 2  # no classes
 
 
+def test_tiles_have_the_sides_of_their_maps():
+    stages = {"wide": np.ones((3, 12, 2)), "tall": np.ones((8, 4, 2)), "square": np.ones((5, 5, 2))}
+    figure = draw_activations(np.zeros((4, 4, 1), np.uint8), stages, None, (), channels=2)
+    extents = np.array([picture.get_extent() for picture in figure.axes[1].images])
+    sides = extents[:, 1::2] - extents[:, ::2]
+    np.testing.assert_allclose(sides[:, 0] / sides[:, 1], [4, 4, 0.5, 0.5, 1, 1])
+    np.testing.assert_allclose(sides.max(axis=1), sides.max())  # each fills its cell
+
+
 def test_the_strongest_are_those_of_largest_magnitude():
     maps = np.zeros((2, 2, 4))
     maps[0, 1] = (1, -7, 3, 0)

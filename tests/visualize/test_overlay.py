@@ -1,10 +1,15 @@
 """Maps laid over images."""
 
+import re
+
 import matplotlib
 import numpy as np
 
 from jaxcnn.analysis.field import Field
-from jaxcnn.visualize.overlay import SHARE, draw_overlays, overlay
+from jaxcnn.evaluation.inference import Inference
+from jaxcnn.evaluation.trained import Trained
+from jaxcnn.visualize.overlay import SHARE, class_overlays, draw_overlays, overlay
+from jaxcnn.visualize.selection import Selection
 
 PIXELS = Field((1, 1), (1, 1), ((0, 0), (0, 0)), (0.0, 0.0), False)
 
@@ -50,3 +55,17 @@ def test_maps_stand_beside_their_image():
     )
     titles = [axes.get_title() for axes in figure.axes if axes.images]
     assert titles == ["a", "one", "two", "b", "three"]
+
+
+def test_a_long_name_leaves_the_probability(tiny_run):
+    run = Trained(tiny_run)
+    names = [f"{number} costs $ and is a bird of a very long name" for number in range(10)]
+    about = {"shape": run.shape, "classes": names, "mean": run.mean, "std": run.std}
+    trained = Inference(run.model, run.variables, **about)
+    images = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 1), dtype=np.uint8)
+    figure = class_overlays(trained, Selection(images, ["a"], [None]), classes=("3", "7"))
+    (shares,) = trained.probabilities(images)
+    for axes, number in zip(figure.axes[1:3], (3, 7), strict=True):
+        name, share, stage = re.fullmatch(r"(.+)… (\d+) %\n(.+)", axes.get_title()).groups()
+        assert names[number].startswith(name.replace(r"\$", "$")) and stage == "conv1_1"
+        assert share == f"{100 * shares[number]:.0f}"

@@ -181,6 +181,31 @@ def test_what_is_drawn(planted):
         assert png_bytes(figure).startswith(b"\x89PNG")
 
 
+def test_a_long_title_stays_beside_its_row():
+    image, box = np.zeros((20, 20, 1), np.uint8), Box(0, 0, 20, 20)
+    projections = dict.fromkeys(("deconvnet", "guided", "gradient"), np.ones((20, 20, 1)))
+    titles = ["logits a bird of $ 5 and of a very long name", "logits Black_footed_Albatross_of_the_South", "pool 3"]
+    figure = draw_projections(image, [Projected(title, 0, (0, 0), box, projections) for title in titles])
+    figure.draw_without_rendering()
+    rows = figure.axes[:: len(figure.axes) // 3]
+    for axes in rows:
+        title, row = axes.yaxis.label.get_window_extent(), axes.get_window_extent()
+        assert row.y0 < title.y0 and title.y1 < row.y1
+    assert [axes.get_ylabel().count("\n") for axes in rows] == [1, 1, 0]
+    assert rows[0].get_ylabel().startswith("logits a bird of \\$ 5\nand of a")
+
+
+def test_more_classes_than_colours_are_counted():
+    places = np.arange(16).reshape(4, 4) % 9
+    answers = Occlusion(np.full((4, 4), 0.5), places, np.ones((4, 4)), 5, (0.9, 1, 7.0), 5)
+    drawn = draw_occlusion(np.zeros((20, 20, 1), np.uint8), answers, label=1, size=5, stage="pool", classes="abcdefghi")
+    legend = drawn.axes[3].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == [*"abcdefg", "2 others"]
+    (shown,) = drawn.axes[3].images
+    grey = legend.legend_handles[-1].get_facecolor()[0]
+    np.testing.assert_array_equal(shown.to_rgba(shown.get_array(), bytes=False)[1, 3], grey)
+
+
 KINDS = {
     "deconvnet": ["--index", "5", "--stage", "conv1_1", "--units", "2", "0", "--place", "3", "4"],
     "top": ["--stage", "pool1", "--units", "1", "--count", "4", "--split", "test", "--rule", "guided"],

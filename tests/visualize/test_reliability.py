@@ -33,6 +33,13 @@ def test_bars_are_the_bins(found):
     assert png_bytes(figure)
 
 
+def test_images_are_whole():
+    few = calibration_of(np.log([[0.5, 0.3, 0.2]] * 9 + [[0.9, 0.06, 0.04]]), np.zeros(10, int))
+    axes = draw_reliability(few).axes
+    for below in axes[len(axes) // 2 :]:
+        assert all(tick == round(tick) for tick in below.get_yticks())
+
+
 def test_words_say_where_the_temperature_is_from(found):
     first, second = calibration_words(found, split="validation", fitted_here=True)
     assert "15 bins of equal width, 300 images of validation" in first and "on these images" in second

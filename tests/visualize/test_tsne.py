@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxcnn.evaluation.trained import Trained
 from jaxcnn.training.splits import load_records
-from jaxcnn.visualize.tsne import MARKERS, Sample, draw_tsne, embed, look, sample_stage
+from jaxcnn.visualize.tsne import MARKERS, THUMBNAIL, Sample, draw_tsne, embed, look, sample_stage
 from jaxcnn.visualize.tsne_page import SHAPES, thumbnail_sheet, tsne_page
 
 
@@ -88,6 +88,55 @@ def test_every_image_is_a_point_and_a_mistake_has_a_ring(places, sample):
 def test_28_classes_differ_and_the_page_has_every_shape():
     assert len({look(label) for label in range(28)}) == 28
     assert set(SHAPES) == set(MARKERS)
+
+
+@pytest.fixture
+def many():
+    """(places, Sample) of 40 classes of long names, of which the first 12 have one image and the others two."""
+    labels = np.concatenate([np.arange(40), np.arange(12, 40)])
+    images = np.zeros((68, 30, 10, 1), np.uint8)
+    names = [f"class {number} has a name of many words" for number in range(40)]
+    return np.random.default_rng(0).random((68, 2)), Sample(images, labels, np.arange(68), images, None), names
+
+
+def test_of_many_classes_the_28_of_the_most_images_are_named(many):
+    places, sample, names = many
+    for thumbnails in (False, True):
+        figure = draw_tsne(places, sample, names, thumbnails=thumbnails)
+        (axes,) = figure.axes
+        *named, last = (text.get_text() for text in axes.get_legend().get_texts())
+        assert [name.split()[1] for name in named] == [str(number) for number in range(12, 40)]
+        assert last == "12 others"
+        figure.draw_without_rendering()
+        assert axes.get_legend().get_window_extent().width < axes.get_window_extent().width
+    (axes,) = draw_tsne(places, sample, names).axes
+    looks = {}
+    for points in axes.collections:
+        mark = points.get_facecolor()[0].tolist(), points.get_paths()[0].vertices.tolist()
+        looks.setdefault(points.get_gid(), mark)
+    assert len({str(looks[f"class {number}"]) for number in range(12)}) == 1
+    assert len(set(map(str, looks.values()))) == 28 + 1
+    page = tsne_page(places, sample, names, title="a map", subtitle="seed 3", split="test")
+    assert len(set(re.findall(r"<path [^>]*?d=\"(.+?)\" fill=\"(.+?)\"", page))) == 28 + 1
+
+
+def test_a_class_looks_the_same_without_the_others(places, sample):
+    colours = []
+    for chosen in (np.arange(60), np.flatnonzero(sample.labels == 2)):
+        part = Sample(*(None if field is None else field[chosen] for field in sample))
+        (axes,) = draw_tsne(places[chosen], part, ("a", "b", "c")).axes
+        colours.append(next(x.get_facecolor()[0] for x in axes.collections if x.get_gid() == "class 2"))
+    np.testing.assert_array_equal(*colours)
+
+
+def test_thumbnails_have_the_sides_of_their_images(many):
+    places, sample, names = many
+    (axes,) = draw_tsne(places, sample, names, thumbnails=True).axes
+    left, right, bottom, top = np.transpose([image.get_extent() for image in axes.images])
+    np.testing.assert_allclose((top - bottom, right - left), np.full((68, 2), THUMBNAIL * np.array([1, 1 / 3])).T)
+    frames = np.array([line.get_xydata() for line in axes.lines])
+    np.testing.assert_allclose(frames.min(axis=1), np.stack([left, bottom], axis=1))
+    np.testing.assert_allclose(frames.max(axis=1), np.stack([right, top], axis=1))
 
 
 def test_the_page_says_what_each_point_is(places, sample, read):
