@@ -190,7 +190,6 @@ class DenseNet(nn.Module):
         return jnp.concatenate(maps, axis=-1)
 
     def _composite(self, maps, width, kernel_size, name, train, *, remat=False):
-        # the dropout stays outside: inside nn.remat it would not find the images' positions in the global batch
         composite = rematerialised(Composite, remat)
         x = composite(width, kernel_size, norm=self.norm, dtype=self.dtype, name=name)(maps, train)
         return Dropout(self.dropout_rate, name=f"{name}_dropout")(x, train=train)
