@@ -20,8 +20,9 @@ def rematerialised(block: Callable[..., Any], wanted: bool, *, static: tuple[int
 def batch_rows(rows: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
     """The collection "batch", which `Dropout` and `BatchNorm` look up at the root, with its variables in every module.
 
-    Flax makes a module under a lifted transform, such as `nn.remat`, a root of its own. (`nn.scan` and `nn.vmap` lift
-    the collections that they are told: add variable_broadcast="batch" there.)
+    Flax makes a module under a lifted transform, such as `nn.remat`, a root of its own. `nn.scan` and `nn.vmap` lift
+    the collections that they are told: give variable_broadcast="batch" to the one, variable_axes={"batch": None} to the
+    other.
 
     Args:
       rows: {"position": (n,), "mask": (n,)}, or one of these.
