@@ -78,7 +78,11 @@ class Evaluator:
         self.deterministic = deterministic
 
     def __call__(self, variables: Any) -> list[Evaluation]:
-        """The Evaluations of {"params", "batch_stats"}, laid out on the devices: one for each run in them."""
+        """The Evaluations of {"params", "batch_stats"}, laid out on the devices: one for each run in them.
+
+        Raises:
+          InputError: none of the images could be read.
+        """
         total, rows, given = None, [], []
         for inputs in self.feed.evaluation(batch_size=self.batch_size):
             arguments = (variables, self.feed.data, inputs)
@@ -95,6 +99,12 @@ class Evaluator:
 
     def _evaluation(self, total, rows):
         count, seen = len(self.feed.records), float(total["means"]["seen"])
+        if not seen:
+            records = self.feed.records
+            raise InputError(
+                f"none of the {count:,} images of {records.name}, {records.split}, could be read, "
+                f"{records.describe_record(0)} among them: there is nothing to measure."
+            )
         rows = {name: np.concatenate([part[name] for part in rows])[:count] for name in rows[0]}
         divided = ((name, x) for name, x in total["means"].items() if name != "seen" and not name.endswith(DIVISOR))
         # in float64: 2 / 3 as Python has it

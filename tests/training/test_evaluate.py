@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from jaxcnn.data import Arrays, Records
+from jaxcnn.errors import InputError
 from jaxcnn.tasks.classification import per_class
 from jaxcnn.training.feed import Feed
 from jaxcnn.training.setup import set_up
@@ -136,6 +137,10 @@ def test_what_cannot_be_read_is_not_counted(tiny_config, tmp_path, resident):
     unreadable = set(np.flatnonzero(records.read(range(12))["mask"] == 0).tolist())
     assert len(wrong) == confusion.sum() - confusion.diagonal().sum()
     assert wrong and len(unreadable) == 3 and not unreadable & set(wrong)
+    for path in tmp_path.glob("*/*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"none of the 12 images of folder:.*, train, could be read, .*\.png among"):
+        evaluate(config, load_records(every, "train"), resident=resident)
 
 
 def test_a_network_of_nans_has_every_image_wrong(tiny_config, records):
