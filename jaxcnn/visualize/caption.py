@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -19,14 +18,13 @@ from jaxcnn.training.rundir.checkpoint import Checkpoints
 from jaxcnn.training.rundir.directory import read_config
 from jaxcnn.training.rundir.evaluations import read_evaluations
 from jaxcnn.training.rundir.log import read_metrics
-from jaxcnn.visualize.figure import QUIET, literal
+from jaxcnn.visualize.figure import QUIET, folded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 NAMED = 3  # files at most that are named, and not counted
-CHARACTERS = 16  # an inch, of the size of a caption
 
 
 def caption_of(
@@ -88,7 +86,4 @@ def write_caption(figure: Figure, text: str) -> None:
         figure.set_layout_engine("none")
     for legend in figure.legends:
         legend.set_bbox_to_anchor((0, 0, 1, 1), transform=figure.transFigure)
-    width = round(CHARACTERS * figure.get_figwidth())
-    fold = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)  # paths stay whole
-    lines = "\n".join(literal(row, limit=200) for line in text.splitlines() for row in fold.wrap(line))
-    figure.text(0.01, -0.01, lines, ha="left", va="top", fontsize=8, color=QUIET)
+    figure.text(0.01, -0.01, folded(figure, text), ha="left", va="top", fontsize=8, color=QUIET)

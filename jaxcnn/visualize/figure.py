@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import textwrap
 import warnings
 from typing import Any
 
@@ -24,6 +25,7 @@ FORMATS = frozenset(FigureCanvasAgg.get_supported_filetypes()) - {"pgf"}  # whic
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 TRAIN, HELD_OUT, QUIET = PALETTE[0], PALETTE[1], "#6b7280"
 OTHERS = "#b6bcc6"  # classes without a colour of their own
+CHARACTERS = 16  # an inch, of the size of a caption
 LINE_STYLES = ("-", "--", ":", "-.")
 
 
@@ -99,6 +101,18 @@ def shortened(text: str, *, limit: int) -> str:
 def literal(text: str, *, limit: int = 60) -> str:
     """One line of at most `limit` characters that matplotlib's mathtext will not read: `$` is escaped."""
     return shortened(text, limit=limit).replace("$", r"\$")
+
+
+def folded(figure: Figure, text: str) -> str:
+    """The lines of a text in small print, folded to the width of a figure."""
+    width = round(CHARACTERS * figure.get_figwidth())
+    fold = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)  # paths stay whole
+    return "\n".join(literal(row, limit=200) for line in text.splitlines() for row in fold.wrap(line))
+
+
+def write_note(figure: Figure, text: str) -> None:
+    """Says below the axes of a figure how to read them."""
+    figure.supxlabel(folded(figure, text), fontsize=7.5, color=QUIET, x=0.01, ha="left")
 
 
 def others(count: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
+from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image, write_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ def draw_filters(
         figure = _draw_tiles(kernel, name, towers)
     else:
         figure = _draw_grids(kernel, name, convolution.groups, filters, channels)
-    figure.supxlabel(SCALE, fontsize=7.5, color=QUIET, x=0.01, ha="left")
+    write_note(figure, SCALE)
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jaxcnn.analysis.units import Box, cut, field_box, find_unit, saliency
-from jaxcnn.visualize.figure import HELD_OUT, QUIET, literal, new_figure, show_image
+from jaxcnn.visualize.figure import HELD_OUT, literal, new_figure, show_image, write_note
 
 if TYPE_CHECKING:
     from jaxcnn.visualize.inspector import Inspector
@@ -159,7 +159,7 @@ def draw_projections(image: np.ndarray, units: Sequence[Projected]) -> Figure:
         for axes, shown in zip(row[1:], panels, strict=True):
             show_image(axes, shown)
     words = f"deconvnet, guided backpropagation: {SCALES['guided']}\nsaliency: {SCALES['gradient']}"
-    figure.supxlabel(words, fontsize=7.5, color=QUIET, x=0.01, ha="left")
+    write_note(figure, words)
     return figure
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxcnn.analysis.strongest import find_strongest
 from jaxcnn.analysis.units import Box, field_box, find_unit
-from jaxcnn.visualize.figure import QUIET, literal, new_figure, show_image
+from jaxcnn.visualize.figure import literal, new_figure, show_image, write_note
 from jaxcnn.visualize.projections import SCALES, cut_projection, patch, same_for_any_image
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def draw_top(tops: Sequence[Top], *, title: str = "", columns: int = 4) -> Figur
     rows = -(-len(tops) // columns)
     figure = new_figure((2 * CELL + 0.2) * columns, (CELL + 0.22) * rows + 0.35)
     figure.suptitle(literal(title, limit=120), fontsize=10.5, x=0.01, ha="left")
-    figure.supxlabel(f"Left of a unit: {SCALES[tops[0].rule]}", fontsize=7.5, color=QUIET, x=0.01, ha="left")
+    write_note(figure, f"Left of a unit: {SCALES[tops[0].rule]}")
     figure.get_layout_engine().set(wspace=0.01, w_pad=0.03)
     cells = figure.subfigures(rows, columns, squeeze=False, wspace=0.04).ravel()
     for cell, top in zip(cells, tops, strict=False):

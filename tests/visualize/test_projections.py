@@ -157,6 +157,9 @@ def test_what_is_drawn(planted):
     )
     titles = [axes.get_title() for axes in whole.axes]
     assert titles[:4] == ["image", "deconvnet", "guided backpropagation", "saliency"] and len(titles) == 8
+    whole.draw_without_rendering()
+    (note,) = [text for text in whole.texts if "saliency" in text.get_text()]
+    assert note.get_window_extent().width < whole.bbox.width
     patches = draw_projections(image, [Projected("c", 0, (0, 0), small, projections)])
     assert patches.axes[1].get_title() == "patch" and patches.axes[2].images[0].get_array().shape == (6, 6)
     weights = np.zeros((20, 20))
