@@ -82,12 +82,12 @@ def test_a_member_is_the_run_alone(together, alone, assert_near, rows):
             assert row == pytest.approx(wanted, rel=1e-4)
 
 
-def test_members_have_operations_that_their_magnitudes_allow(stateful_config, tmp_path):
+def test_members_have_operations_that_their_magnitudes_allow(tiny_config, tmp_path):
     """A perspective of 0.4 is refused at the magnitude 1, which the shared program had."""
     changes = {"duration": "2 steps", "evaluation.every": "2 steps", "checkpoint.every": "2 steps"}
     changes["augment.operations"] = (("perspective", 1.0, 0.4),)
     magnitudes = {"augment.magnitude": 0.5}, {"augment.magnitude": 0.25}
-    members = train([stateful_config({**changes, **own}) for own in magnitudes], tmp_path)
+    members = train([tiny_config({**changes, **own}) for own in magnitudes], tmp_path)
     first, second = (jax.tree.leaves(member.state.params) for member in members)
     assert not all(map(np.array_equal, first, second))
 
